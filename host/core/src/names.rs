@@ -1,0 +1,177 @@
+//! Small types for what must not be mixed up: offsets, partitions, keys, digests, names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The place of a record in a partition of a log, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// The offset behind this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One of the parts of a log; an entity's events are all in one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub u32);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The partition that holds a key's events: XXH3 of the key's UTF-8 bytes, modulo the number of partitions.
+///
+/// Fixed for ever: logs on disk depend on it.
+pub fn partition_of(key: &str, partitions: u32) -> Partition {
+    let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
+    // The remainder is below a u32.
+    Partition((hash % u64::from(partitions.max(1))) as u32)
+}
+
+/// SHA-256 of a plugin's bytes as they were uploaded, written `sha256:` and 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The 64 hex digits alone.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not a digest.
+#[derive(Debug, thiserror::Error)]
+#[error("a digest is 'sha256:' and 64 hex digits, not '{0}'")]
+pub struct NotADigest(String);
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let refused = || NotADigest(text.to_owned());
+        let hex = text.strip_prefix("sha256:").ok_or_else(refused)?;
+        if hex.len() != 64 || !hex.is_ascii() {
+            return Err(refused());
+        }
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).map_err(|_| refused())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A name of a stream, view, rule or table: a lower-case letter, then up to 63 lower-case letters, digits, `-` or `_`.
+///
+/// # Errors
+/// Says which rule the name breaks.
+pub fn check_name(name: &str) -> Result<(), BadName> {
+    let refused = |why| Err(BadName { name: name.to_owned(), why });
+    if name.is_empty() {
+        return refused("it is empty");
+    }
+    if name.len() > 64 {
+        return refused("it is longer than 64 characters");
+    }
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return refused("it must begin with a letter a-z");
+    }
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_') {
+        return refused("it may hold only a-z, 0-9, '-' and '_'");
+    }
+    Ok(())
+}
+
+/// A name that breaks the rule for names.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{name}' is not a name: {why}")]
+pub struct BadName {
+    /// The name.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(
+            digest.to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(digest.to_string().parse::<Digest>().ok(), Some(digest));
+        assert!("sha256:12".parse::<Digest>().is_err());
+        assert!("ba78".parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn partitions_of_keys_are_fixed() {
+        let partitions: Vec<u32> = ["", "card-1", "card-2", "é"].map(|key| partition_of(key, 8).0).to_vec();
+        assert_eq!(partitions, partitions_as_released());
+    }
+
+    fn partitions_as_released() -> Vec<u32> {
+        // XXH3-64 of the empty text is 0x2d06800538d394c2, and so on for the rest.
+        ["", "card-1", "card-2", "é"]
+            .map(|key| (xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 8) as u32)
+            .to_vec()
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("card-velocity_2").is_ok());
+        for bad in ["", "Card", "1a", "a b", "a.b", &"a".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

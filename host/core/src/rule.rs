@@ -1,0 +1,165 @@
+//! What a rule is: the definition that its author uploads. The engine compiles it against streams, views and plugins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::Digest;
+
+/// Binds a stream, a filter and inputs to a plugin, or to an expression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleDef {
+    /// Its name.
+    pub rule: String,
+    /// What it is for. Markdown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
+    /// The stream whose events it judges.
+    pub stream: String,
+    /// Which events it judges: an expression of type bool; all, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What the plugin gets: input's name -> expression.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+    /// The plugin that scores. A rule has either this or `score`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginRef>,
+    /// The expression that scores, of type double or int.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<String>,
+    /// The plugin's config: a JSON object that fits the plugin's JSON Schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<serde_json::Value>,
+    /// Tags beside the plugin's own: tag -> expression of type bool, which may use `score`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Whether it runs, and whether what it says counts.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// Whether a rule runs, and whether what it says counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It runs and counts.
+    #[default]
+    Active,
+    /// It runs on live events; its verdicts are kept and shown, but profiles and other rules do not see them.
+    Shadow,
+    /// It does not run.
+    Paused,
+}
+
+/// Which plugin a rule means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PluginRef {
+    /// `name@1.2.3`: this version; `name@1` or `name@1.2`: the newest uploaded version that begins so.
+    Version {
+        /// The plugin's name.
+        name: String,
+        /// One to three numbers.
+        version: String,
+    },
+    /// `sha256:...`: these bytes.
+    Digest(Digest),
+}
+
+impl PluginRef {
+    /// Whether a plugin of this name, version and digest is one that the reference means.
+    pub fn matches(&self, name: &str, version: &semver::Version, digest: &Digest) -> bool {
+        match self {
+            Self::Digest(wanted) => wanted == digest,
+            Self::Version { name: wanted, .. } if wanted != name => false,
+            Self::Version { version: wanted, .. } => {
+                let numbers = [version.major, version.minor, version.patch];
+                match wanted.parse::<semver::Version>() {
+                    Ok(exact) => exact == *version,
+                    Err(_) => {
+                        version.pre.is_empty()
+                            && wanted.split('.').zip(numbers).all(|(want, have)| want == have.to_string())
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for PluginRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { name, version } => write!(f, "{name}@{version}"),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// A text that names no plugin.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' names no plugin: expected NAME@VERSION such as 'velocity@1' or 'velocity@1.2.0', or 'sha256:' and 64 hex digits")]
+pub struct NotAPlugin(String);
+
+impl FromStr for PluginRef {
+    type Err = NotAPlugin;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlugin> {
+        let refused = || NotAPlugin(text.to_owned());
+        if text.starts_with("sha256:") {
+            return text.parse().map(Self::Digest).map_err(|_| refused());
+        }
+        let (name, version) = text.split_once('@').ok_or_else(refused)?;
+        let is_prefix = version.split('.').count() <= 3
+            && version.split('.').all(|part| !part.is_empty() && part.len() <= 9 && part.chars().all(|c| c.is_ascii_digit()));
+        if name.is_empty() || !(is_prefix || version.parse::<semver::Version>().is_ok()) {
+            return Err(refused());
+        }
+        Ok(Self::Version { name: name.to_owned(), version: version.to_owned() })
+    }
+}
+
+impl Serialize for PluginRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PluginRef {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(reference: &str, version: &str) -> bool {
+        let reference: PluginRef = reference.parse().unwrap();
+        reference.matches("velocity", &version.parse().unwrap(), &Digest::of(b"x"))
+    }
+
+    #[test]
+    fn a_version_prefix_means_every_release_that_begins_so() {
+        assert!(fits("velocity@1", "1.4.2"));
+        assert!(fits("velocity@1.4", "1.4.2"));
+        assert!(fits("velocity@1.4.2", "1.4.2"));
+        assert!(!fits("velocity@1", "2.0.0"));
+        assert!(!fits("velocity@1", "10.0.0"));
+        assert!(!fits("velocity@1.4.2", "1.4.3"));
+        assert!(!fits("velocity@1", "1.5.0-beta.1"));
+        assert!(fits("velocity@1.5.0-beta.1", "1.5.0-beta.1"));
+        assert!(!fits("other@1", "1.0.0"));
+    }
+
+    #[test]
+    fn what_names_no_plugin_is_refused_with_advice() {
+        for bad in ["velocity", "@1", "velocity@", "velocity@x", "velocity@1.2.3.4", "sha256:12"] {
+            let error = bad.parse::<PluginRef>().unwrap_err();
+            assert!(error.to_string().contains("expected NAME@VERSION"), "{error}");
+        }
+    }
+}

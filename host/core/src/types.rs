@@ -1,0 +1,53 @@
+//! The types that columns and expressions have, and the Arrow types that hold them.
+
+use std::fmt;
+
+use arrow_schema::{DataType, TimeUnit};
+
+/// The type of a column or of an expression. Every value may be missing (null).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// True or false: Arrow `Boolean`.
+    Bool,
+    /// A signed 64-bit integer: Arrow `Int64`. Avro's int and long.
+    Int,
+    /// A 64-bit float: Arrow `Float64`. Avro's float and double.
+    Double,
+    /// UTF-8 text: Arrow `Utf8`. Avro's string and enum.
+    Text,
+    /// Milliseconds since 1970-01-01T00:00:00Z: Arrow `Timestamp(Millisecond)`.
+    Timestamp,
+    /// A span of time in milliseconds: Arrow `Duration(Millisecond)`. Only expressions have it.
+    Duration,
+    /// A list of values of one type: Arrow `List`.
+    List(Box<Type>),
+}
+
+impl Type {
+    /// The Arrow type that holds it.
+    pub fn arrow(&self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::Int => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Text => DataType::Utf8,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, None),
+            Self::Duration => DataType::Duration(TimeUnit::Millisecond),
+            Self::List(item) => DataType::new_list(item.arrow(), true),
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("bool"),
+            Self::Int => f.write_str("int"),
+            Self::Double => f.write_str("double"),
+            Self::Text => f.write_str("string"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Duration => f.write_str("duration"),
+            Self::List(item) => write!(f, "list({item})"),
+        }
+    }
+}
