@@ -4,6 +4,12 @@
 
 pub mod expr;
 pub mod names;
+pub mod rule;
 pub mod schema;
+pub mod span;
+pub mod stream;
 pub mod types;
+pub mod value;
+pub mod verdict;
 pub mod view;
+pub mod wire;

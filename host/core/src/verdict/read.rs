@@ -1,0 +1,149 @@
+//! Reads a block of verdicts back. Strict: garbage is an error, never a panic.
+
+use std::sync::Arc;
+
+use super::write::{VERSION, kinds, parts};
+use super::{Edge, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
+use crate::names::Offset;
+use crate::value::Value;
+use crate::wire::{Corrupt, Reader};
+
+/// The flags at the head of a block (see [`super::flags`]) and the offset before which all events are done.
+///
+/// # Errors
+/// The bytes are no block.
+pub fn block_flags(bytes: &[u8]) -> Result<(u8, Offset), Corrupt> {
+    let mut reader = Reader::new(bytes);
+    let (flags, _, next) = read_head(&mut reader)?;
+    Ok((flags, next))
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
+    if reader.byte()? != VERSION {
+        return Err(reader.corrupt("a version of verdict blocks that this binary reads"));
+    }
+    let flags = reader.byte()?;
+    let catalog = reader.varint()?;
+    let next = Offset(reader.varint()?);
+    Ok((flags, catalog, next))
+}
+
+/// Reads a whole block.
+///
+/// # Errors
+/// The bytes are no block, or a damaged one.
+pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    let (_, catalog, next) = read_head(&mut reader)?;
+    let rules: Vec<RuleStamp> =
+        serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
+    let rules: Vec<Arc<RuleStamp>> = rules.into_iter().map(Arc::new).collect();
+    let mut outcomes = Vec::new();
+    let (mut offset, mut time) = (0_u64, 0_i64);
+    while !reader.is_empty() {
+        offset = offset.wrapping_add(reader.varint()?);
+        time = time.wrapping_add(reader.signed()?);
+        let key = reader.text()?.to_owned();
+        let id = reader.text()?.to_owned();
+        let mut outcome =
+            Outcome { offset: Offset(offset), time, key, id, verdicts: Vec::new(), failures: Vec::new() };
+        read_rules(&mut reader, &rules, &mut outcome)?;
+        outcomes.push(outcome);
+    }
+    Ok(VerdictBlock { catalog, next, rules, outcomes })
+}
+
+fn read_rules(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], outcome: &mut Outcome) -> Result<(), Corrupt> {
+    loop {
+        let rule = reader.varint()?;
+        if rule == 0 {
+            return Ok(());
+        }
+        if rule == u64::from(u32::MAX) {
+            outcome.time = 0;
+            outcome.failures.push(read_failure(reader, None)?);
+            continue;
+        }
+        let by = usize::try_from(rule - 1).ok().and_then(|rule| rules.get(rule));
+        let by = by.ok_or_else(|| reader.corrupt("the index of a rule"))?;
+        let present = reader.byte()?;
+        if present & parts::FAILURE != 0 {
+            let failure = read_failure(reader, Some(by.clone()))?;
+            outcome.failures.push(failure);
+        }
+        let verdict = read_verdict(reader, by, present)?;
+        if present & parts::FAILURE == 0 {
+            outcome.verdicts.push(verdict);
+        }
+    }
+}
+
+fn read_failure(reader: &mut Reader<'_>, by: Option<Arc<RuleStamp>>) -> Result<Failure, Corrupt> {
+    let code = reader.text()?.to_owned();
+    let message = reader.text()?.to_owned();
+    Ok(Failure { by, code, message })
+}
+
+fn read_verdict(reader: &mut Reader<'_>, by: &Arc<RuleStamp>, present: u8) -> Result<Verdict, Corrupt> {
+    let has = |part: u8| present & part != 0;
+    let score = if has(parts::SCORE) { Some(reader.f64()?) } else { None };
+    let mut verdict = Verdict {
+        by: by.clone(),
+        score,
+        tags: Vec::new(),
+        reasons: Vec::new(),
+        edges: Vec::new(),
+        attributes: Vec::new(),
+        inputs: Vec::new(),
+    };
+    if has(parts::TAGS) {
+        while let Some(tag) = next_name(reader, &by.tags)? {
+            verdict.tags.push(tag);
+        }
+    }
+    if has(parts::REASONS) {
+        while let Some(code) = next_name(reader, &by.reasons)? {
+            verdict.reasons.push(Reason { code, weight: reader.f64()? });
+        }
+    }
+    if has(parts::EDGES) {
+        while let Some(name) = next_name(reader, &by.edges)? {
+            let source = reader.text()?.to_owned();
+            let target = reader.text()?.to_owned();
+            verdict.edges.push(Edge { name, source, target });
+        }
+    }
+    if has(parts::ATTRIBUTES) {
+        while let Some(name) = next_name(reader, &by.attributes)? {
+            verdict.attributes.push((name, reader.text()?.to_owned()));
+        }
+    }
+    if has(parts::INPUTS) {
+        for name in &by.inputs {
+            verdict.inputs.push((name.clone(), read_value(reader)?));
+        }
+    }
+    Ok(verdict)
+}
+
+fn next_name(reader: &mut Reader<'_>, names: &[String]) -> Result<Option<String>, Corrupt> {
+    let name = reader.varint()?;
+    if name == 0 {
+        return Ok(None);
+    }
+    let name = usize::try_from(name - 1).ok().and_then(|name| names.get(name));
+    name.map(|name| Some(name.clone())).ok_or_else(|| reader.corrupt("the index of a name"))
+}
+
+fn read_value(reader: &mut Reader<'_>) -> Result<Value, Corrupt> {
+    Ok(match reader.byte()? {
+        kinds::NULL => Value::Null,
+        kinds::DOUBLE => Value::Double(reader.f64()?),
+        kinds::INT => Value::Int(reader.signed()?),
+        kinds::FALSE => Value::Bool(false),
+        kinds::TRUE => Value::Bool(true),
+        kinds::TEXT => Value::Text(reader.text()?.to_owned()),
+        kinds::TIMESTAMP => Value::Timestamp(reader.signed()?),
+        _ => return Err(reader.corrupt("the kind of a value")),
+    })
+}

@@ -1,0 +1,103 @@
+//! The archive port: events and verdicts, found by entity, by id and by place.
+
+use assay_core::names::Offset;
+use assay_core::verdict::Outcome;
+
+use super::log::Records;
+use super::{Page, Place, StoreError, StreamPartition};
+
+/// What the archive must know of an event to find it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventEntry {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its time, ms since 1970.
+    pub time: i64,
+    /// Its entity.
+    pub key: String,
+    /// Its own id; empty if the stream declares none.
+    pub id: String,
+}
+
+/// An event as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedEvent {
+    /// Where it is.
+    pub place: Place,
+    /// When it was appended, ms since 1970.
+    pub appended_at: i64,
+    /// Its Avro bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Which events of an entity are wanted: `from <= time < to`, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// The entity.
+    pub key: String,
+    /// The earliest time, ms since 1970.
+    pub from: i64,
+    /// The time behind the latest, ms since 1970.
+    pub to: i64,
+    /// At most so many.
+    pub limit: usize,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// Events and verdicts by entity, id and place. Fed by two followers, one for each topic.
+pub trait Archive: Send + Sync {
+    /// The offset from which on a partition's events are not archived yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Archives events: `entries` are those of `records` that can be read; all before `next` are archived then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write_events(
+        &self,
+        of: &StreamPartition,
+        entries: &[EventEntry],
+        records: &[Records],
+        next: Offset,
+    ) -> Result<(), StoreError>;
+
+    /// The offset from which on a partition's verdict blocks are not archived yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Archives verdict blocks: all records before `next` of the verdicts topic are archived then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write_verdicts(&self, of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
+
+    /// An entity's events, newest time first, then highest offset first.
+    ///
+    /// # Errors
+    /// The store fails, or the cursor is not one of ours.
+    fn history(&self, of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
+
+    /// The events of a partition that have an id, the oldest first. More than one if a producer sent it again.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError>;
+
+    /// The event at an offset.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
+
+    /// What was said of the event at an offset.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError>;
+}

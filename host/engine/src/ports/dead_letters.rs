@@ -1,0 +1,73 @@
+//! The dead letters port: events that a rule could not score, or that could not be read.
+
+use assay_core::names::{Digest, Offset};
+use serde::{Deserialize, Serialize};
+
+use super::{Page, Place, StoreError, StreamPartition};
+
+/// An event that a rule could not score. Its identity is (stream, place, rule).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The stream.
+    pub stream: String,
+    /// Where the event is.
+    pub place: Place,
+    /// The event's time, ms since 1970; 0 if it could not be read.
+    pub time: i64,
+    /// The entity; empty if the event could not be read.
+    pub key: String,
+    /// The event's id; empty when the stream declares none.
+    pub id: String,
+    /// The rule that failed; none: the event could not be read.
+    pub rule: Option<String>,
+    /// The rule's revision.
+    pub revision: Option<u32>,
+    /// The plugin, as `name@version`.
+    pub plugin: Option<String>,
+    /// The plugin's digest.
+    pub digest: Option<Digest>,
+    /// What kind of failure, such as `plugin-trap`.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Which dead letters are wanted, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterQuery {
+    /// Of this stream.
+    pub stream: Option<String>,
+    /// Of this rule.
+    pub rule: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// Events that could not be scored.
+pub trait DeadLetters: Send + Sync {
+    /// The offset of the verdicts topic from which on blocks are not in the dead letters yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Keeps dead letters by their identity; all verdict blocks before `next` are in then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write(&self, of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
+
+    /// Lists dead letters: by stream, then partition, then newest first.
+    ///
+    /// # Errors
+    /// The store fails, or the cursor is not one of ours.
+    fn list(&self, query: &DeadLetterQuery) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// Those of one event.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn of_event(&self, of: &StreamPartition, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
+}

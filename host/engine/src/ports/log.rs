@@ -1,0 +1,159 @@
+//! The log port: partitioned, ordered, durable records. Two topics per stream: its events and its verdicts.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use assay_core::names::{Offset, Partition};
+
+use super::{Place, StoreError};
+
+/// What a topic holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Events, as Avro.
+    Events,
+    /// Verdict blocks.
+    Verdicts,
+}
+
+/// Records that stand one behind the other in a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The first one's offset; 0 and without meaning in what is to be appended.
+    pub first: Offset,
+    /// When they were appended, ms since 1970, by the clock of whoever appended.
+    pub appended_at: i64,
+    /// All records, one behind the other.
+    pub data: Vec<u8>,
+    /// Where each record ends in `data`.
+    pub ends: Vec<u32>,
+}
+
+impl Records {
+    /// Adds a record.
+    pub fn push(&mut self, record: &[u8]) {
+        self.data.extend_from_slice(record);
+        self.end_record();
+    }
+
+    /// Makes what was added to `data` since the last record a record of its own.
+    pub fn end_record(&mut self) {
+        // Appends are bounded far below 4 GiB by whoever collects them.
+        self.ends.push(self.data.len() as u32);
+    }
+
+    /// How many records.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The offset behind the last record.
+    pub fn next(&self) -> Offset {
+        Offset(self.first.0 + self.ends.len() as u64)
+    }
+
+    /// The i-th record.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        self.data.get(start..end)
+    }
+
+    /// Every record with its offset.
+    pub fn iter(&self) -> impl Iterator<Item = (Offset, &[u8])> {
+        (0..self.len()).map_while(|i| Some((Offset(self.first.0 + i as u64), self.get(i)?)))
+    }
+}
+
+/// How sure an append is when its receipt comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power failure.
+    Synced,
+    /// It survives the process, and is synced before anything that is appended or saved as synced after it.
+    Ordered,
+}
+
+/// Comes when an append is done: the first offset in each partition, in the order of the append.
+pub type Receipt = tokio::sync::oneshot::Receiver<Result<Vec<Place>, StoreError>>;
+
+/// Partitioned, ordered, durable records.
+pub trait Log: Send + Sync {
+    /// Makes the topics of a stream, or does nothing if they are there.
+    ///
+    /// # Errors
+    /// They are there with another number of partitions, or the store fails.
+    fn create(&self, stream: &str, partitions: u32) -> Result<(), StoreError>;
+
+    /// Appends records to partitions of a topic, in one piece: all of them or none. Blocks while too much is under way.
+    ///
+    /// # Errors
+    /// The stream is unknown or the store fails; later failures come with the receipt.
+    fn append(
+        &self,
+        stream: &str,
+        topic: Topic,
+        batches: Vec<(Partition, Records)>,
+        durability: Durability,
+    ) -> Result<Receipt, StoreError>;
+
+    /// Reads records from an offset on: at least one if there is one, whole blocks as they were appended, and not many
+    /// more than `max_records` or `max_bytes`. The first block begins exactly at `from`.
+    ///
+    /// # Errors
+    /// The store fails, or `from` was deleted by retention.
+    fn read(
+        &self,
+        stream: &str,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError>;
+
+    /// The offset that the next append to a partition gets.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
+
+    /// Rings the bell after each append to a topic of any stream, once what was appended can be read.
+    fn on_append(&self, topic: Topic, bell: Arc<Bell>);
+}
+
+/// Wakes a sleeping thread; what rings while nobody sleeps is remembered, once.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    ring: Condvar,
+}
+
+impl Bell {
+    /// Wakes whoever waits, or lets the next wait return at once.
+    pub fn ring(&self) {
+        // A flag cannot be left half-written by a panic.
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ring.notify_all();
+    }
+
+    /// Waits for a ring, at most so long. Returns whether it rang.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*rung {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            rung = self.ring.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *rung = false;
+        true
+    }
+}

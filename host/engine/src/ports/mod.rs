@@ -1,0 +1,89 @@
+//! The ports: what the engine needs of the world, as traits. `assay-stores` has the adapters.
+//!
+//! All calls may block; those who are async call them on threads made for that. Every write says up to where it
+//! carries its source, so that repeating it after a crash changes nothing.
+
+pub mod archive;
+pub mod catalog;
+pub mod dead_letters;
+pub mod graph;
+pub mod log;
+pub mod profiles;
+pub mod state;
+
+use std::sync::Arc;
+
+use assay_core::names::{Offset, Partition};
+
+/// A failure of a store. The text is for the operator: what was tried, on what, and what the store said.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store does not answer, or not in time. Trying again later may help.
+    #[error("{store} is unavailable: {message}")]
+    Unavailable {
+        /// Which store.
+        store: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// What is stored cannot be read, or a write was refused for good.
+    #[error("{store}: {message}")]
+    Broken {
+        /// Which store.
+        store: &'static str,
+        /// What is wrong, and where.
+        message: String,
+    },
+}
+
+/// One partition of one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamPartition {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The partition.
+    pub partition: Partition,
+}
+
+impl std::fmt::Display for StreamPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.stream, self.partition)
+    }
+}
+
+/// An event by its place: which partition and where in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Place {
+    /// The partition.
+    pub partition: Partition,
+    /// The offset.
+    pub offset: Offset,
+}
+
+/// One page of a listing, and where the next one begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items, in the listing's order.
+    pub items: Vec<T>,
+    /// Opaque; hand it back to go on. None: that was the last page.
+    pub cursor: Option<String>,
+}
+
+/// All ports, as the composition root hands them to the engine.
+#[derive(Clone)]
+pub struct Ports {
+    /// Events and verdicts.
+    pub log: Arc<dyn log::Log>,
+    /// Streams, views, rules, plugins, keys.
+    pub catalog: Arc<dyn catalog::Catalog>,
+    /// What entities' views and plugins remember.
+    pub state: Arc<dyn state::StateStore>,
+    /// Events and verdicts by entity and by id.
+    pub archive: Arc<dyn archive::Archive>,
+    /// Latest scores and tags.
+    pub profiles: Arc<dyn profiles::Profiles>,
+    /// Edges between nodes.
+    pub graph: Arc<dyn graph::Graph>,
+    /// Events that could not be scored.
+    pub dead_letters: Arc<dyn dead_letters::DeadLetters>,
+}

@@ -1,0 +1,95 @@
+//! The profiles port: each entity's latest scores and tags, and the highest scores of a rule.
+
+use std::collections::BTreeMap;
+
+use assay_core::names::{Digest, Offset};
+use serde::{Deserialize, Serialize};
+
+use super::{Page, StoreError, StreamPartition};
+
+/// An entity's latest scores and tags.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The entity.
+    pub key: String,
+    /// Rule's name -> its latest verdict on the entity.
+    pub rules: BTreeMap<String, LatestVerdict>,
+}
+
+impl Profile {
+    /// Takes in newer verdicts: those of a higher offset than what is there.
+    pub fn merge(&mut self, newer: BTreeMap<String, LatestVerdict>) {
+        for (rule, verdict) in newer {
+            match self.rules.get(&rule) {
+                Some(have) if have.offset >= verdict.offset => {}
+                _ => {
+                    self.rules.insert(rule, verdict);
+                }
+            }
+        }
+    }
+}
+
+/// A rule's latest verdict on an entity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatestVerdict {
+    /// The score, if there is one.
+    pub score: Option<f64>,
+    /// The tags.
+    pub tags: Vec<String>,
+    /// The offset of the event.
+    pub offset: Offset,
+    /// The event's time, ms since 1970.
+    pub time: i64,
+    /// The event's id; empty when the stream declares none.
+    pub event: String,
+    /// The rule's revision.
+    pub revision: u32,
+    /// The plugin's digest; none for an expression rule.
+    pub plugin: Option<Digest>,
+}
+
+/// One entity's score in the listing of the highest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// The entity.
+    pub key: String,
+    /// The rule's latest verdict on it, with a score.
+    pub latest: LatestVerdict,
+}
+
+/// Latest scores and tags.
+pub trait Profiles: Send + Sync {
+    /// The offset of the verdicts topic from which on blocks are not in the profiles yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Merges newer verdicts into profiles (see [`Profile::merge`]), each entity once; all verdict blocks before `next`
+    /// are in then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write(&self, of: &StreamPartition, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
+
+    /// One entity's profile.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn get(&self, of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError>;
+
+    /// The entities with the highest latest score of a rule, over all partitions of a stream, highest first, equal
+    /// ones by key.
+    ///
+    /// # Errors
+    /// The store fails, or the cursor is not one of ours.
+    fn highest(
+        &self,
+        stream: &str,
+        rule: &str,
+        min: Option<f64>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Ranked>, StoreError>;
+}

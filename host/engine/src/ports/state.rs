@@ -1,0 +1,47 @@
+//! The state port: what each entity's views and plugins remember, saved with the offset up to which they have read.
+
+use assay_core::names::Offset;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, StreamPartition};
+
+/// How far a partition's state goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// All events before this offset are folded into the saved state.
+    pub events: Offset,
+    /// Their verdicts are before this offset of the verdicts log.
+    pub verdicts: Offset,
+    /// The version of the catalog that is in effect for the events from here on.
+    pub catalog: u64,
+}
+
+/// One entity's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRow {
+    /// The entity.
+    pub key: String,
+    /// Its views' values and plugins' states, in the engine's format, which holds the high-water mark too.
+    pub state: Vec<u8>,
+}
+
+/// What entities' views and plugins remember.
+pub trait StateStore: Send + Sync {
+    /// How far a partition's state goes; none: nothing was saved yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn checkpoint(&self, of: &StreamPartition) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// The states of some entities, in their order; none for an entity without one.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn load(&self, of: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Saves entities' states and how far they go, in one piece. Durable on return.
+    ///
+    /// # Errors
+    /// The store fails; nothing is saved then.
+    fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
+}

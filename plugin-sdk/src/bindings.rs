@@ -1,0 +1,17 @@
+//! What wit-bindgen makes of `wit/plugin.wit`. Types of the wire, not types that an author of plugins meets.
+
+#![allow(missing_docs, reason = "generated; the contract is documented in the WIT")]
+#![allow(unreachable_pub, reason = "generated")]
+
+wit_bindgen::generate!({
+    // Beside the SDK in a checkout and in the copy that `assay plugin new` writes.
+    path: "../wit",
+    world: "plugin",
+    pub_export_macro: true,
+    export_macro_name: "export_plugin",
+    default_bindings_module: "assay_sdk::bindings",
+});
+
+pub use assay::plugin::columns::{Blobs, Bools, Column, Floats, Ints, Texts};
+pub use assay::plugin::manifests::{Input, Kind, Manifest};
+pub use exports::assay::plugin::scoring::{Attribute, Batch, Edge, Guest, Reason, Tag, Verdicts};

@@ -1,0 +1,165 @@
+//! A batch's columns, checked once when a batch begins so that reading a row needs no checks of the host's honesty.
+
+use crate::bindings::{Column, Kind, Texts};
+
+/// Why a column cannot be read. The host that sends such a batch breaks the contract.
+pub(crate) type Refusal = String;
+
+/// Which rows of a column have a value: one bit per row, least significant first; empty means all.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'a>(&'a [u8]);
+
+impl<'a> Present<'a> {
+    pub(crate) fn open(bitmap: &'a [u8], rows: usize) -> Result<Self, Refusal> {
+        if bitmap.is_empty() || bitmap.len() == rows.div_ceil(8) {
+            return Ok(Self(bitmap));
+        }
+        Err(format!("its presence bitmap has {} bytes for {rows} rows", bitmap.len()))
+    }
+
+    /// Whether a row has a value.
+    #[inline]
+    pub fn has(self, row: usize) -> bool {
+        self.0.is_empty() || bit(self.0, row)
+    }
+
+    /// The first of `rows` rows that lacks a value.
+    pub(crate) fn first_missing(self, rows: usize) -> Option<usize> {
+        if self.0.is_empty() {
+            return None;
+        }
+        (0..rows).find(|&row| !bit(self.0, row))
+    }
+}
+
+/// Packed booleans: one bit per row, least significant first.
+#[derive(Clone, Copy, Debug)]
+pub struct Bits<'a>(&'a [u8]);
+
+impl<'a> Bits<'a> {
+    pub(crate) fn open(bitmap: &'a [u8], rows: usize) -> Result<Self, Refusal> {
+        if bitmap.len() == rows.div_ceil(8) {
+            return Ok(Self(bitmap));
+        }
+        Err(format!("its values have {} bytes for {rows} rows of bits", bitmap.len()))
+    }
+
+    /// A row's bit.
+    #[inline]
+    pub fn get(self, row: usize) -> bool {
+        bit(self.0, row)
+    }
+}
+
+#[inline]
+fn bit(bitmap: &[u8], row: usize) -> bool {
+    bitmap[row / 8] >> (row % 8) & 1 == 1
+}
+
+/// Texts laid end to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings<'a> {
+    ends: &'a [u32],
+    data: &'a str,
+}
+
+impl<'a> Strings<'a> {
+    pub(crate) fn open(texts: &'a Texts, rows: usize) -> Result<Self, Refusal> {
+        check_rows(texts.ends.len(), rows)?;
+        let data = std::str::from_utf8(&texts.data).map_err(|error| format!("its texts are not UTF-8: {error}"))?;
+        let mut start = 0;
+        for &end in &texts.ends {
+            if end < start || !data.is_char_boundary(end as usize) {
+                return Err(format!("a text ends at byte {end} of {}, and begins at {start}", data.len()));
+            }
+            start = end;
+        }
+        if start as usize != data.len() {
+            return Err(format!("its texts end at byte {start} of {}", data.len()));
+        }
+        Ok(Self { ends: &texts.ends, data })
+    }
+
+    /// A row's text.
+    #[inline]
+    pub fn get(self, row: usize) -> &'a str {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.data[start as usize..self.ends[row] as usize]
+    }
+}
+
+/// A column's values, after a check that there is one per row.
+pub(crate) fn values<T>(values: &[T], rows: usize) -> Result<&[T], Refusal> {
+    check_rows(values.len(), rows)?;
+    Ok(values)
+}
+
+fn check_rows(found: usize, rows: usize) -> Result<(), Refusal> {
+    if found == rows {
+        return Ok(());
+    }
+    Err(format!("it has {found} values for {rows} rows"))
+}
+
+/// The kind of input that a column is for.
+pub(crate) fn kind_of(column: &Column) -> Kind {
+    match column {
+        Column::Floats(_) => Kind::Float,
+        Column::Ints(_) => Kind::Int,
+        Column::Bools(_) => Kind::Boolean,
+        Column::Texts(_) => Kind::Text,
+        Column::Times(_) => Kind::Timestamp,
+    }
+}
+
+/// A kind as people write it.
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Float => "float",
+        Kind::Int => "int",
+        Kind::Boolean => "boolean",
+        Kind::Text => "text",
+        Kind::Timestamp => "timestamp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(ends: &[u32], data: &str) -> Texts {
+        Texts { ends: ends.to_vec(), data: data.as_bytes().to_vec(), present: Vec::new() }
+    }
+
+    #[test]
+    fn texts_are_cut_at_their_ends() {
+        let texts = texts(&[2, 2, 6], "abçde");
+        let strings = Strings::open(&texts, 3).unwrap();
+        assert_eq!([strings.get(0), strings.get(1), strings.get(2)], ["ab", "", "çde"]);
+    }
+
+    #[test]
+    fn texts_that_lie_are_refused() {
+        for (ends, why) in [
+            (vec![3, 6], "inside of a character"),
+            (vec![4, 2], "decreasing"),
+            (vec![2, 9], "behind the data"),
+            (vec![2, 4], "data left over"),
+            (vec![6], "a row without a text"),
+        ] {
+            assert!(Strings::open(&texts(&ends, "abçde"), 2).is_err(), "{why}");
+        }
+        let not_utf8 = Texts { ends: vec![1], data: vec![0xff], present: Vec::new() };
+        assert!(Strings::open(&not_utf8, 1).is_err());
+    }
+
+    #[test]
+    fn an_empty_bitmap_means_that_all_are_present() {
+        let all = Present::open(&[], 9).unwrap();
+        assert!(all.has(8));
+        let some = Present::open(&[0b1111_1110, 1], 9).unwrap();
+        assert_eq!((some.has(0), some.has(1), some.has(8)), (false, true, true));
+        assert_eq!(some.first_missing(9), Some(0));
+        assert!(Present::open(&[0xff], 9).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! What a plugin says of one event.
+
+use std::fmt::{self, Display};
+
+use crate::few::Few;
+use crate::names::{Attribute, Edge, Reason, Tag};
+
+/// What a plugin says of one event: a score or none, tags, reasons, edges, attributes.
+///
+/// ```
+/// # #[assay_sdk::plugin(tags = ["review"], reasons = ["amount"])]
+/// # fn score(input: Payment) -> assay_sdk::Verdict { assay_sdk::Verdict::score(input.amount) }
+/// # #[derive(assay_sdk::Input)]
+/// # struct Payment { amount: f64 }
+/// use assay_sdk::Verdict;
+///
+/// let verdict = Verdict::score(0.9).tag(tags::REVIEW).reason(reasons::AMOUNT, 1.2);
+/// assert!(verdict.has_tag(tags::REVIEW));
+/// assert_eq!(Verdict::none().value(), None);
+/// ```
+///
+/// A score and up to four reasons need no allocation.
+#[derive(Clone)]
+pub struct Verdict {
+    /// NaN is none.
+    pub(crate) score: f64,
+    /// Bit i is the tag with index i: a tag is there once or not at all, and 64 are the most a plugin may declare.
+    pub(crate) tags: u64,
+    pub(crate) reasons: Few<(Reason, f64), 4>,
+    pub(crate) edges: Vec<(Edge, String, String)>,
+    pub(crate) attributes: Vec<(Attribute, String)>,
+}
+
+impl Verdict {
+    /// A verdict with a score. NaN is no score.
+    #[inline]
+    pub const fn score(score: f64) -> Self {
+        Self {
+            score,
+            tags: 0,
+            reasons: Few::new((Reason::declared(0, ""), 0.0)),
+            edges: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// A verdict without a score. It may still have tags and the rest.
+    #[inline]
+    pub const fn none() -> Self {
+        Self::score(f64::NAN)
+    }
+
+    /// With a tag. Tagging twice is tagging once.
+    #[inline]
+    #[must_use]
+    pub fn tag(mut self, tag: Tag) -> Self {
+        self.tags |= 1 << tag.index;
+        self
+    }
+
+    /// With a tag, if a condition holds.
+    #[inline]
+    #[must_use]
+    pub fn tag_if(self, condition: bool, tag: Tag) -> Self {
+        if condition { self.tag(tag) } else { self }
+    }
+
+    /// With a reason for the score. `weight` says how much it counts, in the plugin's own unit; it must be finite.
+    #[inline]
+    #[must_use]
+    pub fn reason(mut self, reason: Reason, weight: f64) -> Self {
+        self.reasons.push((reason, weight));
+        self
+    }
+
+    /// With an edge between two nodes of the graph, each written `kind:key`, such as `card:4711`.
+    #[must_use]
+    pub fn edge(mut self, edge: Edge, source: impl Into<String>, target: impl Into<String>) -> Self {
+        self.edges.push((edge, source.into(), target.into()));
+        self
+    }
+
+    /// With a fact that is kept beside the score.
+    #[must_use]
+    pub fn attribute(mut self, attribute: Attribute, value: impl Display) -> Self {
+        self.attributes.push((attribute, value.to_string()));
+        self
+    }
+
+    /// The score, if there is one.
+    pub fn value(&self) -> Option<f64> {
+        (!self.score.is_nan()).then_some(self.score)
+    }
+
+    /// Whether it has a tag.
+    pub const fn has_tag(&self, tag: Tag) -> bool {
+        self.tags >> tag.index & 1 == 1
+    }
+
+    /// The sum of a reason's weights; none if the verdict does not give that reason.
+    pub fn weight(&self, reason: Reason) -> Option<f64> {
+        let weights = self.reasons.iter().filter(|(given, _)| *given == reason);
+        weights.map(|(_, weight)| weight).reduce(|sum, weight| sum + weight)
+    }
+
+    /// The value of an attribute: the last one, if it was given more than once.
+    pub fn attribute_value(&self, attribute: Attribute) -> Option<&str> {
+        self.attributes.iter().rfind(|(given, _)| *given == attribute).map(|(_, value)| value.as_str())
+    }
+
+    /// The edges in the order in which they were given: kind, source, target.
+    pub fn edges(&self) -> impl Iterator<Item = (Edge, &str, &str)> {
+        self.edges.iter().map(|(edge, source, target)| (*edge, source.as_str(), target.as_str()))
+    }
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verdict")
+            .field("score", &self.value())
+            .field("tags", &(0..64).filter(|index| self.tags >> index & 1 == 1).collect::<Vec<u32>>())
+            .field("reasons", &self.reasons.iter().map(|(code, weight)| (code.name(), weight)).collect::<Vec<_>>())
+            .field("edges", &self.edges)
+            .field("attributes", &self.attributes)
+            .finish()
+    }
+}
+
+/// What a plugin's function may return: a [`Verdict`], or a `Result` of one whose error sets the event aside.
+pub trait Outcome {
+    /// The verdict, or why the event cannot be scored.
+    ///
+    /// # Errors
+    /// The author's own.
+    fn verdict(self) -> Result<Verdict, String>;
+}
+
+impl Outcome for Verdict {
+    #[inline]
+    fn verdict(self) -> Result<Verdict, String> {
+        Ok(self)
+    }
+}
+
+impl<E: Display> Outcome for Result<Verdict, E> {
+    #[inline]
+    fn verdict(self) -> Result<Verdict, String> {
+        self.map_err(|error| error.to_string())
+    }
+}
