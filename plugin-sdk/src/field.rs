@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 )]
 pub trait Value<'a>: Sized {
     /// The input's type in the manifest.
-    const KIND: Kind;
+    const STORED_AS: Kind;
     /// A view of a batch's column, cheap to copy.
     type Column: Copy;
 
@@ -48,7 +48,7 @@ pub trait Field<'a>: Sized {
 }
 
 impl<'a, T: Value<'a>> Field<'a> for T {
-    const KIND: Kind = T::KIND;
+    const KIND: Kind = T::STORED_AS;
     const REQUIRED: bool = true;
     type Column = T::Column;
 
@@ -67,7 +67,7 @@ impl<'a, T: Value<'a>> Field<'a> for T {
 }
 
 impl<'a, T: Value<'a>> Field<'a> for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: Kind = T::STORED_AS;
     const REQUIRED: bool = false;
     type Column = (T::Column, Present<'a>);
 
@@ -82,16 +82,25 @@ impl<'a, T: Value<'a>> Field<'a> for Option<T> {
 }
 
 fn other_kind(expected: Kind, column: &Column) -> Refusal {
-    format!("its column should hold {}s, but holds {}s", kind_name(expected), kind_name(kind_of(column)))
+    format!(
+        "its column should hold {}s, but holds {}s",
+        kind_name(expected),
+        kind_name(kind_of(column))
+    )
 }
 
 impl<'a> Value<'a> for f64 {
-    const KIND: Kind = Kind::Float;
+    const STORED_AS: Kind = Kind::Float;
     type Column = &'a [f64];
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {
-        let Column::Floats(floats) = column else { return Err(other_kind(Self::KIND, column)) };
-        Ok((values(&floats.values, rows)?, Present::open(&floats.present, rows)?))
+        let Column::Floats(floats) = column else {
+            return Err(other_kind(Self::STORED_AS, column));
+        };
+        Ok((
+            values(&floats.values, rows)?,
+            Present::open(&floats.present, rows)?,
+        ))
     }
 
     #[inline]
@@ -101,12 +110,17 @@ impl<'a> Value<'a> for f64 {
 }
 
 impl<'a> Value<'a> for i64 {
-    const KIND: Kind = Kind::Int;
+    const STORED_AS: Kind = Kind::Int;
     type Column = &'a [i64];
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {
-        let Column::Ints(ints) = column else { return Err(other_kind(Self::KIND, column)) };
-        Ok((values(&ints.values, rows)?, Present::open(&ints.present, rows)?))
+        let Column::Ints(ints) = column else {
+            return Err(other_kind(Self::STORED_AS, column));
+        };
+        Ok((
+            values(&ints.values, rows)?,
+            Present::open(&ints.present, rows)?,
+        ))
     }
 
     #[inline]
@@ -116,12 +130,17 @@ impl<'a> Value<'a> for i64 {
 }
 
 impl<'a> Value<'a> for Timestamp {
-    const KIND: Kind = Kind::Timestamp;
+    const STORED_AS: Kind = Kind::Timestamp;
     type Column = &'a [i64];
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {
-        let Column::Times(times) = column else { return Err(other_kind(Self::KIND, column)) };
-        Ok((values(&times.values, rows)?, Present::open(&times.present, rows)?))
+        let Column::Times(times) = column else {
+            return Err(other_kind(Self::STORED_AS, column));
+        };
+        Ok((
+            values(&times.values, rows)?,
+            Present::open(&times.present, rows)?,
+        ))
     }
 
     #[inline]
@@ -131,12 +150,17 @@ impl<'a> Value<'a> for Timestamp {
 }
 
 impl<'a> Value<'a> for bool {
-    const KIND: Kind = Kind::Boolean;
+    const STORED_AS: Kind = Kind::Boolean;
     type Column = Bits<'a>;
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {
-        let Column::Bools(bools) = column else { return Err(other_kind(Self::KIND, column)) };
-        Ok((Bits::open(&bools.values, rows)?, Present::open(&bools.present, rows)?))
+        let Column::Bools(bools) = column else {
+            return Err(other_kind(Self::STORED_AS, column));
+        };
+        Ok((
+            Bits::open(&bools.values, rows)?,
+            Present::open(&bools.present, rows)?,
+        ))
     }
 
     #[inline]
@@ -146,12 +170,17 @@ impl<'a> Value<'a> for bool {
 }
 
 impl<'a> Value<'a> for &'a str {
-    const KIND: Kind = Kind::Text;
+    const STORED_AS: Kind = Kind::Text;
     type Column = Strings<'a>;
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {
-        let Column::Texts(texts) = column else { return Err(other_kind(Self::KIND, column)) };
-        Ok((Strings::open(texts, rows)?, Present::open(&texts.present, rows)?))
+        let Column::Texts(texts) = column else {
+            return Err(other_kind(Self::STORED_AS, column));
+        };
+        Ok((
+            Strings::open(texts, rows)?,
+            Present::open(&texts.present, rows)?,
+        ))
     }
 
     #[inline]
@@ -161,7 +190,7 @@ impl<'a> Value<'a> for &'a str {
 }
 
 impl<'a> Value<'a> for String {
-    const KIND: Kind = Kind::Text;
+    const STORED_AS: Kind = Kind::Text;
     type Column = Strings<'a>;
 
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String> {

@@ -3,25 +3,39 @@
 //! `#[plugin(tags = ["high-risk"])]` makes a constant of each, `tags::HIGH_RISK`, so that a name that is not declared
 //! does not compile, and a verdict carries an index and not a text.
 
+use std::fmt;
+
+/// A name's place in the manifest, and the name.
+type Declared = (u32, &'static str);
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub struct $name {
-            pub(crate) index: u32,
-            name: &'static str,
-        }
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name(&'static Declared);
 
         impl $name {
-            /// What `#[plugin]` makes for a declared name; `index` is its place in the manifest.
+            /// What `#[plugin]` makes for a declared name: its place in the manifest, and the name.
             #[doc(hidden)]
-            pub const fn declared(index: u32, name: &'static str) -> Self {
-                Self { index, name }
+            #[inline(always)]
+            pub const fn declared(declared: &'static Declared) -> Self {
+                Self(declared)
             }
 
             /// The name as it was declared.
             pub const fn name(self) -> &'static str {
-                self.name
+                self.0.1
+            }
+
+            #[inline(always)]
+            pub(crate) const fn index(self) -> u32 {
+                self.0.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.name(), f)
             }
         }
     )*};

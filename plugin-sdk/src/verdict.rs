@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display};
 
-use crate::few::Few;
 use crate::names::{Attribute, Edge, Reason, Tag};
+use crate::reasons::Reasons;
 
 /// What a plugin says of one event: a score or none, tags, reasons, edges, attributes.
 ///
@@ -19,71 +19,94 @@ use crate::names::{Attribute, Edge, Reason, Tag};
 /// assert_eq!(Verdict::none().value(), None);
 /// ```
 ///
-/// A score and up to four reasons need no allocation.
+/// A score, tags and up to four reasons need no allocation.
 #[derive(Clone)]
 pub struct Verdict {
     /// NaN is none.
     pub(crate) score: f64,
     /// Bit i is the tag with index i: a tag is there once or not at all, and 64 are the most a plugin may declare.
     pub(crate) tags: u64,
-    pub(crate) reasons: Few<(Reason, f64), 4>,
+    pub(crate) reasons: Reasons,
+    /// What most verdicts do not have, behind one pointer, so that a verdict is small.
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// What most verdicts do not have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct More {
+    /// The reasons behind the fourth.
+    pub(crate) reasons: Vec<(Reason, f64)>,
     pub(crate) edges: Vec<(Edge, String, String)>,
     pub(crate) attributes: Vec<(Attribute, String)>,
 }
 
 impl Verdict {
     /// A verdict with a score. NaN is no score.
-    #[inline]
+    #[inline(always)]
     pub const fn score(score: f64) -> Self {
         Self {
             score,
             tags: 0,
-            reasons: Few::new((Reason::declared(0, ""), 0.0)),
-            edges: Vec::new(),
-            attributes: Vec::new(),
+            reasons: Reasons::new(),
+            more: None,
         }
     }
 
     /// A verdict without a score. It may still have tags and the rest.
-    #[inline]
+    #[inline(always)]
     pub const fn none() -> Self {
         Self::score(f64::NAN)
     }
 
+    /// With another score, for a verdict that was begun before its score was known. NaN is no score.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_score(mut self, score: f64) -> Self {
+        self.score = score;
+        self
+    }
+
     /// With a tag. Tagging twice is tagging once.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn tag(mut self, tag: Tag) -> Self {
-        self.tags |= 1 << tag.index;
+        self.tags |= 1 << tag.index();
         self
     }
 
     /// With a tag, if a condition holds.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn tag_if(self, condition: bool, tag: Tag) -> Self {
         if condition { self.tag(tag) } else { self }
     }
 
     /// With a reason for the score. `weight` says how much it counts, in the plugin's own unit; it must be finite.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn reason(mut self, reason: Reason, weight: f64) -> Self {
-        self.reasons.push((reason, weight));
+        if !self.reasons.push(reason, weight) {
+            self.more().reasons.push((reason, weight));
+        }
         self
     }
 
     /// With an edge between two nodes of the graph, each written `kind:key`, such as `card:4711`.
     #[must_use]
-    pub fn edge(mut self, edge: Edge, source: impl Into<String>, target: impl Into<String>) -> Self {
-        self.edges.push((edge, source.into(), target.into()));
+    pub fn edge(
+        mut self,
+        edge: Edge,
+        source: impl Into<String>,
+        target: impl Into<String>,
+    ) -> Self {
+        self.more().edges.push((edge, source.into(), target.into()));
         self
     }
 
     /// With a fact that is kept beside the score.
     #[must_use]
     pub fn attribute(mut self, attribute: Attribute, value: impl Display) -> Self {
-        self.attributes.push((attribute, value.to_string()));
+        self.more().attributes.push((attribute, value.to_string()));
         self
     }
 
@@ -94,39 +117,70 @@ impl Verdict {
 
     /// Whether it has a tag.
     pub const fn has_tag(&self, tag: Tag) -> bool {
-        self.tags >> tag.index & 1 == 1
+        self.tags >> tag.index() & 1 == 1
     }
 
     /// The sum of a reason's weights; none if the verdict does not give that reason.
     pub fn weight(&self, reason: Reason) -> Option<f64> {
-        let weights = self.reasons.iter().filter(|(given, _)| *given == reason);
-        weights.map(|(_, weight)| weight).reduce(|sum, weight| sum + weight)
+        let weights = self.reasons().filter(|(given, _)| *given == reason);
+        weights
+            .map(|(_, weight)| weight)
+            .reduce(|sum, weight| sum + weight)
     }
 
-    /// The value of an attribute: the last one, if it was given more than once.
-    pub fn attribute_value(&self, attribute: Attribute) -> Option<&str> {
-        self.attributes.iter().rfind(|(given, _)| *given == attribute).map(|(_, value)| value.as_str())
+    /// The reasons in the order in which they were given.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, f64)> {
+        let first = self.reasons.slots().into_iter();
+        let first = first.filter_map(|(reason, weight)| Some((reason?, weight)));
+        first.chain(self.rest().flat_map(|more| more.reasons.iter().copied()))
     }
 
     /// The edges in the order in which they were given: kind, source, target.
     pub fn edges(&self) -> impl Iterator<Item = (Edge, &str, &str)> {
-        self.edges.iter().map(|(edge, source, target)| (*edge, source.as_str(), target.as_str()))
+        let edges = self.rest().flat_map(|more| &more.edges);
+        edges.map(|(edge, source, target)| (*edge, source.as_str(), target.as_str()))
+    }
+
+    /// The attributes in the order in which they were given.
+    pub fn attributes(&self) -> impl Iterator<Item = (Attribute, &str)> {
+        let attributes = self.rest().flat_map(|more| &more.attributes);
+        attributes.map(|(attribute, value)| (*attribute, value.as_str()))
+    }
+
+    /// The value of an attribute: the last one, if it was given more than once.
+    pub fn attribute_value(&self, attribute: Attribute) -> Option<&str> {
+        let values = self.attributes().filter(|(given, _)| *given == attribute);
+        values.map(|(_, value)| value).last()
+    }
+
+    #[cold]
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn rest(&self) -> impl Iterator<Item = &More> {
+        self.more.iter().map(|more| &**more)
     }
 }
 
 impl fmt::Debug for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags = (0..64).filter(|index| self.tags >> index & 1 == 1);
         f.debug_struct("Verdict")
             .field("score", &self.value())
-            .field("tags", &(0..64).filter(|index| self.tags >> index & 1 == 1).collect::<Vec<u32>>())
-            .field("reasons", &self.reasons.iter().map(|(code, weight)| (code.name(), weight)).collect::<Vec<_>>())
-            .field("edges", &self.edges)
-            .field("attributes", &self.attributes)
+            .field("tags", &tags.collect::<Vec<u32>>())
+            .field("reasons", &self.reasons().collect::<Vec<_>>())
+            .field("edges", &self.edges().collect::<Vec<_>>())
+            .field("attributes", &self.attributes().collect::<Vec<_>>())
             .finish()
     }
 }
 
 /// What a plugin's function may return: a [`Verdict`], or a `Result` of one whose error sets the event aside.
+#[diagnostic::on_unimplemented(
+    message = "a plugin's function returns a `Verdict`, not a `{Self}`",
+    label = "expected a `Verdict`, or a `Result<Verdict, E>` whose error can be displayed"
+)]
 pub trait Outcome {
     /// The verdict, or why the event cannot be scored.
     ///
@@ -136,14 +190,14 @@ pub trait Outcome {
 }
 
 impl Outcome for Verdict {
-    #[inline]
+    #[inline(always)]
     fn verdict(self) -> Result<Verdict, String> {
         Ok(self)
     }
 }
 
 impl<E: Display> Outcome for Result<Verdict, E> {
-    #[inline]
+    #[inline(always)]
     fn verdict(self) -> Result<Verdict, String> {
         self.map_err(|error| error.to_string())
     }

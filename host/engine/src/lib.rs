@@ -1,5 +1,30 @@
 //! The pipeline and the ports it needs: workers, checkpoints, reload, followers, dead letters.
 //!
-//! Absent on purpose: any product's name, HTTP, configuration files.
+//! An event's way: [`Engine::ingest`] -> the log -> `worker` -> [`partition`] (decode, views, rules) -> the verdicts
+//! log -> `followers` -> the stores. [`plan`] compiles what the catalog holds; [`ports`] are what the engine needs of
+//! the world. Absent on purpose: any product's name, HTTP, configuration files.
 
+mod clock;
+mod config;
+mod followers;
+mod handle;
+mod health;
+mod hub;
+mod metrics;
+pub mod partition;
+pub mod plan;
 pub mod ports;
+mod problem;
+mod shared;
+mod worker;
+
+pub use clock::now_ms;
+pub use config::EngineConfig;
+pub use handle::{
+    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
+};
+pub use health::{PartStatus, Readiness};
+pub use hub::LiveBlock;
+pub use metrics::{FollowerLabel, Metrics, RouteLabel, StreamLabel};
+pub use plan::Plan;
+pub use problem::{ChangeError, Problem, ReadError};

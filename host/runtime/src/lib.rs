@@ -1,1 +1,38 @@
-//! placeholder
+//! Assay's WebAssembly runtime: it checks, compiles, instantiates, limits and calls scoring plugins.
+//!
+//! The only crate that knows wasmtime. It knows nothing of streams, rules or stores: columns go in, verdicts come out.
+//!
+//! The way of a plugin: [`Runtime::load`] takes the uploaded bytes (`upload`: size, imports, exports; `wrap`: a plain
+//! module becomes a component), compiles them or finds them compiled (`cache`) and reads the [`Manifest`]. [`Plugin::instance`] makes one
+//! configured, limited guest (`guest`, `limiter`, `deadline`) for one thread. [`Instance::score`] calls it with a
+//! [`Batch`] and checks the answer (`answer`); when a call fails, `search` cuts the batch until exactly the rows that
+//! cause the failure are set aside (`cut`).
+
+mod answer;
+mod batch;
+mod cache;
+mod cut;
+mod deadline;
+mod error;
+mod guest;
+mod instance;
+mod limiter;
+mod limits;
+mod manifest;
+mod plugin;
+mod runtime;
+mod search;
+mod states;
+mod upload;
+mod verdicts;
+mod wrap;
+
+pub use batch::{Batch, Blobs, Bools, Column, Floats, Ints, Texts};
+pub use error::{ManifestError, PluginError, ScoreError};
+pub use instance::Instance;
+pub use limits::{Limits, RuntimeConfig};
+pub use manifest::{Input, Kind, Manifest};
+pub use plugin::Plugin;
+pub use runtime::Runtime;
+pub use states::States;
+pub use verdicts::{Attribute, Edge, Reason, RowFailure, Scored, Tag, Verdicts};

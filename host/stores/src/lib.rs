@@ -1,1 +1,5 @@
-//! placeholder
+//! The adapters of the engine's ports, one folder per product.
+//!
+//! Absent on purpose: any decision about events. An adapter translates a call, makes it and translates the error.
+
+pub mod embedded;

@@ -1,1 +1,51 @@
-//! p
+//! The macros of assay-sdk: `#[derive(Input)]` and `#[plugin]`. Documented in assay-sdk, which re-exports them.
+
+mod arguments;
+mod docs;
+mod input;
+mod names;
+mod plugin;
+mod signature;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct the input of a plugin: each field is an input, its doc comment is the input's documentation.
+///
+/// Fields are `f64`, `i64`, `bool`, `&str`, `String`, `Timestamp`, or `Option` of one of these. An `Option` is an
+/// input that rows may lack, and that a rule need not bind. A struct has at most one lifetime, the batch's: a `&str`
+/// points into the batch and costs no allocation, a `String` is a copy.
+///
+/// A field's name is the input's name: a lower-case letter, then lower-case letters, digits and underscores.
+#[proc_macro_derive(Input)]
+pub fn derive_input(item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as syn::DeriveInput);
+    input::expand(&item)
+        .unwrap_or_else(|error| error.into_compile_error())
+        .into()
+}
+
+/// Makes a function a plugin: `fn(config: &Config, state: &mut State, input: Input) -> Verdict`.
+///
+/// Config and state may be left out. The function stays as it is and can be called and tested; beside it the macro
+/// puts a unit struct `Plugin` and, in Wasm, the exports that a host calls. The function may return
+/// `Result<Verdict, E>` with an error that can be displayed: such an event is set aside with the error.
+///
+/// Arguments, all optional:
+/// - `tags = ["high-risk"]`, `reasons = [..]`, `edges = [..]`, `attributes = [..]`: the names that verdicts may use,
+///   at most 64 each. Each becomes a constant such as `tags::HIGH_RISK`, and `tags::ALL` has all of them in order.
+/// - `state_version = 2`: the version of the state's layout, 1 if not given. Raise it when the state's type changes.
+/// - `migrate = path`: a `fn(from_version: u32, state: &[u8]) -> Result<State, E>` that reads states of older versions.
+///
+/// Name and version of the plugin are the crate's, its documentation is the function's doc comment.
+#[proc_macro_attribute]
+pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = syn::parse(item.clone())
+        .and_then(|function| plugin::expand(&syn::parse(arguments)?, &function));
+    // The function stays beside an error, so that the compiler does not complain of what only the function uses.
+    let with_item = |error: syn::Error| {
+        [item, error.into_compile_error().into()]
+            .into_iter()
+            .collect()
+    };
+    expanded.map(TokenStream::from).unwrap_or_else(with_item)
+}

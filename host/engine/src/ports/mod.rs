@@ -16,7 +16,7 @@ use std::sync::Arc;
 use assay_core::names::{Offset, Partition};
 
 /// A failure of a store. The text is for the operator: what was tried, on what, and what the store said.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store does not answer, or not in time. Trying again later may help.
     #[error("{store} is unavailable: {message}")]
@@ -34,6 +34,9 @@ pub enum StoreError {
         /// What is wrong, and where.
         message: String,
     },
+    /// The caller's fault, not the store's: a listing was asked to go on from something that it never handed out.
+    #[error("the cursor is not one that this listing handed out: hand it back as it came, or begin without one")]
+    BadCursor,
 }
 
 /// One partition of one stream.

@@ -1,0 +1,63 @@
+//! The layer that lets a request through only with a key of the right role. It stands before the body is read.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Role;
+use crate::app::App;
+use crate::http::{ApiError, Code};
+
+/// Lets a request through if its key has the role, and tells the handler who it is.
+pub(crate) async fn require(State((app, role)): State<(App, Role)>, mut request: Request, next: Next) -> Response {
+    let secret = match bearer(request.headers()) {
+        Ok(secret) => secret,
+        Err(error) => return error.into_response(),
+    };
+    let Some(caller) = app.keys.caller(&app.engine, secret) else {
+        return ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted").into_response();
+    };
+    if !caller.may(role) {
+        let roles = caller.roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");
+        let detail = format!("this needs the role {role}; the key '{}' has: {roles}", caller.name);
+        return ApiError::new(Code::Forbidden, detail).into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// The secret in `Authorization: Bearer SECRET`.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let refused = |detail| Err(ApiError::new(Code::Unauthorized, detail));
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return refused("send the header 'Authorization: Bearer KEY'");
+    };
+    let Some((scheme, secret)) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')) else {
+        return refused("expected 'Authorization: Bearer KEY'");
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return refused("expected 'Authorization: Bearer KEY', with the scheme Bearer");
+    }
+    Ok(secret.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret_in(value: &'static str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        bearer(&headers).ok().map(str::to_owned)
+    }
+
+    #[test]
+    fn the_bearer_scheme_is_read_and_no_other() {
+        assert_eq!(secret_in("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(secret_in("bearer  abc ").as_deref(), Some("abc"));
+        assert_eq!(secret_in("Basic abc"), None);
+        assert_eq!(secret_in("abc"), None);
+        assert!(bearer(&HeaderMap::new()).is_err());
+    }
+}

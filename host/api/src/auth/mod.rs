@@ -1,0 +1,13 @@
+//! API keys: who may do what. Everything needs a key but what the router lists as open.
+
+mod keyring;
+mod layer;
+mod role;
+pub(crate) mod secret;
+mod setup;
+
+pub(crate) use keyring::{Caller, KeyBody, KeyRing};
+pub(crate) use layer::require;
+pub use role::Role;
+pub(crate) use secret::Secret;
+pub use setup::{KeyError, MIN_SECRET_CHARS, ensure_admin_key, first_key};

@@ -1,0 +1,69 @@
+//! The first admin key: made when there is none, or given by whoever starts the server.
+
+use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::{ChangeError, Engine};
+
+use super::secret::{Secret, hex};
+use super::{KeyBody, Role};
+use assay_engine::now_ms;
+
+/// The name of the first key.
+const ADMIN: &str = "admin";
+/// The author of changes that no key made.
+const AUTHOR: &str = "server";
+/// The least length of an admin secret that comes from outside.
+pub const MIN_SECRET_CHARS: usize = 20;
+
+/// Why the first key could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The given secret is too easy to guess.
+    #[error("the admin key must have at least {MIN_SECRET_CHARS} characters without spaces, it has {0}; 'openssl rand -hex 32' makes a good one")]
+    TooShort(usize),
+    /// The operating system gives no randomness.
+    #[error("no randomness for a new key: {0}")]
+    Randomness(#[from] getrandom::Error),
+    /// The catalog refused it.
+    #[error("the admin key cannot be kept: {0}")]
+    Change(#[from] ChangeError),
+}
+
+/// Makes the key `admin` if there is no key at all, and returns its secret: it cannot be read again later. Blocking.
+///
+/// # Errors
+/// No randomness, or the catalog fails.
+pub fn first_key(engine: &Engine) -> Result<Option<String>, KeyError> {
+    if engine.plan().snapshot.of(Kind::Key).next().is_some() {
+        return Ok(None);
+    }
+    let secret = Secret::generate()?;
+    keep_admin(engine, &secret)?;
+    Ok(Some(secret.reveal()))
+}
+
+/// Makes the key `admin` have this secret. Blocking; changes nothing when it has it already.
+///
+/// # Errors
+/// The secret is too short, or the catalog fails.
+pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
+    let length = secret.chars().filter(|c| !c.is_whitespace()).count();
+    if length < MIN_SECRET_CHARS || length != secret.chars().count() {
+        return Err(KeyError::TooShort(length));
+    }
+    let secret = Secret::given(secret);
+    let hash = hex(&secret.hash());
+    let plan = engine.plan();
+    let have = plan.snapshot.get(Kind::Key, ADMIN).and_then(KeyBody::of);
+    if have.is_some_and(|have| have.hash == hash && have.allows(Role::Admin)) {
+        return Ok(());
+    }
+    keep_admin(engine, &secret)
+}
+
+fn keep_admin(engine: &Engine, secret: &Secret) -> Result<(), KeyError> {
+    let body = KeyBody { hash: hex(&secret.hash()), roles: vec![Role::Admin], created: now_ms() };
+    // Plain fields always become JSON.
+    let change = Change { kind: Kind::Key, name: ADMIN.to_owned(), body: serde_json::to_value(body).ok() };
+    engine.change(vec![change], AUTHOR, None, false)?;
+    Ok(())
+}

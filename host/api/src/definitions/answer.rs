@@ -1,0 +1,102 @@
+//! How definitions and their revisions look in JSON.
+
+use assay_engine::ports::catalog::{Kind, Revision};
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// One revision of a definition.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct DefinitionJson {
+    /// `stream`, `view` or `rule`.
+    #[schema(value_type = String, example = "rule")]
+    pub(super) kind: Kind,
+    /// Its name.
+    #[schema(example = "card-velocity")]
+    pub(super) name: String,
+    /// Counted from 1.
+    #[schema(example = 3)]
+    pub(super) revision: u32,
+    /// The catalog's version since which it holds.
+    #[schema(example = 17)]
+    pub(super) version: u64,
+    /// The key that made it.
+    #[schema(example = "admin")]
+    pub(super) author: String,
+    /// When, ms since 1970.
+    #[schema(example = 1_767_225_600_000_i64)]
+    pub(super) at: i64,
+    /// The definition; null: this revision deleted it.
+    #[schema(value_type = Object)]
+    pub(super) definition: Option<Value>,
+}
+
+impl From<Revision> for DefinitionJson {
+    fn from(revision: Revision) -> Self {
+        Self {
+            kind: revision.kind,
+            name: revision.name,
+            revision: revision.revision,
+            version: revision.version,
+            author: revision.author,
+            at: revision.at,
+            definition: revision.body,
+        }
+    }
+}
+
+/// A list of definitions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DefinitionList {
+    /// By name; of revisions: the newest first.
+    pub(super) items: Vec<DefinitionJson>,
+}
+
+/// What a change has done, or with `dry_run` would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PutAnswer {
+    #[serde(flatten)]
+    pub(super) definition: DefinitionJson,
+    /// False: the definition was the same before, and there is no new revision.
+    pub(super) changed: bool,
+    /// True: only checked.
+    pub(super) dry_run: bool,
+}
+
+/// A definition with its revision as the entity tag.
+pub(super) fn with_tag(status: StatusCode, revision: u32, body: impl Serialize) -> Response {
+    let tag = [(header::ETAG, format!("\"{revision}\""))];
+    (status, tag, Json(body)).into_response()
+}
+
+/// The revision in `If-Match`, as `with_tag` wrote it. None: there is no such header, or it takes any revision.
+pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u32>, crate::http::ApiError> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    match value.to_str().unwrap_or_default().trim() {
+        "*" => Ok(None),
+        tag => tag.trim_matches('"').parse().map(Some).map_err(|_| {
+            crate::http::ApiError::bad_request(format!("If-Match: expected a revision such as \"3\", got {tag}"))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_takes_a_revision() {
+        let expected = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MATCH, value.parse().unwrap());
+            expected_revision(&headers).map_err(|error| error.detail)
+        };
+        assert_eq!(expected("\"3\""), Ok(Some(3)));
+        assert_eq!(expected("*"), Ok(None));
+        assert!(expected("\"abc\"").is_err());
+        assert_eq!(expected_revision(&HeaderMap::new()).ok(), Some(None));
+    }
+}

@@ -1,0 +1,120 @@
+//! What streams, views and rules share: put, get, list, delete, by kind.
+
+use std::sync::Arc;
+
+use assay_engine::ports::catalog::{Change, Kind, Revision};
+use assay_engine::{ChangeError, Engine};
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
+
+use super::answer::{DefinitionJson, DefinitionList, PutAnswer, expected_revision, with_tag};
+use super::body::read_text;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
+
+/// Whether a change is carried out.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DryRun {
+    /// True: check everything, change nothing.
+    #[serde(default)]
+    pub(super) dry_run: bool,
+}
+
+/// Reads a definition from a request and makes it the new revision.
+pub(super) async fn put(
+    app: &App,
+    caller: Arc<Caller>,
+    kind: Kind,
+    name: String,
+    dry_run: bool,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let format = body_format(headers, &[BodyFormat::Json, BodyFormat::Yaml])?;
+    let expected = expected_revision(headers)?;
+    let limit = app.config.max_definition_body;
+    let text = read_body(body, limit, app.config.body_timeout, "a definition is smaller").await?;
+    let definition = read_text(kind, &name, format, &text).map_err(|problem| ChangeError::Invalid(vec![problem]))?;
+    app.blocking(move |engine| replace(engine, &caller.name, kind, &name, definition, expected, dry_run)).await
+}
+
+/// Makes a definition the new revision, and answers what it is now.
+pub(super) fn replace(
+    engine: &Engine,
+    author: &str,
+    kind: Kind,
+    name: &str,
+    definition: Value,
+    expected: Option<u32>,
+    dry_run: bool,
+) -> Result<Response, ApiError> {
+    let existed = current(engine, kind, name).is_ok();
+    let change = Change { kind, name: name.to_owned(), body: Some(definition.clone()) };
+    let applied = engine
+        .change(vec![change], author, expected, dry_run)
+        .map_err(|error| conditional(error, expected.is_some()))?;
+    let changed = applied.unchanged == 0;
+    let made = applied.revisions.into_iter().find(|revision| revision.kind == kind && revision.name == name);
+    let revision = match made {
+        Some(revision) => revision,
+        None => current(engine, kind, name)?,
+    };
+    let status = if existed || dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    let number = revision.revision;
+    Ok(with_tag(status, number, PutAnswer { definition: revision.into(), changed, dry_run }))
+}
+
+/// The revision in effect.
+pub(super) fn current(engine: &Engine, kind: Kind, name: &str) -> Result<Revision, ApiError> {
+    let plan = engine.plan();
+    let found = plan.snapshot.get(kind, name).cloned();
+    found.ok_or_else(|| ApiError::not_found(format!("there is no {kind} '{name}'")))
+}
+
+/// Answers the revision in effect.
+pub(super) fn get(app: &App, kind: Kind, name: &str) -> Result<Response, ApiError> {
+    let revision = current(&app.engine, kind, name)?;
+    Ok(with_tag(StatusCode::OK, revision.revision, DefinitionJson::from(revision)))
+}
+
+/// Answers all definitions of a kind.
+pub(super) fn list(app: &App, kind: Kind) -> Json<DefinitionList> {
+    let items = app.engine.plan().snapshot.of(kind).cloned().map(DefinitionJson::from).collect();
+    Json(DefinitionList { items })
+}
+
+/// Deletes a definition.
+pub(super) async fn delete(
+    app: &App,
+    caller: Arc<Caller>,
+    kind: Kind,
+    name: String,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let expected = expected_revision(headers)?;
+    app.blocking(move |engine| {
+        current(engine, kind, &name)?;
+        let change = Change { kind, name, body: None };
+        engine
+            .change(vec![change], &caller.name, expected, false)
+            .map_err(|error| conditional(error, expected.is_some()))?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+/// A conflict with the revision that the client asked for has a status of its own.
+pub(super) fn conditional(error: ChangeError, is_conditional: bool) -> ApiError {
+    match error {
+        ChangeError::Conflict(message) if is_conditional => ApiError::new(Code::RevisionMismatch, message),
+        error => error.into(),
+    }
+}

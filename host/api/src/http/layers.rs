@@ -1,0 +1,92 @@
+//! The layers around all routes: the request log, panics, and errors that are not ours.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use assay_engine::RouteLabel;
+use axum::body::{Body, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{ApiError, Code};
+use crate::app::App;
+
+/// The longest text of the framework that is taken into a problem's detail.
+const MAX_FOREIGN_TEXT: usize = 16 << 10;
+
+/// Counts every request, and logs it at debug: by its route, so that keys and ids stay out of logs and metrics.
+pub(crate) async fn log_requests(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let label = RouteLabel { method: method.as_str().to_owned(), route: route.clone(), status };
+    app.engine.metrics().requests.get_or_create(&label).inc();
+    tracing::debug!(%method, route, status, micros = started.elapsed().as_micros() as u64, "request");
+    response
+}
+
+/// Turns a panic of a handler into an answer; the connection and all other requests live on.
+pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
+    let mut answer = pin!(next.run(request));
+    let caught = std::future::poll_fn(|context| {
+        // What the panicking handler left half-done is dropped with it: nothing of it is used again.
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            Err(_) => Poll::Ready(Err(ApiError::internal())),
+        }
+    });
+    caught.await.unwrap_or_else(|error| {
+        tracing::error!("a handler panicked");
+        error.into_response()
+    })
+}
+
+/// Makes problem details of errors that the framework answers in plain text: unknown routes, wrong methods, parameters
+/// that cannot be read.
+pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let text = foreign_text(response.into_body()).await;
+    let error = match status {
+        StatusCode::NOT_FOUND if text.is_empty() => {
+            ApiError::not_found(format!("there is no {path}; /openapi.json lists what there is"))
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or("others").replace(',', ", ");
+            ApiError::new(Code::MethodNotAllowed, format!("{path} takes {allowed}, not {method}"))
+        }
+        StatusCode::NOT_FOUND => ApiError::not_found(text),
+        StatusCode::BAD_REQUEST => ApiError::bad_request(text),
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::TooLarge, text),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(Code::UnsupportedMediaType, text),
+        StatusCode::INTERNAL_SERVER_ERROR => ApiError::internal(),
+        status => ApiError::new(Code::Other(status), text),
+    };
+    let mut response = error.into_response();
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+async fn foreign_text(body: Body) -> String {
+    let bytes = to_bytes(body, MAX_FOREIGN_TEXT).await.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

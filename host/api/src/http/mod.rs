@@ -1,0 +1,12 @@
+//! What all routes share of HTTP: problem details, reading bodies and parameters, the request log.
+
+mod body;
+mod convert;
+mod error;
+mod layers;
+mod params;
+
+pub(crate) use body::{BodyFormat, body_format, read_body};
+pub(crate) use error::{ApiError, Code, ProblemBody};
+pub(crate) use layers::{catch_panics, log_requests, render_errors};
+pub(crate) use params::{PageQuery, Time, page_limit};

@@ -1,0 +1,155 @@
+//! `GET /v1/dead-letters`: events that could not be scored, and why.
+
+use assay_core::names::{Digest, Offset, Partition};
+use assay_engine::Engine;
+use assay_engine::ports::StreamPartition;
+use assay_engine::ports::archive::ArchivedEvent;
+use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::auth::secret::hex;
+use crate::http::{ApiError, page_limit};
+use crate::render::PlaceJson;
+
+/// Which dead letters are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeadLettersQuery {
+    /// Of this stream.
+    #[param(example = "payments")]
+    stream: Option<String>,
+    /// Of this rule.
+    rule: Option<String>,
+    /// The most items of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<usize>,
+    /// The `cursor` of the page before; none: the first page.
+    cursor: Option<String>,
+}
+
+/// An event that a rule could not score.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLetterJson {
+    /// The stream.
+    stream: String,
+    /// Where the event is.
+    place: PlaceJson,
+    /// The event's time, ms since 1970; 0 if it could not be read.
+    time: i64,
+    /// The entity; missing if the event could not be read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    key: String,
+    /// The event's id; missing when the stream declares none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id: String,
+    /// The rule that failed; null: the event could not be read.
+    rule: Option<String>,
+    /// The rule's revision.
+    revision: Option<u32>,
+    /// The plugin, as NAME@VERSION.
+    plugin: Option<String>,
+    /// The plugin's digest.
+    #[schema(value_type = Option<String>)]
+    digest: Option<Digest>,
+    /// What kind of failure.
+    #[schema(example = "plugin-trap")]
+    code: String,
+    /// What happened.
+    message: String,
+}
+
+impl From<DeadLetter> for DeadLetterJson {
+    fn from(letter: DeadLetter) -> Self {
+        let DeadLetter { stream, place, time, key, id, rule, revision, plugin, digest, code, message } = letter;
+        Self { stream, place: place.into(), time, key, id, rule, revision, plugin, digest, code, message }
+    }
+}
+
+/// Dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLettersPage {
+    /// By stream, then partition, then the newest first.
+    items: Vec<DeadLetterJson>,
+    /// Hand it back as `cursor` for the next page; null: this was the last.
+    cursor: Option<String>,
+}
+
+/// The dead letters of one event, with the event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadEventJson {
+    /// One per rule that failed.
+    letters: Vec<DeadLetterJson>,
+    /// The event; null if it cannot be read, or is no longer stored.
+    #[schema(value_type = Object)]
+    event: Option<Value>,
+    /// Its bytes as they are stored, in hex; only of an event that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_hex: Option<String>,
+}
+
+/// Events that could not be scored.
+#[utoipa::path(
+    get,
+    path = "/v1/dead-letters",
+    tag = "dead letters",
+    params(DeadLettersQuery),
+    responses((status = 200, description = "By stream, then partition, then the newest first", body = DeadLettersPage))
+)]
+pub(crate) async fn list_dead_letters(
+    State(app): State<App>,
+    Query(query): Query<DeadLettersQuery>,
+) -> Result<Json<DeadLettersPage>, ApiError> {
+    let DeadLettersQuery { stream, rule, limit, cursor } = query;
+    let query = DeadLetterQuery { stream, rule, limit: page_limit(limit)?, cursor };
+    app.blocking(move |engine| {
+        let page = engine.ports().dead_letters.list(&query)?;
+        let items = page.items.into_iter().map(DeadLetterJson::from).collect();
+        Ok(Json(DeadLettersPage { items, cursor: page.cursor }))
+    })
+    .await
+}
+
+/// One event that could not be scored, with its content.
+#[utoipa::path(
+    get,
+    path = "/v1/dead-letters/{stream}/{partition}/{offset}",
+    tag = "dead letters",
+    params(
+        ("stream" = String, Path, description = "The stream", example = "payments"),
+        ("partition" = u32, Path, description = "The event's partition", example = 3),
+        ("offset" = u64, Path, description = "The event's offset", example = 4711),
+    ),
+    responses((status = 200, description = "Why each rule failed, and the event", body = DeadEventJson))
+)]
+pub(crate) async fn get_dead_letter(
+    State(app): State<App>,
+    Path((stream, partition, offset)): Path<(String, u32, u64)>,
+) -> Result<Json<DeadEventJson>, ApiError> {
+    app.blocking(move |engine| {
+        let of = StreamPartition { stream: stream.as_str().into(), partition: Partition(partition) };
+        let offset = Offset(offset);
+        let letters = engine.ports().dead_letters.of_event(&of, offset)?;
+        if letters.is_empty() {
+            return Err(ApiError::not_found(format!("there is no dead letter of {of} at offset {offset}")));
+        }
+        let letters = letters.into_iter().map(DeadLetterJson::from).collect();
+        let event = engine.ports().archive.event(&of, offset)?;
+        let (event, event_hex) = event.map_or((None, None), |event| content(engine, &stream, &event));
+        Ok(Json(DeadEventJson { letters, event, event_hex }))
+    })
+    .await
+}
+
+/// An event's JSON, or its bytes if it cannot be read.
+fn content(engine: &Engine, stream: &str, event: &ArchivedEvent) -> (Option<Value>, Option<String>) {
+    match engine.event_json(stream, event) {
+        Ok(json) => (Some(json), None),
+        Err(_) => (None, Some(hex(&event.bytes))),
+    }
+}

@@ -1,0 +1,88 @@
+//! `GET /v1/events/{stream}/{id}`: an event, what the rules saw of it, and what they said.
+
+use assay_engine::Explained;
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::DeadLetterJson;
+use crate::app::App;
+use crate::http::ApiError;
+use crate::render::{FailureJson, PlaceJson, VerdictJson, failure_json, verdict_json};
+
+/// An event with all that was said of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplainedJson {
+    /// Where it is.
+    place: PlaceJson,
+    /// When it was stored, ms since 1970.
+    appended_at: i64,
+    /// The event.
+    #[schema(value_type = Object)]
+    event: Value,
+    /// Whether any rule has judged it, or failed on it. False also while it waits for its turn.
+    judged: bool,
+    /// Its entity; null: not judged.
+    key: Option<String>,
+    /// Its time, ms since 1970; null: not judged.
+    time: Option<i64>,
+    /// One per rule that judged it, with the inputs that the rule saw.
+    verdicts: Vec<VerdictJson>,
+    /// One per rule that failed on it.
+    failures: Vec<FailureJson>,
+    /// What is in the dead letters of it.
+    dead_letters: Vec<DeadLetterJson>,
+}
+
+/// All events with an id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplanationJson {
+    /// The stream.
+    stream: String,
+    /// The id that was asked for.
+    id: String,
+    /// The oldest first; more than one if a producer sent the same id again.
+    events: Vec<ExplainedJson>,
+}
+
+/// Explain an event: what it was, what each rule saw, which plugin said what.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{stream}/{id}",
+    tag = "events",
+    params(
+        ("stream" = String, Path, description = "The stream", example = "payments"),
+        ("id" = String, Path, description = "The event's own id, or PARTITION-OFFSET", example = "p1"),
+    ),
+    responses((status = 200, description = "The explanation", body = ExplanationJson))
+)]
+pub(crate) async fn explain_event(
+    State(app): State<App>,
+    Path((stream, id)): Path<(String, String)>,
+) -> Result<Json<ExplanationJson>, ApiError> {
+    app.blocking(move |engine| {
+        let events: Vec<_> = engine.explain(&stream, &id)?.into_iter().map(explained_json).collect();
+        if events.is_empty() {
+            return Err(ApiError::not_found(format!("there is no event '{id}' in the stream '{stream}'")));
+        }
+        Ok(Json(ExplanationJson { stream, id, events }))
+    })
+    .await
+}
+
+fn explained_json(explained: Explained) -> ExplainedJson {
+    let outcome = explained.outcome.as_ref();
+    ExplainedJson {
+        place: explained.event.place.into(),
+        appended_at: explained.event.appended_at,
+        event: explained.json,
+        judged: outcome.is_some(),
+        key: outcome.map(|outcome| outcome.key.clone()),
+        time: outcome.map(|outcome| outcome.time),
+        verdicts: outcome.iter().flat_map(|outcome| &outcome.verdicts).map(verdict_json).collect(),
+        failures: outcome.iter().flat_map(|outcome| &outcome.failures).map(failure_json).collect(),
+        dead_letters: explained.dead_letters.into_iter().map(DeadLetterJson::from).collect(),
+    }
+}

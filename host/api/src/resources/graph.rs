@@ -1,0 +1,66 @@
+//! `GET /v1/graph/{node}`: what a node is connected with.
+
+use assay_engine::ports::graph::GraphEdge;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::http::{ApiError, PageQuery, page_limit};
+
+/// An edge between two nodes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GraphEdgeJson {
+    /// Where it begins.
+    source: String,
+    /// Its name.
+    #[schema(example = "paid")]
+    name: String,
+    /// Where it ends.
+    target: String,
+    /// The score of the verdict that made it, or null.
+    score: Option<f64>,
+    /// The time of its latest event, ms since 1970.
+    time: i64,
+    /// The rule that made it.
+    rule: String,
+}
+
+impl From<GraphEdge> for GraphEdgeJson {
+    fn from(edge: GraphEdge) -> Self {
+        let GraphEdge { source, name, target, score, time, rule } = edge;
+        Self { source, name, target, score, time, rule }
+    }
+}
+
+/// The edges of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GraphPage {
+    /// By name, then by the other end.
+    items: Vec<GraphEdgeJson>,
+    /// Hand it back as `cursor` for the next page; null: this was the last.
+    cursor: Option<String>,
+}
+
+/// The edges that begin or end at a node.
+#[utoipa::path(
+    get,
+    path = "/v1/graph/{node}",
+    tag = "graph",
+    params(("node" = String, Path, description = "The node, percent-encoded", example = "card-1"), PageQuery),
+    responses((status = 200, description = "Its edges; none for a node that nothing is known of", body = GraphPage))
+)]
+pub(crate) async fn get_node(
+    State(app): State<App>,
+    Path(node): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<GraphPage>, ApiError> {
+    let limit = page_limit(query.limit)?;
+    app.blocking(move |engine| {
+        let page = engine.ports().graph.neighbours(&node, limit, query.cursor.as_deref())?;
+        let items = page.items.into_iter().map(GraphEdgeJson::from).collect();
+        Ok(Json(GraphPage { items, cursor: page.cursor }))
+    })
+    .await
+}

@@ -1,0 +1,149 @@
+//! `GET /v1/entities/{stream}/{key}/events` and `.../verdicts`: what happened, the newest first.
+
+use assay_core::verdict::Outcome;
+use assay_engine::Engine;
+use assay_engine::ports::archive::{ArchivedEvent, HistoryQuery};
+use assay_engine::ports::{Page, StreamPartition};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::entities::partition_of;
+use crate::app::App;
+use crate::http::{ApiError, Time, page_limit};
+use crate::render::{OutcomeJson, PlaceJson, outcome_json};
+
+/// Which part of a history is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimesQuery {
+    /// The earliest time of an event: RFC 3339 or ms since 1970.
+    #[param(value_type = Option<String>, example = "2026-01-31T00:00:00Z")]
+    from: Option<Time>,
+    /// The time behind the latest.
+    #[param(value_type = Option<String>, example = "2026-02-01T00:00:00Z")]
+    to: Option<Time>,
+    /// The most items of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<usize>,
+    /// The `cursor` of the page before; none: the first page.
+    cursor: Option<String>,
+}
+
+/// A stored event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventJson {
+    /// Where it is.
+    place: PlaceJson,
+    /// When it was stored, ms since 1970.
+    appended_at: i64,
+    /// The event; missing if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    event: Option<Value>,
+    /// Why it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// An entity's events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventsPage {
+    /// The newest time first.
+    items: Vec<EventJson>,
+    /// Hand it back as `cursor` for the next page; null: this was the last.
+    cursor: Option<String>,
+}
+
+/// What was said of an entity's events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerdictsPage {
+    /// The newest time first; events that no rule has judged, or not yet, are left out.
+    items: Vec<OutcomeJson>,
+    /// Hand it back as `cursor` for the next page; null: this was the last.
+    cursor: Option<String>,
+}
+
+/// An entity's events.
+#[utoipa::path(
+    get,
+    path = "/v1/entities/{stream}/{key}/events",
+    tag = "entities",
+    params(
+        ("stream" = String, Path, description = "The stream", example = "payments"),
+        ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
+        TimesQuery,
+    ),
+    responses((status = 200, description = "The newest time first", body = EventsPage))
+)]
+pub(crate) async fn entity_events(
+    State(app): State<App>,
+    Path((stream, key)): Path<(String, String)>,
+    Query(query): Query<TimesQuery>,
+) -> Result<Json<EventsPage>, ApiError> {
+    app.blocking(move |engine| {
+        let (_, page) = read_history(engine, &stream, key, query)?;
+        let items = page.items.iter().map(|event| event_json(engine, &stream, event)).collect();
+        Ok(Json(EventsPage { items, cursor: page.cursor }))
+    })
+    .await
+}
+
+/// The verdicts on an entity's events.
+#[utoipa::path(
+    get,
+    path = "/v1/entities/{stream}/{key}/verdicts",
+    tag = "entities",
+    params(
+        ("stream" = String, Path, description = "The stream", example = "payments"),
+        ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
+        TimesQuery,
+    ),
+    responses((status = 200, description = "The newest time first", body = VerdictsPage))
+)]
+pub(crate) async fn entity_verdicts(
+    State(app): State<App>,
+    Path((stream, key)): Path<(String, String)>,
+    Query(query): Query<TimesQuery>,
+) -> Result<Json<VerdictsPage>, ApiError> {
+    app.blocking(move |engine| {
+        let (of, page) = read_history(engine, &stream, key, query)?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for event in &page.items {
+            let outcome: Option<Outcome> = engine.ports().archive.outcome(&of, event.place.offset)?;
+            items.extend(outcome.map(|outcome| outcome_json(event.place, &outcome)));
+        }
+        Ok(Json(VerdictsPage { items, cursor: page.cursor }))
+    })
+    .await
+}
+
+fn read_history(
+    engine: &Engine,
+    stream: &str,
+    key: String,
+    query: TimesQuery,
+) -> Result<(StreamPartition, Page<ArchivedEvent>), ApiError> {
+    let of = partition_of(engine, stream, &key)?;
+    let query = HistoryQuery {
+        key,
+        from: query.from.map_or(i64::MIN, |time| time.0),
+        to: query.to.map_or(i64::MAX, |time| time.0),
+        limit: page_limit(query.limit)?,
+        cursor: query.cursor,
+    };
+    let page = engine.ports().archive.history(&of, &query)?;
+    Ok((of, page))
+}
+
+/// An event as JSON; one that cannot be read says why instead.
+pub(super) fn event_json(engine: &Engine, stream: &str, event: &ArchivedEvent) -> EventJson {
+    let (json, error) = match engine.event_json(stream, event) {
+        Ok(json) => (Some(json), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    EventJson { place: event.place.into(), appended_at: event.appended_at, event: json, error }
+}

@@ -1,0 +1,159 @@
+//! `/v1/keys`: API keys. A secret is shown once, when its key is made; the catalog has only its hash.
+
+use std::sync::Arc;
+
+use assay_core::names::check_name;
+use assay_engine::{Engine, now_ms};
+use assay_engine::ports::catalog::{Change, Kind, Snapshot};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+
+use crate::app::App;
+use crate::auth::secret::hex;
+use crate::auth::{Caller, KeyBody, Role, Secret};
+use crate::http::{ApiError, Code, read_body};
+
+/// The most keys there may be: each is compared at every request.
+const MAX_KEYS: usize = 1000;
+
+/// A wish for a key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewKey {
+    /// Its name: the author of what its bearer changes.
+    #[schema(example = "payments-gateway")]
+    name: String,
+    /// What its bearer may do.
+    #[schema(example = json!(["ingest"]))]
+    roles: Vec<Role>,
+}
+
+/// A key without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyJson {
+    /// Its name.
+    name: String,
+    /// What its bearer may do.
+    roles: Vec<Role>,
+    /// When it was made, ms since 1970.
+    created: i64,
+    /// The key that made it.
+    author: String,
+}
+
+/// A new key with its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MadeKey {
+    /// Its name.
+    name: String,
+    /// What its bearer may do.
+    roles: Vec<Role>,
+    /// The secret: send it as `Authorization: Bearer KEY`. It cannot be read again.
+    #[schema(example = "assay_5f1c...")]
+    key: String,
+}
+
+/// All keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyList {
+    /// By name.
+    items: Vec<KeyJson>,
+}
+
+/// Make a key. Its secret is in this answer and nowhere else.
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    tag = "keys",
+    request_body(content = NewKey),
+    responses((status = 201, description = "Made", body = MadeKey))
+)]
+pub(crate) async fn post_key(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Body,
+) -> Result<(StatusCode, Json<MadeKey>), ApiError> {
+    let text = read_body(body, 1 << 16, app.config.body_timeout, "a key is smaller").await?;
+    let mut wanted: NewKey = serde_json::from_slice(&text).map_err(|error| {
+        ApiError::bad_request(format!("expected {{\"name\": \"...\", \"roles\": [\"ingest\", ...]}}: {error}"))
+    })?;
+    check_name(&wanted.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    wanted.roles.sort();
+    wanted.roles.dedup();
+    if wanted.roles.is_empty() {
+        return Err(ApiError::bad_request("roles: expected at least one of ingest, read, author, admin"));
+    }
+    let _changing = app.keys.changes.lock().await;
+    app.blocking(move |engine| make(engine, wanted, &caller.name)).await.map(|made| (StatusCode::CREATED, Json(made)))
+}
+
+fn make(engine: &Engine, wanted: NewKey, author: &str) -> Result<MadeKey, ApiError> {
+    let NewKey { name, roles } = wanted;
+    let plan = engine.plan();
+    if plan.snapshot.get(Kind::Key, &name).is_some() {
+        let detail = format!("there is a key '{name}' already; delete it first, or take another name");
+        return Err(ApiError::new(Code::Conflict, detail));
+    }
+    if plan.snapshot.of(Kind::Key).count() >= MAX_KEYS {
+        return Err(ApiError::new(Code::Conflict, format!("there are {MAX_KEYS} keys, which is the most there may be")));
+    }
+    let secret = Secret::generate().map_err(|error| {
+        tracing::error!(%error, "no randomness for a new key");
+        ApiError::internal()
+    })?;
+    let body = KeyBody { hash: hex(&secret.hash()), roles: roles.clone(), created: now_ms() };
+    let body = serde_json::to_value(body).map_err(|_| ApiError::internal())?;
+    engine.change(vec![Change { kind: Kind::Key, name: name.clone(), body: Some(body) }], author, None, false)?;
+    Ok(MadeKey { name, roles, key: secret.reveal() })
+}
+
+/// All keys, without their secrets.
+#[utoipa::path(get, path = "/v1/keys", tag = "keys", responses((status = 200, description = "By name", body = KeyList)))]
+pub(crate) async fn list_keys(State(app): State<App>) -> Json<KeyList> {
+    let plan = app.engine.plan();
+    let items = plan.snapshot.of(Kind::Key).filter_map(|revision| {
+        let body = KeyBody::of(revision)?;
+        let (name, author) = (revision.name.clone(), revision.author.clone());
+        Some(KeyJson { name, roles: body.roles, created: body.created, author })
+    });
+    Json(KeyList { items: items.collect() })
+}
+
+/// Delete a key: it opens nothing any more. The last key with the role admin stays.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{name}",
+    tag = "keys",
+    params(("name" = String, Path, description = "The key's name", example = "payments-gateway")),
+    responses((status = 204, description = "Deleted"))
+)]
+pub(crate) async fn delete_key(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let _changing = app.keys.changes.lock().await;
+    app.blocking(move |engine| {
+        let plan = engine.plan();
+        if plan.snapshot.get(Kind::Key, &name).is_none() {
+            return Err(ApiError::not_found(format!("there is no key '{name}'")));
+        }
+        if !has_admin_besides(&plan.snapshot, &name) {
+            let detail = format!("'{name}' is the last key with the role admin; make another one first");
+            return Err(ApiError::new(Code::Conflict, detail));
+        }
+        engine.change(vec![Change { kind: Kind::Key, name, body: None }], &caller.name, None, false)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+fn has_admin_besides(snapshot: &Snapshot, name: &str) -> bool {
+    let others = snapshot.of(Kind::Key).filter(|revision| revision.name != name);
+    others.filter_map(KeyBody::of).any(|body| body.allows(Role::Admin))
+}

@@ -1,0 +1,23 @@
+//! What is read, and plugins and keys: one file per resource.
+
+mod dead_letters;
+mod entities;
+mod explain;
+mod graph;
+mod health;
+mod history;
+mod keys;
+mod plugins;
+mod scores;
+mod view_values;
+
+pub(crate) use dead_letters::*;
+pub(crate) use entities::*;
+pub(crate) use explain::*;
+pub(crate) use graph::*;
+pub(crate) use health::*;
+pub(crate) use history::*;
+pub(crate) use keys::*;
+pub(crate) use plugins::*;
+pub(crate) use scores::*;
+pub(crate) use view_values::*;

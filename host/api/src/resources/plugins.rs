@@ -1,0 +1,203 @@
+//! `/v1/plugins`: WebAssembly artifacts. A version is uploaded once and never changes.
+
+use std::sync::Arc;
+
+use assay_engine::now_ms;
+use assay_engine::ports::catalog::{Kind, Revision};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::{Extension, Json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, Code, read_body};
+
+/// A plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PluginInfo {
+    /// Its name.
+    #[schema(example = "velocity")]
+    name: String,
+    /// Its version.
+    #[schema(example = "1.2.0")]
+    version: String,
+    /// SHA-256 of its bytes, as `sha256:` and hex digits.
+    digest: Value,
+    /// Its size in bytes.
+    size: Value,
+    /// The key that uploaded it.
+    author: String,
+    /// When, ms since 1970.
+    at: i64,
+    /// What it says of itself: inputs, tags, the JSON Schema of its config, and more.
+    #[schema(value_type = Object)]
+    manifest: Value,
+}
+
+/// Plugins.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PluginList {
+    /// By name, then the newest version first.
+    items: Vec<PluginInfo>,
+}
+
+impl PluginInfo {
+    fn of(revision: &Revision) -> Self {
+        let (name, version) = revision.name.split_once('@').unwrap_or((&revision.name, ""));
+        let part = |field: &str| revision.body.as_ref().and_then(|body| body.get(field)).cloned().unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            digest: part("digest"),
+            size: part("size"),
+            author: revision.author.clone(),
+            at: revision.at,
+            manifest: part("manifest"),
+        }
+    }
+}
+
+/// Upload a plugin: a WebAssembly module or component.
+///
+/// Name and version are those of its own manifest. The same bytes again are 200; other bytes under a version that is
+/// there are 409; a plugin that does not fit the host is 422 and says why.
+#[utoipa::path(
+    post,
+    path = "/v1/plugins",
+    tag = "plugins",
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The bytes of the .wasm file"),
+    responses(
+        (status = 200, description = "These very bytes were there", body = PluginInfo),
+        (status = 201, description = "Uploaded", body = PluginInfo),
+    )
+)]
+pub(crate) async fn post_plugin(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<PluginInfo>), ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !matches!(kind, "application/wasm" | "application/octet-stream") {
+        let detail = format!("expected the content type application/wasm, got '{kind}'");
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let limit = app.config.max_plugin_body;
+    let wasm = read_body(body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
+    app.blocking(move |engine| {
+        let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name)?;
+        let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
+        let plan = engine.plan();
+        let info = match plan.snapshot.get(Kind::Plugin, &format!("{plugin}@{version}")) {
+            Some(revision) => PluginInfo::of(revision),
+            // Somebody deleted it in this very moment: what was uploaded is told all the same.
+            None => PluginInfo {
+                name: plugin,
+                version,
+                digest: uploaded.digest.to_string().into(),
+                size: wasm.len().into(),
+                author: caller.name.clone(),
+                at: now_ms(),
+                manifest: serde_json::json!(uploaded.manifest),
+            },
+        };
+        Ok((if uploaded.created { StatusCode::CREATED } else { StatusCode::OK }, Json(info)))
+    })
+    .await
+}
+
+/// All plugins with all their versions.
+#[utoipa::path(
+    get,
+    path = "/v1/plugins",
+    tag = "plugins",
+    responses((status = 200, description = "By name, then the newest version first", body = PluginList))
+)]
+pub(crate) async fn list_plugins(State(app): State<App>) -> Json<PluginList> {
+    Json(PluginList { items: plugins(&app, |_| true) })
+}
+
+/// All versions of a plugin.
+#[utoipa::path(
+    get,
+    path = "/v1/plugins/{name}",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin's name", example = "velocity")),
+    responses((status = 200, description = "The newest version first", body = PluginList))
+)]
+pub(crate) async fn get_plugin(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<PluginList>, ApiError> {
+    let items = plugins(&app, |info| info.name == name);
+    if items.is_empty() {
+        return Err(ApiError::not_found(format!("there is no plugin '{name}'")));
+    }
+    Ok(Json(PluginList { items }))
+}
+
+/// One version of a plugin.
+#[utoipa::path(
+    get,
+    path = "/v1/plugins/{name}/{version}",
+    tag = "plugins",
+    params(
+        ("name" = String, Path, description = "The plugin's name", example = "velocity"),
+        ("version" = String, Path, description = "Its version", example = "1.2.0"),
+    ),
+    responses((status = 200, description = "It", body = PluginInfo))
+)]
+pub(crate) async fn get_plugin_version(
+    State(app): State<App>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Json<PluginInfo>, ApiError> {
+    let plan = app.engine.plan();
+    let found = plan.snapshot.get(Kind::Plugin, &format!("{name}@{version}"));
+    found
+        .map(|revision| Json(PluginInfo::of(revision)))
+        .ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
+}
+
+fn plugins(app: &App, wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
+    let plan = app.engine.plan();
+    let mut found: Vec<PluginInfo> = plan.snapshot.of(Kind::Plugin).map(PluginInfo::of).filter(wanted).collect();
+    sort(&mut found);
+    found
+}
+
+/// By name, then the newest version first, as semantic versions compare.
+fn sort(plugins: &mut [PluginInfo]) {
+    plugins.sort_by(|a, b| {
+        let versions = |info: &PluginInfo| info.version.parse::<semver::Version>().ok();
+        a.name.cmp(&b.name).then_with(|| versions(b).cmp(&versions(a)))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_comes_first() {
+        let info = |name: &str| {
+            PluginInfo::of(&Revision {
+                kind: Kind::Plugin,
+                name: name.to_owned(),
+                revision: 1,
+                version: 1,
+                author: "a".into(),
+                at: 0,
+                body: Some(serde_json::json!({"digest": "sha256:ab", "size": 3, "manifest": {}})),
+            })
+        };
+        let mut all = ["b@1.0.0", "a@1.9.0", "a@1.10.0", "a@1.10.0-beta.1"].map(info);
+        sort(&mut all);
+        let order: Vec<_> = all.iter().map(|info| format!("{}@{}", info.name, info.version)).collect();
+        assert_eq!(order, ["a@1.10.0", "a@1.10.0-beta.1", "a@1.9.0", "b@1.0.0"]);
+    }
+}

@@ -1,0 +1,88 @@
+//! All routes, grouped by the role that they need. What is not in `open_routes` needs a key.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::{Role, require};
+use crate::definitions::*;
+use crate::http::{catch_panics, log_requests, render_errors};
+use crate::ingest::*;
+use crate::openapi::{describe, document, serve_document};
+use crate::resources::*;
+
+/// The API's routes with all layers.
+pub fn router(app: App) -> Router {
+    let guard = |role: Role, routes: OpenApiRouter<App>| {
+        routes.route_layer(from_fn_with_state((app.clone(), role), require))
+    };
+    let (open, document) = grouped(guard).split_for_parts();
+    let document = serve_document(&document);
+    open.route("/openapi.json", axum::routing::get(move || std::future::ready(document.clone())))
+        .with_state(app.clone())
+        .layer(from_fn(catch_panics))
+        .layer(from_fn(render_errors))
+        .layer(from_fn_with_state(app, log_requests))
+}
+
+/// All routes; `guard` puts a lock before those that need a role.
+pub(crate) fn grouped(
+    guard: impl Fn(Role, OpenApiRouter<App>) -> OpenApiRouter<App>,
+) -> OpenApiRouter<App> {
+    let locked = |role, routes| guard(role, describe(Some(role), routes));
+    OpenApiRouter::with_openapi(document())
+        .merge(describe(None, open_routes()))
+        .merge(locked(Role::Ingest, ingest_routes()))
+        .merge(locked(Role::Read, read_routes()))
+        .merge(locked(Role::Author, author_routes()))
+        .merge(locked(Role::Admin, admin_routes()))
+}
+
+fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+fn ingest_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(post_events))
+}
+
+fn read_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(list_streams))
+        .routes(routes!(get_stream))
+        .routes(routes!(list_views))
+        .routes(routes!(get_view))
+        .routes(routes!(get_view_values))
+        .routes(routes!(list_rules))
+        .routes(routes!(get_rule))
+        .routes(routes!(rule_revisions))
+        .routes(routes!(list_plugins))
+        .routes(routes!(get_plugin))
+        .routes(routes!(get_plugin_version))
+        .routes(routes!(get_entity))
+        .routes(routes!(entity_events))
+        .routes(routes!(entity_verdicts))
+        .routes(routes!(explain_event))
+        .routes(routes!(get_scores))
+        .routes(routes!(get_node))
+        .routes(routes!(list_dead_letters))
+        .routes(routes!(get_dead_letter))
+        .routes(routes!(metrics))
+}
+
+fn author_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(put_stream, delete_stream))
+        .routes(routes!(put_view, delete_view))
+        .routes(routes!(put_rule, delete_rule))
+        .routes(routes!(pause_rule))
+        .routes(routes!(resume_rule))
+        .routes(routes!(post_changes))
+        .routes(routes!(post_plugin))
+}
+
+fn admin_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(post_key, list_keys)).routes(routes!(delete_key))
+}

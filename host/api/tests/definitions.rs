@@ -1,0 +1,140 @@
+//! Streams, views and rules over HTTP: revisions, refusals that name everything, changes that are all or none.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::json;
+use support::{BIG, CARD_SPEND, PAYMENTS, Server};
+
+#[test]
+fn a_definition_is_created_changed_read_and_deleted() {
+    let server = Server::start();
+    let created = server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
+    assert_eq!((&created["revision"], &created["author"], &created["changed"]), (&json!(1), &json!("admin"), &json!(true)));
+    assert_eq!(created["definition"]["partitions"], 4, "filled in by the server");
+    assert!(created["at"].as_i64().unwrap() > 1_700_000_000_000);
+
+    server.put_yaml("/v1/rules/big", BIG).expect(201);
+    let same = server.put_yaml("/v1/rules/big", BIG).expect(200);
+    assert_eq!((&same["revision"], &same["changed"]), (&json!(1), &json!(false)));
+    let changed = server.put_yaml("/v1/rules/big", &BIG.replace("1000.0", "100.0")).expect(200);
+    assert_eq!((&changed["revision"], &changed["changed"]), (&json!(2), &json!(true)));
+
+    let read = server.get("/v1/rules/big");
+    assert_eq!(read.headers["etag"], "\"2\"");
+    assert_eq!(read.expect(200)["definition"]["score"], "amount / 100.0");
+    let list = server.get("/v1/rules").expect(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+
+    assert_eq!(server.delete("/v1/rules/big").status, 204);
+    server.get("/v1/rules/big").problem(404, "not-found");
+    server.delete("/v1/rules/big").problem(404, "not-found");
+    let revisions = server.get("/v1/rules/big/revisions").expect(200);
+    let numbers: Vec<_> = revisions["items"].as_array().unwrap().iter().map(|item| item["revision"].clone()).collect();
+    assert_eq!(numbers, [json!(3), json!(2), json!(1)]);
+    assert_eq!(revisions["items"][0]["definition"], json!(null));
+    server.get("/v1/rules/other/revisions").problem(404, "not-found");
+}
+
+#[test]
+fn a_bad_definition_is_refused_whole_and_changes_nothing() {
+    let server = Server::start();
+    server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
+    let problem = server.put_yaml("/v1/rules/big", &BIG.replace("amount / 1000.0", "amuont / 1000.0"));
+    let problem = problem.problem(422, "invalid-definition");
+    assert_eq!(problem["problems"][0]["kind"], "rule");
+    assert_eq!(problem["problems"][0]["name"], "big");
+    assert_eq!(problem["problems"][0]["at"], "score");
+    assert!(problem["detail"].as_str().unwrap().contains("amount"), "{problem}");
+
+    let problem = server.put_yaml("/v1/rules/big", &BIG.replace("score:", "scoer:")).problem(422, "invalid-definition");
+    assert!(problem["detail"].as_str().unwrap().contains("did you mean 'score'?"), "{problem}");
+    let problem = server.put_yaml("/v1/rules/small", BIG).problem(422, "invalid-definition");
+    assert!(problem["detail"].as_str().unwrap().contains("calls itself 'big'"), "{problem}");
+    server.put_yaml("/v1/rules/big", &BIG.replace("payments", "orders")).problem(422, "invalid-definition");
+    server.delete("/v1/streams/orders").problem(404, "not-found");
+    assert_eq!(server.get("/v1/rules").expect(200)["items"], json!([]));
+}
+
+#[test]
+fn what_others_use_is_not_deleted() {
+    let server = Server::start();
+    server.define_payments();
+    server.delete("/v1/views/card_spend").problem(422, "invalid-definition");
+    server.delete("/v1/streams/payments").problem(422, "invalid-definition");
+    server.get("/v1/views/card_spend").expect(200);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let server = Server::start();
+    let dry = server.put_yaml("/v1/streams/payments?dry_run=true", PAYMENTS).expect(200);
+    assert_eq!((&dry["dry_run"], &dry["changed"], &dry["revision"]), (&json!(true), &json!(true), &json!(1)));
+    server.get("/v1/streams/payments").problem(404, "not-found");
+    server.put_yaml("/v1/streams/payments?dry_run=true", "stream: payments").problem(422, "invalid-definition");
+}
+
+#[test]
+fn if_match_keeps_two_authors_from_overwriting_each_other() {
+    let server = Server::start();
+    server.define_payments();
+    let put = |expected: &str, body: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.put(format!("{}/v1/rules/big", server.url));
+        let request = request.header("authorization", format!("Bearer {}", server.admin));
+        let request = request.header("content-type", "application/yaml").header("if-match", expected);
+        request.send(body).unwrap().status().as_u16()
+    };
+    assert_eq!(put("\"1\"", &BIG.replace("1000.0", "100.0")), 200);
+    assert_eq!(put("\"1\"", &BIG.replace("1000.0", "10.0")), 412);
+    assert_eq!(put("abc", BIG), 400);
+    assert_eq!(server.get("/v1/rules/big").expect(200)["definition"]["score"], "amount / 100.0");
+}
+
+#[test]
+fn a_rule_is_paused_and_goes_on_in_its_mode() {
+    let server = Server::start();
+    server.define_payments();
+    server.put_yaml("/v1/rules/big", &format!("{BIG}mode: shadow\n")).expect(200);
+    let paused = server.post("/v1/rules/big/pause", &json!(null)).expect(200);
+    assert_eq!((&paused["definition"]["mode"], &paused["revision"]), (&json!("paused"), &json!(3)));
+    let again = server.post("/v1/rules/big/pause", &json!(null)).expect(200);
+    assert_eq!((&again["revision"], &again["changed"]), (&json!(3), &json!(false)));
+    let resumed = server.post("/v1/rules/big/resume", &json!(null)).expect(200);
+    assert_eq!((&resumed["definition"]["mode"], &resumed["revision"]), (&json!("shadow"), &json!(4)));
+    assert_eq!(server.post("/v1/rules/big/resume", &json!(null)).expect(200)["changed"], false);
+    server.post("/v1/rules/other/pause", &json!(null)).problem(404, "not-found");
+}
+
+#[test]
+fn many_changes_are_all_or_none() {
+    let server = Server::start();
+    let json_of = |yaml: &str| serde_saphyr::from_str::<serde_json::Value>(yaml).unwrap();
+    let change = |kind: &str, name: &str, yaml: &str| json!({"kind": kind, "name": name, "definition": json_of(yaml)});
+    let bad = json!({"changes": [
+        change("stream", "payments", PAYMENTS),
+        change("view", "card_spend", CARD_SPEND),
+        change("rule", "big", &BIG.replace("amount /", "nothing /")),
+    ]});
+    let problem = server.post("/v1/changes", &bad).problem(422, "invalid-definition");
+    assert_eq!(problem["problems"].as_array().unwrap().len(), 1, "{problem}");
+    server.get("/v1/streams/payments").problem(404, "not-found");
+
+    let good = json!({"changes": [
+        change("rule", "big", BIG),
+        change("stream", "payments", PAYMENTS),
+        change("view", "card_spend", CARD_SPEND),
+    ]});
+    let dry = server.post("/v1/changes?dry_run=true", &good).expect(200);
+    assert_eq!((dry["changed"].as_array().unwrap().len(), &dry["dry_run"]), (3, &json!(true)));
+    server.get("/v1/streams/payments").problem(404, "not-found");
+    let applied = server.post("/v1/changes", &good).expect(200);
+    assert_eq!(applied["changed"].as_array().unwrap().len(), 3);
+    let again = server.post("/v1/changes", &good).expect(200);
+    assert_eq!((&again["changed"], &again["unchanged"]), (&json!([]), &json!(3)));
+
+    let delete = json!({"changes": [{"kind": "rule", "name": "big", "definition": null}]});
+    server.post("/v1/changes", &delete).expect(200);
+    server.get("/v1/rules/big").problem(404, "not-found");
+    server.post("/v1/changes", &json!({"change": []})).problem(400, "bad-request");
+}

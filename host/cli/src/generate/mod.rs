@@ -1,0 +1,23 @@
+//! Producers of realistic events, for demos, benches and first steps. A producer is an iterator: pure, seeded, the
+//! same bytes on every machine; nothing here opens a file, a socket or a clock.
+//!
+//! The way of a payment: `world` (who lives where, and sells what) -> `payments` (who pays now), with `fraud` mixed in ->
+//! `arrivals` (a little out of order) -> `payment` (one event) -> `json` or `avro` -> `container` (a file of them).
+
+mod arrivals;
+mod avro;
+mod cities;
+mod container;
+mod dice;
+mod fraud;
+mod json;
+mod payment;
+mod payments;
+mod world;
+
+pub use avro::{payments_schema, write_avro};
+pub use container::{ContainerWriter, sync_marker};
+pub use fraud::Fraud;
+pub use json::write_json;
+pub use payment::{Channel, Payment};
+pub use payments::{Payments, PaymentsConfig};

@@ -1,0 +1,233 @@
+//! Calls of functions: those of the table by their overloads, and the few that need more than types.
+
+use cel::common::ast::{CallExpr, IdedExpr};
+use regex::RegexBuilder;
+
+use super::{Checked, Checker, Typed};
+use crate::expr::column::Constant;
+use crate::expr::error::ExprError;
+use crate::expr::functions::{self, FUNCTIONS, Overload};
+use crate::expr::kernels::{logic, text, time};
+use crate::expr::node::Node;
+use crate::expr::parse::path;
+use crate::types::Type;
+
+/// The most memory that a compiled pattern may take, in bytes.
+const LARGEST_PATTERN: usize = 1 << 20;
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, node: &IdedExpr, call: &CallExpr) -> Checked {
+        if let Some(checked) = self.operator(node, call) {
+            return checked;
+        }
+        let arguments: Vec<&IdedExpr> = call
+            .target
+            .as_deref()
+            .into_iter()
+            .chain(&call.args)
+            .collect();
+        match call.func_name.as_str() {
+            "has" => self.has(node, &arguments),
+            "coalesce" => self.coalesce(node, &arguments),
+            "matches" => self.matches(node, &arguments),
+            "timestamp" => self.timestamp(node, &arguments),
+            "duration" => self.duration(node, &arguments),
+            "size" => self.size(node, &arguments),
+            name => self.function(node, name, &arguments),
+        }
+    }
+
+    fn function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr]) -> Checked {
+        if !FUNCTIONS.iter().any(|overload| overload.name == name) {
+            return Err(self.parsed.error_at_token(at, functions::unknown(name)));
+        }
+        let checked = arguments
+            .iter()
+            .map(|argument| self.check(argument))
+            .collect::<Result<Vec<_>, _>>()?;
+        match self.choose(FUNCTIONS, name, &checked) {
+            Some(typed) => Ok(typed),
+            None => Err(self.refused(at, name, arguments, &checked)),
+        }
+    }
+
+    /// Why no overload of a function takes the arguments: their number, the one argument, or all of them.
+    fn refused(
+        &self,
+        at: &IdedExpr,
+        name: &str,
+        arguments: &[&IdedExpr],
+        checked: &[Typed],
+    ) -> ExprError {
+        let overloads: Vec<&Overload> = FUNCTIONS
+            .iter()
+            .filter(|overload| overload.name == name)
+            .collect();
+        let fitting: Vec<&Overload> = overloads
+            .iter()
+            .copied()
+            .filter(|overload| overload.parameters.len() == checked.len())
+            .collect();
+        let Some(first) = fitting.first() else {
+            let number = overloads
+                .first()
+                .map_or(0, |overload| overload.parameters.len());
+            return self.wrong_number(at, name, number, checked.len());
+        };
+        if let Some(null) = checked.iter().position(|argument| argument.ty.is_none()) {
+            let message = "null has no type here; test with == null, or replace with coalesce()";
+            return self.parsed.error(arguments[null], message);
+        }
+        if fitting.len() == 1 {
+            let pairs = first.parameters.iter().zip(checked).zip(arguments);
+            let wrong =
+                pairs.filter(|((parameter, argument), _)| argument.ty.as_ref() != Some(parameter));
+            for ((parameter, argument), place) in wrong {
+                if let Err(error) = self.fit(place, argument.clone(), parameter) {
+                    return ExprError {
+                        message: format!("{name}(): {}", error.message),
+                        ..error
+                    };
+                }
+            }
+        }
+        let found: Vec<String> = checked.iter().map(Typed::name).collect();
+        let taken: Vec<String> = fitting.iter().map(|overload| signature(overload)).collect();
+        let message = format!(
+            "{name}() does not take ({}); it takes {}",
+            found.join(", "),
+            taken.join(" or ")
+        );
+        self.parsed.error_at_token(at, message)
+    }
+
+    fn wrong_number(&self, at: &IdedExpr, name: &str, expected: usize, found: usize) -> ExprError {
+        let plural = if expected == 1 { "" } else { "s" };
+        self.parsed.error_at_token(
+            at,
+            format!("{name}() takes {expected} argument{plural}, found {found}"),
+        )
+    }
+
+    /// `has(a.b)`: whether there is a value under a name.
+    fn has(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        let [argument] = arguments else {
+            return Err(self.wrong_number(at, "has", 1, arguments.len()));
+        };
+        if path(argument).is_none() {
+            return Err(self
+                .parsed
+                .error(argument, "has() takes a name such as device.os"));
+        }
+        let node = self.check(argument)?.node;
+        Ok(Typed::new(
+            Node::Lenient {
+                kernel: logic::is_present,
+                arguments: vec![node],
+            },
+            Type::Bool,
+        ))
+    }
+
+    fn coalesce(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        let [a, b] = arguments else {
+            return Err(self.wrong_number(at, "coalesce", 2, arguments.len()));
+        };
+        let (a, b) = (self.check(a)?, self.check(b)?);
+        let (a, b, ty) = self.unify(at, a, b)?;
+        let node = Node::Lenient {
+            kernel: logic::coalesce,
+            arguments: vec![a, b],
+        };
+        Ok(Typed {
+            node: node.folded(),
+            ty,
+            literal: false,
+        })
+    }
+
+    fn matches(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        let [text, place] = arguments else {
+            return Err(self.wrong_number(at, "matches", 2, arguments.len()));
+        };
+        let found = self.check(text)?;
+        let text = Box::new(self.fit(text, found, &Type::Text)?);
+        let Node::Constant(Constant::Text(pattern)) = self.check(place)?.node else {
+            return Err(self
+                .parsed
+                .error(place, "the pattern of matches() must be a constant string"));
+        };
+        let pattern = RegexBuilder::new(&pattern)
+            .size_limit(LARGEST_PATTERN)
+            .build()
+            .map_err(|error| {
+                // The display form draws the pattern in several lines; the reason is the last.
+                let error = error.to_string();
+                let reason = error
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned();
+                self.parsed
+                    .error(place, format!("this is no regular expression: {reason}"))
+            })?;
+        Ok(Typed::new(Node::Matches { text, pattern }, Type::Bool))
+    }
+
+    /// A constant text must be a time; one from a column is missing if it is none.
+    fn timestamp(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        if let [argument] = arguments
+            && let Node::Constant(Constant::Text(text)) = self.check(argument)?.node
+            && time::parse_timestamp(&text).is_none()
+        {
+            let message = format!("'{text}' is no time; write one as \"2025-01-31T12:00:00Z\"");
+            return Err(self.parsed.error(argument, message));
+        }
+        self.function(at, "timestamp", arguments)
+    }
+
+    fn duration(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        let [argument] = arguments else {
+            return Err(self.wrong_number(at, "duration", 1, arguments.len()));
+        };
+        let Node::Constant(Constant::Text(text)) = self.check(argument)?.node else {
+            return Err(self.parsed.error(
+                argument,
+                "duration() takes a constant string such as \"1h30m\"",
+            ));
+        };
+        match time::parse_duration(&text) {
+            Some(span) => Ok(Typed::new(
+                Node::Constant(Constant::Int(span)),
+                Type::Duration,
+            )),
+            None => {
+                let message = format!(
+                    "'{text}' is no duration; write one as \"1h30m\", \"90s\" or \"250ms\""
+                );
+                Err(self.parsed.error(argument, message))
+            }
+        }
+    }
+
+    /// Of a list too, whose type the table cannot name.
+    fn size(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+        if let [argument] = arguments {
+            let found = self.check(argument)?;
+            if matches!(found.ty, Some(Type::List(_))) {
+                let node = Node::Strict {
+                    kernel: text::size_of_list,
+                    arguments: vec![found.node],
+                };
+                return Ok(Typed::new(node, Type::Int));
+            }
+        }
+        self.function(at, "size", arguments)
+    }
+}
+
+fn signature(overload: &Overload) -> String {
+    let parameters: Vec<String> = overload.parameters.iter().map(Type::to_string).collect();
+    format!("({})", parameters.join(", "))
+}

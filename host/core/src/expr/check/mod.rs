@@ -1,0 +1,274 @@
+//! The type checker: walks CEL's syntax tree once and lowers it to typed nodes, constants folded.
+
+mod calls;
+mod operators;
+
+use cel::common::ast::{Expr as Syntax, IdedExpr, LiteralValue};
+
+use super::column::Constant;
+use super::error::ExprError;
+use super::functions::Overload;
+use super::node::Node;
+use super::parse::{Parsed, path};
+use super::scope::{Resolution, Scope};
+use crate::types::Type;
+
+/// A node and its type.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    pub(super) node: Node,
+    /// None for the literal `null`, which fits any type.
+    pub(super) ty: Option<Type>,
+    /// Whether it is an int literal, which is taken for a double where one is needed.
+    literal: bool,
+}
+
+impl Typed {
+    fn new(node: Node, ty: Type) -> Self {
+        Self {
+            node: node.folded(),
+            ty: Some(ty),
+            literal: false,
+        }
+    }
+
+    /// The double that an int literal stands for, if it does so exactly.
+    fn as_double(&self) -> Option<Node> {
+        match self.node {
+            Node::Constant(Constant::Int(int))
+                if self.literal && i128::from(int) == int as f64 as i128 =>
+            {
+                Some(Node::Constant(Constant::Double(int as f64)))
+            }
+            _ => None,
+        }
+    }
+
+    fn name(&self) -> String {
+        self.ty
+            .as_ref()
+            .map_or_else(|| "null".to_owned(), Type::to_string)
+    }
+}
+
+/// Checks one expression.
+pub(super) struct Checker<'a> {
+    parsed: &'a Parsed<'a>,
+    scope: &'a dyn Scope,
+    columns: Vec<usize>,
+}
+
+type Checked = Result<Typed, ExprError>;
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(parsed: &'a Parsed<'a>, scope: &'a dyn Scope) -> Self {
+        Self {
+            parsed,
+            scope,
+            columns: Vec::new(),
+        }
+    }
+
+    /// The slots that the checked expression reads.
+    pub(super) fn into_columns(self) -> Vec<usize> {
+        self.columns
+    }
+
+    pub(super) fn check(&mut self, node: &IdedExpr) -> Checked {
+        match &node.expr {
+            Syntax::Literal(literal) => self.literal(node, literal),
+            Syntax::Ident(_) | Syntax::Select(_) => match path(node) {
+                Some(path) => self.path(node, &path),
+                None => Err(self.parsed.error(node, "only a name has fields")),
+            },
+            Syntax::Call(call) => self.call(node, call),
+            Syntax::List(_) => Err(self
+                .parsed
+                .error(node, "a list can only stand behind 'in' yet")),
+            Syntax::Map(_) | Syntax::Struct(_) => {
+                Err(self.parsed.error(node, "maps are not supported yet"))
+            }
+            Syntax::Comprehension(_) | Syntax::Unspecified => {
+                Err(self.parsed.error(node, "this is not supported yet"))
+            }
+        }
+    }
+
+    /// The node of an expression that must have a type.
+    pub(super) fn fit(
+        &self,
+        at: &IdedExpr,
+        found: Typed,
+        expected: &Type,
+    ) -> Result<Node, ExprError> {
+        match &found.ty {
+            None => return Ok(found.node),
+            Some(ty) if ty == expected => return Ok(found.node),
+            Some(_) if *expected == Type::Double => {
+                if let Some(node) = found.as_double() {
+                    return Ok(node);
+                }
+            }
+            Some(_) => {}
+        }
+        let advice = match (&found.ty, expected) {
+            (Some(Type::Int), Type::Double) => "; write double(...)",
+            (Some(Type::Double), Type::Int) => "; write int(...)",
+            _ => "",
+        };
+        Err(self.parsed.error(
+            at,
+            format!("expected {expected}, found {}{advice}", found.name()),
+        ))
+    }
+
+    fn literal(&self, node: &IdedExpr, literal: &LiteralValue) -> Checked {
+        let (constant, ty) = match literal {
+            LiteralValue::Null => {
+                return Ok(Typed {
+                    node: Node::Constant(Constant::Null),
+                    ty: None,
+                    literal: false,
+                });
+            }
+            LiteralValue::Boolean(value) => (Constant::Bool(*value.inner()), Type::Bool),
+            LiteralValue::Int(value) => (Constant::Int(*value.inner()), Type::Int),
+            LiteralValue::Double(value) => (Constant::Double(*value.inner()), Type::Double),
+            LiteralValue::String(value) => (Constant::Text(value.inner().into()), Type::Text),
+            LiteralValue::UInt(_) => {
+                return Err(self
+                    .parsed
+                    .error(node, "unsigned ints are not supported; drop the 'u'"));
+            }
+            LiteralValue::Bytes(_) => {
+                return Err(self
+                    .parsed
+                    .error(node, "bytes are not supported; write a string"));
+            }
+        };
+        let literal = ty == Type::Int;
+        Ok(Typed {
+            node: Node::Constant(constant),
+            ty: Some(ty),
+            literal,
+        })
+    }
+
+    fn path(&mut self, node: &IdedExpr, path: &str) -> Checked {
+        match self.scope.resolve(path) {
+            Resolution::Column { slot, ty } => {
+                if !self.columns.contains(&slot) {
+                    self.columns.push(slot);
+                }
+                Ok(Typed::new(
+                    Node::Column {
+                        slot,
+                        ty: ty.clone(),
+                    },
+                    ty,
+                ))
+            }
+            Resolution::Unknown { advice } if advice.is_empty() => {
+                Err(self.parsed.error(node, format!("unknown name '{path}'")))
+            }
+            Resolution::Unknown { advice } => Err(self
+                .parsed
+                .error(node, format!("unknown name '{path}'; {advice}"))),
+        }
+    }
+
+    /// The first overload that takes the arguments as they are, else one that takes int literals as doubles.
+    fn choose(
+        &self,
+        overloads: &'static [Overload],
+        name: &str,
+        arguments: &[Typed],
+    ) -> Option<Typed> {
+        let named = || {
+            overloads
+                .iter()
+                .filter(|o| o.name == name && o.parameters.len() == arguments.len())
+        };
+        let exact = |o: &&Overload| {
+            o.parameters
+                .iter()
+                .zip(arguments)
+                .all(|(p, a)| a.ty.as_ref() == Some(p))
+        };
+        let takes = |parameter: &Type, argument: &Typed| {
+            argument.ty.as_ref() == Some(parameter)
+                || (*parameter == Type::Double && argument.as_double().is_some())
+        };
+        let near = |o: &&Overload| o.parameters.iter().zip(arguments).all(|(p, a)| takes(p, a));
+        let overload = named().find(exact).or_else(|| named().find(near))?;
+        let fitted = overload
+            .parameters
+            .iter()
+            .zip(arguments)
+            .map(|(parameter, argument)| {
+                match (
+                    argument.ty.as_ref() == Some(parameter),
+                    argument.as_double(),
+                ) {
+                    (false, Some(double)) => double,
+                    _ => argument.node.clone(),
+                }
+            });
+        let node = Node::Strict {
+            kernel: overload.kernel,
+            arguments: fitted.collect(),
+        };
+        Some(Typed::new(node, overload.result.clone()))
+    }
+
+    /// Two branches as one type: the same, or an int literal beside a double, or null beside anything.
+    fn unify(
+        &self,
+        at: &IdedExpr,
+        a: Typed,
+        b: Typed,
+    ) -> Result<(Node, Node, Option<Type>), ExprError> {
+        let ty = match (&a.ty, &b.ty) {
+            (None, ty) | (ty, None) => ty.clone(),
+            (Some(x), Some(y)) if x == y => Some(x.clone()),
+            (Some(Type::Double), _) | (_, Some(Type::Double)) => {
+                let double = |typed: &Typed| match &typed.ty {
+                    Some(Type::Double) => Some(typed.node.clone()),
+                    _ => typed.as_double(),
+                };
+                if let (Some(a), Some(b)) = (double(&a), double(&b)) {
+                    return Ok((a, b, Some(Type::Double)));
+                }
+                return Err(self.not_one_type(at, &a, &b));
+            }
+            _ => return Err(self.not_one_type(at, &a, &b)),
+        };
+        if let Some(list @ Type::List(_)) = &ty {
+            return Err(self.parsed.error(
+                at,
+                format!("choosing between values of type {list} is not supported yet"),
+            ));
+        }
+        Ok((a.node, b.node, ty))
+    }
+
+    fn not_one_type(&self, at: &IdedExpr, a: &Typed, b: &Typed) -> ExprError {
+        let mixed = matches!(
+            (&a.ty, &b.ty),
+            (Some(Type::Int), Some(Type::Double)) | (Some(Type::Double), Some(Type::Int))
+        );
+        let advice = if mixed {
+            "; write double(...) around the int"
+        } else {
+            ""
+        };
+        self.parsed.error(
+            at,
+            format!(
+                "the values must have one type, found {} and {}{advice}",
+                a.name(),
+                b.name()
+            ),
+        )
+    }
+}

@@ -1,0 +1,283 @@
+//! What kernels take and give: a column of values or one constant, with the type already settled by the checker.
+//!
+//! Timestamps and durations are ints here (milliseconds); only the way out to Arrow tells them apart.
+
+use std::sync::Arc;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType,
+};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Float64Array, Int64Array, ListArray,
+    StringArray, TimestampMillisecondArray, new_null_array,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+
+use crate::types::Type;
+
+/// Which rows are there; none means that all are.
+pub(super) type Nulls = Option<NullBuffer>;
+
+/// One value for every row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Constant {
+    Null,
+    Bool(bool),
+    /// An int, or the milliseconds of a timestamp or a duration.
+    Int(i64),
+    Double(f64),
+    Text(Arc<str>),
+}
+
+/// A value for each row.
+#[derive(Clone, Debug)]
+pub(super) enum Column {
+    Bools(BooleanBuffer, Nulls),
+    /// Ints, timestamps and durations.
+    Ints(ScalarBuffer<i64>, Nulls),
+    Doubles(ScalarBuffer<f64>, Nulls),
+    Texts(StringArray),
+    Lists(ListArray),
+    Constant(Constant),
+}
+
+/// Numbers as loops want them.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers<'a, T> {
+    All(&'a [T]),
+    One(T),
+}
+
+/// Texts as loops want them.
+#[derive(Clone, Copy)]
+pub(super) enum Texts<'a> {
+    All(&'a StringArray),
+    One(&'a str),
+}
+
+impl<'a> Texts<'a> {
+    /// The text of a row; of a missing one, any text.
+    pub(super) fn get(self, row: usize) -> &'a str {
+        match self {
+            Self::All(array) => array.value(row),
+            Self::One(text) => text,
+        }
+    }
+}
+
+/// A native number that a column can hold.
+pub(super) trait Native: Copy + PartialOrd {
+    fn of(column: &Column) -> Numbers<'_, Self>;
+    fn into_column(values: Vec<Self>, nulls: Nulls) -> Column;
+}
+
+impl Native for i64 {
+    fn of(column: &Column) -> Numbers<'_, Self> {
+        match column {
+            Column::Ints(values, _) => Numbers::All(values),
+            Column::Constant(Constant::Int(value)) => Numbers::One(*value),
+            _ => mistyped(),
+        }
+    }
+
+    fn into_column(values: Vec<Self>, nulls: Nulls) -> Column {
+        Column::Ints(values.into(), nulls)
+    }
+}
+
+impl Native for f64 {
+    fn of(column: &Column) -> Numbers<'_, Self> {
+        match column {
+            Column::Doubles(values, _) => Numbers::All(values),
+            Column::Constant(Constant::Double(value)) => Numbers::One(*value),
+            _ => mistyped(),
+        }
+    }
+
+    fn into_column(values: Vec<Self>, nulls: Nulls) -> Column {
+        Column::Doubles(values.into(), nulls)
+    }
+}
+
+/// The checker chooses kernels by the types of their arguments and the way in checks the arrays against
+/// those types, so a kernel never meets another one.
+pub(super) fn mistyped() -> ! {
+    unreachable!("a kernel was given a column of a type that the checker did not promise")
+}
+
+impl Column {
+    /// Takes an Arrow array of a type in; none if the array is of another type.
+    pub(super) fn from_array(array: &ArrayRef, ty: &Type) -> Option<Self> {
+        let nulls = array.nulls().cloned();
+        Some(match ty {
+            Type::Bool => Self::Bools(array.as_boolean_opt()?.values().clone(), nulls),
+            Type::Int => Self::Ints(
+                array.as_primitive_opt::<Int64Type>()?.values().clone(),
+                nulls,
+            ),
+            Type::Double => Self::Doubles(
+                array.as_primitive_opt::<Float64Type>()?.values().clone(),
+                nulls,
+            ),
+            Type::Text => Self::Texts(array.as_string_opt::<i32>()?.clone()),
+            Type::Timestamp => Self::Ints(
+                array
+                    .as_primitive_opt::<TimestampMillisecondType>()?
+                    .values()
+                    .clone(),
+                nulls,
+            ),
+            Type::Duration => Self::Ints(
+                array
+                    .as_primitive_opt::<DurationMillisecondType>()?
+                    .values()
+                    .clone(),
+                nulls,
+            ),
+            Type::List(_) if array.data_type() == &ty.arrow() => {
+                Self::Lists(array.as_list_opt::<i32>()?.clone())
+            }
+            Type::List(_) => return None,
+        })
+    }
+
+    /// Gives the Arrow array of a type out.
+    pub(super) fn into_array(self, ty: &Type, rows: usize) -> ArrayRef {
+        match self {
+            Self::Constant(Constant::Null) => new_null_array(&ty.arrow(), rows),
+            Self::Constant(constant) => constant.repeat(rows).into_array(ty, rows),
+            Self::Bools(values, nulls) => Arc::new(BooleanArray::new(values, nulls)),
+            Self::Ints(values, nulls) => match ty {
+                Type::Timestamp => Arc::new(TimestampMillisecondArray::new(values, nulls)),
+                Type::Duration => Arc::new(DurationMillisecondArray::new(values, nulls)),
+                _ => Arc::new(Int64Array::new(values, nulls)),
+            },
+            Self::Doubles(values, nulls) => Arc::new(Float64Array::new(values, nulls)),
+            Self::Texts(array) => Arc::new(array),
+            Self::Lists(array) => Arc::new(array),
+        }
+    }
+
+    /// The rows that are there; none means that all are. A constant null has none of its own: see `is_null`.
+    pub(super) fn nulls(&self) -> Option<&NullBuffer> {
+        match self {
+            Self::Bools(_, nulls) | Self::Ints(_, nulls) | Self::Doubles(_, nulls) => {
+                nulls.as_ref()
+            }
+            Self::Texts(array) => array.nulls(),
+            Self::Lists(array) => array.nulls(),
+            Self::Constant(_) => None,
+        }
+    }
+
+    /// Whether it is missing in every row by construction.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self, Self::Constant(Constant::Null))
+    }
+
+    /// A bit a row: whether it is there.
+    pub(super) fn present(&self, rows: usize) -> BooleanBuffer {
+        match self.nulls() {
+            Some(nulls) => nulls.inner().clone(),
+            None if self.is_null() => BooleanBuffer::new_unset(rows),
+            None => BooleanBuffer::new_set(rows),
+        }
+    }
+
+    /// The same values, missing also where `more` says so.
+    pub(super) fn also_missing(self, more: Option<&NullBuffer>) -> Self {
+        if more.is_none() {
+            return self;
+        }
+        match self {
+            Self::Bools(values, nulls) => {
+                Self::Bools(values, NullBuffer::union(nulls.as_ref(), more))
+            }
+            Self::Ints(values, nulls) => {
+                Self::Ints(values, NullBuffer::union(nulls.as_ref(), more))
+            }
+            Self::Doubles(values, nulls) => {
+                Self::Doubles(values, NullBuffer::union(nulls.as_ref(), more))
+            }
+            Self::Texts(array) => Self::Texts(without(&array, more).as_string().clone()),
+            Self::Lists(array) => Self::Lists(without(&array, more).as_list().clone()),
+            constant @ Self::Constant(_) => constant,
+        }
+    }
+
+    /// Bools as an Arrow array, constants repeated.
+    pub(super) fn booleans(&self, rows: usize) -> BooleanArray {
+        match self {
+            Self::Bools(values, nulls) => BooleanArray::new(values.clone(), nulls.clone()),
+            Self::Constant(Constant::Null) => BooleanArray::new_null(rows),
+            Self::Constant(Constant::Bool(value)) => {
+                BooleanArray::new(repeated_bit(*value, rows), None)
+            }
+            _ => mistyped(),
+        }
+    }
+
+    /// Texts for a loop.
+    pub(super) fn texts(&self) -> Texts<'_> {
+        match self {
+            Self::Texts(array) => Texts::All(array),
+            Self::Constant(Constant::Text(text)) => Texts::One(text),
+            _ => mistyped(),
+        }
+    }
+
+    /// The value of the first row of a column that has one.
+    pub(super) fn first(&self) -> Constant {
+        match self {
+            Self::Constant(constant) => constant.clone(),
+            column if column.nulls().is_some_and(|nulls| nulls.is_null(0)) => Constant::Null,
+            Self::Bools(values, _) => Constant::Bool(values.value(0)),
+            Self::Ints(values, _) => Constant::Int(values[0]),
+            Self::Doubles(values, _) => Constant::Double(values[0]),
+            Self::Texts(array) => Constant::Text(array.value(0).into()),
+            Self::Lists(_) => mistyped(),
+        }
+    }
+}
+
+impl From<BooleanArray> for Column {
+    fn from(array: BooleanArray) -> Self {
+        let (values, nulls) = array.into_parts();
+        Self::Bools(values, nulls)
+    }
+}
+
+impl Constant {
+    /// A column that has it in each row. A null has no type here, so it stays a constant.
+    pub(super) fn repeat(&self, rows: usize) -> Column {
+        match self {
+            Self::Null => Column::Constant(Self::Null),
+            Self::Bool(value) => Column::Bools(repeated_bit(*value, rows), None),
+            Self::Int(value) => Column::Ints(vec![*value; rows].into(), None),
+            Self::Double(value) => Column::Doubles(vec![*value; rows].into(), None),
+            Self::Text(text) => {
+                let mut builder = super::text_builder::TextBuilder::new(rows);
+                (0..rows).for_each(|_| builder.push(text));
+                Column::Texts(builder.finish())
+            }
+        }
+    }
+}
+
+/// The array, missing also where `more` says so, without looking at its values again.
+fn without(array: &dyn Array, more: Option<&NullBuffer>) -> ArrayRef {
+    let absent = more.map(|more| BooleanArray::new(!more.inner(), None));
+    match absent.map(|absent| arrow_select::nullif::nullif(array, &absent)) {
+        Some(Ok(array)) => array,
+        // It fails only for arrays of different lengths.
+        _ => mistyped(),
+    }
+}
+
+fn repeated_bit(value: bool, rows: usize) -> BooleanBuffer {
+    let mut builder = BooleanBufferBuilder::new(rows);
+    builder.append_n(rows, value);
+    builder.finish()
+}

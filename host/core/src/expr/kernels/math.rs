@@ -1,0 +1,124 @@
+//! Functions of numbers and places.
+
+use crate::expr::column::{Column, Native, Numbers};
+use crate::expr::loops::{map, map2};
+
+/// The mean radius of the earth in kilometres (IUGG: (2a + b) / 3 of WGS 84).
+const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+fn doubles(arguments: &[Column], rows: usize, f: impl Fn(f64) -> f64) -> Column {
+    f64::into_column(map(f64::of(&arguments[0]), rows, f), None)
+}
+
+pub(in crate::expr) fn abs(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::abs)
+}
+
+pub(in crate::expr) fn floor(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::floor)
+}
+
+pub(in crate::expr) fn ceil(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::ceil)
+}
+
+/// Halves go away from zero.
+pub(in crate::expr) fn round(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::round)
+}
+
+/// The natural logarithm.
+pub(in crate::expr) fn log(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::ln)
+}
+
+pub(in crate::expr) fn exp(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::exp)
+}
+
+pub(in crate::expr) fn sqrt(arguments: &[Column], rows: usize) -> Column {
+    doubles(arguments, rows, f64::sqrt)
+}
+
+/// The lower edge of the cell of a grid: floor(x / step) * step.
+pub(in crate::expr) fn grid(arguments: &[Column], rows: usize) -> Column {
+    let cell = |x: f64, step: f64| (x / step).floor() * step;
+    f64::into_column(
+        map2(f64::of(&arguments[0]), f64::of(&arguments[1]), rows, cell),
+        None,
+    )
+}
+
+/// The smaller; NaN if either is NaN.
+pub(in crate::expr) fn min<T: Extreme>(arguments: &[Column], rows: usize) -> Column {
+    T::into_column(
+        map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::smaller),
+        None,
+    )
+}
+
+/// The larger; NaN if either is NaN.
+pub(in crate::expr) fn max<T: Extreme>(arguments: &[Column], rows: usize) -> Column {
+    T::into_column(
+        map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::larger),
+        None,
+    )
+}
+
+/// Numbers with a smaller and a larger one, the same on every machine (of two zeros, -0.0 is the smaller).
+pub(in crate::expr) trait Extreme: Native + std::fmt::Debug {
+    fn smaller(a: Self, b: Self) -> Self;
+    fn larger(a: Self, b: Self) -> Self;
+}
+
+impl Extreme for i64 {
+    fn smaller(a: Self, b: Self) -> Self {
+        a.min(b)
+    }
+
+    fn larger(a: Self, b: Self) -> Self {
+        a.max(b)
+    }
+}
+
+impl Extreme for f64 {
+    fn smaller(a: Self, b: Self) -> Self {
+        if a.is_nan() || b.is_nan() {
+            Self::NAN
+        } else if a < b || (a == b && a.is_sign_negative()) {
+            a
+        } else {
+            b
+        }
+    }
+
+    fn larger(a: Self, b: Self) -> Self {
+        if a.is_nan() || b.is_nan() {
+            Self::NAN
+        } else if a > b || (a == b && a.is_sign_positive()) {
+            a
+        } else {
+            b
+        }
+    }
+}
+
+/// The great-circle distance in kilometres between two places in degrees.
+pub(in crate::expr) fn haversine(arguments: &[Column], rows: usize) -> Column {
+    let [lat1, lon1, lat2, lon2] = [0, 1, 2, 3].map(|i| f64::of(&arguments[i]));
+    let at = |numbers: Numbers<'_, f64>, row: usize| match numbers {
+        Numbers::All(values) => values[row],
+        Numbers::One(value) => value,
+    };
+    let distances =
+        (0..rows).map(|row| distance(at(lat1, row), at(lon1, row), at(lat2, row), at(lon2, row)));
+    f64::into_column(distances.collect(), None)
+}
+
+fn distance(lat1: f64, lon1: f64, lat2: f64, lon2: f64) -> f64 {
+    let half_sine = |degrees: f64| (degrees.to_radians() / 2.0).sin();
+    let cosines = lat1.to_radians().cos() * lat2.to_radians().cos();
+    let h = half_sine(lat2 - lat1).powi(2) + cosines * half_sine(lon2 - lon1).powi(2);
+    // Rounding may carry antipodes a little above 1, where the arc sine has no value. NaN stays NaN.
+    2.0 * EARTH_RADIUS_KM * if h > 1.0 { 1.0 } else { h }.sqrt().asin()
+}

@@ -1,0 +1,12 @@
+//! The kernels: functions from columns to a column, one file for each kind of work.
+//!
+//! A strict kernel may compute anything for a row with a missing argument: the caller marks it as missing.
+
+pub(super) mod arithmetic;
+pub(super) mod compare;
+pub(super) mod convert;
+pub(super) mod logic;
+pub(super) mod math;
+pub(super) mod membership;
+pub(super) mod text;
+pub(super) mod time;

@@ -1,0 +1,64 @@
+//! Builds a column of texts within Arrow's limit of 2 GiB: what does not fit is missing, never a panic.
+
+use arrow_array::StringArray;
+use arrow_array::builder::StringBuilder;
+
+/// The longest text that an expression makes; a longer one is missing.
+pub(super) const LONGEST_TEXT: usize = 64 * 1024;
+
+/// Appends texts row by row.
+pub(super) struct TextBuilder(StringBuilder);
+
+impl TextBuilder {
+    /// With room for the offsets of so many rows.
+    pub(super) fn new(rows: usize) -> Self {
+        Self(StringBuilder::with_capacity(rows, 0))
+    }
+
+    /// Appends a text, or a missing one if the column is full.
+    pub(super) fn push(&mut self, text: &str) {
+        if self.fits(text.len()) {
+            self.0.append_value(text);
+        } else {
+            self.0.append_null();
+        }
+    }
+
+    /// Appends the first text followed by the second, or a missing one if that is longer than `LONGEST_TEXT`.
+    pub(super) fn push_joined(&mut self, first: &str, second: &str) {
+        let length = first.len() + second.len();
+        if length > LONGEST_TEXT || !self.fits(length) {
+            return self.0.append_null();
+        }
+        // Writing to the builder extends the row that the empty text then closes; it never fails.
+        use std::fmt::Write as _;
+        let _ = self.0.write_str(first);
+        self.0.append_value(second);
+    }
+
+    /// Appends a value's display form.
+    pub(super) fn push_display(&mut self, value: impl std::fmt::Display) {
+        // Numbers and times are under 400 bytes (the longest is a double of 309 digits and a sign).
+        if !self.fits(400) {
+            return self.0.append_null();
+        }
+        use std::fmt::Write as _;
+        // Writing to the builder never fails.
+        let _ = write!(self.0, "{value}");
+        self.0.append_value("");
+    }
+
+    /// Appends a missing text.
+    pub(super) fn push_missing(&mut self) {
+        self.0.append_null();
+    }
+
+    /// The column.
+    pub(super) fn finish(mut self) -> StringArray {
+        self.0.finish()
+    }
+
+    fn fits(&self, more: usize) -> bool {
+        self.0.values_slice().len() + more <= i32::MAX as usize
+    }
+}

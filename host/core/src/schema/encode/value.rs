@@ -1,0 +1,126 @@
+//! Drives serde's parser by the schema: one visitor for all types.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::super::node::Node;
+use super::scalar::{self, Found};
+use super::{Problem, Writer, object, union};
+
+/// Writes the next JSON value as a value of `node`.
+pub(super) struct Seed<'n, 'w, 'o> {
+    pub(super) node: &'n Node,
+    pub(super) writer: &'w mut Writer<'o>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
+    type Value = ();
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl Seed<'_, '_, '_> {
+    fn scalar<E: Error>(self, found: Found<'_>) -> Result<(), E> {
+        let node = match self.node {
+            Node::Union(branches) => match union::branch_of(branches, &found, self.writer) {
+                Some((index, node)) => {
+                    self.writer.long(index as i64);
+                    node
+                }
+                None => return Err(mismatch(self.writer, self.node, &found)),
+            },
+            node => node,
+        };
+        if scalar::write(node, &found, self.writer) {
+            Ok(())
+        } else {
+            Err(mismatch(self.writer, node, &found))
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.node.kind())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.scalar(Found::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(Found::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.scalar(Found::Whole(i128::from(value)))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.scalar(Found::Whole(i128::from(value)))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.scalar(Found::Fraction(value))
+    }
+
+    #[inline]
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.scalar(Found::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let writer = self.writer;
+        let item = match self.node {
+            Node::Array(item) => item,
+            Node::Union(branches) => match union::array_of(branches) {
+                Some((index, item)) => {
+                    writer.long(index as i64);
+                    item
+                }
+                None => return Err(mismatch(writer, self.node, &Found::Array)),
+            },
+            _ => return Err(mismatch(writer, self.node, &Found::Array)),
+        };
+        let start = writer.out.len();
+        let mut count = 0;
+        loop {
+            let next = items.next_element_seed(Seed {
+                node: item,
+                writer: &mut *writer,
+            });
+            match next.inspect_err(|_| writer.within(&format!("[{count}]")))? {
+                None => break,
+                Some(()) if !writer.item() => return Err(writer.fail(Problem::TooManyItems)),
+                Some(()) => count += 1,
+            }
+        }
+        writer.close_blocks(start, count);
+        Ok(())
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        match self.node {
+            Node::Record(record) => object::record(record, map, self.writer, None),
+            Node::Map(value) => object::map(value, map, self.writer, None),
+            Node::Union(branches) => union::object(self.node, branches, map, self.writer),
+            node => Err(mismatch(self.writer, node, &Found::Object)),
+        }
+    }
+}
+
+/// The error for a value that does not fit.
+#[cold]
+pub(super) fn mismatch<E: Error>(writer: &mut Writer<'_>, node: &Node, found: &Found<'_>) -> E {
+    writer.fail(Problem::Mismatch {
+        expected: scalar::expected(node),
+        found: found.to_string(),
+    })
+}

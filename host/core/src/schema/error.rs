@@ -1,0 +1,196 @@
+//! What can be wrong with a schema, with a path into it, with a record, and with a JSON event.
+
+use std::fmt;
+
+use super::{MAX_EVENT_BYTES, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
+
+/// Why a schema is refused.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum SchemaError {
+    /// It is no valid Avro schema.
+    #[error("not a valid Avro schema: {0}")]
+    Invalid(String),
+    /// It is valid, but not a record.
+    #[error("a stream's schema must be a record, this is {0}")]
+    NotRecord(&'static str),
+    /// A type contains itself.
+    #[error("type `{name}` contains itself (at `{path}`): recursive types are not supported")]
+    Recursive {
+        /// The full name of the type.
+        name: String,
+        /// The field where it comes again.
+        path: String,
+    },
+    /// It is nested too deep.
+    #[error("field `{0}` is nested deeper than {MAX_SCHEMA_DEPTH} levels")]
+    TooDeep(String),
+    /// It has too many types, each use of a named type counted again.
+    #[error(
+        "the schema has more than {MAX_SCHEMA_NODES} types in it, each use of a named type counted"
+    )]
+    TooLarge,
+    /// A field's default does not fit its type.
+    #[error("the default of field `{path}` does not fit its type: {reason}")]
+    Default {
+        /// The field.
+        path: String,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Why a path does not name a column.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum FieldError {
+    /// The schema has no such field.
+    #[error("schema `{schema}` has no field `{path}`{}", hint(suggestion))]
+    Unknown {
+        /// The schema's full name.
+        schema: String,
+        /// What was asked for.
+        path: String,
+        /// The nearest path that there is.
+        suggestion: Option<String>,
+    },
+    /// The field is there, but its type cannot be a column.
+    #[error("field `{path}` is {found}, which cannot be used as a column (yet)")]
+    NotColumn {
+        /// The field.
+        path: String,
+        /// Its type, with an article.
+        found: &'static str,
+    },
+    /// A projection names the field twice.
+    #[error("field `{0}` is asked for twice")]
+    Twice(String),
+}
+
+/// Why a record is malformed, and where.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("malformed Avro at byte {position}{}: {problem}", in_field(path))]
+pub struct DecodeError {
+    /// The dotted path of the field; empty: the record as a whole. Items are `[]`.
+    pub path: String,
+    /// The byte of the record where reading stopped.
+    pub position: usize,
+    /// What is wrong there.
+    pub problem: DecodeProblem,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+pub enum DecodeProblem {
+    /// The bytes end inside a value.
+    #[error("the record ends inside this value")]
+    End,
+    /// A variable-length integer has more than 64 bits.
+    #[error("a variable-length integer has more than 64 bits")]
+    VarintOverflow,
+    /// An int does not fit 32 bits.
+    #[error("{0} does not fit an Avro int (32 bits)")]
+    IntRange(i64),
+    /// A length is negative.
+    #[error("a length of {0} bytes")]
+    NegativeLength(i64),
+    /// Text is not UTF-8.
+    #[error("the text is not valid UTF-8")]
+    NotUtf8,
+    /// A boolean is neither 0 nor 1.
+    #[error("a boolean must be 0 or 1, not {0}")]
+    NotBoolean(u8),
+    /// A union has no such branch.
+    #[error("the union has no branch {0}")]
+    NoBranch(i64),
+    /// An enum has no such symbol.
+    #[error("the enum has no symbol {0}")]
+    NoSymbol(i64),
+    /// A block's items take another number of bytes than the block says.
+    #[error("the block says that it has {0} bytes, its items do not")]
+    BlockSize(i64),
+    /// The record's arrays and maps have too many items.
+    #[error("more than {MAX_EVENT_ITEMS} items in arrays and maps")]
+    TooManyItems,
+    /// There are bytes behind the record's end.
+    #[error("{0} bytes are left over after the last field")]
+    LeftOver(usize),
+    /// The record is too large.
+    #[error("an event of {0} bytes; at most {MAX_EVENT_BYTES} are allowed")]
+    TooLarge(usize),
+    /// A text column of this batch has reached 2 GiB. The record itself may be good.
+    #[error("the batch's column is full at 2 GiB: decode fewer events at once")]
+    BatchFull,
+}
+
+/// Why a JSON event does not fit its schema.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum EventError {
+    /// It is no JSON.
+    #[error("not valid JSON{}: {message}", in_field(path))]
+    Syntax {
+        /// The dotted path of the field that was being read; empty: none.
+        path: String,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// A value does not fit its field's type.
+    #[error("{}: expected {expected}, found {found}", subject(path))]
+    Mismatch {
+        /// The dotted path of the field; empty: the event itself.
+        path: String,
+        /// What the schema asks for.
+        expected: String,
+        /// What is there, cut to a readable length.
+        found: String,
+    },
+    /// The schema has no such field.
+    #[error("unknown field `{path}`{}", hint(suggestion))]
+    Unknown {
+        /// The dotted path of the field.
+        path: String,
+        /// The nearest name that there is in the same record.
+        suggestion: Option<String>,
+    },
+    /// A field without a default is missing.
+    #[error("field `{0}` is missing and has no default")]
+    Missing(String),
+    /// A field is there twice.
+    #[error("field `{0}` is there twice")]
+    Duplicate(String),
+    /// The event is too large.
+    #[error("the event has {0} bytes as Avro; at most {MAX_EVENT_BYTES} are allowed")]
+    TooLarge(usize),
+    /// The event's arrays and maps have too many items.
+    #[error("more than {MAX_EVENT_ITEMS} items in the event's arrays and maps")]
+    TooManyItems,
+}
+
+/// The candidate nearest to a misspelt name, if one is near at all.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+fn hint(suggestion: &Option<String>) -> impl fmt::Display {
+    suggestion
+        .as_ref()
+        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+fn in_field(path: &str) -> impl fmt::Display {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" (field `{path}`)")
+    }
+}
+
+fn subject(path: &str) -> impl fmt::Display {
+    if path.is_empty() {
+        "the event".to_owned()
+    } else {
+        format!("field `{path}`")
+    }
+}

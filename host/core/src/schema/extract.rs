@@ -1,0 +1,116 @@
+//! Single fields of one record, without columns: the key, the time and the id of an event at ingest.
+
+use std::borrow::Cow;
+
+use super::program::Program;
+use super::walk::Sink;
+use super::{DecodeError, DecodeProblem, Field, FieldError, Schema};
+
+/// Takes the values of a few fields out of records of one schema.
+#[derive(Debug)]
+pub struct Extractor {
+    program: Program,
+}
+
+/// A value of one field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scalar<'a> {
+    /// No value: the field, or a record that it is in, is null.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An int or a long.
+    Int(i64),
+    /// A float or a double.
+    Double(f64),
+    /// A string, or an enum's symbol.
+    Text(&'a str),
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    Timestamp(i64),
+}
+
+impl<'a> Scalar<'a> {
+    /// The canonical text of a value that can be a key or an id: text as it is, an integer in decimal digits.
+    pub fn key(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Int(value) => Some(Cow::Owned(value.to_string())),
+            Self::Null | Self::Bool(_) | Self::Double(_) | Self::Timestamp(_) => None,
+        }
+    }
+
+    /// The milliseconds of a timestamp.
+    pub fn millis(&self) -> Option<i64> {
+        match self {
+            Self::Timestamp(millis) => Some(*millis),
+            _ => None,
+        }
+    }
+}
+
+impl Extractor {
+    /// Compiles the paths to take, each once.
+    ///
+    /// # Errors
+    /// When a path is not a column of the schema, or comes twice.
+    pub fn new(schema: &Schema, paths: &[&str]) -> Result<Self, FieldError> {
+        Ok(Self {
+            program: Program::new(schema, paths)?,
+        })
+    }
+
+    /// The fields that are taken, in the order asked for.
+    pub fn fields(&self) -> &[Field] {
+        &self.program.fields
+    }
+
+    /// Fills `values` with the record's values in the order of the paths, and checks the whole record.
+    ///
+    /// # Errors
+    /// When the record is malformed anywhere; `values` are meaningless then.
+    ///
+    /// # Panics
+    /// When `values` has fewer places than there are paths.
+    #[inline]
+    pub fn extract<'a>(
+        &'a self,
+        record: &'a [u8],
+        values: &mut [Scalar<'a>],
+    ) -> Result<(), DecodeError> {
+        assert!(
+            values.len() >= self.program.fields.len(),
+            "a place for each path"
+        );
+        self.program.run(record, &mut Scalars(values))
+    }
+}
+
+struct Scalars<'a, 'v>(&'v mut [Scalar<'a>]);
+
+impl<'a> Sink<'a> for Scalars<'a, '_> {
+    fn boolean(&mut self, column: usize, value: bool) {
+        self.0[column] = Scalar::Bool(value);
+    }
+
+    fn int(&mut self, column: usize, value: i64) {
+        self.0[column] = Scalar::Int(value);
+    }
+
+    fn timestamp(&mut self, column: usize, millis: i64) {
+        self.0[column] = Scalar::Timestamp(millis);
+    }
+
+    fn double(&mut self, column: usize, value: f64) {
+        self.0[column] = Scalar::Double(value);
+    }
+
+    fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), DecodeProblem> {
+        self.0[column] =
+            Scalar::Text(std::str::from_utf8(value).map_err(|_| DecodeProblem::NotUtf8)?);
+        Ok(())
+    }
+
+    fn null(&mut self, column: usize) {
+        self.0[column] = Scalar::Null;
+    }
+}

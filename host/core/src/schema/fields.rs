@@ -1,0 +1,100 @@
+//! Which parts of a record can be columns, and under what path and type.
+
+use std::collections::HashMap;
+
+use super::node::{Node, Record};
+use crate::types::Type;
+
+/// A part of a schema that can be a column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// The names from the root, joined with dots.
+    pub path: String,
+    /// The column's type.
+    pub kind: Type,
+    /// Whether the value, or a record that it is in, may be null.
+    pub nullable: bool,
+}
+
+/// All paths of a schema.
+#[derive(Debug)]
+pub(super) struct Fields {
+    columns: Vec<Field>,
+    by_path: HashMap<String, usize>,
+    /// What is there but cannot be a column, with its kind.
+    others: HashMap<String, &'static str>,
+}
+
+impl Fields {
+    pub(super) fn of(record: &Record) -> Self {
+        let mut fields = Self {
+            columns: Vec::new(),
+            by_path: HashMap::new(),
+            others: HashMap::new(),
+        };
+        fields.add_record(record, "", false);
+        fields
+    }
+
+    pub(super) fn columns(&self) -> &[Field] {
+        &self.columns
+    }
+
+    pub(super) fn column(&self, path: &str) -> Option<&Field> {
+        self.by_path.get(path).map(|index| &self.columns[*index])
+    }
+
+    pub(super) fn other(&self, path: &str) -> Option<&'static str> {
+        self.others.get(path).copied()
+    }
+
+    fn add_record(&mut self, record: &Record, prefix: &str, nullable: bool) {
+        for member in &record.members {
+            let path = join(prefix, &member.name);
+            match member.node.nullable() {
+                Some((_, node)) => self.add(node, path, true),
+                None => self.add(&member.node, path, nullable),
+            }
+        }
+    }
+
+    fn add(&mut self, node: &Node, path: String, nullable: bool) {
+        if let Node::Record(record) = node {
+            self.add_record(record, &path, nullable);
+        }
+        match column_type(node) {
+            Some(kind) => {
+                self.by_path.insert(path.clone(), self.columns.len());
+                self.columns.push(Field {
+                    path,
+                    kind,
+                    nullable,
+                });
+            }
+            None => {
+                self.others.insert(path, node.kind());
+            }
+        }
+    }
+}
+
+/// A path one level down.
+pub(super) fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+fn column_type(node: &Node) -> Option<Type> {
+    match node {
+        Node::Boolean => Some(Type::Bool),
+        Node::Int | Node::Long => Some(Type::Int),
+        Node::Timestamp(_) => Some(Type::Timestamp),
+        Node::Float | Node::Double => Some(Type::Double),
+        Node::String | Node::Enum { .. } => Some(Type::Text),
+        Node::Null | Node::Bytes | Node::Fixed { .. } => None,
+        Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) => None,
+    }
+}

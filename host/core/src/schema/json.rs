@@ -1,0 +1,134 @@
+//! Avro back to JSON, in the form that [`Encoder`](super::Encoder) reads.
+
+use serde_json::{Map, Number, Value};
+
+use super::node::{Node, Unit};
+use super::reader::Reader;
+use super::walk::join_trail;
+use super::{DecodeError, DecodeProblem as Problem, Schema};
+
+/// One record as a JSON object with the fields in the schema's order.
+///
+/// Unions are bare where a bare value can only mean its branch, else tagged. Timestamps are epoch milliseconds,
+/// or RFC 3339 text where milliseconds would lose something. NaN and infinities, which JSON does not have, are
+/// the texts `NaN`, `Infinity` and `-Infinity`; reading them back as numbers is refused.
+///
+/// # Errors
+/// When the record is malformed anywhere.
+pub fn to_json(schema: &Schema, record: &[u8]) -> Result<Value, DecodeError> {
+    let mut reader = Reader::new(record);
+    let result = value(schema.root(), &mut reader).and_then(|value| reader.end().map(|()| value));
+    result.map_err(|problem| DecodeError {
+        path: join_trail(&reader.trail),
+        position: reader.position(),
+        problem,
+    })
+}
+
+fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
+    Ok(match node {
+        Node::Null => Value::Null,
+        Node::Boolean => Value::Bool(reader.boolean()?),
+        Node::Int => Value::from(reader.int()?),
+        Node::Long => Value::from(reader.long()?),
+        Node::Timestamp(unit) => timestamp(*unit, reader.long()?),
+        Node::Float => float(reader.float()?),
+        Node::Double => double(reader.double()?),
+        Node::Bytes => latin1(reader.binary()?),
+        Node::Fixed { size, .. } => latin1(reader.take(*size)?),
+        Node::String => Value::from(reader.str()?),
+        Node::Enum { symbols, .. } => Value::from(symbols[reader.symbol(symbols.len())?].as_str()),
+        Node::Array(item) => {
+            let mut items = Vec::new();
+            reader.blocks(|reader| {
+                items.push(value(item, reader)?);
+                Ok(())
+            })?;
+            Value::Array(items)
+        }
+        Node::Map(item) => {
+            let mut entries = Map::new();
+            reader.blocks(|reader| {
+                let name = reader.str()?.to_owned();
+                entries.insert(name, value(item, reader)?);
+                Ok(())
+            })?;
+            Value::Object(entries)
+        }
+        Node::Union(branches) => {
+            let (_, branch) = reader.branch(branches)?;
+            let value = value(branch, reader)?;
+            if is_bare(branches, branch) {
+                value
+            } else {
+                Map::from_iter([(branch.tag().to_owned(), value)]).into()
+            }
+        }
+        Node::Record(record) => {
+            let mut fields = Map::with_capacity(record.members.len());
+            for member in &record.members {
+                let value = value(&member.node, reader)
+                    .inspect_err(|_| reader.trail.push(member.name.clone()))?;
+                fields.insert(member.name.clone(), value);
+            }
+            Value::Object(fields)
+        }
+    })
+}
+
+/// Whether a bare value can only be read back as this branch.
+fn is_bare(branches: &[Node], branch: &Node) -> bool {
+    match branch {
+        // No other type takes these.
+        Node::Null | Node::Boolean | Node::Array(_) => true,
+        _ => {
+            branches
+                .iter()
+                .filter(|node| !matches!(node, Node::Null))
+                .count()
+                == 1
+        }
+    }
+}
+
+fn timestamp(unit: Unit, raw: i64) -> Value {
+    let millis = unit.to_millis(raw);
+    if millis.checked_mul(unit.per_milli()) == Some(raw) {
+        return Value::from(millis);
+    }
+    let nanos = i128::from(raw) * i128::from(1_000_000 / unit.per_milli());
+    match jiff::Timestamp::from_nanosecond(nanos) {
+        Ok(time) => Value::from(time.to_string()),
+        // Beyond the year 9999 there is no RFC 3339 text: the fraction of the millisecond is lost.
+        Err(_) => Value::from(millis),
+    }
+}
+
+fn double(value: f64) -> Value {
+    Number::from_f64(value).map_or_else(|| non_finite(value), Value::Number)
+}
+
+/// With the fewest digits that give the same float again: 0.1, not 0.10000000149011612.
+fn float(value: f32) -> Value {
+    match value.to_string().parse() {
+        Ok(shortest) => double(shortest),
+        Err(_) => double(f64::from(value)),
+    }
+}
+
+fn non_finite(value: f64) -> Value {
+    Value::from(match value {
+        value if value.is_nan() => "NaN",
+        value if value > 0.0 => "Infinity",
+        _ => "-Infinity",
+    })
+}
+
+fn latin1(bytes: &[u8]) -> Value {
+    Value::from(
+        bytes
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>(),
+    )
+}

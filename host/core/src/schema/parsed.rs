@@ -1,0 +1,121 @@
+//! A schema as it was given, and as the host uses it.
+
+use std::sync::Arc;
+
+use apache_avro::schema::ResolvedSchema;
+
+use super::error::nearest;
+use super::fields::{Field, Fields};
+use super::lower::Lowering;
+use super::node::{Node, Record};
+use super::{FieldError, SchemaError};
+
+/// An Avro record schema. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Schema(Arc<Parsed>);
+
+#[derive(Debug)]
+struct Parsed {
+    json: String,
+    canonical: String,
+    /// Always a record.
+    root: Node,
+    name: String,
+    fields: Fields,
+}
+
+impl Schema {
+    /// Parses an Avro 1.12 record schema from its JSON text.
+    ///
+    /// # Errors
+    /// When it is no Avro schema, no record, recursive, or beyond the limits of this module.
+    pub fn parse(json: &str) -> Result<Self, SchemaError> {
+        let avro = apache_avro::Schema::parse_str(json).map_err(invalid)?;
+        let resolved = ResolvedSchema::try_from(&avro).map_err(invalid)?;
+        let root = Lowering::new(resolved.get_names()).lower(&avro, None)?;
+        let Node::Record(record) = &root else {
+            return Err(SchemaError::NotRecord(root.kind()));
+        };
+        let (name, fields) = (record.name.clone(), Fields::of(record));
+        let (json, canonical) = (json.to_owned(), avro.canonical_form());
+        Ok(Self(Arc::new(Parsed {
+            json,
+            canonical,
+            root,
+            name,
+            fields,
+        })))
+    }
+
+    /// Parses a schema that is part of a larger JSON document.
+    ///
+    /// # Errors
+    /// As [`Schema::parse`].
+    pub fn parse_value(json: &serde_json::Value) -> Result<Self, SchemaError> {
+        Self::parse(&json.to_string())
+    }
+
+    /// The full name of the record.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The JSON text that the schema was parsed from.
+    pub fn json(&self) -> &str {
+        &self.0.json
+    }
+
+    /// Avro's parsing canonical form: equal for schemas that write equal bytes. Logical types are not in it.
+    pub fn canonical(&self) -> &str {
+        &self.0.canonical
+    }
+
+    /// Every field that can be a column, in the schema's order, nested ones by dotted path.
+    pub fn fields(&self) -> &[Field] {
+        self.0.fields.columns()
+    }
+
+    /// The column that a dotted path names.
+    ///
+    /// # Errors
+    /// When there is no such field (with the nearest name), or its type cannot be a column.
+    pub fn field(&self, path: &str) -> Result<&Field, FieldError> {
+        if let Some(field) = self.0.fields.column(path) {
+            return Ok(field);
+        }
+        if let Some(found) = self.0.fields.other(path) {
+            return Err(FieldError::NotColumn {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        let suggestion = nearest(path, self.fields().iter().map(|field| field.path.as_str()));
+        Err(FieldError::Unknown {
+            schema: self.0.name.clone(),
+            path: path.to_owned(),
+            suggestion,
+        })
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.0.root
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        match &self.0.root {
+            Node::Record(record) => record,
+            _ => unreachable!("parse refuses what is no record"),
+        }
+    }
+}
+
+impl PartialEq for Schema {
+    /// Equal text, hence equal in every way that matters here (the canonical form has no logical types).
+    fn eq(&self, other: &Self) -> bool {
+        self.0.json == other.0.json
+    }
+}
+
+fn invalid(error: apache_avro::Error) -> SchemaError {
+    SchemaError::Invalid(error.to_string())
+}

@@ -1,0 +1,224 @@
+//! What a view is: the definition that its author uploads. [`Layout`](super::Layout) compiles it.
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::measure::Measure;
+use crate::names::{BadName, check_name};
+use crate::span::Span;
+
+/// How many tiles a sliding window is cut into when the definition does not say.
+pub const DEFAULT_TILES: u32 = 60;
+/// The most tiles of a sliding window: minutes of a day.
+pub const MAX_TILES: u32 = 1440;
+/// The most measures of a view.
+pub const MAX_MEASURES: usize = 64;
+
+/// Aggregates of a stream's events by what they have in common, over all time or a sliding window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewDef {
+    /// Its name.
+    pub view: String,
+    /// What it is for. Markdown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
+    /// The stream whose events it aggregates.
+    pub stream: String,
+    /// The expressions whose values make a group.
+    pub by: Vec<String>,
+    /// What it measures, in the order of the definition.
+    pub measures: Measures,
+    /// Which events it counts: an expression of type bool; all, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The length of the sliding window; all time, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Span>,
+    /// Into how many tiles the window is cut; [`DEFAULT_TILES`] without it. More tiles slide more smoothly and cost
+    /// more memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<u32>,
+}
+
+/// A view's measures by name, in the order of the definition. In YAML and JSON a map.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measures(pub Vec<(String, Measure)>);
+
+impl ViewDef {
+    /// Checks what can be checked without the stream's schema.
+    ///
+    /// # Errors
+    /// Says which field is wrong and what is expected.
+    pub fn check(&self) -> Result<(), ViewError> {
+        check_name(&self.view)?;
+        if self.by.is_empty() {
+            return Err(ViewError::NoGroup);
+        }
+        if self.measures.0.is_empty() || self.measures.0.len() > MAX_MEASURES {
+            return Err(ViewError::MeasureCount(self.measures.0.len()));
+        }
+        for (name, _) in &self.measures.0 {
+            let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if !is_plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.len() > 64 {
+                return Err(ViewError::MeasureName(name.clone()));
+            }
+        }
+        match (self.over, self.tiles) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(ViewError::TilesWithoutWindow),
+            (Some(_), Some(tiles)) if !(1..=MAX_TILES).contains(&tiles) => Err(ViewError::Tiles(tiles)),
+            (Some(over), tiles) => {
+                let tiles = tiles.unwrap_or(DEFAULT_TILES);
+                if over.0 < u64::from(tiles) || over > Span::MAX {
+                    return Err(ViewError::Window { over, least: Span(u64::from(tiles)) });
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why a definition is not a view.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum ViewError {
+    /// The view's name breaks the rule for names.
+    #[error("view: {0}")]
+    Name(#[from] BadName),
+    /// `by` is empty.
+    #[error("by: expected at least one expression, such as [card]")]
+    NoGroup,
+    /// Too few or too many measures.
+    #[error("measures: expected 1 to {MAX_MEASURES}, found {0}")]
+    MeasureCount(usize),
+    /// A measure's name cannot be written in an expression.
+    #[error("measures: '{0}' is not a measure's name: expected a letter a-z, then up to 63 of a-z, 0-9 and '_'")]
+    MeasureName(String),
+    /// A measure's function does not take its argument.
+    #[error("measures.{name}: {why}")]
+    Argument {
+        /// The measure.
+        name: String,
+        /// What it takes.
+        why: super::BadArgument,
+    },
+    /// The caller gave another number of types than there are measures.
+    #[error("measures: there are {expected}, but {found} types of arguments came")]
+    ArgumentCount {
+        /// How many measures there are.
+        expected: usize,
+        /// How many types came.
+        found: usize,
+    },
+    /// `tiles` without `over`.
+    #[error("tiles: only a view with a sliding window has tiles; add 'over', such as over: 1h")]
+    TilesWithoutWindow,
+    /// `tiles` out of range.
+    #[error("tiles: expected 1 to {MAX_TILES}, found {0}")]
+    Tiles(u32),
+    /// `over` out of range.
+    #[error("over: expected at least {least}, a millisecond for each tile, and at most {}, found {over}", Span::MAX)]
+    Window {
+        /// What came.
+        over: Span,
+        /// The least for this number of tiles.
+        least: Span,
+    },
+}
+
+impl Serialize for Measures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, measure) in &self.0 {
+            map.serialize_entry(name, measure)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Measures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Measures;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from names to measures, such as spent: sum(amount)")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Measures, A::Error> {
+                let mut measures: Vec<(String, Measure)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if measures.iter().any(|(earlier, _)| *earlier == name) {
+                        return Err(A::Error::custom(format!("the measure '{name}' is defined twice")));
+                    }
+                    if measures.len() == MAX_MEASURES {
+                        return Err(A::Error::custom(format!("a view has at most {MAX_MEASURES} measures")));
+                    }
+                    measures.push((name, map.next_value()?));
+                }
+                Ok(Measures(measures))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD_SPEND: &str = "view: card_spend\nstream: payments\nby: [card]\nmeasures: { payments: count(), spent: sum(amount), biggest: max(amount), last_country: last(country) }\nwhen: amount > 0.0\nover: 1h\n";
+
+    fn read(text: &str) -> Result<ViewDef, String> {
+        let view: ViewDef = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        view.check().map_err(|error| error.to_string())?;
+        Ok(view)
+    }
+
+    #[test]
+    fn a_definition_keeps_the_order_of_its_measures_and_survives_json() {
+        let view = read(CARD_SPEND).unwrap();
+        let names: Vec<_> = view.measures.0.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["payments", "spent", "biggest", "last_country"]);
+        assert_eq!(view.over, Some(Span(3_600_000)));
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(
+            json,
+            r#"{"view":"card_spend","stream":"payments","by":["card"],"measures":{"payments":"count()","spent":"sum(amount)","biggest":"max(amount)","last_country":"last(country)"},"when":"amount > 0.0","over":"1h"}"#
+        );
+        assert_eq!(serde_json::from_str::<ViewDef>(&json).unwrap(), view);
+    }
+
+    #[test]
+    fn what_is_not_a_view_is_refused() {
+        for (from, to, advice) in [
+            ("over: 1h", "ovre: 1h", "ovre"),
+            ("over: 1h", "over: 59ms", "expected at least 60ms"),
+            ("over: 1h", "over: 1h\ntiles: 1441", "expected 1 to 1440, found 1441"),
+            ("over: 1h", "over: 1h\ntiles: 0", "expected 1 to 1440, found 0"),
+            ("over: 1h", "tiles: 60", "add 'over'"),
+            ("over: 1h", "over: 1 hour", "is not a span of time"),
+            ("by: [card]", "by: []", "by: expected at least one"),
+            ("spent: sum", "spent: summ", "did you mean 'sum'?"),
+            ("spent:", "Spent:", "'Spent' is not a measure's name"),
+            ("view: card_spend", "view: Card", "'Card' is not a name"),
+            (
+                "{ payments: count(), spent: sum(amount), biggest: max(amount), last_country: last(country) }",
+                "{}",
+                "found 0",
+            ),
+        ] {
+            let error = read(&CARD_SPEND.replace(from, to)).unwrap_err();
+            assert!(error.contains(advice), "{error}");
+        }
+        let twice = r#"{"view":"v","stream":"s","by":["a"],"measures":{"n":"count()","n":"count()"}}"#;
+        let error = serde_json::from_str::<ViewDef>(twice).unwrap_err().to_string();
+        assert!(error.contains("the measure 'n' is defined twice"), "{error}");
+    }
+}

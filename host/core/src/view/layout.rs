@@ -1,0 +1,217 @@
+//! The compiled shape of a view: its window in tiles, and where each measure's accumulator is.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::definition::{DEFAULT_TILES, ViewDef, ViewError};
+use super::kernel::Kernel;
+use crate::span::Span;
+use crate::types::Type;
+
+/// Event times are held within plus and minus this many milliseconds (36 million years), so that no sum of a time and
+/// a span overflows.
+const FARTHEST: i64 = 1 << 60;
+
+/// The compiled shape of a view.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub(super) measures: Vec<Cell>,
+    /// The accumulators of no events.
+    pub(super) identity: Vec<u64>,
+    /// `None`: all time.
+    sliding: Option<Sliding>,
+    fingerprint: u64,
+}
+
+/// A measure's accumulator.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    pub(super) kernel: Kernel,
+    /// Its first word among a tile's accumulators.
+    pub(super) at: usize,
+    pub(super) argument: Option<Type>,
+    pub(super) result: Type,
+}
+
+/// A window that slides by tiles. Lengths in milliseconds and in tiles.
+#[derive(Clone, Copy, Debug)]
+struct Sliding {
+    width: i64,
+    tiles: i64,
+    kept: i64,
+}
+
+impl Layout {
+    /// Compiles a view whose measures' arguments have these types (`None` for `count()`), for a stream that allows
+    /// events to be late by `lateness`.
+    ///
+    /// A tile is `over / tiles` wide, rounded up to a whole millisecond.
+    ///
+    /// # Errors
+    /// When the definition is not valid, or a measure does not take its argument.
+    pub fn compile(view: &ViewDef, arguments: &[Option<Type>], lateness: Span) -> Result<Self, ViewError> {
+        view.check()?;
+        let names = &view.measures.0;
+        if names.len() != arguments.len() {
+            return Err(ViewError::ArgumentCount { expected: names.len(), found: arguments.len() });
+        }
+        let mut measures = Vec::with_capacity(names.len());
+        let mut identity = Vec::new();
+        for ((name, measure), argument) in names.iter().zip(arguments) {
+            let result = measure
+                .aggregate
+                .result_type(argument.as_ref())
+                .map_err(|why| ViewError::Argument { name: name.clone(), why })?;
+            let kernel = Kernel::of(measure.aggregate, argument.as_ref());
+            measures.push(Cell { kernel, at: identity.len(), argument: argument.clone(), result });
+            identity.extend_from_slice(kernel.identity());
+        }
+        let sliding = view.over.map(|over| {
+            let tiles = i64::from(view.tiles.unwrap_or(DEFAULT_TILES));
+            let width = over.0.div_ceil(tiles.unsigned_abs()) as i64;
+            let late_tiles = lateness.min(Span::MAX).0.div_ceil(width.unsigned_abs()) as i64;
+            Sliding { width, tiles, kept: tiles + late_tiles }
+        });
+        let fingerprint = fingerprint(view, arguments, sliding);
+        Ok(Self { measures, identity, sliding, fingerprint })
+    }
+
+    /// What saved windows must agree on to be loaded: a hash of all that decides what the windows' content means.
+    /// The names of the view and of its measures do not, so they can be changed without losing the windows.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The types of the measures' results.
+    pub fn result_types(&self) -> impl Iterator<Item = &Type> {
+        self.measures.iter().map(|measure| &measure.result)
+    }
+
+    /// Whether the view slides; if not, it is over all time and has one tile, number 0, for ever.
+    pub(super) fn slides(&self) -> bool {
+        self.sliding.is_some()
+    }
+
+    /// Merges the accumulators of newer tiles into those of older ones.
+    #[inline]
+    pub(super) fn merge(&self, into: &mut [u64], newer: &[u64]) {
+        for measure in &self.measures {
+            measure.kernel.merge(&mut into[measure.at..], &newer[measure.at..]);
+        }
+    }
+
+    /// A time within the bounds of times.
+    #[inline]
+    pub(super) fn bounded(time: i64) -> i64 {
+        time.clamp(-FARTHEST, FARTHEST)
+    }
+
+    /// The tile of a bounded time. `near` is the tile of some bounded time, which spares the division when it is right.
+    #[inline]
+    pub(super) fn tile_of(&self, time: i64, near: i64) -> i64 {
+        match self.sliding {
+            None => 0,
+            Some(Sliding { width, .. }) => {
+                let into = time - near * width;
+                if (0..width).contains(&into) { near } else { time.div_euclid(width) }
+            }
+        }
+    }
+
+    /// Whether a time lies in the tile of some bounded time.
+    #[inline]
+    pub(super) fn is_in(&self, time: i64, tile: i64) -> bool {
+        self.sliding.is_none_or(|sliding| (0..sliding.width).contains(&time.wrapping_sub(tile * sliding.width)))
+    }
+
+    /// The time at which a tile begins; 0 for all time.
+    pub(super) fn begin_of(&self, tile: i64) -> i64 {
+        self.sliding.map_or(0, |sliding| tile.saturating_mul(sliding.width))
+    }
+
+    /// The oldest tile that a value at a tile covers.
+    #[inline]
+    pub(super) fn covered_from(&self, tile: i64) -> i64 {
+        self.sliding.map_or(tile, |sliding| tile - sliding.tiles + 1)
+    }
+
+    /// The first tile of a tile's block; a block has as many tiles as a value covers.
+    #[inline]
+    pub(super) fn block_of(&self, tile: i64) -> i64 {
+        self.sliding.map_or(tile, |sliding| tile - tile.rem_euclid(sliding.tiles))
+    }
+
+    /// Whether a tile is in the block before the one that begins at `block`.
+    #[inline]
+    pub(super) fn is_block_before(&self, tile: i64, block: i64) -> bool {
+        tile < block && self.sliding.is_some_and(|sliding| tile >= block - sliding.tiles)
+    }
+
+    /// The oldest tile that is kept when some tile is the newest.
+    #[inline]
+    pub(super) fn kept_from(&self, newest: i64) -> i64 {
+        self.sliding.map_or(newest, |sliding| newest - sliding.kept + 1)
+    }
+}
+
+/// Hashes the expressions, functions, types and the window, each with its end marked.
+fn fingerprint(view: &ViewDef, arguments: &[Option<Type>], sliding: Option<Sliding>) -> u64 {
+    let mut hash = Xxh3::new();
+    let mut part = |text: &str| {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    };
+    part(&view.stream);
+    view.by.iter().for_each(|expression| part(expression));
+    part(view.when.as_deref().unwrap_or_default());
+    for ((_, measure), argument) in view.measures.0.iter().zip(arguments) {
+        part(&measure.to_string());
+        part(&argument.as_ref().map(Type::to_string).unwrap_or_default());
+    }
+    if let Some(Sliding { width, tiles, kept }) = sliding {
+        part(&format!("{width} {tiles} {kept}"));
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEW: &str = "{view: v, stream: s, by: [a], measures: {n: count(), x: sum(x)}, over: 1h}";
+
+    fn compile(text: &str, lateness: u64) -> Layout {
+        let view = serde_saphyr::from_str(text).unwrap();
+        Layout::compile(&view, &[None, Some(Type::Double)], Span(lateness)).unwrap()
+    }
+
+    #[test]
+    fn tiles_are_counted_from_the_epoch_also_before_it() {
+        let layout = compile(VIEW, 90_000);
+        for (time, tile) in [(0, 0), (59_999, 0), (60_000, 1), (-1, -1), (-60_000, -1), (-60_001, -2)] {
+            for near in [0, tile, tile + 1, 1 << 44, -1 << 44] {
+                assert_eq!(layout.tile_of(time, near), tile, "{time}");
+            }
+        }
+        assert_eq!(layout.covered_from(100), 41);
+        assert_eq!(layout.kept_from(100), 39);
+        assert_eq!([119, 120, 0, -1].map(|tile| layout.block_of(tile)), [60, 120, 0, -60]);
+    }
+
+    #[test]
+    fn a_width_is_rounded_up() {
+        let layout = compile(&VIEW.replace("1h", "1s"), 0);
+        assert_eq!((layout.tile_of(16, 0), layout.tile_of(17, 0)), (0, 1));
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_what_the_content_means_and_not_with_names() {
+        let of = |text: &str| compile(text, 0).fingerprint();
+        let same = of(VIEW);
+        assert_eq!(of(&VIEW.replace("{n:", "{m:").replace("view: v", "view: w")), same);
+        for (from, to) in [("1h", "2h"), ("sum(x)", "sum(y)"), ("sum", "avg"), ("[a]", "[b]"), ("over: 1h", "when: a")]
+        {
+            assert_ne!(of(&VIEW.replace(from, to)), same, "{from} {to}");
+        }
+        assert_ne!(compile(VIEW, 60_000).fingerprint(), same);
+    }
+}

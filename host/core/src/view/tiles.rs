@@ -1,0 +1,163 @@
+//! The tiles of one entity that are older than its newest one: records of words, sorted by tile, in one allocation.
+//!
+//! A record has the tile's number, its accumulators, and a running merge of them with those of its neighbours
+//! (see `window`), which is derived. Only tiles with events are there.
+
+/// Words of a record: the tile's number, the accumulators, the running merge.
+pub(super) fn record_words(cells: usize) -> usize {
+    1 + 2 * cells
+}
+
+/// The records of an entity.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tiles {
+    words: Vec<u64>,
+    /// Where the oldest record begins; what is before it was dropped, and its room is used again by `push`.
+    start: usize,
+}
+
+impl Tiles {
+    /// All records, oldest first.
+    #[inline]
+    pub(super) fn records(&self) -> &[u64] {
+        &self.words[self.start..]
+    }
+
+    /// The same, to change.
+    #[inline]
+    pub(super) fn records_mut(&mut self) -> &mut [u64] {
+        &mut self.words[self.start..]
+    }
+
+    /// Adds a tile that is newer than all that are there.
+    pub(super) fn push(&mut self, tile: i64, accumulators: &[u64], running: &[u64]) {
+        let stride = record_words(running.len());
+        if self.words.len() + stride > self.words.capacity() {
+            self.words.copy_within(self.start.., 0);
+            self.words.truncate(self.words.len() - self.start);
+            self.start = 0;
+            // Whole records, at first two: most entities have few.
+            if self.words.len() + stride > self.words.capacity() {
+                self.words.reserve_exact(self.words.len().max(2 * stride));
+            }
+        }
+        self.words.push(tile as u64);
+        self.words.extend_from_slice(accumulators);
+        self.words.extend_from_slice(running);
+    }
+
+    /// The accumulators of a tile, which are those of no events if it was not there.
+    pub(super) fn get_or_insert(&mut self, tile: i64, identity: &[u64]) -> &mut [u64] {
+        let cells = identity.len();
+        let stride = record_words(cells);
+        let at = self.start + last_position(self.records(), tile, stride);
+        if self.words.get(at) != Some(&(tile as u64)) {
+            let end = self.words.len();
+            self.words.resize(end + stride, 0);
+            self.words.copy_within(at..end, at + stride);
+            self.words[at] = tile as u64;
+            self.words[at + 1..at + 1 + cells].copy_from_slice(identity);
+            self.words[at + 1 + cells..at + stride].copy_from_slice(identity);
+        }
+        &mut self.words[at + 1..at + 1 + cells]
+    }
+
+    /// Drops the oldest record.
+    pub(super) fn drop_first(&mut self, stride: usize) {
+        self.start += stride;
+        if self.start >= self.words.len() {
+            self.words.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Reads where the records are, so that this is in the processor's cache when it is needed; the value means
+    /// nothing.
+    #[inline]
+    pub(super) fn touch_self(&self) -> u64 {
+        self.start as u64
+    }
+
+    /// Reads the oldest and the newest record to the same end.
+    #[inline]
+    pub(super) fn touch_ends(&self) -> u64 {
+        self.words.last().copied().unwrap_or_default() ^ self.words.get(self.start).copied().unwrap_or_default()
+    }
+}
+
+/// Where the first record is whose tile is not before a tile; fast when that is near the oldest.
+#[inline]
+pub(super) fn first_position(records: &[u64], tile: i64, stride: usize) -> usize {
+    let len = records.len() / stride;
+    let mut reach = 1;
+    while reach < len && (records[(reach - 1) * stride] as i64) < tile {
+        reach *= 2;
+    }
+    search(records, tile, stride, reach / 2, reach.min(len))
+}
+
+/// The same; fast when that is near the newest.
+#[inline]
+pub(super) fn last_position(records: &[u64], tile: i64, stride: usize) -> usize {
+    let len = records.len() / stride;
+    let mut reach = 1;
+    while reach < len && (records[(len - reach) * stride] as i64) >= tile {
+        reach *= 2;
+    }
+    search(records, tile, stride, len - reach.min(len), len - reach / 2)
+}
+
+/// The same, among some records, of which those before are before the tile and those behind are not.
+fn search(records: &[u64], tile: i64, stride: usize, mut low: usize, mut high: usize) -> usize {
+    while low < high {
+        let middle = low.midpoint(high);
+        if (records[middle * stride] as i64) < tile {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low * stride
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_stay_sorted_and_the_room_of_dropped_ones_is_used_again() {
+        let mut tiles = Tiles::default();
+        for tile in [2, 7] {
+            tiles.push(tile, &[tile as u64 * 10], &[1]);
+        }
+        tiles.get_or_insert(4, &[0])[0] = 40;
+        tiles.get_or_insert(7, &[0])[0] = 71;
+        tiles.get_or_insert(-9, &[0])[0] = 90;
+        assert_eq!(tiles.records(), [-9i64 as u64, 90, 0, 2, 20, 1, 4, 40, 0, 7, 71, 1]);
+        tiles.drop_first(3);
+        tiles.drop_first(3);
+        assert_eq!(tiles.records(), [4, 40, 0, 7, 71, 1]);
+        let capacity = tiles.words.capacity();
+        for tile in 8..1000 {
+            tiles.push(tile, &[0], &[0]);
+            tiles.drop_first(3);
+        }
+        assert_eq!(tiles.records(), [998, 0, 0, 999, 0, 0]);
+        assert_eq!(tiles.words.capacity(), capacity);
+        tiles.drop_first(3);
+        tiles.drop_first(3);
+        assert!(tiles.records().is_empty());
+    }
+
+    #[test]
+    fn both_searches_find_the_first_record_that_is_not_before() {
+        for len in 0..20i64 {
+            let records: Vec<u64> = (0..len).map(|place| place as u64 * 2).collect();
+            for tile in -2..2 * len + 2 {
+                let expected = records.iter().filter(|record| (**record as i64) < tile).count();
+                assert_eq!(first_position(&records, tile, 1), expected, "{len} {tile}");
+                assert_eq!(last_position(&records, tile, 1), expected, "{len} {tile}");
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! No source and no row makes an expression panic, overflow the stack, or err while it is evaluated.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
+};
+use assay_core::expr::{Columns, Expr};
+use assay_core::types::Type;
+use proptest::prelude::*;
+
+const TOKENS: &[&str] = &[
+    "n",
+    "x",
+    "s",
+    "t",
+    "device.os",
+    "null",
+    "true",
+    "1",
+    "-1",
+    "0",
+    "2.5",
+    "9223372036854775807",
+    "'a'",
+    "\"é\"",
+    "r'\\'",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "==",
+    "!=",
+    "&&",
+    "||",
+    "!",
+    "?",
+    ":",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ".",
+    " in ",
+    "has(",
+    "coalesce(",
+    "size(",
+    "int(",
+    "double(",
+    "string(",
+    "matches(",
+    "duration(",
+    "timestamp(",
+    "duration('1h')",
+    "haversine(",
+    "grid(",
+    "lower(",
+    ".contains(",
+    ".size()",
+    "hour(t)",
+    "abs(",
+    "min(",
+    "exists(",
+    "'",
+    "\"",
+    "\\",
+    "#",
+    "é",
+    "\n",
+    "//",
+    "\u{0}",
+    "`a`",
+    ".?",
+    "1u",
+    "b'a'",
+    "if",
+    "0x",
+    "1e",
+    "..",
+];
+
+fn source() -> impl Strategy<Value = String> {
+    prop_oneof![
+        ".{0,40}",
+        "[-+*/%<>=!&|?:.,()a-z0-9 '\"\\[\\]{}\\\\]{0,60}",
+        prop::collection::vec(prop::sample::select(TOKENS), 0..24)
+            .prop_map(|tokens| tokens.concat()),
+        prop::collection::vec(prop::sample::select(TOKENS), 0..12)
+            .prop_map(|tokens| tokens.join(" ")),
+    ]
+}
+
+fn scope() -> Columns {
+    Columns::new([
+        ("n", Type::Int),
+        ("x", Type::Double),
+        ("s", Type::Text),
+        ("t", Type::Timestamp),
+        ("device.os", Type::Text),
+    ])
+}
+
+fn columns() -> Vec<ArrayRef> {
+    let texts = StringArray::from(vec![Some("a\u{1f600}"), None, Some("")]);
+    vec![
+        Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)])),
+        Arc::new(Float64Array::from(vec![
+            Some(f64::NAN),
+            None,
+            Some(f64::MAX),
+        ])),
+        Arc::new(texts.clone()),
+        Arc::new(TimestampMillisecondArray::from(vec![
+            Some(i64::MIN),
+            None,
+            Some(i64::MAX),
+        ])),
+        Arc::new(texts),
+    ]
+}
+
+/// Compiles, and evaluates what compiles; checks that an error has a place within the source.
+fn try_all(source: &str) -> Result<(), TestCaseError> {
+    let _ = Expr::paths(source);
+    match Expr::compile(source, &scope()) {
+        Ok(expr) => {
+            let array = expr
+                .eval(&columns(), 3)
+                .map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(array.len(), 3);
+            prop_assert_eq!(array.data_type(), &expr.ty().arrow());
+        }
+        Err(error) => {
+            prop_assert!(
+                error.line >= 1 && error.line <= source.split('\n').count().max(1),
+                "{:?} {:?}",
+                source,
+                error
+            );
+            let characters = error.source_line.chars().count();
+            prop_assert!(
+                error.column >= 1 && error.column <= characters + 2,
+                "{:?} {:?}",
+                source,
+                error
+            );
+            prop_assert_eq!(error.to_string().lines().count(), 3, "{:?}", error);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_source_compiles_or_errs(source in source()) {
+        try_all(&source)?;
+    }
+
+    #[test]
+    fn any_source_in_deep_brackets_compiles_or_errs(source in source(), depth in 0..70_usize) {
+        try_all(&format!("{}{source}{}", "(".repeat(depth), ")".repeat(depth)))?;
+    }
+}
+
+/// The worst nesting that the limits let pass, in a thread with half of the usual stack.
+#[test]
+fn the_limits_protect_the_stack() {
+    let sources = [
+        format!("{}n{}", "(1 + ".repeat(64), ")".repeat(64)),
+        format!("{}n{}", "(1 + 1 + 1 + 1 + ".repeat(64), ")".repeat(64)),
+        format!("{}n{}", "abs(".repeat(64), ")".repeat(64)),
+        format!("{}1{}", "[".repeat(64), "]".repeat(64)),
+        format!("{}1{}", "{1: ".repeat(64), "}".repeat(64)),
+        format!(
+            "{}n{}{}",
+            "(".repeat(64),
+            ")".repeat(64),
+            " + n".repeat(250)
+        ),
+        format!("{}n{}", "-(".repeat(64), ")".repeat(64)),
+        format!("{}n", "n > 1 ? 1 : ".repeat(80)),
+        format!("n{}", ".a".repeat(256)),
+        format!("s{} > 1", ".lower()".repeat(120)),
+        format!("{}n", "-".repeat(250)),
+        format!("{}{}", "(n +".repeat(64), "n".repeat(3000)),
+        format!("{}n{}", "n in [".repeat(64), "]".repeat(64)),
+    ];
+    let thread = std::thread::Builder::new()
+        .stack_size(1 << 20)
+        .spawn(move || {
+            for source in &sources {
+                try_all(source).unwrap();
+            }
+        });
+    thread.unwrap().join().unwrap();
+}
+
+/// Doubling a text again and again ends in a missing one, not in a full memory.
+#[test]
+fn texts_do_not_grow_without_end() {
+    let mut scope_source = "s".to_owned();
+    for _ in 0..40 {
+        scope_source = format!("{scope_source} + s");
+    }
+    let expr = Expr::compile(&scope_source, &scope()).unwrap();
+    let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(2000)]));
+    let fits: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1000)]));
+    let eval = |text: ArrayRef| {
+        let unread: ArrayRef = Arc::new(Int64Array::from(vec![0]));
+        expr.eval(&[unread.clone(), unread, text], 1).unwrap()
+    };
+    assert!(eval(long).is_null(0));
+    assert!(eval(fits).is_valid(0));
+}

@@ -1,0 +1,211 @@
+//! The strict decoder against apache-avro, on random schemas, values and damage.
+
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod schema_shapes;
+
+use std::io::{self, Read};
+
+use apache_avro::types::Value as Avro;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef};
+use assay_core::schema::{DecodeProblem, Decoder, Extractor, Scalar, Schema};
+use proptest::prelude::*;
+use schema_shapes::{Dice, Shape, encode, record};
+
+/// A shape's schema, as both sides parse it.
+fn schemas(shape: &Shape) -> (Schema, apache_avro::Schema) {
+    let json = shape.schema(&mut 0).to_string();
+    let ours = Schema::parse(&json).expect("a valid schema");
+    (
+        ours,
+        apache_avro::Schema::parse_str(&json).expect("a valid schema"),
+    )
+}
+
+/// The value at a dotted path; null when a record on the way is.
+fn at<'v>(value: &'v Avro, path: &str) -> &'v Avro {
+    path.split('.')
+        .fold(bare(value), |value, name| match value {
+            Avro::Record(fields) => bare(
+                fields
+                    .iter()
+                    .find(|(field, _)| field == name)
+                    .map(|(_, value)| value)
+                    .expect("a field"),
+            ),
+            other => other,
+        })
+}
+
+fn bare(value: &Avro) -> &Avro {
+    match value {
+        Avro::Union(_, inner) => inner,
+        other => other,
+    }
+}
+
+/// A row of a column as text that shows every bit of it.
+fn cell(column: &ArrayRef, row: usize) -> String {
+    if column.is_null(row) {
+        "null".to_owned()
+    } else if let Some(values) = column.as_boolean_opt() {
+        format!("bool {}", values.value(row))
+    } else if let Some(values) = column.as_primitive_opt::<Int64Type>() {
+        format!("int {}", values.value(row))
+    } else if let Some(values) = column.as_primitive_opt::<TimestampMillisecondType>() {
+        format!("time {}", values.value(row))
+    } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        format!("double {:x}", values.value(row).to_bits())
+    } else {
+        format!("text {}", column.as_string::<i32>().value(row))
+    }
+}
+
+fn expected_cell(value: &Avro) -> String {
+    match value {
+        Avro::Null => "null".to_owned(),
+        Avro::Boolean(value) => format!("bool {value}"),
+        Avro::Int(value) => format!("int {value}"),
+        Avro::Long(value) => format!("int {value}"),
+        Avro::TimestampMillis(value) => format!("time {value}"),
+        Avro::TimestampMicros(value) => format!("time {}", value.div_euclid(1_000)),
+        Avro::TimestampNanos(value) => format!("time {}", value.div_euclid(1_000_000)),
+        Avro::Float(value) => format!("double {:x}", f64::from(*value).to_bits()),
+        Avro::Double(value) => format!("double {:x}", value.to_bits()),
+        Avro::String(value) | Avro::Enum(_, value) => format!("text {value}"),
+        other => panic!("{other:?} is no column"),
+    }
+}
+
+fn scalar_cell(scalar: &Scalar<'_>) -> String {
+    match scalar {
+        Scalar::Null => "null".to_owned(),
+        Scalar::Bool(value) => format!("bool {value}"),
+        Scalar::Int(value) => format!("int {value}"),
+        Scalar::Timestamp(value) => format!("time {value}"),
+        Scalar::Double(value) => format!("double {:x}", value.to_bits()),
+        Scalar::Text(value) => format!("text {value}"),
+    }
+}
+
+/// What apache-avro reads from the bytes, if all of it is there and nothing is left over.
+///
+/// apache-avro takes the end of the bytes for a null in booleans, strings and unions; seeing the reader hit the
+/// end tells that apart.
+fn oracle(schema: &apache_avro::Schema, bytes: &[u8]) -> Option<Avro> {
+    let mut source = Source {
+        bytes,
+        hit_end: false,
+    };
+    let reader = apache_avro::reader::datum::GenericDatumReader::builder(schema)
+        .build()
+        .expect("a schema");
+    let value = reader.read_value(&mut source).ok()?;
+    (!source.hit_end && source.bytes.is_empty()).then_some(value)
+}
+
+struct Source<'a> {
+    bytes: &'a [u8],
+    hit_end: bool,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        self.hit_end |= count == 0 && !buffer.is_empty();
+        Ok(count)
+    }
+}
+
+/// Damages a record: flips, cuts, inserts, or repeats.
+fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
+    let place = dice.below(bytes.len() + 1);
+    match dice.below(5) {
+        0 => bytes.truncate(place),
+        1 => bytes.insert(place, dice.next() as u8),
+        2 => bytes.extend_from_within(place..),
+        _ if place < bytes.len() => match dice.below(3) {
+            0 => bytes[place] = dice.next() as u8,
+            1 => bytes[place] ^= 1 << dice.below(8),
+            _ => drop(bytes.remove(place)),
+        },
+        _ => bytes.push(0xff),
+    }
+}
+
+/// Where we refuse on purpose what apache-avro accepts: it ignores a block's size and bits beyond the 64th, and
+/// its limit of items is far higher.
+fn stricter_on_purpose(problem: DecodeProblem) -> bool {
+    matches!(
+        problem,
+        DecodeProblem::BlockSize(_) | DecodeProblem::VarintOverflow | DecodeProblem::TooManyItems
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Any mix of good and damaged records: exactly the damaged are refused, all others decode to what
+    /// apache-avro reads, under any projection, and as scalars as well.
+    #[test]
+    fn decodes_what_apache_avro_decodes(shape in record(), seed in any::<u64>()) {
+        let (schema, theirs) = schemas(&shape);
+        let mut dice = Dice::new(seed);
+        let paths: Vec<&str> = schema.fields().iter().map(|field| field.path.as_str()).collect();
+        let projection: Vec<&str> = paths.iter().copied().filter(|_| dice.below(3) > 0).rev().collect();
+        let mut decoder = Decoder::new(&schema, &projection).expect("the schema's own paths");
+        let extractor = Extractor::new(&schema, &projection).expect("the schema's own paths");
+        // Twice: the second batch finds the buffers of the first.
+        for _ in 0..2 {
+            let records: Vec<Vec<u8>> = (0..20)
+                .map(|_| {
+                    let mut bytes = encode(&theirs, shape.value(&mut dice));
+                    if dice.below(3) == 0 {
+                        damage(&mut bytes, &mut dice);
+                    }
+                    bytes
+                })
+                .collect();
+            let decoded = decoder.decode(records.iter().map(Vec::as_slice));
+            prop_assert_eq!(decoded.rows.len() + decoded.bad.len(), records.len());
+            for column in &decoded.columns {
+                prop_assert_eq!(column.len(), decoded.rows.len());
+            }
+            for (index, error) in &decoded.bad {
+                let lenient = oracle(&theirs, &records[*index]);
+                prop_assert!(lenient.is_none() || stricter_on_purpose(error.problem), "{error}: {lenient:?}");
+                prop_assert!(error.position <= records[*index].len());
+            }
+            let mut scalars = vec![Scalar::Null; projection.len()];
+            for (row, index) in decoded.rows.iter().enumerate() {
+                let value = oracle(&theirs, &records[*index]);
+                prop_assert!(value.is_some(), "apache-avro refuses {:?}", records[*index]);
+                let value = value.expect("just checked");
+                extractor.extract(&records[*index], &mut scalars).expect("the decoder took it");
+                for (column, path) in projection.iter().enumerate() {
+                    let expected = expected_cell(at(&value, path));
+                    prop_assert_eq!(&cell(&decoded.columns[column], row), &expected);
+                    prop_assert_eq!(&scalar_cell(&scalars[column]), &expected);
+                }
+            }
+        }
+    }
+
+    /// Any bytes at all: no panic, and the same verdict as apache-avro.
+    #[test]
+    fn refuses_garbage_as_apache_avro_does(
+        shape in record(),
+        bytes in prop::collection::vec(prop_oneof![0u8..5, any::<u8>()], 0..60),
+    ) {
+        let (schema, theirs) = schemas(&shape);
+        let mut decoder = Decoder::new(&schema, &[]).expect("no paths");
+        let decoded = decoder.decode([bytes.as_slice()]);
+        let expected = oracle(&theirs, &bytes).is_some();
+        match decoded.bad.first() {
+            None => prop_assert!(expected),
+            Some((_, error)) => prop_assert!(!expected || stricter_on_purpose(error.problem), "{error}"),
+        }
+    }
+}

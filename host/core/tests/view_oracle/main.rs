@@ -1,0 +1,241 @@
+//! Views against a naive oracle: any events, cut into any batches, saved and loaded at any time.
+#![allow(clippy::unwrap_used)] // In a test, a panic is the failure that is wanted.
+
+mod oracle;
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use assay_core::span::Span;
+use assay_core::types::Type;
+use assay_core::value::Value;
+use assay_core::view::{Layout, Rows, ViewDef, Windows};
+use oracle::Oracle;
+use proptest::prelude::*;
+
+const ENTITIES: u32 = 3;
+const MEASURES: &str = "{rows: count(), doubles: count(d), sum_d: sum(d), sum_i: sum(i), avg_d: avg(d), avg_i: avg(i), \
+    min_d: min(d), max_d: max(d), min_i: min(i), max_i: max(i), max_t: max(t), last_x: last(x), last_b: last(b), \
+    last_d: last(d), texts: count(x)}";
+
+#[derive(Clone, Debug)]
+struct Event {
+    slot: u32,
+    /// Beyond the event before, in ms.
+    step: i64,
+    /// The value of `when`.
+    when: Option<bool>,
+    double: Option<f64>,
+    int: Option<i64>,
+    text: Option<String>,
+    flag: Option<bool>,
+}
+
+/// The window's lengths in ms and tiles; `None`: all time.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    width: i64,
+    tiles: i64,
+    lateness: i64,
+}
+
+fn view(shape: Option<Shape>) -> ViewDef {
+    let window =
+        shape.map_or(String::new(), |shape| format!("over: {}ms\ntiles: {}\n", shape.width * shape.tiles, shape.tiles));
+    serde_saphyr::from_str(&format!("view: v\nstream: s\nby: [k]\nmeasures: {MEASURES}\n{window}")).unwrap()
+}
+
+/// The type of the argument of a measure, which is named by one letter.
+fn type_of(argument: Option<&str>) -> Option<Type> {
+    Some(match argument? {
+        "d" => Type::Double,
+        "i" => Type::Int,
+        "t" => Type::Timestamp,
+        "x" => Type::Text,
+        _ => Type::Bool,
+    })
+}
+
+fn windows(shape: Option<Shape>) -> Windows {
+    let view = view(shape);
+    let types: Vec<_> = view.measures.0.iter().map(|(_, measure)| type_of(measure.argument.as_deref())).collect();
+    let lateness = shape.map_or(0, |shape| shape.lateness);
+    Windows::new(Layout::compile(&view, &types, Span(lateness as u64)).unwrap())
+}
+
+/// Equal to the bit; only one NaN is as good as another.
+fn bits(values: &[Value]) -> Vec<String> {
+    values
+        .iter()
+        .map(|value| match value {
+            Value::Double(value) if value.is_nan() => "NaN".to_owned(),
+            Value::Double(value) => format!("{value} {:x}", value.to_bits()),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+/// Folds events in one batch.
+fn fold(windows: &mut Windows, events: &[Event], times: &[i64]) -> (Vec<ArrayRef>, u64) {
+    let slots: Vec<u32> = events.iter().map(|event| event.slot).collect();
+    let counted: BooleanArray = events.iter().map(|event| event.when).collect();
+    let measures = view(None).measures.0;
+    let arguments: Vec<Option<ArrayRef>> = measures
+        .iter()
+        .map(|(_, measure)| {
+            let column: ArrayRef = match measure.argument.as_deref()? {
+                "d" => Arc::new(events.iter().map(|event| event.double).collect::<Float64Array>()),
+                "i" => Arc::new(events.iter().map(|event| event.int).collect::<Int64Array>()),
+                "t" => Arc::new(events.iter().map(|event| event.int).collect::<TimestampMillisecondArray>()),
+                "x" => Arc::new(events.iter().map(|event| event.text.as_deref()).collect::<StringArray>()),
+                _ => Arc::new(events.iter().map(|event| event.flag).collect::<BooleanArray>()),
+            };
+            Some(column)
+        })
+        .collect();
+    let rows = Rows { slots: &slots, times, counted: Some(&counted), arguments: &arguments };
+    let folded = windows.fold(&rows).unwrap();
+    (folded.columns, folded.late)
+}
+
+/// Saves all windows and loads them into new ones, at other slots and back, so that nothing derived is carried along.
+fn moved(windows: &Windows, shape: Option<Shape>) -> Windows {
+    let mut new = self::windows(shape);
+    for slot in 0..ENTITIES {
+        let mut bytes = Vec::new();
+        windows.save(slot, &mut bytes);
+        new.load(slot, b"garbage").unwrap_err();
+        new.load(slot, &bytes).unwrap();
+        let mut again = Vec::new();
+        new.save(slot, &mut again);
+        assert_eq!(bytes, again);
+    }
+    new
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let double = prop_oneof![
+        8 => (-1000..1000i32).prop_map(|n| f64::from(n) / 7.0),
+        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, f64::MAX, f64::MIN_POSITIVE]),
+    ];
+    let int = prop_oneof![8 => -1000..1000i64, 1 => prop::sample::select(vec![i64::MAX, i64::MIN])];
+    let text = prop_oneof![8 => "[a-c]{0,2}", 2 => "[a-c]{6,9}", 1 => "é{120,140}"];
+    // Mostly forwards in small steps, with equal times; at times far back, or forwards beyond the whole window.
+    let step = prop_oneof![6 => -3..8i64, 3 => -60..40i64, 1 => -300..300i64];
+    let when = prop_oneof![6 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
+    let event = (
+        0..ENTITIES,
+        step,
+        when,
+        prop::option::of(double),
+        prop::option::of(int),
+        prop::option::of(text),
+        prop::option::of(any::<bool>()),
+    )
+        .prop_map(|(slot, step, when, double, int, text, flag)| Event {
+            slot,
+            step,
+            when,
+            double,
+            int,
+            text,
+            flag,
+        });
+    prop::collection::vec(event, 1..120)
+}
+
+fn shapes() -> impl Strategy<Value = Option<Shape>> {
+    let shape = (1..12i64, 1..9i64, 0..40i64).prop_map(|(width, tiles, lateness)| Shape { width, tiles, lateness });
+    prop::option::weighted(0.9, shape)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn a_view_is_what_the_definition_says(
+        events in events(),
+        shape in shapes(),
+        cuts in prop::collection::vec((1..40usize, any::<bool>()), 1..20),
+        origin in prop::sample::select(vec![0i64, -150, 1_700_000_000_000]),
+    ) {
+        let mut time = origin;
+        let times: Vec<i64> = events.iter().map(|event| { time += event.step; time }).collect();
+        let mut oracles: Vec<Oracle> = (0..ENTITIES).map(|_| Oracle::default()).collect();
+        let mut windows = windows(shape);
+        let mut from = 0;
+        for (size, is_moved) in cuts.into_iter().cycle() {
+            let to = events.len().min(from + size);
+            let (columns, late) = fold(&mut windows, &events[from..to], &times[from..to]);
+            let mut expected_late = 0;
+            for row in from..to {
+                let (expected, is_late) = oracles[events[row].slot as usize].fold(&events[row], times[row], shape);
+                expected_late += u64::from(is_late);
+                let found: Vec<Value> = columns.iter().map(|column| Value::from_array(column, row - from)).collect();
+                prop_assert_eq!(bits(&found), bits(&expected), "row {}", row);
+            }
+            prop_assert_eq!(late, expected_late);
+            if is_moved {
+                windows = moved(&windows, shape);
+            }
+            from = to;
+            if from == events.len() { break }
+        }
+        for slot in 0..ENTITIES {
+            let oracle = &oracles[slot as usize];
+            let as_of = oracle.counted.iter().map(|event| event.time).max();
+            let snapshot = windows.value(slot, None);
+            prop_assert_eq!(snapshot.as_of, as_of);
+            for at in [as_of.unwrap_or(0), time, time + 50, time - 50] {
+                let tile = shape.map_or(0, |shape| at.div_euclid(shape.width));
+                let expected = oracle.values(tile, shape);
+                prop_assert_eq!(bits(&windows.value(slot, Some(at)).values), bits(&expected));
+                if Some(at) == as_of {
+                    prop_assert_eq!(bits(&snapshot.values), bits(&expected));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn corrupt_bytes_are_refused_or_mean_a_window(
+        events in events(),
+        shape in shapes(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut windows = windows(shape);
+        let mut time = 0;
+        let times: Vec<i64> = events.iter().map(|event| { time += event.step; time }).collect();
+        fold(&mut windows, &events, &times);
+        let mut bytes = Vec::new();
+        windows.save(0, &mut bytes);
+        damage.iter().for_each(|(place, byte)| { let place = place.index(bytes.len()); bytes[place] = *byte });
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        match windows.load(0, &bytes) {
+            // What is taken is a window like any other: it is saved as it was loaded, and folds.
+            Ok(()) => {
+                let mut again = Vec::new();
+                windows.save(0, &mut again);
+                prop_assert_eq!(again, bytes);
+            }
+            Err(error) => {
+                prop_assert!(error.at <= bytes.len());
+                prop_assert_eq!(windows.value(0, None).as_of, None);
+            }
+        }
+        fold(&mut windows, &events, &times);
+        windows.reset(0);
+        prop_assert_eq!(windows.value(0, None), self::windows(shape).value(0, None));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), shape in shapes()) {
+        let mut windows = windows(shape);
+        let _ = windows.load(0, &[&[1], bytes.as_slice()].concat());
+        let event = Event { slot: 0, step: 0, when: Some(true), double: Some(1.0), int: Some(1), text: None, flag: None };
+        fold(&mut windows, &[event], &[i64::MAX]);
+    }
+}

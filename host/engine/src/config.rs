@@ -1,0 +1,35 @@
+//! How the engine is set up. The command line and the config file fill this in.
+
+use std::time::Duration;
+
+use assay_runtime::Limits;
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// How many workers: threads that score. One per core is best.
+    pub workers: usize,
+    /// Into how many partitions a new stream is cut that does not say so itself.
+    pub partitions: u32,
+    /// The most events in a batch.
+    pub batch_rows: usize,
+    /// How often a partition's state is saved.
+    pub checkpoint_every: Duration,
+    /// How many entities' states a partition keeps in memory; more are dropped after they were saved.
+    pub entities_in_memory: usize,
+    /// What a plugin may use.
+    pub limits: Limits,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            partitions: 8,
+            batch_rows: 4096,
+            checkpoint_every: Duration::from_secs(1),
+            entities_in_memory: 1_000_000,
+            limits: Limits::default(),
+        }
+    }
+}

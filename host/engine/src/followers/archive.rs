@@ -1,0 +1,115 @@
+//! Carries events and verdicts into the archive.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef};
+use assay_core::names::Offset;
+use assay_core::schema::Decoder;
+
+use super::Follow;
+use crate::plan::{Plan, StreamPlan};
+use crate::ports::archive::{Archive, EventEntry};
+use crate::ports::log::{Records, Topic};
+use crate::ports::{StoreError, StreamPartition};
+
+/// Carries events into the archive.
+pub(super) struct Events {
+    archive: Arc<dyn Archive>,
+    /// Per stream a decoder of key, time and id.
+    decoders: HashMap<Arc<str>, Decoder>,
+}
+
+impl Events {
+    pub(super) fn new(archive: Arc<dyn Archive>) -> Self {
+        Self { archive, decoders: HashMap::new() }
+    }
+
+    fn entries(
+        &mut self,
+        stream: &StreamPlan,
+        of: &StreamPartition,
+        records: &[Records],
+    ) -> Result<Vec<EventEntry>, StoreError> {
+        let has_id = stream.def.id.is_some();
+        let decoder = match self.decoders.entry(of.stream.clone()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(Decoder::new(&stream.schema, &stream.identity()).map_err(|error| StoreError::Broken {
+                    store: "engine",
+                    message: format!("stream '{}': {error}", of.stream),
+                })?)
+            }
+        };
+        let decoded = decoder.decode(records.iter().flat_map(Records::iter).map(|(_, bytes)| bytes));
+        let offsets: Vec<Offset> = records.iter().flat_map(Records::iter).map(|(offset, _)| offset).collect();
+        let times = decoded.columns[1].as_primitive::<TimestampMillisecondType>();
+        let entries = decoded.rows.iter().enumerate().filter_map(|(row, record)| {
+            let key = text(&decoded.columns[0], row)?;
+            let id = if has_id { text(&decoded.columns[2], row)? } else { String::new() };
+            let time = times.is_valid(row).then(|| times.value(row))?;
+            Some(EventEntry { offset: offsets[*record], time, key, id })
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// A key or id as text; none if it is missing.
+fn text(column: &ArrayRef, row: usize) -> Option<String> {
+    if column.is_null(row) {
+        return None;
+    }
+    Some(match column.as_primitive_opt::<Int64Type>() {
+        Some(ints) => ints.value(row).to_string(),
+        None => column.as_string::<i32>().value(row).to_owned(),
+    })
+}
+
+impl Follow for Events {
+    fn name(&self) -> &'static str {
+        "archive-events"
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Events
+    }
+
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        self.archive.events_position(of)
+    }
+
+    fn carry(
+        &mut self,
+        plan: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<(), StoreError> {
+        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
+        let entries = self.entries(stream, of, records)?;
+        self.archive.write_events(of, &entries, records, next)
+    }
+}
+
+/// Carries verdicts into the archive.
+pub(super) struct Verdicts(pub(super) Arc<dyn Archive>);
+
+impl Follow for Verdicts {
+    fn name(&self) -> &'static str {
+        "archive-verdicts"
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Verdicts
+    }
+
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        self.0.verdicts_position(of)
+    }
+
+    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
+        self.0.write_verdicts(of, records, next)
+    }
+}

@@ -1,0 +1,170 @@
+//! Followers: plain loops that carry a log into one store each, at their own pace, idempotently.
+//!
+//! A store that fails stops only its own follower, which tries again until it succeeds.
+
+mod archive;
+mod dead_letters;
+mod graph;
+mod profiles;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use assay_core::names::Offset;
+use assay_core::verdict::{VerdictBlock, read_block};
+
+use crate::metrics::FollowerLabel;
+use crate::plan::Plan;
+use crate::ports::log::{Bell, Records, Topic};
+use crate::ports::{StoreError, StreamPartition};
+use crate::shared::{FIRST_DELAY, Shared};
+
+/// Records that are read at once, about.
+const READ_RECORDS: usize = 32_768;
+/// Bytes that are read at once, about.
+const READ_BYTES: usize = 8 << 20;
+/// How long a follower sleeps at most when nothing rings.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// What one follower does with the records of its log.
+trait Follow: Send {
+    /// The store that it feeds, as metrics and logs name it.
+    fn name(&self) -> &'static str;
+
+    /// Which topic it follows.
+    fn topic(&self) -> Topic;
+
+    /// Where it is in a partition.
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Carries records, all before `next`, into the store.
+    fn carry(&mut self, plan: &Plan, of: &StreamPartition, records: &[Records], next: Offset)
+    -> Result<(), StoreError>;
+}
+
+/// A running follower.
+pub(crate) struct Follower {
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Waits until the follower has ended. The engine must be stopping.
+    pub(crate) fn join(&mut self) {
+        self.bell.ring();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts all followers.
+pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
+    let ports = &shared.ports;
+    let all: Vec<Box<dyn Follow>> = vec![
+        Box::new(archive::Events::new(ports.archive.clone())),
+        Box::new(archive::Verdicts(ports.archive.clone())),
+        Box::new(profiles::Follower(ports.profiles.clone())),
+        Box::new(graph::Follower(ports.graph.clone())),
+        Box::new(dead_letters::Follower(ports.dead_letters.clone())),
+    ];
+    all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
+}
+
+fn start_one(follow: Box<dyn Follow>, shared: Arc<Shared>) -> std::io::Result<Follower> {
+    let bell = Arc::new(Bell::default());
+    shared.ports.log.on_append(follow.topic(), bell.clone());
+    let name = format!("follow-{}", follow.name());
+    let own_bell = bell.clone();
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        Loop { follow, shared, bell: own_bell, positions: HashMap::new() }.run();
+    })?;
+    Ok(Follower { bell, thread: Some(thread) })
+}
+
+struct Loop {
+    follow: Box<dyn Follow>,
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    positions: HashMap<StreamPartition, Offset>,
+}
+
+impl Loop {
+    fn run(&mut self) {
+        let mut delay = FIRST_DELAY;
+        while !self.shared.is_stopping() {
+            match self.round() {
+                Ok(0) => {
+                    delay = FIRST_DELAY;
+                    self.bell.wait(IDLE);
+                }
+                Ok(_) => delay = FIRST_DELAY,
+                Err(error) => {
+                    tracing::warn!(follower = self.follow.name(), %error, "a store fails; trying again");
+                    self.shared.metrics.follower_errors.get_or_create(&self.label()).inc();
+                    self.note(Some(&error.to_string()), 0);
+                    if !self.shared.back_off(&mut delay, &self.bell) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One round over all partitions. Returns how many records were carried.
+    fn round(&mut self) -> Result<u64, StoreError> {
+        let plan = self.shared.plan();
+        let (mut carried, mut lag) = (0, 0);
+        for of in plan.partitions() {
+            if self.shared.is_stopping() {
+                return Ok(0);
+            }
+            let position = match self.positions.get(&of) {
+                Some(position) => *position,
+                None => self.follow.position(&of)?,
+            };
+            let log = &self.shared.ports.log;
+            let topic = self.follow.topic();
+            let mut next = position;
+            if log.end(&of.stream, topic, of.partition)? > position {
+                let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
+                next = records.last().map_or(position, Records::next);
+                self.follow.carry(&plan, &of, &records, next)?;
+                carried += next.0 - position.0;
+            }
+            lag += log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
+            self.positions.insert(of, next);
+        }
+        self.note(None, lag);
+        Ok(carried)
+    }
+
+    fn note(&self, problem: Option<&str>, lag: u64) {
+        if problem.is_none() {
+            self.shared.metrics.follower_lag.get_or_create(&self.label()).set(lag as i64);
+        }
+        self.shared.health.note(&format!("follower {}", self.follow.name()), problem, lag);
+    }
+
+    fn label(&self) -> FollowerLabel {
+        FollowerLabel { follower: self.follow.name().to_owned() }
+    }
+}
+
+/// Reads the verdict blocks that have any of the flags; 0 means all.
+fn blocks_with(flags: u8, of: &StreamPartition, records: &[Records]) -> Result<Vec<VerdictBlock>, StoreError> {
+    let mut blocks = Vec::new();
+    for (offset, bytes) in records.iter().flat_map(Records::iter) {
+        let broken = |error: assay_core::wire::Corrupt| StoreError::Broken {
+            store: "log",
+            message: format!("verdicts of {of} at offset {offset}: {error}"),
+        };
+        let (has, _) = assay_core::verdict::block_flags(bytes).map_err(broken)?;
+        if flags == 0 || has & flags != 0 {
+            blocks.push(read_block(bytes).map_err(broken)?);
+        }
+    }
+    Ok(blocks)
+}

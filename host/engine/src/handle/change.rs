@@ -1,0 +1,220 @@
+//! Changes to the catalog: validated whole, committed whole, in effect on all workers on return.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use assay_core::names::Digest;
+use assay_core::stream::StreamDef;
+use assay_runtime::Manifest;
+use crossbeam_channel::bounded;
+use serde_json::json;
+
+use super::Engine;
+use crate::plan::{Plan, plugin_name};
+use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
+use crate::problem::{ChangeError, Problem};
+use crate::worker::Request;
+
+/// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.
+const TAKE_UP: Duration = Duration::from_secs(30);
+
+/// A change that was carried out, or would be.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The version of the catalog that holds it.
+    pub version: u64,
+    /// The new revisions. Definitions that say what they said before have none.
+    pub revisions: Vec<Revision>,
+    /// How many definitions say what they said before.
+    pub unchanged: usize,
+}
+
+/// A plugin that was uploaded.
+#[derive(Clone, Debug)]
+pub struct UploadedPlugin {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// False: these very bytes were there before.
+    pub created: bool,
+}
+
+impl Engine {
+    /// Changes definitions, all or none; on return the change is durable and in effect on all workers. Blocks.
+    ///
+    /// `expected_revision` is for a single change: the revision it is based on. With `dry_run` nothing is changed.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing has changed then.
+    pub fn change(
+        &self,
+        changes: Vec<Change>,
+        author: &str,
+        expected_revision: Option<u32>,
+        dry_run: bool,
+    ) -> Result<Applied, ChangeError> {
+        // A panic while changing leaves no half-made change: the commit is the last step.
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.inner.shared;
+        let now = shared.ports.catalog.snapshot(None)?;
+        let changes = self.complete(changes, &now)?;
+        check_expected(&changes, &now, expected_revision)?;
+        let total = changes.len();
+        let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, &now)).collect();
+        let unchanged = total - changes.len();
+        if changes.is_empty() {
+            return Ok(Applied { version: now.version, revisions: Vec::new(), unchanged });
+        }
+        let then = Arc::new(self.preview(&now, &changes, author)?);
+        let limits = &shared.config.limits;
+        let plan = Plan::compile(then.clone(), &shared.shelf, &*shared.ports.catalog, limits)
+            .map_err(ChangeError::Invalid)?;
+        if dry_run {
+            return Ok(Applied { version: now.version, revisions: changed(&then, now.version + 1), unchanged });
+        }
+        for (name, stream) in &plan.streams {
+            shared.ports.log.create(name, stream.partitions)?;
+        }
+        let committed = shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms())?;
+        let revisions = changed(&committed, committed.version);
+        let plan = Plan { snapshot: Arc::new(committed), streams: plan.streams };
+        self.take_up(Arc::new(plan));
+        Ok(Applied { version: now.version + 1, revisions, unchanged })
+    }
+
+    /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles.
+    ///
+    /// # Errors
+    /// The plugin is refused, its version is taken by other bytes, or a rule that would use it does not fit it.
+    pub fn upload_plugin(&self, wasm: Vec<u8>, author: &str) -> Result<UploadedPlugin, ChangeError> {
+        let shared = &self.inner.shared;
+        let plugin = shared.shelf.load(&wasm)?;
+        let (digest, manifest) = (plugin.digest(), plugin.manifest().clone());
+        let name = plugin_name(&manifest);
+        if let Some(there) = self.plan().snapshot.get(Kind::Plugin, &name) {
+            let same = there.body.as_ref().and_then(|body| body.get("digest")) == Some(&json!(digest));
+            if same {
+                return Ok(UploadedPlugin { digest, manifest, created: false });
+            }
+            let advice = "a version never changes its bytes: raise the version in the plugin's Cargo.toml and build again";
+            return Err(ChangeError::Conflict(format!("{name} was uploaded before with other bytes; {advice}")));
+        }
+        shared.ports.catalog.put_artifact(&wasm)?;
+        let body = json!({ "digest": digest, "size": wasm.len(), "manifest": manifest });
+        self.change(vec![Change { kind: Kind::Plugin, name, body: Some(body) }], author, None, false)?;
+        Ok(UploadedPlugin { digest, manifest, created: true })
+    }
+
+    /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
+    fn complete(&self, changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
+        let mut complete = Vec::with_capacity(changes.len());
+        for mut change in changes {
+            let before = now.get(change.kind, &change.name);
+            if change.body.is_none() && before.is_none() {
+                return Err(ChangeError::NotFound(format!("there is no {} '{}'", change.kind, change.name)));
+            }
+            if let (Kind::Stream, Some(body)) = (change.kind, &change.body) {
+                // What cannot be read is refused with all its problems when the plan is made.
+                if let Ok(def) = serde_json::from_value::<StreamDef>(body.clone()) {
+                    change.body = Some(self.complete_stream(def, before)?);
+                }
+            }
+            complete.push(change);
+        }
+        Ok(complete)
+    }
+
+    fn complete_stream(&self, mut def: StreamDef, before: Option<&Revision>) -> Result<serde_json::Value, ChangeError> {
+        let before = before.and_then(|revision| serde_json::from_value::<StreamDef>(revision.body.clone()?).ok());
+        let partitions = before.as_ref().and_then(|before| before.partitions);
+        let wanted = def.partitions.or(partitions).unwrap_or(self.inner.shared.config.partitions);
+        def.partitions = Some(wanted);
+        if let Some(before) = before {
+            let fixed = [
+                ("key", def.key != before.key),
+                ("time", def.time != before.time),
+                ("id", def.id != before.id),
+                ("partitions", def.partitions != before.partitions),
+                ("schema", def.schema != before.schema),
+            ];
+            let problems: Vec<Problem> = fixed
+                .iter()
+                .filter(|(_, differs)| *differs)
+                .map(|(at, _)| Problem {
+                    kind: Kind::Stream,
+                    name: def.stream.clone(),
+                    at: (*at).to_owned(),
+                    message: "it cannot change: the log holds events that were written with it; make a new stream"
+                        .to_owned(),
+                })
+                .collect();
+            if !problems.is_empty() {
+                return Err(ChangeError::Invalid(problems));
+            }
+        }
+        // A definition that was read can be written.
+        serde_json::to_value(&def).map_err(|error| ChangeError::Conflict(error.to_string()))
+    }
+
+    /// The catalog as it would be.
+    fn preview(&self, now: &Snapshot, changes: &[Change], author: &str) -> Result<Snapshot, ChangeError> {
+        let version = now.version + 1;
+        let mut then = Snapshot { version, revisions: now.revisions.clone() };
+        for change in changes {
+            let position = then.revisions.iter().position(|have| have.kind == change.kind && have.name == change.name);
+            let last = self.inner.shared.ports.catalog.revisions(change.kind, &change.name)?;
+            let revision = Revision {
+                kind: change.kind,
+                name: change.name.clone(),
+                revision: last.first().map_or(1, |last| last.revision + 1),
+                version,
+                author: author.to_owned(),
+                at: crate::clock::now_ms(),
+                body: change.body.clone(),
+            };
+            match (position, change.body.is_some()) {
+                (Some(position), true) => then.revisions[position] = revision,
+                (Some(position), false) => drop(then.revisions.remove(position)),
+                (None, _) => then.revisions.push(revision),
+            }
+        }
+        Ok(then)
+    }
+
+    /// Hands a plan to all workers and waits until each has taken it up.
+    fn take_up(&self, plan: Arc<Plan>) {
+        self.inner.shared.set_plan(plan.clone());
+        let workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (done, all_done) = bounded(workers.len());
+        for worker in workers.iter() {
+            worker.ask(Request::Adopt(plan.clone(), done.clone()));
+        }
+        drop(done);
+        for _ in 0..workers.len() {
+            if all_done.recv_timeout(TAKE_UP).is_err() && !self.inner.shared.is_stopping() {
+                tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
+                return;
+            }
+        }
+    }
+}
+
+fn check_expected(changes: &[Change], now: &Snapshot, expected: Option<u32>) -> Result<(), ChangeError> {
+    let (Some(expected), [change]) = (expected, changes) else { return Ok(()) };
+    let have = now.get(change.kind, &change.name).map_or(0, |revision| revision.revision);
+    if have == expected {
+        return Ok(());
+    }
+    let what = format!("{} '{}'", change.kind, change.name);
+    Err(ChangeError::Conflict(format!("{what} is at revision {have}, not at {expected}: somebody else changed it")))
+}
+
+fn is_news(change: &Change, now: &Snapshot) -> bool {
+    now.get(change.kind, &change.name).and_then(|revision| revision.body.as_ref()) != change.body.as_ref()
+}
+
+/// The revisions that a version brought. Deletions leave nothing to show.
+fn changed(snapshot: &Snapshot, version: u64) -> Vec<Revision> {
+    snapshot.revisions.iter().filter(|revision| revision.version == version).cloned().collect()
+}

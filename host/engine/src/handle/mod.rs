@@ -1,0 +1,124 @@
+//! The engine's handle: what the HTTP API and the command line call.
+
+mod change;
+mod ingest;
+mod read;
+mod wait;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assay_runtime::Runtime;
+use tokio::sync::broadcast;
+
+use crate::config::EngineConfig;
+use crate::followers::{self, Follower};
+use crate::health::Readiness;
+use crate::hub::LiveBlock;
+use crate::metrics::Metrics;
+use crate::plan::{Plan, Shelf};
+use crate::ports::{Ports, StoreError};
+use crate::problem::Problem;
+use crate::shared::Shared;
+use crate::worker::WorkerHandle;
+
+pub use change::{Applied, UploadedPlugin};
+pub use ingest::{Ingest, IngestError, Submitted};
+pub use read::{Explained, ViewValues};
+pub use wait::WaitError;
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the catalog holds does not compile, which it did when it was put there: another version of the binary, or
+    /// a damaged catalog.
+    #[error("the catalog does not compile: {}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
+    Catalog(Vec<Problem>),
+    /// No thread could be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The engine. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<WorkerHandle>>,
+    followers: Mutex<Vec<Follower>>,
+    /// Held while the catalog changes, so that changes come one after the other.
+    changing: Mutex<()>,
+}
+
+impl Engine {
+    /// Compiles what the catalog holds and starts workers and followers.
+    ///
+    /// # Errors
+    /// A store fails, or the catalog does not compile.
+    pub fn start(
+        ports: Ports,
+        runtime: Runtime,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, EngineError> {
+        let shelf = Shelf::new(runtime);
+        let snapshot = Arc::new(ports.catalog.snapshot(None)?);
+        let plan = Plan::compile(snapshot, &shelf, &*ports.catalog, &config.limits).map_err(EngineError::Catalog)?;
+        for (name, stream) in &plan.streams {
+            ports.log.create(name, stream.partitions)?;
+        }
+        let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
+        let shared = Shared::new(ports, shelf, config, metrics, Arc::new(plan));
+        let workers: Result<Vec<WorkerHandle>, std::io::Error> =
+            (0..count).map(|index| WorkerHandle::start(index, count, shared.clone())).collect();
+        let followers = followers::start(&shared)?;
+        let inner = Inner {
+            shared,
+            workers: Mutex::new(workers?),
+            followers: Mutex::new(followers),
+            changing: Mutex::new(()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Stops: workers after the batch in hand and a checkpoint, then followers. Blocks; a second call does nothing.
+    pub fn shutdown(&self) {
+        self.inner.shared.stop();
+        let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter_mut().for_each(WorkerHandle::join);
+        workers.clear();
+        let mut followers = self.inner.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.iter_mut().for_each(Follower::join);
+        followers.clear();
+    }
+
+    /// All metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.shared.metrics
+    }
+
+    /// How the engine's parts are.
+    pub fn readiness(&self) -> Readiness {
+        self.inner.shared.health.readiness()
+    }
+
+    /// The ports, for reads that need no more than one of them.
+    pub fn ports(&self) -> &Ports {
+        &self.inner.shared.ports
+    }
+
+    /// The plan in effect.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.inner.shared.plan()
+    }
+
+    /// Listens to live verdicts. Who is too slow loses some and is told how many.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<LiveBlock>> {
+        self.inner.shared.hub.subscribe()
+    }
+}

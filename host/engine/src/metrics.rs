@@ -1,0 +1,142 @@
+//! All metrics: names, labels, units. Nothing else in the project names a metric.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Of which stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StreamLabel {
+    /// The stream.
+    pub stream: String,
+}
+
+/// Of which follower.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FollowerLabel {
+    /// The follower.
+    pub follower: String,
+}
+
+/// Of which HTTP route, with which status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabel {
+    /// The method.
+    pub method: String,
+    /// The route's pattern, never a path with names in it.
+    pub route: String,
+    /// The status code.
+    pub status: u16,
+}
+
+/// Seconds, from 100 microseconds to 50 seconds.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 20))
+}
+
+/// All metrics.
+pub struct Metrics {
+    registry: Registry,
+    /// Events that were acked to their producers.
+    pub ingested: Family<StreamLabel, Counter>,
+    /// Events that were refused at ingest.
+    pub refused: Family<StreamLabel, Counter>,
+    /// Events that went through the rules.
+    pub scored: Family<StreamLabel, Counter>,
+    /// Verdicts.
+    pub verdicts: Family<StreamLabel, Counter>,
+    /// Rules that failed on an event, and events that could not be read.
+    pub failures: Family<StreamLabel, Counter>,
+    /// Events that came too late for a window, once per view.
+    pub late: Family<StreamLabel, Counter>,
+    /// Events that are in the log and not scored yet.
+    pub lag: Family<StreamLabel, Gauge>,
+    /// Records that a follower has not carried into its store yet.
+    pub follower_lag: Family<FollowerLabel, Gauge>,
+    /// Times that a follower's store failed.
+    pub follower_errors: Family<FollowerLabel, Counter>,
+    /// From the append of an event to its verdict, for the oldest event of each batch.
+    pub latency: Family<StreamLabel, Histogram, fn() -> Histogram>,
+    /// How long scoring a batch took.
+    pub batch_time: Family<StreamLabel, Histogram, fn() -> Histogram>,
+    /// How long saving a checkpoint took.
+    pub checkpoint_time: Histogram,
+    /// Entities whose state is in memory.
+    pub entities: Family<StreamLabel, Gauge<i64, std::sync::atomic::AtomicI64>>,
+    /// The version of the catalog that is in effect.
+    pub catalog_version: Gauge<u64, AtomicU64>,
+    /// HTTP requests.
+    pub requests: Family<RouteLabel, Counter>,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            ingested: Family::default(),
+            refused: Family::default(),
+            scored: Family::default(),
+            verdicts: Family::default(),
+            failures: Family::default(),
+            late: Family::default(),
+            lag: Family::default(),
+            follower_lag: Family::default(),
+            follower_errors: Family::default(),
+            latency: Family::new_with_constructor(seconds),
+            batch_time: Family::new_with_constructor(seconds),
+            checkpoint_time: seconds(),
+            entities: Family::default(),
+            catalog_version: Gauge::default(),
+            requests: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("assay");
+        registry.register("events_ingested", "Events acked to their producers", self.ingested.clone());
+        registry.register("events_refused", "Events refused at ingest", self.refused.clone());
+        registry.register("events_scored", "Events that went through the rules", self.scored.clone());
+        registry.register("verdicts", "Verdicts given", self.verdicts.clone());
+        registry.register("failures", "Failures of a rule on an event, and unreadable events", self.failures.clone());
+        registry.register("events_late", "Events too late for a window, once per view", self.late.clone());
+        registry.register("events_lag", "Events in the log and not scored yet", self.lag.clone());
+        registry.register("follower_lag", "Records not carried into the follower's store yet", self.follower_lag.clone());
+        registry.register("follower_errors", "Failures of the follower's store", self.follower_errors.clone());
+        let latency = "From append to verdict, for the oldest event of each batch";
+        registry.register_with_unit("verdict_latency", latency, Unit::Seconds, self.latency.clone());
+        registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());
+        let checkpoint = "Saving of a checkpoint";
+        registry.register_with_unit("checkpoint_time", checkpoint, Unit::Seconds, self.checkpoint_time.clone());
+        registry.register("entities_in_memory", "Entities whose state is in memory", self.entities.clone());
+        registry.register("catalog_version", "Version of the catalog in effect", self.catalog_version.clone());
+        registry.register("http_requests", "HTTP requests answered", self.requests.clone());
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// The label of a stream.
+    pub fn stream(stream: &str) -> StreamLabel {
+        StreamLabel { stream: stream.to_owned() }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

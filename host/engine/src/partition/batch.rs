@@ -1,0 +1,186 @@
+//! The way of a batch through a partition.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array};
+use arrow_schema::DataType;
+use arrow_select::filter::FilterBuilder;
+use assay_core::expr::{EvalError, Expr};
+use assay_core::names::Offset;
+use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
+use assay_core::view::Rows;
+
+use super::{BatchStats, Instances, Partition, PartitionError, rule};
+use crate::ports::state::StateStore;
+
+/// The events of a batch that can be scored.
+pub(super) struct Batch {
+    /// Per slot of the plan a column; those of views and scores are empty until they are computed.
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) offsets: Vec<u64>,
+    pub(super) keys: StringArray,
+    pub(super) ids: Option<StringArray>,
+    pub(super) times: ArrayRef,
+}
+
+impl Batch {
+    pub(super) fn rows(&self) -> usize {
+        self.offsets.len()
+    }
+}
+
+type Unreadable = Vec<(u64, &'static str, String)>;
+
+pub(super) fn score(
+    partition: &mut Partition,
+    records: &[(Offset, &[u8])],
+    instances: &mut Instances,
+    store: &dyn StateStore,
+    out: &mut Vec<u8>,
+) -> Result<BatchStats, PartitionError> {
+    let Some((last, _)) = records.last() else { return Ok(BatchStats::default()) };
+    let (mut batch, unreadable) = decode(partition, records);
+    let mut slots = std::mem::take(&mut partition.slots);
+    partition.entities.resolve(batch.keys.iter().flatten(), store, &mut slots)?;
+    let repeated = pass_over_repeated(partition, &mut batch, &mut slots);
+    let mut stats =
+        BatchStats { events: records.len(), unreadable: unreadable.len(), repeated, ..BatchStats::default() };
+
+    let plan = partition.plan.clone();
+    stats.late = fold_views(partition, &mut batch, &slots)?;
+    let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
+    for rule_plan in &plan.rules {
+        let (answer, scores) = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances)?;
+        stats.failures += answer.failures.len();
+        stats.verdicts += answer.rows.as_ref().map_or(batch.rows(), Vec::len) - answer.failures.len();
+        batch.columns[rule_plan.slot] = scores;
+        answers.push(answer);
+    }
+    for (slot, offset) in slots.iter().zip(&batch.offsets) {
+        partition.entities.advance(*slot, Offset(offset + 1));
+    }
+    partition.slots = slots;
+
+    let head = BlockHead { catalog: partition.catalog, next: last.next(), rules: &plan.stamps };
+    let times = batch.times.as_primitive::<TimestampMillisecondType>();
+    let events = EventColumns {
+        offsets: &batch.offsets,
+        times: times.values(),
+        keys: &batch.keys,
+        ids: batch.ids.as_ref(),
+        unreadable: &unreadable,
+    };
+    write_block(out, &head, &events, &answers);
+    Ok(stats)
+}
+
+fn decode(partition: &mut Partition, records: &[(Offset, &[u8])]) -> (Batch, Unreadable) {
+    let plan = &partition.plan;
+    let decoded = partition.decoder.decode(records.iter().map(|(_, bytes)| *bytes));
+    let mut unreadable: Unreadable = decoded
+        .bad
+        .iter()
+        .map(|(record, error)| (records[*record].0.0, "event-malformed", error.to_string()))
+        .collect();
+    let mut offsets: Vec<u64> = decoded.rows.iter().map(|record| records[*record].0.0).collect();
+    let mut fields = decoded.columns;
+    // Key, time and id are never missing in what came through ingest; whatever else wrote to the log is checked here.
+    let needed = 2 + usize::from(plan.def.id.is_some());
+    for (index, path) in plan.projection.iter().take(needed).enumerate() {
+        let Some(nulls) = fields[index].nulls().filter(|nulls| nulls.null_count() > 0).cloned() else { continue };
+        for row in 0..nulls.len() {
+            if nulls.is_null(row) {
+                let message = format!("field '{path}', which the stream needs of every event, is missing");
+                unreadable.push((offsets[row], "event-incomplete", message));
+            }
+        }
+        let keep = BooleanArray::new(nulls.into_inner(), None);
+        keep_rows(&keep, &mut fields, &mut offsets);
+    }
+    unreadable.sort_unstable_by_key(|event| event.0);
+    let keys = as_texts(&fields[0]);
+    let times = fields[1].clone();
+    let ids = plan.def.id.as_ref().map(|_| as_texts(&fields[2]));
+    let mut columns = vec![new_empty_array(&DataType::Boolean); plan.computed];
+    columns.append(&mut fields);
+    (Batch { columns, offsets, keys, ids, times }, unreadable)
+}
+
+/// Cuts columns and offsets down to the rows to keep.
+fn keep_rows(keep: &BooleanArray, columns: &mut [ArrayRef], offsets: &mut Vec<u64>) {
+    let predicate = FilterBuilder::new(keep).build();
+    for column in columns.iter_mut().filter(|column| column.len() == keep.len()) {
+        // A predicate of a batch's length fits every column of the batch.
+        if let Ok(kept) = predicate.filter(column) {
+            *column = kept;
+        }
+    }
+    let mut row = 0;
+    offsets.retain(|_| {
+        row += 1;
+        keep.value(row - 1)
+    });
+}
+
+fn as_texts(column: &ArrayRef) -> StringArray {
+    match column.as_primitive_opt::<Int64Type>() {
+        Some(ints) => ints.iter().map(|value| value.map(|value| value.to_string())).collect(),
+        None => column.as_string::<i32>().clone(),
+    }
+}
+
+/// Drops rows whose entity holds them already: their verdicts are in the log. Returns how many.
+fn pass_over_repeated(partition: &Partition, batch: &mut Batch, slots: &mut Vec<u32>) -> usize {
+    let is_new = |(slot, offset): (&u32, &u64)| *offset >= partition.entities.mark(*slot).0;
+    if slots.iter().zip(&batch.offsets).all(is_new) {
+        return 0;
+    }
+    let keep: BooleanArray = slots.iter().zip(&batch.offsets).map(|pair| Some(is_new(pair))).collect();
+    let before = batch.rows();
+    keep_rows(&keep, &mut batch.columns, &mut batch.offsets);
+    let needed = partition.plan.computed;
+    batch.keys = as_texts(&batch.columns[needed]);
+    batch.times = batch.columns[needed + 1].clone();
+    batch.ids = partition.plan.def.id.as_ref().map(|_| as_texts(&batch.columns[needed + 2]));
+    let mut row = 0;
+    slots.retain(|_| {
+        row += 1;
+        keep.value(row - 1)
+    });
+    before - batch.rows()
+}
+
+/// Folds the events into every view and puts the values into the batch's columns. Returns how many were late.
+fn fold_views(partition: &mut Partition, batch: &mut Batch, slots: &[u32]) -> Result<usize, PartitionError> {
+    let plan = partition.plan.clone();
+    let rows = batch.rows();
+    let mut late = 0;
+    for (index, view) in plan.views.iter().enumerate() {
+        let counted = view.when.as_ref().map(|when| when.filter(&batch.columns, rows)).transpose()?;
+        let argument = |argument: &Option<Expr>| match argument {
+            Some(argument) => Ok(Some(argument.eval(&batch.columns, rows)?)),
+            None => Ok(None),
+        };
+        let arguments: Vec<Option<ArrayRef>> =
+            view.arguments.iter().map(argument).collect::<Result<_, EvalError>>()?;
+        let times = batch.times.as_primitive::<TimestampMillisecondType>().values();
+        let rows = Rows { slots, times, counted: counted.as_ref(), arguments: &arguments };
+        let folded = partition.entities.windows(index).fold(&rows)?;
+        late += folded.late as usize;
+        for (measure, column) in folded.columns.into_iter().enumerate() {
+            batch.columns[view.first_slot + measure] = column;
+        }
+    }
+    Ok(late)
+}
+
+/// A column of scores for `scores.R`: NaN becomes missing.
+pub(super) fn score_column(rows: usize, scores: impl Iterator<Item = (usize, f64)>) -> ArrayRef {
+    let mut values = vec![None; rows];
+    for (row, score) in scores.filter(|(_, score)| !score.is_nan()) {
+        values[row] = Some(score);
+    }
+    Arc::new(arrow_array::Float64Array::from(values))
+}

@@ -1,0 +1,195 @@
+//! One partition's scoring: records in, a block of verdicts out, state folded on the way. No threads, no log.
+//!
+//! The way of a batch: decode -> entities -> views -> rules -> verdicts.
+
+mod batch;
+mod columns;
+mod entities;
+mod rows;
+mod rule;
+mod plugin;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use assay_core::expr::EvalError;
+use assay_core::names::Offset;
+use assay_core::schema::{Decoder, FieldError};
+use assay_core::value::Value;
+use assay_core::view::FoldError;
+use assay_runtime::{Instance, Limits, PluginError};
+
+use crate::plan::{RulePlan, Scorer, StreamPlan};
+use crate::ports::state::{StateRow, StateStore};
+use crate::ports::{StoreError, StreamPartition};
+
+pub(crate) use entities::Entities;
+
+/// The instances of a worker: one per rule, shared by all partitions that the worker owns.
+#[derive(Default)]
+pub struct Instances {
+    by_rule: HashMap<String, Instance>,
+}
+
+impl Instances {
+    /// Makes an instance for each rule of a stream that has a plugin, replacing what is there.
+    ///
+    /// # Errors
+    /// A plugin refuses its config; it took the same one when the plan was made.
+    pub fn equip(&mut self, plan: &StreamPlan, limits: &Limits) -> Result<(), PluginError> {
+        for rule in &plan.rules {
+            if let Scorer::Plugin(scorer) = &rule.scorer {
+                let instance = scorer.plugin.instance(&scorer.config, limits.clone())?;
+                self.by_rule.insert(key_of(plan, rule), instance);
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&mut self, plan: &StreamPlan, rule: &RulePlan) -> Option<&mut Instance> {
+        self.by_rule.get_mut(&key_of(plan, rule))
+    }
+}
+
+fn key_of(plan: &StreamPlan, rule: &RulePlan) -> String {
+    format!("{}/{}", plan.def.stream, rule.stamp.rule)
+}
+
+/// Why a batch could not be scored. Nothing was folded; the batch can be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// The state store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan does not fit its columns, which compiling it rules out: a mistake in this program.
+    #[error("the plan does not fit its columns: {0}")]
+    Plan(String),
+}
+
+impl From<EvalError> for PartitionError {
+    fn from(error: EvalError) -> Self {
+        Self::Plan(error.to_string())
+    }
+}
+
+impl From<FoldError> for PartitionError {
+    fn from(error: FoldError) -> Self {
+        Self::Plan(error.to_string())
+    }
+}
+
+/// What scoring a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchStats {
+    /// Events of the batch.
+    pub events: usize,
+    /// Events that could not be read.
+    pub unreadable: usize,
+    /// Events that were folded in before, and were passed over.
+    pub repeated: usize,
+    /// Verdicts.
+    pub verdicts: usize,
+    /// Rules that failed on an event, summed over events.
+    pub failures: usize,
+    /// Events that came too late for a window, summed over views.
+    pub late: usize,
+}
+
+/// One partition's scoring.
+pub struct Partition {
+    of: StreamPartition,
+    plan: Arc<StreamPlan>,
+    catalog: u64,
+    decoder: Decoder,
+    entities: Entities,
+    slots: Vec<u32>,
+}
+
+impl Partition {
+    /// A partition without entities in memory, at a version of the catalog.
+    ///
+    /// # Errors
+    /// The plan's projection does not fit its schema, which compiling the plan rules out.
+    pub fn new(of: StreamPartition, plan: Arc<StreamPlan>, catalog: u64) -> Result<Self, FieldError> {
+        let decoder = decoder_of(&plan)?;
+        let entities = Entities::new(of.clone(), &plan);
+        Ok(Self { of, plan, catalog, decoder, entities, slots: Vec::new() })
+    }
+
+    /// Which partition it is.
+    pub fn of(&self) -> &StreamPartition {
+        &self.of
+    }
+
+    /// The version of the catalog that is in effect.
+    pub fn catalog(&self) -> u64 {
+        self.catalog
+    }
+
+    /// How many entities are in memory.
+    pub fn entities(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Goes over to a new plan. Everything must have been saved before: see [`Partition::barrier`].
+    ///
+    /// # Errors
+    /// As for [`Partition::new`].
+    pub fn adopt(&mut self, plan: Arc<StreamPlan>, catalog: u64) -> Result<(), FieldError> {
+        self.decoder = decoder_of(&plan)?;
+        self.entities.adopt(&plan);
+        self.plan = plan;
+        self.catalog = catalog;
+        Ok(())
+    }
+
+    /// The rows of all entities that were touched since the last barrier, and the number of this one.
+    pub fn barrier(&mut self) -> (u64, Vec<StateRow>) {
+        self.entities.barrier()
+    }
+
+    /// Drops entities until at most `most` are left, as far as they were saved by barriers up to `saved`.
+    pub fn evict(&mut self, most: usize, saved: u64) {
+        self.entities.evict(most, saved);
+    }
+
+    /// A view's values of an entity at a time, or as of its newest event; with the time that they are of, which is
+    /// none for an entity without events.
+    ///
+    /// # Errors
+    /// The state store failed.
+    pub fn view(
+        &mut self,
+        view: &str,
+        key: &str,
+        at: Option<i64>,
+        store: &dyn StateStore,
+    ) -> Result<Option<(Option<i64>, Vec<(String, Value)>)>, StoreError> {
+        let plan = self.plan.clone();
+        let Some(index) = plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
+        let mut slots = Vec::new();
+        self.entities.resolve(std::iter::once(key), store, &mut slots)?;
+        let seen = self.entities.windows(index).value(slots[0], at);
+        let names = plan.views[index].measures.iter().map(|(name, _)| name.clone());
+        Ok(Some((seen.as_of, names.zip(seen.values).collect())))
+    }
+
+    /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising.
+    ///
+    /// # Errors
+    /// State could not be loaded; nothing was folded then.
+    pub fn score<'r>(
+        &mut self,
+        records: &[(Offset, &'r [u8])],
+        instances: &mut Instances,
+        store: &dyn StateStore,
+        out: &mut Vec<u8>,
+    ) -> Result<BatchStats, PartitionError> {
+        batch::score(self, records, instances, store, out)
+    }
+}
+
+fn decoder_of(plan: &StreamPlan) -> Result<Decoder, FieldError> {
+    let paths: Vec<&str> = plan.projection.iter().map(String::as_str).collect();
+    Decoder::new(&plan.schema, &paths)
+}

@@ -1,0 +1,101 @@
+//! One rule's answer to a batch: which rows it judges, what scores them, and its own tags.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{ArrayRef, Float64Array};
+use assay_core::expr::{EvalError, Expr};
+use assay_core::verdict::RuleRows;
+
+use super::batch::{Batch, score_column};
+use super::entities::Entities;
+use super::rows::Judged;
+use super::{Instances, plugin};
+use crate::plan::{RulePlan, Scorer, StreamPlan};
+
+/// The rule's answer, and the column of its scores over all rows of the batch.
+pub(super) fn score(
+    plan: &StreamPlan,
+    rule: &RulePlan,
+    batch: &Batch,
+    slots: &[u32],
+    entities: &mut Entities,
+    instances: &mut Instances,
+) -> Result<(RuleRows, ArrayRef), EvalError> {
+    let judged = match &rule.when {
+        Some(when) => Judged::by(&when.filter(&batch.columns, batch.rows())?),
+        None => Judged::All(batch.rows()),
+    };
+    let used = used_slots(rule).filter(|slot| *slot != plan.score_slot());
+    let mut columns = judged.cut(&batch.columns, used);
+    let mut answer = if judged.len() == 0 {
+        RuleRows::default()
+    } else {
+        match &rule.scorer {
+            Scorer::Plugin(scorer) => {
+                let slots: Vec<u32> = match &judged {
+                    Judged::All(_) => slots.to_vec(),
+                    Judged::Some { rows, .. } => rows.iter().map(|row| slots[*row as usize]).collect(),
+                };
+                let instance = instances.get(plan, rule);
+                plugin::score(plan, scorer, &columns, &slots, entities, instance)?
+            }
+            Scorer::Expression { score, reads } => by_expression(score, reads, &columns, judged.len())?,
+        }
+    };
+    if !rule.tags.is_empty() && judged.len() > 0 {
+        columns[plan.score_slot()] = own_scores(&answer, judged.len());
+        add_tags(rule, &columns, judged.len(), &mut answer)?;
+    }
+    let scores = answer.scores.iter().enumerate().map(|(row, score)| (judged.row(row), *score));
+    let column = score_column(batch.rows(), scores);
+    answer.rows = judged.into_rows();
+    Ok((answer, column))
+}
+
+/// The slots that a rule reads.
+fn used_slots(rule: &RulePlan) -> impl Iterator<Item = usize> + '_ {
+    let scorer: Vec<&Expr> = match &rule.scorer {
+        Scorer::Plugin(scorer) => scorer.inputs.iter().filter_map(|input| input.expr.as_ref()).collect(),
+        Scorer::Expression { score, .. } => vec![score],
+    };
+    let tags = rule.tags.iter().map(|(_, expr)| expr);
+    scorer.into_iter().chain(tags).flat_map(|expr| expr.columns().iter().copied())
+}
+
+fn by_expression(score: &Expr, reads: &[usize], columns: &[ArrayRef], rows: usize) -> Result<RuleRows, EvalError> {
+    let column = score.eval(columns, rows)?;
+    let doubles: Vec<f64> = match column.as_primitive_opt::<Int64Type>() {
+        Some(ints) => ints.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect(),
+        None => column.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
+    };
+    let mut answer = RuleRows { scores: doubles, ..RuleRows::default() };
+    for (row, score) in answer.scores.iter_mut().enumerate().filter(|(_, score)| score.is_infinite()) {
+        let message = format!("the expression gave {score}, but a score is a finite number");
+        answer.failures.push((row as u32, "score-infinite", message));
+        *score = f64::NAN;
+    }
+    answer.inputs = reads.iter().map(|slot| columns[*slot].clone()).collect();
+    Ok(answer)
+}
+
+/// The rule's scores over the judged rows, as its tags see them.
+fn own_scores(answer: &RuleRows, rows: usize) -> ArrayRef {
+    let score = |row: usize| answer.scores.get(row).copied().filter(|score| !score.is_nan());
+    Arc::new(Float64Array::from((0..rows).map(score).collect::<Vec<_>>()))
+}
+
+fn add_tags(rule: &RulePlan, columns: &[ArrayRef], rows: usize, answer: &mut RuleRows) -> Result<(), EvalError> {
+    let before = answer.tags.len();
+    for (tag, expr) in &rule.tags {
+        let holds = expr.filter(columns, rows)?;
+        answer.tags.extend(holds.values().set_indices().map(|row| (row as u32, *tag)));
+    }
+    if answer.tags.len() > before {
+        answer.tags.retain(|(row, _)| answer.failures.binary_search_by_key(row, |failure| failure.0).is_err());
+        answer.tags.sort_unstable();
+        answer.tags.dedup();
+    }
+    Ok(())
+}

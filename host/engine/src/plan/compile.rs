@@ -1,0 +1,131 @@
+//! Compiles a snapshot of the catalog into a plan, or says everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_core::names::Digest;
+use assay_core::rule::RuleDef;
+use assay_core::stream::StreamDef;
+use assay_core::view::ViewDef;
+use assay_runtime::{Limits, Plugin};
+use serde::de::DeserializeOwned;
+
+use super::{Plan, Shelf};
+use crate::ports::catalog::{Catalog, Kind, Revision, Snapshot};
+use crate::problem::Problem;
+
+/// What went wrong so far, and how to say more.
+#[derive(Default)]
+pub(super) struct Problems(pub(super) Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(&mut self, kind: Kind, name: &str, at: &str, message: impl ToString) {
+        let (name, at, message) = (name.to_owned(), at.to_owned(), message.to_string());
+        self.0.push(Problem { kind, name, at, message });
+    }
+
+    /// The value, or none and one more problem.
+    pub(super) fn keep<T>(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        at: &str,
+        result: Result<T, impl std::fmt::Display>,
+    ) -> Option<T> {
+        result.map_err(|error| self.add(kind, name, at, error)).ok()
+    }
+}
+
+/// A definition with its revision.
+pub(super) struct Defined<T> {
+    pub(super) revision: u32,
+    pub(super) def: T,
+}
+
+/// A plugin of the catalog. It is loaded when a rule uses it.
+pub(super) struct Stored {
+    pub(super) name: String,
+    pub(super) version: semver::Version,
+    pub(super) digest: Digest,
+}
+
+/// What rules are compiled against.
+pub(super) struct Plugins<'a> {
+    pub(super) stored: Vec<Stored>,
+    pub(super) shelf: &'a Shelf,
+    pub(super) catalog: &'a dyn Catalog,
+    pub(super) limits: &'a Limits,
+}
+
+impl Plugins<'_> {
+    pub(super) fn load(&self, stored: &Stored) -> Result<Plugin, String> {
+        self.shelf.fetch(&stored.digest, self.catalog).map_err(|error| error.to_string())
+    }
+}
+
+impl Plan {
+    /// Compiles a snapshot.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its definitions.
+    pub fn compile(
+        snapshot: Arc<Snapshot>,
+        shelf: &Shelf,
+        catalog: &dyn Catalog,
+        limits: &Limits,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let streams: Vec<Defined<StreamDef>> = read(&snapshot, Kind::Stream, &mut problems, |def: &StreamDef| &def.stream);
+        let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
+        let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
+        let stored = snapshot.of(Kind::Plugin).filter_map(|revision| stored(revision, &mut problems)).collect();
+        let plugins = Plugins { stored, shelf, catalog, limits };
+        let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
+        let used = views.iter().map(|view| (Kind::View, &view.def.view, &view.def.stream));
+        let used = used.chain(rules.iter().map(|rule| (Kind::Rule, &rule.def.rule, &rule.def.stream)));
+        for (kind, name, stream) in used {
+            if !names.contains(&stream.as_str()) {
+                let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
+                problems.add(kind, name, "stream", format!("there is no stream '{stream}' (streams: {known})"));
+            }
+        }
+        let mut compiled = BTreeMap::new();
+        for stream in &streams {
+            let views: Vec<_> = views.iter().filter(|view| view.def.stream == stream.def.stream).collect();
+            let rules: Vec<_> = rules.iter().filter(|rule| rule.def.stream == stream.def.stream).collect();
+            if let Some(plan) = super::stream::compile(stream, &views, &rules, &plugins, &mut problems) {
+                compiled.insert(stream.def.stream.clone(), Arc::new(plan));
+            }
+        }
+        if problems.0.is_empty() { Ok(Self { snapshot, streams: compiled }) } else { Err(problems.0) }
+    }
+}
+
+/// Reads all definitions of a kind. A definition must carry the name that the catalog has for it.
+fn read<T: DeserializeOwned>(
+    snapshot: &Snapshot,
+    kind: Kind,
+    problems: &mut Problems,
+    name_of: impl Fn(&T) -> &String,
+) -> Vec<Defined<T>> {
+    let mut all = Vec::new();
+    for revision in snapshot.of(kind) {
+        let name = &revision.name;
+        problems.keep(kind, name, "", assay_core::names::check_name(name));
+        let body = revision.body.clone().unwrap_or_default();
+        let Some(def) = problems.keep(kind, name, "", serde_json::from_value::<T>(body)) else { continue };
+        if name_of(&def) != name {
+            problems.add(kind, name, &kind.to_string(), format!("the definition calls itself '{}'", name_of(&def)));
+        }
+        all.push(Defined { revision: revision.revision, def });
+    }
+    all
+}
+
+fn stored(revision: &Revision, problems: &mut Problems) -> Option<Stored> {
+    let (name, version) = revision.name.split_once('@')?;
+    let digest = revision.body.as_ref().and_then(|body| body.get("digest")).and_then(|digest| digest.as_str());
+    let digest = problems.keep(Kind::Plugin, &revision.name, "digest", digest.unwrap_or_default().parse::<Digest>())?;
+    let version = problems.keep(Kind::Plugin, &revision.name, "version", version.parse::<semver::Version>())?;
+    Some(Stored { name: name.to_owned(), version, digest })
+}

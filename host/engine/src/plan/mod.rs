@@ -1,0 +1,173 @@
+//! The plan: the catalog's definitions compiled into what workers run. Immutable; a change makes a new plan.
+
+mod compile;
+mod order;
+mod rule;
+mod scope;
+mod shelf;
+mod stream;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_core::expr::Expr;
+use assay_core::rule::Mode;
+use assay_core::schema::Schema;
+use assay_core::stream::StreamDef;
+use assay_core::types::Type;
+use assay_core::verdict::RuleStamp;
+use assay_core::view::{Layout, ViewDef};
+use assay_runtime::{Kind, Plugin};
+
+use crate::ports::catalog::Snapshot;
+
+pub use shelf::{Shelf, plugin_name};
+
+/// Everything that is in effect at one version of the catalog.
+#[derive(Debug)]
+pub struct Plan {
+    /// The definitions it was compiled from.
+    pub snapshot: Arc<Snapshot>,
+    /// Streams by name.
+    pub streams: BTreeMap<String, Arc<StreamPlan>>,
+}
+
+/// A stream with its views and its rules.
+#[derive(Debug)]
+pub struct StreamPlan {
+    /// Its definition.
+    pub def: StreamDef,
+    /// Its schema, compiled.
+    pub schema: Schema,
+    /// Into how many partitions it is cut.
+    pub partitions: u32,
+    /// The event fields that anything uses: first key, time and id (if there is one), then the rest. Their columns
+    /// stand behind the computed ones: field i is at slot `computed + i`.
+    pub projection: Vec<String>,
+    /// How many slots there are before the event fields: one per measure of a view, one per rule's score, and one for
+    /// `score` itself.
+    pub computed: usize,
+    /// Its views.
+    pub views: Vec<ViewPlan>,
+    /// The rules that run, in an order in which each comes after those whose scores it uses.
+    pub rules: Vec<RulePlan>,
+    /// The rules' stamps as a verdict block's head holds them.
+    pub stamps: String,
+    /// What is kept per entity for plugins with state, those of paused rules included.
+    pub states: Vec<StatePlan>,
+}
+
+impl StreamPlan {
+    /// The paths of key, time and id (if there is one), as they stand at the head of the projection.
+    pub fn identity(&self) -> Vec<&str> {
+        let id = self.def.id.as_deref();
+        [self.def.key.as_str(), self.def.time.as_str()].into_iter().chain(id).collect()
+    }
+
+    /// The slot of the verdict's own score, which only `tags` see.
+    pub fn score_slot(&self) -> usize {
+        self.computed - 1
+    }
+}
+
+/// A view, compiled.
+#[derive(Debug)]
+pub struct ViewPlan {
+    /// Its definition.
+    pub def: ViewDef,
+    /// The shape of its windows.
+    pub layout: Layout,
+    /// Names and types of its measures.
+    pub measures: Vec<(String, Type)>,
+    /// Which events it counts.
+    pub when: Option<Expr>,
+    /// What each measure aggregates; none for `count()`.
+    pub arguments: Vec<Option<Expr>>,
+    /// The slot of its first measure.
+    pub first_slot: usize,
+    /// Tells its saved values from those of another view or of another revision.
+    pub fingerprint: u64,
+}
+
+/// A rule that runs, compiled.
+#[derive(Debug)]
+pub struct RulePlan {
+    /// Who speaks in its verdicts.
+    pub stamp: Arc<RuleStamp>,
+    /// Which events it judges.
+    pub when: Option<Expr>,
+    /// What scores.
+    pub scorer: Scorer,
+    /// Its own tags: index into the stamp's tags, expression.
+    pub tags: Vec<(u32, Expr)>,
+    /// The slot of its score.
+    pub slot: usize,
+}
+
+impl RulePlan {
+    /// Whether its verdicts count.
+    pub fn is_active(&self) -> bool {
+        self.stamp.mode == Mode::Active
+    }
+}
+
+/// What gives a rule its scores.
+#[derive(Debug)]
+pub enum Scorer {
+    /// A plugin.
+    Plugin(PluginScorer),
+    /// An expression of type double or int.
+    Expression {
+        /// The expression.
+        score: Expr,
+        /// The slots that it reads, to show what it saw; in the order of the stamp's inputs.
+        reads: Vec<usize>,
+    },
+}
+
+/// A plugin with what a rule gives it.
+#[derive(Debug)]
+pub struct PluginScorer {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its config, as JSON.
+    pub config: String,
+    /// One per input of the manifest, in its order.
+    pub inputs: Vec<InputPlan>,
+    /// Where its state is, as an index into [`StreamPlan::states`].
+    pub state: Option<usize>,
+}
+
+/// What a plugin's input is bound to.
+#[derive(Debug)]
+pub struct InputPlan {
+    /// The input's type.
+    pub kind: Kind,
+    /// Whether rows that lack it cannot be scored.
+    pub required: bool,
+    /// The expression; none: always missing.
+    pub expr: Option<Expr>,
+}
+
+/// What is kept per entity for one rule's plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatePlan {
+    /// The rule.
+    pub rule: String,
+    /// Tells its saved states from those of another rule.
+    pub fingerprint: u64,
+    /// The version of the states' layout.
+    pub version: u32,
+}
+
+/// The Arrow-side type that an input of a kind takes as it is.
+pub fn type_of(kind: Kind) -> Type {
+    match kind {
+        Kind::Float => Type::Double,
+        Kind::Int => Type::Int,
+        Kind::Boolean => Type::Bool,
+        Kind::Text => Type::Text,
+        Kind::Timestamp => Type::Timestamp,
+    }
+}

@@ -1,0 +1,218 @@
+//! Compiles one rule: its filter, its plugin with bound inputs or its expression, and its tags.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use assay_core::expr::Expr;
+use assay_core::rule::{PluginRef, RuleDef};
+use assay_core::types::Type;
+use assay_core::verdict::{PluginStamp, RuleStamp};
+use assay_runtime::{Manifest, Plugin};
+
+use super::compile::{Defined, Plugins, Problems};
+use super::scope::{Reach, Slots};
+use super::view::filter;
+use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, type_of};
+use crate::ports::catalog::Kind;
+
+/// The compiled rule, and the names of the rules whose scores it uses.
+pub(super) fn compile(
+    defined: &Defined<RuleDef>,
+    slots: &Slots<'_>,
+    plugins: &Plugins<'_>,
+    states: &mut Vec<StatePlan>,
+    problems: &mut Problems,
+) -> Option<(RulePlan, BTreeSet<String>)> {
+    let def = &defined.def;
+    let before = problems.0.len();
+    let scope = slots.scope(Reach::Rule);
+    let when = match &def.when {
+        Some(source) => problems.keep(Kind::Rule, &def.rule, "when", filter(source, &scope)),
+        None => None,
+    };
+    let (scorer, mut stamp) = match (&def.plugin, &def.score) {
+        (Some(reference), None) => plugin_scorer(def, reference, slots, plugins, states, problems)?,
+        (None, Some(source)) => expression_scorer(def, source, slots, problems)?,
+        _ => {
+            let message = "expected either 'plugin' or 'score': a rule is scored by one of them";
+            problems.add(Kind::Rule, &def.rule, "", message);
+            return None;
+        }
+    };
+    let mut tags = Vec::new();
+    for (tag, source) in &def.tags {
+        let at = format!("tags.{tag}");
+        if tag.is_empty() || tag.len() > 64 {
+            problems.add(Kind::Rule, &def.rule, &at, "a tag has 1 to 64 characters");
+        }
+        let expr = problems.keep(Kind::Rule, &def.rule, &at, filter(source, &slots.scope(Reach::Tag)));
+        let index = stamp.tags.iter().position(|have| have == tag).unwrap_or_else(|| {
+            stamp.tags.push(tag.clone());
+            stamp.tags.len() - 1
+        });
+        // A manifest and a definition are far smaller than a u32.
+        tags.extend(expr.map(|expr| (index as u32, expr)));
+    }
+    stamp.revision = defined.revision;
+    let slot = slots.slot_of(&format!("scores.{}", def.rule))?;
+    if problems.0.len() > before {
+        return None;
+    }
+    let used = used_scores(&when, &scorer, &tags, slots);
+    Some((RulePlan { stamp: Arc::new(stamp), when, scorer, tags, slot }, used))
+}
+
+fn used_scores(
+    when: &Option<Expr>,
+    scorer: &Scorer,
+    tags: &[(u32, Expr)],
+    slots: &Slots<'_>,
+) -> BTreeSet<String> {
+    let mut exprs: Vec<&Expr> = when.iter().chain(tags.iter().map(|(_, expr)| expr)).collect();
+    match scorer {
+        Scorer::Plugin(plugin) => exprs.extend(plugin.inputs.iter().filter_map(|input| input.expr.as_ref())),
+        Scorer::Expression { score, .. } => exprs.push(score),
+    }
+    let read = exprs.into_iter().flat_map(|expr| expr.columns().iter().map(|slot| slots.path_of(*slot)));
+    read.filter_map(|path| path.strip_prefix("scores.").map(str::to_owned)).collect()
+}
+
+fn empty_stamp(def: &RuleDef) -> RuleStamp {
+    RuleStamp {
+        rule: def.rule.clone(),
+        revision: 0,
+        mode: def.mode,
+        plugin: None,
+        tags: Vec::new(),
+        reasons: Vec::new(),
+        edges: Vec::new(),
+        attributes: Vec::new(),
+        inputs: Vec::new(),
+    }
+}
+
+fn expression_scorer(
+    def: &RuleDef,
+    source: &str,
+    slots: &Slots<'_>,
+    problems: &mut Problems,
+) -> Option<(Scorer, RuleStamp)> {
+    if def.config.is_some() || !def.inputs.is_empty() {
+        let message = "'inputs' and 'config' are for plugins: an expression uses fields, views and scores by name";
+        problems.add(Kind::Rule, &def.rule, "", message);
+    }
+    let score = problems.keep(Kind::Rule, &def.rule, "score", Expr::compile(source, &slots.scope(Reach::Rule)))?;
+    if !matches!(score.ty(), Type::Double | Type::Int) {
+        let message = format!("a score is of type double or int, this one is of type {}: {source}", score.ty());
+        problems.add(Kind::Rule, &def.rule, "score", message);
+    }
+    let reads = score.columns().to_vec();
+    let stamp =
+        RuleStamp { inputs: reads.iter().map(|slot| slots.path_of(*slot)).collect(), ..empty_stamp(def) };
+    Some((Scorer::Expression { score, reads }, stamp))
+}
+
+fn plugin_scorer(
+    def: &RuleDef,
+    reference: &PluginRef,
+    slots: &Slots<'_>,
+    plugins: &Plugins<'_>,
+    states: &mut Vec<StatePlan>,
+    problems: &mut Problems,
+) -> Option<(Scorer, RuleStamp)> {
+    let plugin = problems.keep(Kind::Rule, &def.rule, "plugin", find(reference, plugins))?;
+    let manifest = plugin.manifest();
+    let inputs = bind(def, manifest, slots, problems);
+    let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
+    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, plugins));
+    let state = manifest.state_version.map(|version| {
+        let fingerprint = xxhash_rust::xxh3::xxh3_64(def.rule.as_bytes());
+        states.push(StatePlan { rule: def.rule.clone(), fingerprint, version });
+        states.len() - 1
+    });
+    let stamp = RuleStamp {
+        plugin: Some(PluginStamp {
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            digest: plugin.digest(),
+        }),
+        tags: manifest.tags.clone(),
+        reasons: manifest.reasons.clone(),
+        edges: manifest.edges.clone(),
+        attributes: manifest.attributes.clone(),
+        inputs: manifest.inputs.iter().map(|input| input.name.clone()).collect(),
+        ..empty_stamp(def)
+    };
+    Some((Scorer::Plugin(PluginScorer { plugin, config: config?, inputs, state }), stamp))
+}
+
+/// The newest plugin that the reference means.
+fn find(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> {
+    let fits = |plugin: &&super::compile::Stored| reference.matches(&plugin.name, &plugin.version, &plugin.digest);
+    let newest = plugins.stored.iter().filter(fits).max_by(|a, b| a.version.cmp(&b.version));
+    let newest = newest.ok_or_else(|| {
+        let have: Vec<String> = plugins.stored.iter().map(|have| format!("{}@{}", have.name, have.version)).collect();
+        let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
+        format!("no uploaded plugin is '{reference}' (uploaded: {have}); upload it first: assay plugin push FILE.wasm")
+    })?;
+    plugins.load(newest)
+}
+
+fn bind(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Problems) -> Vec<InputPlan> {
+    let scope = slots.scope(Reach::Rule);
+    for name in def.inputs.keys() {
+        if !manifest.inputs.iter().any(|input| input.name == *name) {
+            let known: Vec<&str> = manifest.inputs.iter().map(|input| input.name.as_str()).collect();
+            let message = format!("plugin '{}' has no such input; it has: {}", manifest.name, known.join(", "));
+            problems.add(Kind::Rule, &def.rule, &format!("inputs.{name}"), message);
+        }
+    }
+    let mut inputs = Vec::new();
+    for input in &manifest.inputs {
+        let at = format!("inputs.{}", input.name);
+        let expr = match def.inputs.get(&input.name) {
+            Some(source) => problems.keep(Kind::Rule, &def.rule, &at, Expr::compile(source, &scope)),
+            None => {
+                if input.required {
+                    let message = format!("plugin '{}' requires this input: bind it to an expression", manifest.name);
+                    problems.add(Kind::Rule, &def.rule, &at, message);
+                }
+                None
+            }
+        };
+        if let Some(expr) = &expr {
+            let expected = type_of(input.kind);
+            let widens = expected == Type::Double && *expr.ty() == Type::Int;
+            if *expr.ty() != expected && !widens {
+                let message = format!("the plugin expects {expected}, this expression is of type {}", expr.ty());
+                problems.add(Kind::Rule, &def.rule, &at, message);
+            }
+        }
+        inputs.push(InputPlan { kind: input.kind, required: input.required, expr });
+    }
+    inputs
+}
+
+/// The config as JSON, if the plugin's schema and the plugin itself take it.
+fn check_config(
+    config: serde_json::Value,
+    manifest: &Manifest,
+    plugin: &Plugin,
+    plugins: &Plugins<'_>,
+) -> Result<String, String> {
+    let schema = jsonschema::validator_for(&manifest.config_schema)
+        .map_err(|error| format!("the JSON Schema of plugin '{}' is not valid: {error}", manifest.name))?;
+    let errors: Vec<String> = schema
+        .iter_errors(&config)
+        .map(|error| {
+            let path = error.instance_path().to_string();
+            if path.is_empty() { error.to_string() } else { format!("{path}: {error}") }
+        })
+        .collect();
+    if !errors.is_empty() {
+        return Err(format!("it does not fit the schema of plugin '{}': {}", manifest.name, errors.join("; ")));
+    }
+    let config = config.to_string();
+    plugin.instance(&config, plugins.limits.clone()).map_err(|error| error.to_string())?;
+    Ok(config)
+}

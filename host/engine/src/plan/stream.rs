@@ -1,0 +1,118 @@
+//! Compiles one stream with its views and rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_core::rule::{Mode, RuleDef};
+use assay_core::schema::{FieldError, Schema};
+use assay_core::stream::StreamDef;
+use assay_core::types::Type;
+use assay_core::verdict::RuleStamp;
+use assay_core::view::ViewDef;
+
+use super::compile::{Defined, Plugins, Problems};
+use super::scope::Slots;
+use super::{RulePlan, StreamPlan, order, rule, view};
+use crate::ports::catalog::Kind;
+
+/// The largest number of partitions a stream may have.
+const MAX_PARTITIONS: u32 = 1024;
+
+pub(super) fn compile(
+    stream: &Defined<StreamDef>,
+    views: &[&Defined<ViewDef>],
+    rules: &[&Defined<RuleDef>],
+    plugins: &Plugins<'_>,
+    problems: &mut Problems,
+) -> Option<StreamPlan> {
+    let def = &stream.def;
+    let schema = problems.keep(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
+    check_fields(def, &schema, problems)?;
+    let partitions = def.partitions.unwrap_or(1);
+    if !(1..=MAX_PARTITIONS).contains(&partitions) {
+        let message = format!("expected 1 to {MAX_PARTITIONS}, got {partitions}");
+        problems.add(Kind::Stream, &def.stream, "partitions", message);
+    }
+    let mut fields = vec![def.key.clone(), def.time.clone()];
+    fields.extend(def.id.clone());
+    let measures: usize = views.iter().map(|view| view.def.measures.0.len()).sum();
+    let slots = Slots::new(&schema, fields, measures + rules.len() + 1);
+    let compiled_views = views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
+    for rule in rules {
+        slots.declare(format!("scores.{}", rule.def.rule), Type::Double);
+    }
+    let mut states = Vec::new();
+    let mut compiled: BTreeMap<&str, RulePlan> = BTreeMap::new();
+    let mut uses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for defined in rules {
+        if let Some((plan, used)) = rule::compile(defined, &slots, plugins, &mut states, problems) {
+            check_shadows(&defined.def, &used, rules, problems);
+            let used = rules.iter().map(|rule| rule.def.rule.as_str()).filter(|name| used.contains(*name)).collect();
+            uses.insert(&defined.def.rule, used);
+            compiled.insert(&defined.def.rule, plan);
+        }
+    }
+    let order = match order::order(&uses) {
+        Ok(order) => order,
+        Err(circle) => {
+            problems.add(Kind::Rule, circle[0], "", format!("scores go in a circle: {}", circle.join(" -> ")));
+            return None;
+        }
+    };
+    let running: Vec<RulePlan> =
+        order.iter().filter_map(|name| compiled.remove(name)).filter(|rule| rule.stamp.mode != Mode::Paused).collect();
+    let stamps: Vec<Arc<RuleStamp>> = running.iter().map(|rule| rule.stamp.clone()).collect();
+    Some(StreamPlan {
+        def: def.clone(),
+        partitions,
+        computed: slots.computed_len(),
+        projection: slots.into_fields(),
+        schema: schema.clone(),
+        views: compiled_views,
+        rules: running,
+        stamps: RuleStamp::stamps_json(&stamps),
+        states,
+    })
+}
+
+/// Key, time and id must be there and of a fitting type.
+fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Option<()> {
+    let before = problems.0.len();
+    let mut wanted: Vec<(&str, &str, &[Type])> =
+        vec![("key", &def.key, &[Type::Text, Type::Int]), ("time", &def.time, &[Type::Timestamp])];
+    if let Some(id) = &def.id {
+        wanted.push(("id", id, &[Type::Text, Type::Int]));
+    }
+    for (at, path, types) in wanted {
+        let Some(column) = problems.keep(Kind::Stream, &def.stream, at, schema.field(path)) else { continue };
+        if !types.contains(&column.kind) {
+            let types = types.iter().map(Type::to_string).collect::<Vec<_>>().join(" or ");
+            let advice = if at == "time" { "; give the field the logicalType timestamp-millis" } else { "" };
+            let message = format!("'{path}' is of type {}, expected {types}{advice}", column.kind);
+            problems.add(Kind::Stream, &def.stream, at, message);
+        }
+    }
+    for name in ["views", "scores", "tables", "event"] {
+        if !matches!(schema.field(name), Err(FieldError::Unknown { .. })) {
+            let message = format!("a field must not be called '{name}': expressions use that name for something else");
+            problems.add(Kind::Stream, &def.stream, "schema", message);
+        }
+    }
+    (problems.0.len() == before).then_some(())
+}
+
+/// What does not count must not decide: only shadow rules see the scores of shadow rules.
+fn check_shadows(
+    def: &RuleDef,
+    used: &std::collections::BTreeSet<String>,
+    rules: &[&Defined<RuleDef>],
+    problems: &mut Problems,
+) {
+    for other in rules {
+        if def.mode == Mode::Active && other.def.mode == Mode::Shadow && used.contains(&other.def.rule) {
+            let name = &other.def.rule;
+            let message = format!("it uses scores.{name}, but '{name}' is a shadow rule, whose scores do not count yet");
+            problems.add(Kind::Rule, &def.rule, "", message);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a change or a read was refused: messages for the people who asked for it.
+
+use std::fmt;
+
+use assay_runtime::PluginError;
+
+use crate::ports::StoreError;
+use crate::ports::catalog::{CommitError, Kind};
+
+/// One thing that is wrong with one definition.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// What kind of definition.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Which part of it, such as `inputs.spent_1h`; empty: the whole.
+    pub at: String,
+    /// What was expected, what came, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} '{}'", self.kind, self.name)?;
+        if !self.at.is_empty() {
+            write!(f, ", {}", self.at)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Why a change was not carried out; nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The definitions do not fit together.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Problem>),
+    /// It contradicts what is there or somebody else's change.
+    #[error("{0}")]
+    Conflict(String),
+    /// What should be changed is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The plugin was refused.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<CommitError> for ChangeError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict { .. } => Self::Conflict(error.to_string()),
+            CommitError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+fn join(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The question makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,89 @@
+//! What the engine's threads share: ports, the plan in effect, the hub, and whether to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use assay_core::names::Partition as PartitionId;
+
+use crate::config::EngineConfig;
+use crate::health::Health;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::plan::{Plan, Shelf};
+use crate::ports::log::Bell;
+use crate::ports::{Ports, StreamPartition};
+
+/// What the engine's threads share.
+pub(crate) struct Shared {
+    pub(crate) ports: Ports,
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) config: EngineConfig,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) hub: Hub,
+    pub(crate) health: Health,
+    plan: RwLock<Arc<Plan>>,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        ports: Ports,
+        shelf: Arc<Shelf>,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+        plan: Arc<Plan>,
+    ) -> Arc<Self> {
+        metrics.catalog_version.set(plan.snapshot.version);
+        Arc::new(Self {
+            ports,
+            shelf,
+            config,
+            metrics,
+            hub: Hub::new(),
+            health: Health::default(),
+            plan: RwLock::new(plan),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The plan in effect.
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        // Only whole plans are ever put there.
+        self.plan.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
+        self.metrics.catalog_version.set(plan.snapshot.version);
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits a while, longer each time, but not when the engine stops. Returns whether to go on.
+    pub(crate) fn back_off(&self, delay: &mut Duration, bell: &Bell) -> bool {
+        bell.wait(*delay);
+        *delay = (*delay * 2).min(Duration::from_secs(5));
+        !self.is_stopping()
+    }
+}
+
+/// The first wait after a failure of a store; each further one is twice as long, up to five seconds.
+pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(50);
+
+impl Plan {
+    /// Every partition of every stream.
+    pub fn partitions(&self) -> impl Iterator<Item = StreamPartition> {
+        self.streams.iter().flat_map(|(name, stream)| {
+            let name: Arc<str> = name.as_str().into();
+            (0..stream.partitions)
+                .map(move |partition| StreamPartition { stream: name.clone(), partition: PartitionId(partition) })
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! The saver: a worker's companion that writes checkpoints, so that scoring goes on meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::ports::StreamPartition;
+use crate::ports::log::Bell;
+use crate::ports::state::{Checkpoint, StateRow};
+use crate::shared::{FIRST_DELAY, Shared};
+
+/// A checkpoint to be saved.
+pub(super) struct Save {
+    pub(super) of: StreamPartition,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) rows: Vec<StateRow>,
+    /// The number of the partition's barrier, noted in `saved` when it is durable.
+    pub(super) epoch: u64,
+    pub(super) saved: Arc<AtomicU64>,
+}
+
+enum Order {
+    Save(Save),
+    /// Answer when everything before is saved.
+    Flush(Sender<()>),
+}
+
+/// Writes a worker's checkpoints, one after the other.
+pub(super) struct Saver {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Saver {
+    pub(super) fn start(name: String, shared: Arc<Shared>) -> std::io::Result<Self> {
+        // Few may wait: a worker that finds the queue full leaves its checkpoint for later.
+        let (orders, inbox) = bounded(64);
+        let thread = std::thread::Builder::new().name(name).spawn(move || run(&inbox, &shared))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Whether a checkpoint would be taken now.
+    pub(super) fn is_free(&self) -> bool {
+        self.orders.as_ref().is_some_and(|orders| !orders.is_full())
+    }
+
+    /// Hands over a checkpoint; waits while the queue is full.
+    pub(super) fn save(&self, save: Save) {
+        if let Some(orders) = &self.orders {
+            // The saver ends only after this side has.
+            let _ = orders.send(Order::Save(save));
+        }
+    }
+
+    /// Waits until everything handed over is saved, or the engine stops with a state store that fails.
+    pub(super) fn flush(&self) {
+        if let Some(orders) = &self.orders {
+            let (done, wait) = bounded(1);
+            let _ = orders.send(Order::Flush(done));
+            let _ = wait.recv();
+        }
+    }
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(inbox: &Receiver<Order>, shared: &Shared) {
+    for order in inbox {
+        match order {
+            Order::Save(save) => write(&save, shared),
+            Order::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+/// Tries until it succeeds. When the engine stops, one failure is enough: the log still has all events.
+fn write(save: &Save, shared: &Shared) {
+    let bell = Bell::default();
+    let mut delay = FIRST_DELAY;
+    loop {
+        let started = Instant::now();
+        match shared.ports.state.save(&save.of, save.checkpoint, &save.rows) {
+            Ok(()) => {
+                shared.metrics.checkpoint_time.observe(started.elapsed().as_secs_f64());
+                save.saved.fetch_max(save.epoch, Ordering::SeqCst);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(partition = %save.of, %error, "a checkpoint cannot be saved; trying again");
+                if !shared.back_off(&mut delay, &bell) {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One running guest: a store with its limits, and the typed functions of the contract.
+
+use std::time::Duration;
+
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower,
+    TypedFunc,
+};
+use wasmtime::{Store, Trap};
+
+use crate::answer::Answer;
+use crate::batch::{Batch, Blobs};
+use crate::deadline::{CallClock, DeadlinePassed};
+use crate::error::{PluginError, ScoreError};
+use crate::limiter::Limiter;
+use crate::limits::Limits;
+use crate::manifest::RawManifest;
+use crate::states::States;
+
+/// CPU time for `describe`, `configure` and start functions: they run once, and may build tables.
+const SETUP_TIME: Duration = Duration::from_secs(1);
+
+/// What a store carries beside the guest.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    limiter: Limiter,
+    clock: CallClock,
+}
+
+/// Where the functions of the contract are in a component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exports {
+    describe: ComponentExportIndex,
+    configure: ComponentExportIndex,
+    score: ComponentExportIndex,
+    migrate: ComponentExportIndex,
+}
+
+impl Exports {
+    /// Finds them in the exported interface named `scoring`.
+    pub(crate) fn find(component: &Component, scoring: &str) -> Result<Self, PluginError> {
+        let missing = |what: &str| PluginError::Misfit(format!("it does not export {what}"));
+        let interface = component
+            .get_export_index(None, scoring)
+            .ok_or_else(|| missing(scoring))?;
+        let function = |name| {
+            component
+                .get_export_index(Some(&interface), name)
+                .ok_or_else(|| missing(name))
+        };
+        Ok(Self {
+            describe: function("describe")?,
+            configure: function("configure")?,
+            score: function("score")?,
+            migrate: function("migrate")?,
+        })
+    }
+}
+
+type ScoreFunc = TypedFunc<(&'static Batch<'static>,), (Result<Answer, String>,)>;
+type MigrateFunc = TypedFunc<(u32, Blobs<'static>), (Result<States, String>,)>;
+
+/// A guest in its sandbox. After an error it must not be called again.
+pub(crate) struct Guest {
+    store: Store<Sandbox>,
+    describe: TypedFunc<(), (RawManifest,)>,
+    configure: TypedFunc<(&'static str,), (Result<(), String>,)>,
+    score: ScoreFunc,
+    migrate: MigrateFunc,
+}
+
+impl Guest {
+    /// Instantiates a component within limits; 20 to 40 us.
+    pub(crate) fn start(
+        pre: &InstancePre<Sandbox>,
+        exports: Exports,
+        limits: &Limits,
+    ) -> Result<Self, PluginError> {
+        let clock = CallClock::start(SETUP_TIME);
+        let ticks = clock.ticks();
+        let mut store = Store::new(
+            pre.engine(),
+            Sandbox {
+                limiter: Limiter::new(limits),
+                clock,
+            },
+        );
+        store.limiter(|sandbox| &mut sandbox.limiter);
+        store.epoch_deadline_callback(|store| store.data().clock.judge());
+        store.set_epoch_deadline(ticks);
+        store.set_hostcall_fuel(limits.max_output_bytes);
+        let instance = match pre.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return Err(PluginError::Start(cause(&mut store, &error).to_string())),
+        };
+        Ok(Self {
+            describe: typed(&mut store, instance, exports.describe, "describe")?,
+            configure: typed(&mut store, instance, exports.configure, "configure")?,
+            score: typed(&mut store, instance, exports.score, "score")?,
+            migrate: typed(&mut store, instance, exports.migrate, "migrate")?,
+            store,
+        })
+    }
+
+    pub(crate) fn describe(&mut self) -> Result<RawManifest, ScoreError> {
+        let (manifest,) = self.call(self.describe, (), SETUP_TIME)?;
+        Ok(manifest)
+    }
+
+    pub(crate) fn configure(&mut self, config: &str) -> Result<(), PluginError> {
+        let configure: TypedFunc<(&str,), _> = self.configure;
+        let (answer,) = self
+            .call(configure, (config,), SETUP_TIME)
+            .map_err(PluginError::Configure)?;
+        answer.map_err(PluginError::ConfigRefused)
+    }
+
+    /// The guest's answer, well-formed as the component model sees it, otherwise unchecked.
+    pub(crate) fn score(
+        &mut self,
+        batch: &Batch<'_>,
+        budget: Duration,
+    ) -> Result<Answer, ScoreError> {
+        let score: TypedFunc<(&Batch<'_>,), _> = self.score;
+        let (answer,) = self.call(score, (batch,), budget)?;
+        answer.map_err(ScoreError::Refused)
+    }
+
+    pub(crate) fn migrate(
+        &mut self,
+        from_version: u32,
+        states: Blobs<'_>,
+        budget: Duration,
+    ) -> Result<States, ScoreError> {
+        let migrate: TypedFunc<(u32, Blobs<'_>), _> = self.migrate;
+        let (answer,) = self.call(migrate, (from_version, states), budget)?;
+        answer.map_err(ScoreError::Refused)
+    }
+
+    fn call<P, R>(
+        &mut self,
+        function: TypedFunc<P, R>,
+        params: P,
+        budget: Duration,
+    ) -> Result<R, ScoreError>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let clock = CallClock::start(budget);
+        self.store.set_epoch_deadline(clock.ticks());
+        self.store.data_mut().clock = clock;
+        match function.call(&mut self.store, params) {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(cause(&mut self.store, &error)),
+        }
+    }
+}
+
+fn typed<P, R>(
+    store: &mut Store<Sandbox>,
+    instance: Instance,
+    index: ComponentExportIndex,
+    name: &str,
+) -> Result<TypedFunc<P, R>, PluginError>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift + 'static,
+{
+    instance
+        .get_typed_func(store, index)
+        .map_err(|error| PluginError::Misfit(format!("the type of `{name}` differs: {error:#}")))
+}
+
+/// What stopped a guest.
+fn cause(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
+    let refusal = store.data_mut().limiter.take_refusal();
+    if let Some(DeadlinePassed(budget)) = error.downcast_ref() {
+        let ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
+        return ScoreError::Deadline { ms };
+    }
+    if let Some(refusal) = refusal {
+        return ScoreError::OutOfMemory(refusal);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => ScoreError::Trap(trap.to_string()),
+        // The component model's own checks: pointers out of bounds, text that is not UTF-8, too much data.
+        None => ScoreError::Malformed(format!("{error:#}")),
+    }
+}

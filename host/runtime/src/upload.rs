@@ -1,0 +1,219 @@
+//! The check of uploaded bytes before anything is compiled: size, imports, world.
+
+use std::borrow::Cow;
+
+use semver::Version;
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::error::PluginError;
+use crate::limits::RuntimeConfig;
+use crate::wrap::wrap;
+
+/// The interface that a plugin exports, without its version.
+const SCORING: &str = "assay:plugin/scoring@";
+/// Interfaces that hold types only; a component that exports `scoring` imports them by name, without any function.
+const TYPES: [&str; 2] = ["assay:plugin/columns@", "assay:plugin/manifests@"];
+
+/// Bytes that look like a plugin.
+#[derive(Debug)]
+pub(crate) struct Upload<'a> {
+    /// A component.
+    pub(crate) component: Cow<'a, [u8]>,
+    /// The full name of its exported interface, such as `assay:plugin/scoring@1.0.0`.
+    pub(crate) scoring: String,
+}
+
+impl<'a> Upload<'a> {
+    /// Takes a plain core module or a component.
+    pub(crate) fn read(bytes: &'a [u8], config: &RuntimeConfig) -> Result<Self, PluginError> {
+        if bytes.is_empty() {
+            return Err(PluginError::Empty);
+        }
+        if bytes.len() > config.max_module_bytes {
+            return Err(PluginError::TooLarge {
+                bytes: bytes.len(),
+                max: config.max_module_bytes,
+            });
+        }
+        let survey = Survey::of(bytes)?;
+        survey.check_size(config)?;
+        survey.check_imports()?;
+        let scoring = survey.scoring()?;
+        let component = match survey.encoding {
+            Encoding::Component => Cow::Borrowed(bytes),
+            Encoding::Module => Cow::Owned(wrap(
+                bytes,
+                scoring.strip_prefix(SCORING).unwrap_or_default(),
+            )?),
+        };
+        Ok(Self { component, scoring })
+    }
+}
+
+/// What the outermost level of a binary imports and exports (for a core module: the interfaces in the names of its
+/// exports), and how large its functions are on all levels.
+struct Survey {
+    encoding: Encoding,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    functions: u64,
+    largest_function: usize,
+}
+
+impl Survey {
+    fn of(bytes: &[u8]) -> Result<Self, PluginError> {
+        let mut survey = Self {
+            encoding: Encoding::Module,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            functions: 0,
+            largest_function: 0,
+        };
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(|error| PluginError::NotWasm(error.to_string()))?;
+            match &payload {
+                Payload::Version { encoding, .. } => {
+                    if depth == 0 {
+                        survey.encoding = *encoding;
+                    }
+                    depth += 1;
+                }
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CodeSectionStart { count, .. } => survey.functions += u64::from(*count),
+                Payload::CodeSectionEntry(body) => {
+                    survey.largest_function = survey.largest_function.max(body.range().len());
+                }
+                _ => {}
+            }
+            if depth == 1 {
+                survey
+                    .note(payload)
+                    .map_err(|error| PluginError::NotWasm(error.to_string()))?;
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Notes what the outermost level imports and exports.
+    fn note(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    self.imports
+                        .push(format!("{}.{}", import.module, import.name));
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.note_interface(export?.name);
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes the interface of a core module's export such as `assay:plugin/scoring@1.0.0#score`.
+    fn note_interface(&mut self, export: &str) {
+        let interface = export.split_once('#').map(|(interface, _)| interface);
+        // Functions that free what another returned have names of their own, which name no interface more.
+        let interface = interface.filter(|name| !name.starts_with("cabi_"));
+        if let Some(name) = interface.filter(|name| !self.exports.iter().any(|known| known == name))
+        {
+            self.exports.push(name.to_owned());
+        }
+    }
+
+    fn check_size(&self, config: &RuntimeConfig) -> Result<(), PluginError> {
+        let max = u64::from(config.max_functions);
+        if self.functions > max {
+            return Err(PluginError::TooComplex {
+                what: "functions",
+                found: self.functions,
+                max,
+            });
+        }
+        let (found, max) = (
+            self.largest_function as u64,
+            config.max_function_bytes as u64,
+        );
+        if found > max {
+            return Err(PluginError::TooComplex {
+                what: "bytes of one function",
+                found,
+                max,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_imports(&self) -> Result<(), PluginError> {
+        let is_types = |name: &str| TYPES.iter().any(|types| is_version_1(name, types));
+        let imports: Vec<String> = self
+            .imports
+            .iter()
+            .filter(|name| !is_types(name))
+            .cloned()
+            .collect();
+        if imports.is_empty() {
+            Ok(())
+        } else {
+            Err(PluginError::Imports(imports))
+        }
+    }
+
+    fn scoring(&self) -> Result<String, PluginError> {
+        if let Some(name) = self.exports.iter().find(|name| is_version_1(name, SCORING)) {
+            return Ok(name.clone());
+        }
+        if self.exports.is_empty() && self.encoding == Encoding::Module {
+            return Err(PluginError::NoInterface);
+        }
+        let found = if self.exports.is_empty() {
+            "no exports".to_owned()
+        } else {
+            self.exports.join(", ")
+        };
+        Err(PluginError::WrongWorld { found })
+    }
+}
+
+/// True for `prefix` with a version 1.x behind it: records and functions never change inside 1.x.
+fn is_version_1(name: &str, prefix: &str) -> bool {
+    let version = name
+        .strip_prefix(prefix)
+        .and_then(|version| Version::parse(version).ok());
+    version.is_some_and(|version| version.major == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_1_x_is_the_same_contract() {
+        for good in ["assay:plugin/scoring@1.0.0", "assay:plugin/scoring@1.4.2"] {
+            assert!(is_version_1(good, SCORING), "{good}");
+        }
+        for bad in [
+            "assay:plugin/scoring@2.0.0",
+            "assay:plugin/scoring",
+            "assay:plugin/scoring@1",
+            "x@1.0.0",
+        ] {
+            assert!(!is_version_1(bad, SCORING), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The archive: where in the log the events of an entity are, those of an id, and the verdicts of an event.
+//!
+//! Embedded, the log keeps all events and verdicts, so the archive has no copies of them: only indexes.
+
+mod entry;
+mod index;
+mod run;
+mod verdicts;
+
+use std::sync::Arc;
+
+use assay_core::names::Offset;
+use assay_core::verdict::Outcome;
+use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
+use assay_engine::ports::log::{Records, Topic};
+use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
+
+use super::cursor::{self, Listing};
+use super::database::Database;
+use super::error::broken;
+use super::keys::{PartitionId, Whose};
+use super::log::{LogReader, Stored};
+use entry::Entry;
+use index::{Indexes, Lookup};
+use run::{By, IndexId};
+use verdicts::VerdictIndex;
+
+/// The most events of one page.
+const LONGEST_PAGE: usize = 10_000;
+/// The most events of one id that are given out.
+const MOST_OF_ONE_ID: usize = 1_000;
+
+/// The archive on the embedded database.
+pub struct EmbeddedArchive {
+    database: Arc<Database>,
+    log: LogReader,
+    indexes: Indexes,
+    verdicts: VerdictIndex,
+}
+
+impl EmbeddedArchive {
+    pub(super) fn new(database: Arc<Database>, log: LogReader) -> Self {
+        let verdicts = VerdictIndex { database: database.clone(), log: log.clone() };
+        Self { indexes: Indexes::new(database.clone()), verdicts, database, log }
+    }
+
+    /// Reads the events at some offsets from the log, in the order of the offsets given.
+    fn fetch(&self, id: PartitionId, of: &StreamPartition, offsets: &[u64]) -> Result<Vec<ArchivedEvent>, StoreError> {
+        let events = LogReader::topic(id, Topic::Events);
+        // In the log's order, so that each block is read once.
+        let mut order: Vec<usize> = (0..offsets.len()).collect();
+        order.sort_unstable_by_key(|&i| offsets[i]);
+        let mut fetched: Vec<Option<ArchivedEvent>> = vec![None; offsets.len()];
+        let mut block: Option<Stored> = None;
+        for i in order {
+            let offset = offsets[i];
+            let mut record = block.as_ref().map(|block| block.record(offset)).transpose()?.flatten();
+            if record.is_none() {
+                block = self.log.block_of(events, offset)?;
+                record = block.as_ref().map(|block| block.record(offset)).transpose()?.flatten();
+            }
+            fetched[i] = record.map(|(appended_at, bytes)| {
+                let place = Place { partition: of.partition, offset: Offset(offset) };
+                ArchivedEvent { place, appended_at, bytes }
+            });
+        }
+        let found = |(event, offset): (Option<ArchivedEvent>, &u64)| {
+            event.ok_or_else(|| broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))
+        };
+        fetched.into_iter().zip(offsets).map(found).collect()
+    }
+}
+
+impl Archive for EmbeddedArchive {
+    fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(Offset(0)), |id| self.indexes.position(id).map(Offset))
+    }
+
+    fn write_events(
+        &self,
+        of: &StreamPartition,
+        entries: &[EventEntry],
+        _records: &[Records],
+        next: Offset,
+    ) -> Result<(), StoreError> {
+        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        self.indexes.write(id, entries, next.0)
+    }
+
+    fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(Offset(0)), |id| self.database.position(Whose::ArchivedVerdicts, id).map(Offset))
+    }
+
+    fn write_verdicts(&self, of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError> {
+        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        self.verdicts.write(id, blocks, next.0)
+    }
+
+    fn history(&self, of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError> {
+        let behind = query.cursor.as_deref().map(read_cursor).transpose()?;
+        let limit = query.limit.min(LONGEST_PAGE);
+        let id = self.database.streams.find_partition(of);
+        let (Some(id), Some(latest)) = (id, query.to.checked_sub(1)) else {
+            return Ok(Page { items: Vec::new(), cursor: None });
+        };
+        if limit == 0 {
+            return Ok(Page { items: Vec::new(), cursor: None });
+        }
+        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind };
+        // One more than wanted tells whether there is another page.
+        let mut found = self.indexes.find(IndexId { of: id, by: By::Entity }, &lookup, limit + 1)?;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let cursor = found.last().filter(|_| has_more).map(write_cursor);
+        let offsets: Vec<u64> = found.iter().map(|entry| entry.offset).collect();
+        Ok(Page { items: self.fetch(id, of, &offsets)?, cursor })
+    }
+
+    fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError> {
+        let Some(partition) = self.database.streams.find_partition(of) else {
+            return Ok(Vec::new());
+        };
+        let lookup = Lookup { hash: Entry::hash_of(id), earliest: i64::MIN, latest: i64::MAX, behind: None };
+        let found = self.indexes.find(IndexId { of: partition, by: By::Id }, &lookup, usize::MAX)?;
+        let mut offsets: Vec<u64> = found.iter().map(|entry| entry.offset).collect();
+        offsets.sort_unstable();
+        offsets.truncate(MOST_OF_ONE_ID);
+        self.fetch(partition, of, &offsets)
+    }
+
+    fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError> {
+        let Some(id) = self.database.streams.find_partition(of) else {
+            return Ok(None);
+        };
+        let Some(block) = self.log.block_of(LogReader::topic(id, Topic::Events), offset.0)? else {
+            return Ok(None);
+        };
+        let place = Place { partition: of.partition, offset };
+        Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
+    }
+
+    fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(None), |id| self.verdicts.outcome(id, offset.0))
+    }
+}
+
+fn write_cursor(last: &Entry) -> String {
+    let mut place = last.time.to_be_bytes().to_vec();
+    place.extend_from_slice(&last.offset.to_be_bytes());
+    cursor::write(Listing::History, &place)
+}
+
+fn read_cursor(text: &str) -> Result<(i64, u64), StoreError> {
+    let place = cursor::read(Listing::History, text)?;
+    let place = u128::from_be_bytes(<[u8; 16]>::try_from(&place[..]).map_err(|_| StoreError::BadCursor)?);
+    Ok(((place >> 64) as i64, place as u64))
+}

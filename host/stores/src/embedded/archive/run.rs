@@ -1,0 +1,245 @@
+//! Runs: sorted entries of one index of one partition, cut into pages. Written once, merged, never changed.
+
+use assay_core::wire::{Corrupt, Reader, put_signed, put_varint};
+use assay_engine::ports::StoreError;
+use fjall::{OwnedWriteBatch, Readable as _, Snapshot};
+
+use super::super::database::Database;
+use super::super::error::{broken, damaged, failed};
+use super::super::keys::PartitionId;
+use super::entry::{Entry, decode_page, encode_page};
+
+/// What an index finds events by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum By {
+    Entity = 0,
+    Id = 1,
+}
+
+/// One index of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct IndexId {
+    pub(super) of: PartitionId,
+    pub(super) by: By,
+}
+
+/// What kind of row of the keyspace `index`.
+#[derive(Clone, Copy)]
+pub(super) enum Row {
+    Page = 0,
+    Run = 1,
+    VerdictBlock = 2,
+}
+
+impl IndexId {
+    /// The beginning of all keys of pages or of runs.
+    pub(super) fn prefix(self, row: Row) -> Vec<u8> {
+        let mut key = vec![row as u8];
+        key.extend_from_slice(&self.of.bytes());
+        key.push(self.by as u8);
+        key
+    }
+
+    fn run_key(self, number: u64) -> Vec<u8> {
+        let mut key = self.prefix(Row::Run);
+        key.extend_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    fn page_key(self, run: u64, first: &Entry) -> Vec<u8> {
+        let mut key = self.prefix(Row::Page);
+        key.extend_from_slice(&run.to_be_bytes());
+        key.extend_from_slice(&first.sort_bytes());
+        key
+    }
+
+    /// A key behind all pages of a run.
+    fn behind_pages(self, run: u64) -> Vec<u8> {
+        let mut key = self.prefix(Row::Page);
+        key.extend_from_slice(&run.to_be_bytes());
+        key.extend_from_slice(&[0xff; 33]);
+        key
+    }
+}
+
+/// What is known of a run without reading its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) number: u64,
+    /// How often its entries were merged; [`Run::FULL`]: it is not merged any more.
+    pub(super) level: u8,
+    pub(super) entries: u64,
+    pub(super) lowest: u128,
+    pub(super) highest: u128,
+    pub(super) earliest: i64,
+    pub(super) latest: i64,
+}
+
+impl Run {
+    /// The level of runs that are not merged any more.
+    pub(super) const FULL: u8 = u8::MAX;
+
+    /// Whether it may hold an event of a key between two times, both included.
+    pub(super) fn may_hold(&self, hash: u128, earliest: i64, latest: i64) -> bool {
+        (self.lowest..=self.highest).contains(&hash) && self.latest >= earliest && self.earliest <= latest
+    }
+
+    /// Adds a run of sorted entries, of which there is at least one, to a batch.
+    pub(super) fn write(
+        batch: &mut OwnedWriteBatch,
+        database: &Database,
+        index: IndexId,
+        number: u64,
+        level: u8,
+        entries: &[Entry],
+    ) -> Self {
+        let times = entries.iter().map(|entry| entry.time);
+        let run = Self {
+            number,
+            level,
+            entries: entries.len() as u64,
+            lowest: entries.first().map_or(0, |entry| entry.hash),
+            highest: entries.last().map_or(0, |entry| entry.hash),
+            earliest: times.clone().min().unwrap_or_default(),
+            latest: times.max().unwrap_or_default(),
+        };
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let (page, count) = encode_page(rest);
+            batch.insert(&database.index, index.page_key(number, first), page);
+            rest = &rest[count..];
+        }
+        run.write_head(batch, database, index);
+        run
+    }
+
+    /// Adds what is known of the run to a batch.
+    pub(super) fn write_head(&self, batch: &mut OwnedWriteBatch, database: &Database, index: IndexId) {
+        let mut value = vec![self.level];
+        put_varint(&mut value, self.entries);
+        value.extend_from_slice(&self.lowest.to_be_bytes());
+        value.extend_from_slice(&self.highest.to_be_bytes());
+        put_signed(&mut value, self.earliest);
+        put_signed(&mut value, self.latest);
+        batch.insert(&database.index, index.run_key(self.number), value);
+    }
+
+    /// Reads what is known of a run.
+    pub(super) fn read_head(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        let number = key.last_chunk().map(|number| u64::from_be_bytes(*number));
+        let number = number.ok_or_else(|| broken("a run of the archive's index has no number".to_owned()))?;
+        let decode = || -> Result<Self, Corrupt> {
+            let mut reader = Reader::new(value);
+            Ok(Self {
+                number,
+                level: reader.byte()?,
+                entries: reader.varint()?,
+                lowest: read_hash(&mut reader)?,
+                highest: read_hash(&mut reader)?,
+                earliest: reader.signed()?,
+                latest: reader.signed()?,
+            })
+        };
+        decode().map_err(|error| damaged(format_args!("run {number} of the archive's index"), &error))
+    }
+
+    /// Reads all entries, and adds the removal of the whole run to a batch.
+    pub(super) fn take(
+        &self,
+        database: &Database,
+        index: IndexId,
+        batch: &mut OwnedWriteBatch,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let mut pages = index.prefix(Row::Page);
+        pages.extend_from_slice(&self.number.to_be_bytes());
+        for row in database.index.prefix(pages) {
+            let (key, page) = row.into_inner().map_err(|error| failed("reading the archive's index", &error))?;
+            decode_page(&page, out).map_err(|error| damaged("a page of the archive's index", &error))?;
+            batch.remove(&database.index, key);
+        }
+        batch.remove(&database.index, index.run_key(self.number));
+        Ok(())
+    }
+}
+
+fn read_hash(reader: &mut Reader<'_>) -> Result<u128, Corrupt> {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(reader.take(16)?);
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// Walks a run from an entry on, page by page.
+pub(super) struct RunCursor<'a> {
+    database: &'a Database,
+    snapshot: &'a Snapshot,
+    index: IndexId,
+    run: u64,
+    page: Vec<Entry>,
+    at: usize,
+    page_key: Option<Vec<u8>>,
+}
+
+impl<'a> RunCursor<'a> {
+    /// Stands at the first entry that is not before `from`.
+    pub(super) fn seek(
+        database: &'a Database,
+        snapshot: &'a Snapshot,
+        index: IndexId,
+        run: u64,
+        from: &Entry,
+    ) -> Result<Self, StoreError> {
+        let mut cursor = Self { database, snapshot, index, run, page: Vec::new(), at: 0, page_key: None };
+        let mut start = index.prefix(Row::Page);
+        start.extend_from_slice(&run.to_be_bytes());
+        // The last page that begins at or before it; if there is none, the first page.
+        let row = snapshot.range(&database.index, start.clone()..=index.page_key(run, from)).next_back();
+        match row {
+            Some(row) => cursor.load(row)?,
+            None => cursor.load_behind(start)?,
+        }
+        cursor.at = cursor.page.partition_point(|entry| entry < from);
+        if cursor.at == cursor.page.len() {
+            cursor.turn()?;
+        }
+        Ok(cursor)
+    }
+
+    /// The entry at hand.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        self.page.get(self.at).copied()
+    }
+
+    /// Goes to the next entry.
+    pub(super) fn advance(&mut self) -> Result<(), StoreError> {
+        self.at += 1;
+        if self.at >= self.page.len() { self.turn() } else { Ok(()) }
+    }
+
+    fn turn(&mut self) -> Result<(), StoreError> {
+        let Some(mut behind) = self.page_key.take() else {
+            return Ok(());
+        };
+        behind.push(0);
+        self.load_behind(behind)
+    }
+
+    fn load_behind(&mut self, start: Vec<u8>) -> Result<(), StoreError> {
+        self.page.clear();
+        self.at = 0;
+        let end = self.index.behind_pages(self.run);
+        match self.snapshot.range(&self.database.index, start..end).next() {
+            Some(row) => self.load(row),
+            None => Ok(()),
+        }
+    }
+
+    fn load(&mut self, row: fjall::Guard) -> Result<(), StoreError> {
+        let (key, page) = row.into_inner().map_err(|error| failed("reading the archive's index", &error))?;
+        self.page.clear();
+        self.at = 0;
+        decode_page(&page, &mut self.page).map_err(|error| damaged("a page of the archive's index", &error))?;
+        self.page_key = Some(key.to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! What fjall and the disk say, translated for the operator.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+
+use assay_core::wire::Corrupt;
+use assay_engine::ports::StoreError;
+use fjall::{Error, LsmError};
+
+/// The store's name in errors.
+pub(super) const STORE: &str = "the embedded store";
+
+/// What was tried, and what fjall said.
+pub(super) fn failed(doing: impl Display, error: &Error) -> StoreError {
+    match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => io_failed(doing, error),
+        Error::Poisoned => unavailable(format!(
+            "{doing}: an earlier write to the disk failed, so nothing is written any more; see the log for that \
+             failure, mend it, then start again"
+        )),
+        error => broken(format!("{doing}: {}", describe(error))),
+    }
+}
+
+/// What was tried, and what the operating system said.
+fn io_failed(doing: impl Display, error: &io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            unavailable(format!("{doing}: the disk is full ({error}); free some space, then start again"))
+        }
+        _ => unavailable(format!("{doing}: {error}")),
+    }
+}
+
+/// What fjall said, without its type's names where that can be had.
+pub(super) fn describe(error: &Error) -> String {
+    match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => error.to_string(),
+        Error::Storage(LsmError::ChecksumMismatch { .. }) => "a checksum does not fit: the file is damaged".to_owned(),
+        Error::Storage(error) => format!("a table cannot be read ({error:?})"),
+        Error::JournalRecovery(error) => format!("the journal cannot be read ({error:?})"),
+        Error::Poisoned => "an earlier write failed".to_owned(),
+        Error::Locked => "another process has it open".to_owned(),
+        error => format!("{error:?}"),
+    }
+}
+
+pub(super) fn unavailable(message: String) -> StoreError {
+    StoreError::Unavailable { store: STORE, message }
+}
+
+pub(super) fn broken(message: String) -> StoreError {
+    StoreError::Broken { store: STORE, message }
+}
+
+/// Stored bytes that are not what we wrote.
+pub(super) fn damaged(what: impl Display, error: &Corrupt) -> StoreError {
+    broken(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_comes_with_advice() {
+        let full = Error::Io(io::Error::from(ErrorKind::StorageFull));
+        let error = failed("appending to payments/3", &full);
+        assert!(matches!(error, StoreError::Unavailable { .. }));
+        let text = error.to_string();
+        assert!(text.contains("appending to payments/3") && text.contains("free some space"), "{text}");
+    }
+
+    #[test]
+    fn damage_is_no_matter_of_waiting() {
+        assert!(matches!(failed("reading", &Error::Unrecoverable), StoreError::Broken { .. }));
+    }
+}

@@ -1,0 +1,160 @@
+//! The form of a block of records: what one row of the keyspace `log` holds.
+//!
+//! Layout: version byte, XXH3 of all that follows, number of records, when they were appended, the records' lengths,
+//! the records. The first offset is in the row's key.
+
+use assay_core::names::Offset;
+use assay_core::wire::{Corrupt, Reader, put_signed, put_varint};
+use assay_engine::ports::log::Records;
+use xxhash_rust::xxh3::xxh3_64;
+
+const VERSION: u8 = 1;
+/// Version and checksum.
+const HEAD: usize = 9;
+
+/// Whether the ends are those of records that lie one behind the other in the data.
+pub(super) fn is_well_formed(records: &Records) -> bool {
+    let last = records.ends.last().map_or(0, |end| *end as usize);
+    last == records.data.len() && records.ends.is_sorted()
+}
+
+/// Encodes well-formed records that were appended one after the other as one block. It bears the first one's time.
+pub(super) fn encode(parts: &[Records]) -> Vec<u8> {
+    let count: usize = parts.iter().map(Records::len).sum();
+    let bytes: usize = parts.iter().map(|part| part.data.len()).sum();
+    let mut out = Vec::with_capacity(HEAD + 16 + 2 * count + bytes);
+    out.push(VERSION);
+    out.extend_from_slice(&[0; 8]);
+    put_varint(&mut out, count as u64);
+    put_signed(&mut out, parts.first().map_or(0, |part| part.appended_at));
+    for part in parts {
+        let mut start = 0;
+        for end in &part.ends {
+            put_varint(&mut out, u64::from(end - start));
+            start = *end;
+        }
+    }
+    for part in parts {
+        out.extend_from_slice(&part.data);
+    }
+    let checksum = xxh3_64(&out[HEAD..]);
+    out[1..HEAD].copy_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+/// A block's head, and a reader that stands before the lengths.
+fn open(block: &[u8]) -> Result<(usize, i64, Reader<'_>), Corrupt> {
+    let mut head = Reader::new(block);
+    if head.byte()? != VERSION {
+        return Err(head.corrupt("a version of log blocks that this binary reads"));
+    }
+    let mut checksum = [0; 8];
+    checksum.copy_from_slice(head.take(8)?);
+    let body = &block[HEAD..];
+    if xxh3_64(body).to_le_bytes() != checksum {
+        return Err(head.corrupt("a log block whose checksum fits"));
+    }
+    let mut reader = Reader::new(body);
+    let count = reader.count()?;
+    let appended_at = reader.signed()?;
+    Ok((count, appended_at, reader))
+}
+
+/// How many records a block holds.
+pub(super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
+    Ok(open(block)?.0 as u64)
+}
+
+/// The records of a block from the `skip`th on. `first` is the block's first offset.
+pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, Corrupt> {
+    let (count, appended_at, mut reader) = open(block)?;
+    let mut ends = Vec::with_capacity(count.saturating_sub(skip));
+    let (mut skipped, mut end) = (0_usize, 0_u32);
+    for i in 0..count {
+        let length = reader.u32()?;
+        if i < skip {
+            skipped = skipped.saturating_add(length as usize);
+        } else {
+            end = end.checked_add(length).ok_or_else(|| reader.corrupt("records of less than 4 GiB"))?;
+            ends.push(end);
+        }
+    }
+    reader.take(skipped)?;
+    let data = reader.take(end as usize)?.to_vec();
+    if !reader.is_empty() {
+        return Err(reader.corrupt("the end of the block"));
+    }
+    Ok(Records { first: Offset(first + skip.min(count) as u64), appended_at, data, ends })
+}
+
+/// One record of a block, and when it was appended; none if the block has fewer.
+pub(super) fn record(block: &[u8], index: usize) -> Result<Option<(i64, Vec<u8>)>, Corrupt> {
+    let (count, appended_at, mut reader) = open(block)?;
+    if index >= count {
+        return Ok(None);
+    }
+    let (mut before, mut length) = (0_usize, 0_usize);
+    for i in 0..count {
+        let this = reader.u32()? as usize;
+        if i < index {
+            before = before.saturating_add(this);
+        } else if i == index {
+            length = this;
+        }
+    }
+    reader.take(before)?;
+    Ok(Some((appended_at, reader.take(length)?.to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn records(of: &[Vec<u8>], appended_at: i64) -> Records {
+        let mut records = Records { appended_at, ..Records::default() };
+        of.iter().for_each(|record| records.push(record));
+        records
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(a: Vec<Vec<u8>>, b: Vec<Vec<u8>>, at: i64, skip in 0_usize..5) {
+            let block = encode(&[records(&a, at), records(&b, at.wrapping_add(1))]);
+            let all: Vec<Vec<u8>> = a.into_iter().chain(b).collect();
+            prop_assert_eq!(count(&block), Ok(all.len() as u64));
+            let decoded = decode(&block, 100, skip).unwrap();
+            prop_assert_eq!(decoded.appended_at, at);
+            prop_assert!(is_well_formed(&decoded));
+            let expected: Vec<_> = all.iter().enumerate().skip(skip).collect();
+            prop_assert_eq!(decoded.len(), expected.len());
+            for ((offset, record), (i, original)) in decoded.iter().zip(expected) {
+                prop_assert_eq!(offset, Offset(100 + i as u64));
+                prop_assert_eq!(record, &original[..]);
+                prop_assert_eq!(super::record(&block, i), Ok(Some((at, original.clone()))));
+            }
+            prop_assert_eq!(super::record(&block, all.len()), Ok(None));
+        }
+
+        #[test]
+        fn any_changed_byte_is_an_error(at: prop::sample::Index, change in 1_u8..) {
+            let mut block = encode(&[records(&[b"one".to_vec(), b"two".to_vec()], 5)]);
+            let at = at.index(block.len());
+            block[at] ^= change;
+            prop_assert!(decode(&block, 0, 0).is_err());
+            prop_assert!(decode(&block[..at], 0, 0).is_err());
+        }
+    }
+
+    #[test]
+    fn ends_that_do_not_fit_the_data_are_found() {
+        let good = records(&[b"ab".to_vec(), b"c".to_vec()], 0);
+        assert!(is_well_formed(&good));
+        assert!(!is_well_formed(&Records { ends: vec![2], ..good.clone() }));
+        assert!(!is_well_formed(&Records { ends: vec![3, 2, 3], ..good.clone() }));
+        assert!(!is_well_formed(&Records { ends: vec![], ..good }));
+    }
+}

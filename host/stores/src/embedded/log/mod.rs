@@ -1,0 +1,146 @@
+//! The log: blocks of records by (stream, topic, partition, first offset). Appends that want a sync share it.
+
+mod block;
+mod committer;
+mod queue;
+mod reader;
+mod topics;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use assay_core::names::{Offset, Partition};
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::{self, Bell, Log, Receipt, Records, Topic};
+use tokio::sync::oneshot;
+
+use super::Config;
+use super::database::{Database, Durability};
+use super::error::{broken, unavailable};
+use committer::Committer;
+use queue::Queue;
+use topics::{Append, Topics};
+
+pub(super) use reader::{LogReader, Stored};
+
+/// The log on the embedded database.
+pub struct EmbeddedLog {
+    database: Arc<Database>,
+    topics: Topics,
+    reader: LogReader,
+    committer: Arc<Committer>,
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedLog {
+    pub(super) fn open(database: Arc<Database>, config: &Config) -> Result<Self, StoreError> {
+        let reader = LogReader::new(database.clone());
+        let topics = Topics::load(&database, &reader)?;
+        let committer = Arc::new(Committer::new(database.clone(), config.block_bytes));
+        let queue = Arc::new(Queue::new(config.queue_bytes, config.queue_appends));
+        let thread = thread::Builder::new().name("log-committer".to_owned()).spawn({
+            let (committer, queue) = (committer.clone(), queue.clone());
+            move || {
+                let _closing = CloseWhenGone(&queue);
+                committer.run(&queue);
+            }
+        });
+        let thread = thread.map_err(|error| unavailable(format!("starting the log's committer: {error}")))?;
+        Ok(Self { database, topics, reader, committer, queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn reader(&self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// Commits what waits and refuses appends from here on.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's committer ended by a panic; appends that waited were not answered");
+        }
+    }
+}
+
+/// Closes the queue when the committer ends, however it ends: nobody is to wait for a thread that is gone.
+struct CloseWhenGone<'a>(&'a Queue);
+
+impl Drop for CloseWhenGone<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn create(&self, stream: &str, partitions: u32) -> Result<(), StoreError> {
+        self.topics.create(&self.database, stream, partitions)
+    }
+
+    fn append(
+        &self,
+        stream: &str,
+        topic: Topic,
+        batches: Vec<(Partition, Records)>,
+        durability: log::Durability,
+    ) -> Result<Receipt, StoreError> {
+        let topics = self.topics.get(stream)?;
+        for (partition, records) in &batches {
+            if topics.end(topic, *partition).is_none() {
+                let have = topics.partitions();
+                return Err(broken(format!("'{stream}' has the partitions 0 to {}, not {partition}", have - 1)));
+            }
+            if !block::is_well_formed(records) {
+                return Err(broken(format!("records for {stream}/{partition} whose ends do not fit their data")));
+            }
+        }
+        let bytes = batches.iter().map(|(_, records)| 64 + records.data.len() + 4 * records.ends.len()).sum();
+        let (answer, receipt) = oneshot::channel();
+        let append = Append { stream: topics, topic, batches, bytes, answer };
+        match durability {
+            log::Durability::Ordered if !self.queue.is_closed() => {
+                self.committer.commit(vec![append], Durability::Process);
+            }
+            log::Durability::Synced if self.queue.push(append).is_ok() => {}
+            _ => return Err(unavailable(format!("appending to '{stream}': the store was shut down"))),
+        }
+        Ok(receipt)
+    }
+
+    fn read(
+        &self,
+        stream: &str,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        if from >= self.end(stream, topic, partition)? {
+            return Ok(Vec::new());
+        }
+        self.reader.read(self.topics.get(stream)?.place(topic, partition), from.0, max_records, max_bytes)
+    }
+
+    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
+        let topics = self.topics.get(stream)?;
+        match topics.end(topic, partition) {
+            Some(end) => Ok(Offset(end.load(Ordering::Acquire))),
+            None => Err(broken(format!("'{stream}' has the partitions 0 to {}, not {partition}", topics.partitions() - 1))),
+        }
+    }
+
+    fn on_append(&self, topic: Topic, bell: Arc<Bell>) {
+        self.committer.add_bell(topic, bell);
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads the log's blocks. The archive reads through it too: embedded, it keeps only where events are.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use assay_core::names::Partition;
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::{Records, Topic};
+use fjall::Slice;
+
+use super::super::database::Database;
+use super::super::error::{broken, damaged, failed};
+use super::super::keys::{PartitionId, TopicPartition};
+use super::block;
+
+/// Reads blocks.
+#[derive(Clone)]
+pub(in super::super) struct LogReader {
+    database: Arc<Database>,
+}
+
+/// A stored block.
+pub(in super::super) struct Stored {
+    of: TopicPartition,
+    first: u64,
+    value: Slice,
+}
+
+impl Stored {
+    fn decode(&self, from: u64) -> Result<Records, StoreError> {
+        let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
+        block::decode(&self.value, self.first, skip).map_err(|error| damaged(at(self.of, self.first), &error))
+    }
+
+    /// A record and when it was appended; none if it is not in this block.
+    pub(in super::super) fn record(&self, offset: u64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let Some(index) = offset.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
+            return Ok(None);
+        };
+        block::record(&self.value, index).map_err(|error| damaged(at(self.of, self.first), &error))
+    }
+}
+
+impl LogReader {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+
+    /// The offset behind the last stored record.
+    pub(super) fn stored_end(&self, of: TopicPartition) -> Result<u64, StoreError> {
+        let Some(last) = self.block_before(of, u64::MAX)? else {
+            return Ok(0);
+        };
+        let count = block::count(&last.value).map_err(|error| damaged(at(of, last.first), &error))?;
+        Ok(last.first + count)
+    }
+
+    /// Reads from an offset on that is before the end.
+    pub(super) fn read(
+        &self,
+        of: TopicPartition,
+        from: u64,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        let first = self.block_of(of, from)?.map(|block| block.decode(from)).transpose()?;
+        let Some(first) = first.filter(|records| !records.is_empty()) else {
+            return Err(broken(format!("{} is not there any more", at(of, from))));
+        };
+        let (mut records, mut bytes, next) = (first.len(), first.data.len(), first.next().0);
+        let mut out = vec![first];
+        if records >= max_records || bytes >= max_bytes {
+            return Ok(out);
+        }
+        for row in self.database.log.range(of.block(next)..=of.block(u64::MAX)) {
+            let block = stored(of, row)?;
+            let block = block.decode(block.first)?;
+            records += block.len();
+            bytes += block.data.len();
+            out.push(block);
+            if records >= max_records || bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    /// The block that holds an offset, or the last one if the offset is behind the end.
+    pub(in super::super) fn block_of(&self, of: TopicPartition, offset: u64) -> Result<Option<Stored>, StoreError> {
+        // Readers that go from block to block ask for a block's first offset: a point read finds it fastest.
+        let exact = self.database.get(&self.database.log, &of.block(offset), at(of, offset))?;
+        match exact {
+            Some(value) => Ok(Some(Stored { of, first: offset, value })),
+            None => self.block_before(of, offset),
+        }
+    }
+
+    /// The last block that begins at or before an offset.
+    fn block_before(&self, of: TopicPartition, offset: u64) -> Result<Option<Stored>, StoreError> {
+        let last = self.database.log.range(of.block(0)..=of.block(offset)).next_back();
+        last.map(|row| stored(of, row)).transpose()
+    }
+
+    /// The events or verdicts of a partition.
+    pub(in super::super) fn topic(of: PartitionId, topic: Topic) -> TopicPartition {
+        TopicPartition { of, topic }
+    }
+}
+
+fn stored(of: TopicPartition, row: fjall::Guard) -> Result<Stored, StoreError> {
+    let (key, value) = row.into_inner().map_err(|error| failed(format_args!("reading {}", part(of)), &error))?;
+    let first = TopicPartition::first_of(&key).ok_or_else(|| broken(format!("{} has a key that is none", part(of))))?;
+    Ok(Stored { of, first, value })
+}
+
+fn part(of: TopicPartition) -> impl Display {
+    let topic = match of.topic {
+        Topic::Events => "events",
+        Topic::Verdicts => "verdicts",
+    };
+    format!("the log of {topic} of stream number {}, partition {}", of.of.stream.0, Partition(of.of.partition))
+}
+
+fn at(of: TopicPartition, offset: u64) -> impl Display {
+    std::fmt::from_fn(move |f| write!(f, "offset {offset} of {}", part(of)))
+}

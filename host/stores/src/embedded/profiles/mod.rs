@@ -1,0 +1,87 @@
+//! The profiles: one row per entity, merged when it is written.
+
+mod highest;
+mod row;
+
+use std::sync::Arc;
+
+use assay_core::names::Offset;
+use assay_engine::ports::profiles::{Profile, Profiles, Ranked};
+use assay_engine::ports::{Page, StoreError, StreamPartition};
+
+use super::database::{Database, Durability};
+use super::error::damaged;
+use super::keys::{self, Whose};
+
+/// The most entities of one page of the highest scores.
+const LONGEST_PAGE: usize = 10_000;
+
+/// Profiles on the embedded database.
+pub struct EmbeddedProfiles {
+    database: Arc<Database>,
+}
+
+impl EmbeddedProfiles {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+
+    fn read(&self, key: &str, row_key: &[u8]) -> Result<Option<Profile>, StoreError> {
+        let doing = format_args!("reading the profile of '{key}'");
+        let row = self.database.get(&self.database.profiles, row_key, doing)?;
+        row.map(|row| row::decode(Some(key), &row).map_err(|error| damaged(doing, &error))).transpose()
+    }
+}
+
+impl Profiles for EmbeddedProfiles {
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(Offset(0)), |id| self.database.position(Whose::Profiles, id).map(Offset))
+    }
+
+    fn write(&self, of: &StreamPartition, mut newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
+        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        if next.0 <= self.database.position(Whose::Profiles, id)? {
+            return Ok(());
+        }
+        // Rows in the order of their keys are read and written faster: they lie next to each other.
+        newer.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let mut batch = self.database.batch(newer.len() + 1);
+        for profile in newer {
+            let row_key = keys::entity(id, &profile.key);
+            let is_key_in_row = keys::entity_of(&row_key).is_some();
+            let merged = match self.read(&profile.key, &row_key)? {
+                Some(mut have) => {
+                    have.merge(profile.rules);
+                    have
+                }
+                None => profile,
+            };
+            batch.insert(&self.database.profiles, row_key, row::encode(&merged, is_key_in_row));
+        }
+        self.database.put_position(&mut batch, Whose::Profiles, id, next.0);
+        self.database.commit(batch, Durability::Process, format_args!("writing profiles of {of}"))
+    }
+
+    fn get(&self, of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(None), |id| self.read(key, &keys::entity(id, key)))
+    }
+
+    fn highest(
+        &self,
+        stream: &str,
+        rule: &str,
+        min: Option<f64>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Ranked>, StoreError> {
+        let behind = cursor.map(highest::read_cursor).transpose()?;
+        match self.database.streams.find(stream) {
+            Some(id) if limit > 0 => {
+                highest::highest(&self.database, id, rule, min, limit.min(LONGEST_PAGE), behind.as_ref())
+            }
+            _ => Ok(Page { items: Vec::new(), cursor: None }),
+        }
+    }
+}

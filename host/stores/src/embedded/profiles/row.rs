@@ -1,0 +1,154 @@
+//! The form of a profile's row: compact, and such that one rule's score is found without decoding the rest.
+//!
+//! Layout: the entity if it is too long for the row's key, else nothing; then per rule its name, the length of its
+//! latest verdict, and that.
+
+use assay_core::names::{Digest, Offset};
+use assay_core::wire::{Corrupt, Reader, put_bytes, put_f64, put_signed, put_varint};
+use assay_engine::ports::profiles::{LatestVerdict, Profile};
+
+const HAS_SCORE: u8 = 1;
+const HAS_PLUGIN: u8 = 2;
+
+/// Encodes a profile.
+pub(super) fn encode(profile: &Profile, is_key_in_row: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 * profile.rules.len());
+    put_bytes(&mut out, if is_key_in_row { b"" } else { profile.key.as_bytes() });
+    let mut body = Vec::with_capacity(128);
+    for (rule, latest) in &profile.rules {
+        put_bytes(&mut out, rule.as_bytes());
+        body.clear();
+        encode_latest(latest, &mut body);
+        put_bytes(&mut out, &body);
+    }
+    out
+}
+
+fn encode_latest(latest: &LatestVerdict, out: &mut Vec<u8>) {
+    let has_score = if latest.score.is_some() { HAS_SCORE } else { 0 };
+    let has_plugin = if latest.plugin.is_some() { HAS_PLUGIN } else { 0 };
+    out.push(has_score | has_plugin);
+    if let Some(score) = latest.score {
+        put_f64(out, score);
+    }
+    if let Some(plugin) = &latest.plugin {
+        out.extend_from_slice(&plugin.0);
+    }
+    put_varint(out, latest.offset.0);
+    put_signed(out, latest.time);
+    put_bytes(out, latest.event.as_bytes());
+    put_varint(out, u64::from(latest.revision));
+    put_varint(out, latest.tags.len() as u64);
+    for tag in &latest.tags {
+        put_bytes(out, tag.as_bytes());
+    }
+}
+
+/// Decodes a profile. `key` is the entity as far as it is in the row's key.
+pub(super) fn decode(key: Option<&str>, row: &[u8]) -> Result<Profile, Corrupt> {
+    let mut reader = Reader::new(row);
+    let stored = reader.text()?;
+    let mut profile = Profile { key: key.unwrap_or(stored).to_owned(), ..Profile::default() };
+    while !reader.is_empty() {
+        let rule = reader.text()?.to_owned();
+        profile.rules.insert(rule, decode_latest(reader.bytes()?)?);
+    }
+    Ok(profile)
+}
+
+fn decode_latest(body: &[u8]) -> Result<LatestVerdict, Corrupt> {
+    let mut reader = Reader::new(body);
+    let has = reader.byte()?;
+    let score = if has & HAS_SCORE != 0 { Some(reader.f64()?) } else { None };
+    let mut plugin = None;
+    if has & HAS_PLUGIN != 0 {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(reader.take(32)?);
+        plugin = Some(Digest(digest));
+    }
+    let offset = Offset(reader.varint()?);
+    let time = reader.signed()?;
+    let event = reader.text()?.to_owned();
+    let revision = reader.u32()?;
+    let count = reader.count()?;
+    let tags = (0..count).map(|_| Ok(reader.text()?.to_owned())).collect::<Result<_, Corrupt>>()?;
+    Ok(LatestVerdict { score, tags, offset, time, event, revision, plugin })
+}
+
+/// A rule's latest score and the verdict around it, still encoded.
+pub(super) struct Scored<'a> {
+    pub(super) score: f64,
+    body: &'a [u8],
+}
+
+impl Scored<'_> {
+    pub(super) fn latest(&self) -> Result<LatestVerdict, Corrupt> {
+        decode_latest(self.body)
+    }
+}
+
+/// Finds a rule's latest score in a row, and the entity if it is there. A score that is not a number is none.
+pub(super) fn find_score<'a>(row: &'a [u8], rule: &str) -> Result<Option<(&'a str, Scored<'a>)>, Corrupt> {
+    let mut reader = Reader::new(row);
+    let key = reader.text()?;
+    while !reader.is_empty() {
+        let name = reader.bytes()?;
+        let body = reader.bytes()?;
+        if name == rule.as_bytes() {
+            let mut reader = Reader::new(body);
+            if reader.byte()? & HAS_SCORE == 0 {
+                return Ok(None);
+            }
+            let score = reader.f64()?;
+            return Ok((!score.is_nan()).then_some((key, Scored { score, body })));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn latest()(
+            score: Option<f64>, tags in prop::collection::vec("[a-z]{0,8}", 0..4), offset: u64, time: i64,
+            event in ".{0,12}", revision: u32, plugin: Option<[u8; 32]>,
+        ) -> LatestVerdict {
+            let score = score.map(|score| if score.is_nan() { 0.5 } else { score });
+            LatestVerdict { score, tags, offset: Offset(offset), time, event, revision, plugin: plugin.map(Digest) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn profiles_are_read_as_they_are_written(
+            key in ".{0,20}",
+            rules in prop::collection::btree_map("[a-z]{1,6}", latest(), 0..5),
+            is_key_in_row: bool,
+        ) {
+            let profile = Profile { key: key.clone(), rules };
+            let row = encode(&profile, is_key_in_row);
+            let decoded = decode(is_key_in_row.then_some(&key[..]), &row).unwrap();
+            prop_assert_eq!(&decoded, &profile);
+            for (rule, latest) in &profile.rules {
+                let found = find_score(&row, rule).unwrap();
+                prop_assert_eq!(found.as_ref().map(|found| found.1.score), latest.score);
+                if let Some((_, scored)) = found {
+                    prop_assert_eq!(&scored.latest().unwrap(), latest);
+                }
+            }
+            prop_assert!(find_score(&row, "NONE").unwrap().is_none());
+        }
+
+        #[test]
+        fn garbage_is_an_error_or_a_profile_but_no_panic(row: Vec<u8>) {
+            let _ = decode(None, &row);
+            let _ = find_score(&row, "a");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The contract of the archive port. The events and verdicts lie in a log, as they do for the followers.
+
+use std::sync::Arc;
+
+use assay_core::names::{Offset, Partition};
+use assay_core::verdict::{BlockHead, EventColumns, write_block};
+use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
+use assay_engine::ports::log::{Durability, Log, Records, Topic};
+
+use super::{all_pages, append, is_bad_cursor, payments, place, records};
+
+/// An event as the tests make them up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its time.
+    pub time: i64,
+    /// Its entity.
+    pub key: String,
+    /// Its id, or nothing.
+    pub id: String,
+}
+
+impl Event {
+    /// Makes one up.
+    pub fn new(time: i64, key: &str, id: &str) -> Self {
+        Self { time, key: key.to_owned(), id: id.to_owned() }
+    }
+
+    fn bytes(&self, offset: u64) -> Vec<u8> {
+        format!("{offset} {} {} {}", self.time, self.key, self.id).into_bytes()
+    }
+}
+
+/// Appends events to partition 0 of the log.
+pub fn append_events(log: &dyn Log, events: &[Event]) {
+    log.create("payments", 2).unwrap();
+    let base = log.end("payments", Topic::Events, Partition(0)).unwrap().0;
+    let contents: Vec<Vec<u8>> = (base..).zip(events).map(|(offset, event)| event.bytes(offset)).collect();
+    append(log, Topic::Events, vec![(0, records(&contents))], Durability::Ordered).unwrap();
+}
+
+/// Archives `events[from..to]`, where `events` are all events of the log.
+pub fn archive_events(archive: &dyn Archive, log: &dyn Log, events: &[Event], from: usize, to: usize) {
+    let entry = |(i, event): (usize, &Event)| EventEntry {
+        offset: Offset(i as u64),
+        time: event.time,
+        key: event.key.clone(),
+        id: event.id.clone(),
+    };
+    let entries: Vec<EventEntry> = events.iter().enumerate().take(to).skip(from).map(entry).collect();
+    let blocks = log.read("payments", Topic::Events, Partition(0), Offset(from as u64), to - from, usize::MAX).unwrap();
+    archive.write_events(&payments(0), &entries, &blocks, Offset(to as u64)).unwrap();
+}
+
+fn query(key: &str, from: i64, to: i64, limit: usize) -> HistoryQuery {
+    HistoryQuery { key: key.to_owned(), from, to, limit, cursor: None }
+}
+
+/// The offsets of a whole history, read page by page.
+pub fn history(archive: &dyn Archive, key: &str, from: i64, to: i64, limit: usize) -> Vec<u64> {
+    let events = all_pages(limit, |cursor| {
+        archive.history(&payments(0), &HistoryQuery { cursor, ..query(key, from, to, limit) })
+    });
+    events.iter().map(|event| event.place.offset.0).collect()
+}
+
+/// What the history should be: a plain scan over all events that are archived.
+pub fn expected_history(events: &[Event], key: &str, from: i64, to: i64) -> Vec<u64> {
+    let mut found: Vec<(i64, u64)> = (0..)
+        .zip(events)
+        .filter(|(_, event)| event.key == key && (from..to).contains(&event.time))
+        .map(|(offset, event)| (event.time, offset))
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, offset)| offset).collect()
+}
+
+/// Histories come newest first, page by page, within the times asked for.
+pub fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn Log) {
+    // Late events, equal times, an entity that fills many pages.
+    let event = |i: i64| Event::new((i * 37) % 500 - 100, if i % 3 == 0 { "hot" } else { "cold" }, "");
+    let mut events: Vec<Event> = (0..1500).map(event).collect();
+    events.push(Event::new(i64::MIN, "edge", ""));
+    events.push(Event::new(i64::MAX - 1, "edge", ""));
+    append_events(log, &events);
+    archive_events(archive, log, &events, 0, 700);
+    archive_events(archive, log, &events, 700, events.len());
+    for (from, to) in [(-100, 500), (0, 1), (50, 60), (499, 100), (i64::MIN, i64::MAX)] {
+        for (key, limit) in [("hot", 7), ("hot", 500), ("hot", 10_000), ("cold", 100), ("none", 5), ("edge", 1)] {
+            let found = history(archive, key, from, to, limit);
+            assert_eq!(found, expected_history(&events, key, from, to), "{key} {from} {to} {limit}");
+        }
+    }
+    let page = archive.history(&payments(0), &query("edge", i64::MIN, i64::MAX, 5)).unwrap();
+    let first = ArchivedEvent { place: place(0, 1501), appended_at: 1_700_000_000_000, bytes: events[1501].bytes(1501) };
+    assert_eq!(page.items[0], first);
+    assert!(page.cursor.is_none());
+    assert!(archive.history(&payments(1), &query("hot", 0, 100, 5)).unwrap().items.is_empty());
+    assert!(archive.history(&payments(0), &query("hot", 0, 100, 0)).unwrap().items.is_empty());
+    for cursor in ["", "garbage", "00"] {
+        let query = HistoryQuery { cursor: Some(cursor.to_owned()), ..query("hot", 0, 100, 5) };
+        assert!(is_bad_cursor(archive.history(&payments(0), &query)));
+    }
+}
+
+/// Events are found by id, all that have it; those without are not.
+pub fn events_are_found_by_id(archive: &dyn Archive, log: &dyn Log) {
+    let events = [Event::new(9, "a", "x"), Event::new(5, "b", ""), Event::new(1, "c", "x"), Event::new(2, "d", "y")];
+    append_events(log, &events);
+    archive_events(archive, log, &events, 0, 4);
+    let offsets = |id: &str| -> Vec<u64> {
+        archive.by_id(&payments(0), id).unwrap().iter().map(|event| event.place.offset.0).collect()
+    };
+    assert_eq!(offsets("x"), [0, 2]);
+    assert_eq!(offsets("y"), [3]);
+    assert!(offsets("").is_empty() && offsets("a").is_empty());
+    let event = archive.event(&payments(0), Offset(2)).unwrap().unwrap();
+    assert_eq!((event.place, event.bytes), (place(0, 2), events[2].bytes(2)));
+    assert_eq!(archive.event(&payments(0), Offset(4)).unwrap(), None);
+    assert_eq!(archive.event(&payments(1), Offset(0)).unwrap(), None);
+}
+
+/// A follower that repeats what it wrote, or overlaps it, changes nothing.
+pub fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Log) {
+    assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(0));
+    let events: Vec<Event> = (0..30).map(|i| Event::new(i, "a", &format!("id-{}", i % 10))).collect();
+    append_events(log, &events);
+    for (from, to) in [(0, 10), (0, 10), (3, 8), (5, 20), (19, 30), (0, 30)] {
+        archive_events(archive, log, &events, from, to);
+    }
+    assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(30));
+    assert_eq!(history(archive, "a", 0, 100, 4), expected_history(&events, "a", 0, 100));
+    assert_eq!(archive.by_id(&payments(0), "id-3").unwrap().len(), 3);
+    // Events that could not be read have no entries, but the position goes on.
+    archive.write_events(&payments(0), &[], &[], Offset(33)).unwrap();
+    assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(33));
+    assert_eq!(archive.events_position(&payments(1)).unwrap(), Offset(0));
+}
+
+/// A block that says of some events that they could not be read, and is silent about the others before `next`.
+fn verdict_block(next: u64, spoken_of: &[u64]) -> Vec<u8> {
+    let unreadable: Vec<_> = spoken_of.iter().map(|offset| (*offset, "unreadable", format!("event {offset}"))).collect();
+    let keys = arrow_array::StringArray::from(Vec::<&str>::new());
+    let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
+    let mut block = Vec::new();
+    write_block(&mut block, &BlockHead { catalog: 1, next: Offset(next), rules: "[]" }, &events, &[]);
+    block
+}
+
+/// What was said of an event is found in the block that speaks of it, also if it is written twice.
+pub fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
+    log.create("payments", 2).unwrap();
+    assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(0));
+    let blocks = [verdict_block(10, &[0, 4, 9]), verdict_block(20, &[]), verdict_block(21, &[20]), verdict_block(21, &[15])];
+    append(log, Topic::Verdicts, vec![(0, records(&blocks[..2]))], Durability::Ordered).unwrap();
+    append(log, Topic::Verdicts, vec![(0, records(&blocks[2..]))], Durability::Ordered).unwrap();
+    let read = |from| log.read("payments", Topic::Verdicts, Partition(0), Offset(from), 100, 1 << 20).unwrap();
+    archive.write_verdicts(&payments(0), &read(0)[..1], Offset(2)).unwrap();
+    archive.write_verdicts(&payments(0), &read(0)[..1], Offset(2)).unwrap();
+    let told = |offset| {
+        let outcome = archive.outcome(&payments(0), Offset(offset)).unwrap();
+        outcome.map(|outcome| (outcome.offset.0, outcome.failures[0].message.clone()))
+    };
+    assert_eq!(told(20), None);
+    archive.write_verdicts(&payments(0), &read(1), Offset(4)).unwrap();
+    assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(4));
+    for offset in [0, 4, 9, 20] {
+        assert_eq!(told(offset), Some((offset, format!("event {offset}"))));
+    }
+    for offset in [1, 10, 19, 21, u64::MAX] {
+        assert_eq!(told(offset), None, "{offset}");
+    }
+    assert!(archive.outcome(&payments(1), Offset(0)).unwrap().is_none());
+}
+
+/// What is to be there after the store was opened again.
+pub fn events_written(archive: &dyn Archive, log: &dyn Log) {
+    let events = kept_events();
+    append_events(log, &events);
+    for i in 0..events.len() {
+        archive_events(archive, log, &events, i, i + 1);
+    }
+    append(log, Topic::Verdicts, vec![(0, records(&[verdict_block(300, &[299])]))], Durability::Ordered).unwrap();
+    let blocks: Vec<Records> = log.read("payments", Topic::Verdicts, Partition(0), Offset(0), 1, 1 << 20).unwrap();
+    archive.write_verdicts(&payments(0), &blocks, Offset(1)).unwrap();
+}
+
+/// It is there, and the position with it.
+pub fn events_kept(archive: &dyn Archive, log: &dyn Log) {
+    let mut events = kept_events();
+    assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(300));
+    assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(1));
+    assert_eq!(history(archive, "k3", 0, 1000, 9), expected_history(&events, "k3", 0, 1000));
+    assert!(archive.outcome(&payments(0), Offset(299)).unwrap().is_some());
+    let added = vec![Event::new(5, "k3", "late"); 20];
+    append_events(log, &added);
+    events.extend(added);
+    for i in 300..320 {
+        archive_events(archive, log, &events, i, i + 1);
+    }
+    assert_eq!(history(archive, "k3", 0, 1000, 9), expected_history(&events, "k3", 0, 1000));
+    assert_eq!(archive.by_id(&payments(0), "late").unwrap().len(), 20);
+}
+
+fn kept_events() -> Vec<Event> {
+    (0..300).map(|i| Event::new(i % 50, &format!("k{}", i % 7), &format!("id-{i}"))).collect()
+}
+
+/// Lookups while another thread writes and merges see whole histories: a prefix of what is written.
+pub fn readers_see_whole_histories(archive: Arc<dyn Archive>, log: &dyn Log) {
+    let events: Vec<Event> = (0..400).map(|i| Event::new(i, "a", "")).collect();
+    append_events(log, &events);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..400).for_each(|i| archive_events(&*archive, log, &events, i, i + 1)));
+        loop {
+            let is_done = writer.is_finished();
+            let page = archive.history(&payments(0), &query("a", 0, 1000, 1000)).unwrap();
+            let count = page.items.len() as u64;
+            let offsets = page.items.iter().map(|event| event.place.offset.0);
+            assert!(offsets.eq((0..count).rev()));
+            if is_done {
+                assert_eq!(count, 400);
+                return;
+            }
+        }
+    });
+}

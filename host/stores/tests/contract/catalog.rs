@@ -1,0 +1,120 @@
+//! The contract of the catalog port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_core::names::Digest;
+use assay_engine::ports::catalog::{Catalog, Change, CommitError, Kind};
+use assay_engine::ports::log::Bell;
+use serde_json::json;
+
+fn set(kind: Kind, name: &str, value: i64) -> Change {
+    Change { kind, name: name.to_owned(), body: Some(json!({ "value": value })) }
+}
+
+fn delete(kind: Kind, name: &str) -> Change {
+    Change { kind, name: name.to_owned(), body: None }
+}
+
+fn names(catalog: &dyn Catalog, version: Option<u64>) -> Vec<String> {
+    let snapshot = catalog.snapshot(version).unwrap();
+    let name = |revision: &assay_engine::ports::catalog::Revision| {
+        let value = &revision.body.as_ref().unwrap()["value"];
+        format!("{} {} r{} = {value}", revision.kind, revision.name, revision.revision)
+    };
+    snapshot.revisions.iter().map(name).collect()
+}
+
+/// Every version can be read again; deleted definitions are gone in the versions since.
+pub fn versions_stay_readable(catalog: &dyn Catalog) {
+    assert_eq!(catalog.snapshot(None).unwrap().version, 0);
+    catalog.commit(0, vec![set(Kind::Rule, "b", 1), set(Kind::Stream, "s", 2), set(Kind::Rule, "a", 3)], "ann", 10).unwrap();
+    catalog.commit(1, vec![set(Kind::Rule, "a", 4), delete(Kind::Stream, "s")], "bob", 20).unwrap();
+    let third = catalog.commit(2, vec![set(Kind::Stream, "s", 5)], "ann", 30).unwrap();
+    assert_eq!(third, catalog.snapshot(None).unwrap());
+    assert_eq!(third.version, 3);
+    assert_eq!(names(catalog, Some(0)), [""; 0]);
+    assert_eq!(names(catalog, Some(1)), ["stream s r1 = 2", "rule a r1 = 3", "rule b r1 = 1"]);
+    assert_eq!(names(catalog, Some(2)), ["rule a r2 = 4", "rule b r1 = 1"]);
+    assert_eq!(names(catalog, Some(3)), ["stream s r3 = 5", "rule a r2 = 4", "rule b r1 = 1"]);
+    assert!(catalog.snapshot(Some(4)).is_err());
+    let of_s = catalog.revisions(Kind::Stream, "s").unwrap();
+    let told: Vec<_> = of_s.iter().map(|r| (r.revision, r.version, &r.author[..], r.at, r.body.is_some())).collect();
+    assert_eq!(told, [(3, 3, "ann", 30, true), (2, 2, "bob", 20, false), (1, 1, "ann", 10, true)]);
+    assert!(catalog.revisions(Kind::View, "s").unwrap().is_empty());
+    assert!(catalog.revisions(Kind::Rule, "").unwrap().is_empty());
+}
+
+/// Who did not see the last version is told so, and nothing is changed.
+pub fn conflicts_are_refused(catalog: &dyn Catalog) {
+    catalog.commit(0, vec![set(Kind::Rule, "a", 1)], "ann", 1).unwrap();
+    let refused = catalog.commit(0, vec![set(Kind::Rule, "a", 2)], "bob", 2);
+    assert!(matches!(refused, Err(CommitError::Conflict { expected: 0, now: 1 })));
+    assert!(catalog.commit(2, vec![set(Kind::Rule, "a", 2)], "bob", 2).is_err());
+    assert!(catalog.commit(1, vec![set(Kind::Rule, "b", 2), set(Kind::Rule, "b", 3)], "bob", 2).is_err());
+    assert_eq!(names(catalog, None), ["rule a r1 = 1"]);
+}
+
+/// A commit that changes nothing makes no version.
+pub fn nothing_changed_is_no_version(catalog: &dyn Catalog) {
+    catalog.commit(0, vec![set(Kind::Rule, "a", 1)], "ann", 1).unwrap();
+    assert_eq!(catalog.commit(1, vec![], "ann", 1).unwrap().version, 1);
+    assert_eq!(catalog.commit(1, vec![delete(Kind::Rule, "none")], "ann", 1).unwrap().version, 1);
+    assert!(catalog.revisions(Kind::Rule, "none").unwrap().is_empty());
+}
+
+/// Of many that commit at once, one wins each version.
+pub fn one_commit_wins_each_version(catalog: &dyn Catalog) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for i in 0..10 {
+                    loop {
+                        let version = catalog.snapshot(None).unwrap().version;
+                        match catalog.commit(version, vec![set(Kind::Rule, "a", i)], &thread.to_string(), i) {
+                            Ok(_) => break,
+                            Err(CommitError::Conflict { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let revisions = catalog.revisions(Kind::Rule, "a").unwrap();
+    assert_eq!(catalog.snapshot(None).unwrap().version, 40);
+    assert!(revisions.iter().rev().map(|revision| u64::from(revision.revision)).eq(1..=40));
+    assert!(revisions.iter().all(|revision| u64::from(revision.revision) == revision.version));
+}
+
+/// A change rings, a refused one does not.
+pub fn changes_ring(catalog: &dyn Catalog) {
+    let bell = Arc::new(Bell::default());
+    catalog.on_change(bell.clone());
+    assert!(catalog.commit(7, vec![set(Kind::Rule, "a", 1)], "ann", 1).is_err());
+    assert!(!bell.wait(Duration::ZERO));
+    catalog.commit(0, vec![set(Kind::Rule, "a", 1)], "ann", 1).unwrap();
+    assert!(bell.wait(Duration::from_secs(10)));
+}
+
+/// What is to be there after the store was opened again.
+pub fn definitions_written(catalog: &dyn Catalog) {
+    catalog.commit(0, vec![set(Kind::Rule, "a", 1), set(Kind::View, "v", 1)], "ann", 1).unwrap();
+    catalog.commit(1, vec![delete(Kind::Rule, "a")], "ann", 2).unwrap();
+    let artifact = vec![7; 300_000];
+    assert_eq!(catalog.put_artifact(&artifact).unwrap(), Digest::of(&artifact));
+    assert_eq!(catalog.put_artifact(&artifact).unwrap(), Digest::of(&artifact));
+    catalog.put_artifact(b"").unwrap();
+}
+
+/// It is there, and revisions go on where they ended, deletions included.
+pub fn definitions_kept(catalog: &dyn Catalog) {
+    assert_eq!(catalog.snapshot(None).unwrap().version, 2);
+    assert_eq!(names(catalog, None), ["view v r1 = 1"]);
+    catalog.commit(2, vec![set(Kind::Rule, "a", 9)], "ann", 3).unwrap();
+    assert_eq!(names(catalog, None), ["view v r1 = 1", "rule a r3 = 9"]);
+    let artifact = vec![7; 300_000];
+    assert_eq!(catalog.artifact(&Digest::of(&artifact)).unwrap(), Some(artifact));
+    assert_eq!(catalog.artifact(&Digest::of(b"")).unwrap(), Some(Vec::new()));
+    assert_eq!(catalog.artifact(&Digest::of(b"other")).unwrap(), None);
+}

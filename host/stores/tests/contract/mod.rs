@@ -1,0 +1,86 @@
+//! What every adapter of a port must do, written once: functions over the port's trait. A test crate calls them with
+//! its adapter, and gives each a store that is empty.
+//!
+//! Functions named `..._written` and `..._kept` belong together: the second is called after the store was closed and
+//! opened again.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub mod archive;
+pub mod catalog;
+pub mod dead_letters;
+pub mod graph;
+pub mod log;
+pub mod profiles;
+pub mod state;
+
+use std::sync::Arc;
+
+use assay_core::names::{Offset, Partition};
+use assay_engine::ports::log::{Durability, Log, Records, Topic};
+use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
+
+/// A partition of the stream `payments`.
+pub fn payments(partition: u32) -> StreamPartition {
+    StreamPartition { stream: Arc::from("payments"), partition: Partition(partition) }
+}
+
+/// Records with these contents.
+pub fn records<T: AsRef<[u8]>>(contents: &[T]) -> Records {
+    let mut records = Records { appended_at: 1_700_000_000_000, ..Records::default() };
+    contents.iter().for_each(|content| records.push(content.as_ref()));
+    records
+}
+
+/// Appends and waits for the receipt.
+pub fn append(
+    log: &dyn Log,
+    topic: Topic,
+    batches: Vec<(u32, Records)>,
+    durability: Durability,
+) -> Result<Vec<Place>, StoreError> {
+    let batches = batches.into_iter().map(|(partition, records)| (Partition(partition), records)).collect();
+    log.append("payments", topic, batches, durability)?.blocking_recv().unwrap()
+}
+
+/// A place in the stream.
+pub fn place(partition: u32, offset: u64) -> Place {
+    Place { partition: Partition(partition), offset: Offset(offset) }
+}
+
+/// All records of a partition from an offset on, read in small bites.
+pub fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) -> Vec<(u64, Vec<u8>)> {
+    let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut next = Offset(from);
+    loop {
+        let blocks = log.read("payments", topic, Partition(partition), next, 7, 1 << 20).unwrap();
+        let Some(last) = blocks.last() else {
+            return all;
+        };
+        assert_eq!(blocks[0].first, next, "the first block begins exactly where it was asked for");
+        next = last.next();
+        all.extend(blocks.iter().flat_map(Records::iter).map(|(offset, record)| (offset.0, record.to_vec())));
+    }
+}
+
+/// All pages of a listing. Each but the last is full.
+pub fn all_pages<T>(limit: usize, list: impl Fn(Option<String>) -> Result<Page<T>, StoreError>) -> Vec<T> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = list(cursor).unwrap();
+        assert!(page.items.len() <= limit);
+        if page.cursor.is_some() {
+            assert_eq!(page.items.len(), limit, "only the last page may be shorter");
+        }
+        all.extend(page.items);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+/// Whether a result says that the cursor is not one of the listing's.
+pub fn is_bad_cursor<T>(result: Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::BadCursor))
+}

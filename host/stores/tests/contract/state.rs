@@ -1,0 +1,54 @@
+//! The contract of the state port.
+
+use assay_core::names::Offset;
+use assay_engine::ports::state::{Checkpoint, StateRow, StateStore};
+
+use super::payments;
+
+fn row(key: &str, state: &[u8]) -> StateRow {
+    StateRow { key: key.to_owned(), state: state.to_vec() }
+}
+
+fn checkpoint(events: u64) -> Checkpoint {
+    Checkpoint { events: Offset(events), verdicts: Offset(events / 2), catalog: 3 }
+}
+
+/// A partition that nothing was saved of has no checkpoint and no states.
+pub fn nothing_is_there_at_first(state: &dyn StateStore) {
+    assert_eq!(state.checkpoint(&payments(0)).unwrap(), None);
+    assert_eq!(state.load(&payments(0), &["a", ""]).unwrap(), [None, None]);
+    state.save(&payments(1), checkpoint(5), &[row("a", b"1")]).unwrap();
+    assert_eq!(state.checkpoint(&payments(0)).unwrap(), None);
+    assert_eq!(state.load(&payments(0), &["a"]).unwrap(), [None]);
+}
+
+/// What is to be there after the store was opened again.
+pub fn states_written(state: &dyn StateStore) {
+    let long = "k".repeat(100_000);
+    state.save(&payments(0), checkpoint(10), &[row("a", b"old"), row("b", b"1"), row(&long, b"long")]).unwrap();
+    state.save(&payments(0), checkpoint(u64::MAX), &[row("a", b"new"), row("", b""), row("ä\0", &[9; 70_000])]).unwrap();
+    state.save(&payments(7), checkpoint(1), &[row("a", b"other")]).unwrap();
+    state.save(&payments(8), checkpoint(2), &[]).unwrap();
+}
+
+/// It is there, in the order asked for.
+pub fn states_kept(state: &dyn StateStore) {
+    let long = "k".repeat(100_000);
+    let longer = format!("{long}k");
+    let loaded = state.load(&payments(0), &["b", "none", "a", "", "ä\0", &long, &longer, "a"]).unwrap();
+    let expected: [Option<Vec<u8>>; 8] = [
+        Some(b"1".to_vec()),
+        None,
+        Some(b"new".to_vec()),
+        Some(Vec::new()),
+        Some(vec![9; 70_000]),
+        Some(b"long".to_vec()),
+        None,
+        Some(b"new".to_vec()),
+    ];
+    assert_eq!(loaded, expected);
+    assert_eq!(state.load(&payments(7), &["a"]).unwrap(), [Some(b"other".to_vec())]);
+    assert_eq!(state.checkpoint(&payments(0)).unwrap(), Some(checkpoint(u64::MAX)));
+    assert_eq!(state.checkpoint(&payments(8)).unwrap(), Some(checkpoint(2)));
+    assert!(state.load(&payments(0), &[]).unwrap().is_empty());
+}

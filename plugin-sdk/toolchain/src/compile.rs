@@ -1,0 +1,162 @@
+//! Runs cargo to build plugins.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+
+use crate::artifacts::{self, Artifact};
+use crate::find::{TARGET, Toolchain};
+
+/// What to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Build<'a> {
+    /// The folder of the plugin, or of a workspace.
+    pub dir: &'a Path,
+    /// The packages of a workspace to build; empty: the plugin in `dir`.
+    pub packages: &'a [&'a str],
+    /// Cargo's profile.
+    pub profile: &'a str,
+    /// Where cargo writes; none: where it would by itself.
+    pub target_dir: Option<&'a Path>,
+}
+
+impl<'a> Build<'a> {
+    /// The plugin in a folder, with the profile `release`.
+    pub const fn release(dir: &'a Path) -> Self {
+        Self {
+            dir,
+            packages: &[],
+            profile: "release",
+            target_dir: None,
+        }
+    }
+}
+
+/// Why a plugin was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Cargo could not be run, or not be listened to.
+    #[error("cannot run {cargo}: {source}")]
+    Cargo {
+        /// The program.
+        cargo: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Cargo said no.
+    #[error("cargo could not build the plugin ({status})\n{errors}")]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said, from the first error on.
+        errors: String,
+    },
+    /// Cargo built something, but no plugin.
+    #[error(
+        "{dir} has no plugin: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\", \"rlib\"]`"
+    )]
+    NoPlugin {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// Builds plugins to Wasm and returns the paths of the modules, in the order in which they were built.
+    ///
+    /// `on_line` gets what cargo says, line by line as it comes: `Compiling velocity v0.1.0`, warnings, errors.
+    ///
+    /// # Errors
+    /// The build fails, or has no plugin as its result.
+    pub fn build(
+        &self,
+        build: &Build<'_>,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Vec<PathBuf>, BuildError> {
+        let failed = |source| BuildError::Cargo {
+            cargo: self.cargo.clone(),
+            source,
+        };
+        let (status, artifacts, said) = run(&mut self.command(build), on_line).map_err(failed)?;
+        if !status.success() {
+            let first = said
+                .iter()
+                .position(|line| line.starts_with("error"))
+                .unwrap_or(0);
+            return Err(BuildError::Failed {
+                status,
+                errors: said[first..].join("\n"),
+            });
+        }
+        let modules = artifacts::modules(&artifacts, build.packages);
+        if modules.is_empty() {
+            return Err(BuildError::NoPlugin {
+                dir: build.dir.to_owned(),
+            });
+        }
+        Ok(modules)
+    }
+
+    fn command(&self, build: &Build<'_>) -> Command {
+        let mut command = Command::new(&self.cargo);
+        command.current_dir(build.dir).args([
+            "build",
+            "--target",
+            TARGET,
+            "--profile",
+            build.profile,
+        ]);
+        // Cargo renders errors to stderr as ever and reports artifacts to stdout.
+        command
+            .arg("--message-format=json-render-diagnostics")
+            .args(&self.arguments);
+        for package in build.packages {
+            command.args(["--package", package]);
+        }
+        if let Some(target_dir) = build.target_dir {
+            command.arg("--target-dir").arg(target_dir);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// Runs cargo to its end: how it ended, what it built, and what it said.
+fn run(
+    command: &mut Command,
+    on_line: &mut dyn FnMut(&str),
+) -> io::Result<(ExitStatus, Vec<Artifact>, Vec<String>)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| io::Error::other("no stdout"))?;
+    let stderr = child
+        .stderr
+        .take()
+        .ok_or_else(|| io::Error::other("no stderr"))?;
+    thread::scope(|scope| {
+        // Both pipes are read at once: a full one would block cargo.
+        let artifacts = scope.spawn(|| artifacts::read(stdout));
+        let said = read_lines(stderr, on_line)?;
+        let artifacts = artifacts
+            .join()
+            .map_err(|_| io::Error::other("the reader of cargo's messages panicked"))??;
+        Ok((child.wait()?, artifacts, said))
+    })
+}
+
+fn read_lines(from: impl Read, on_line: &mut dyn FnMut(&str)) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for line in BufReader::new(from).lines() {
+        let line = line?;
+        on_line(&line);
+        lines.push(line);
+    }
+    Ok(lines)
+}
