@@ -19,10 +19,7 @@ impl Answer {
             reasons: Vec::new(),
             edges: Vec::new(),
             attributes: Vec::new(),
-            states: Blobs {
-                ends: Vec::new(),
-                data: Vec::new(),
-            },
+            states: Blobs { ends: Vec::new(), data: Vec::new() },
         };
         Self { rows, verdicts }
     }
@@ -60,27 +57,17 @@ impl Answer {
     fn push_tags(&mut self, row: u32, mut tags: u64) {
         while tags != 0 {
             make_room(&mut self.verdicts.tags, self.rows, row);
-            self.verdicts.tags.push(Tag {
-                row,
-                name: tags.trailing_zeros(),
-            });
+            self.verdicts.tags.push(Tag { row, name: tags.trailing_zeros() });
             tags &= tags - 1;
         }
     }
 
     fn push_reason(&mut self, row: u32, reason: names::Reason, weight: f64) -> Result<(), String> {
         if !weight.is_finite() {
-            return Err(format!(
-                "row {row}: the weight of reason `{}` is {weight}",
-                reason.name()
-            ));
+            return Err(format!("row {row}: the weight of reason `{}` is {weight}", reason.name()));
         }
         make_room(&mut self.verdicts.reasons, self.rows, row);
-        self.verdicts.reasons.push(Reason {
-            row,
-            code: reason.index(),
-            weight,
-        });
+        self.verdicts.reasons.push(Reason { row, code: reason.index(), weight });
         Ok(())
     }
 
@@ -91,29 +78,17 @@ impl Answer {
             self.push_reason(row, reason, weight)?;
         }
         for (edge, source, target) in more.edges {
-            self.verdicts.edges.push(Edge {
-                row,
-                name: edge.index(),
-                source,
-                target,
-            });
+            self.verdicts.edges.push(Edge { row, name: edge.index(), source, target });
         }
         for (attribute, value) in more.attributes {
-            self.verdicts.attributes.push(Attribute {
-                row,
-                name: attribute.index(),
-                value,
-            });
+            self.verdicts.attributes.push(Attribute { row, name: attribute.index(), value });
         }
         Ok(())
     }
 
     /// The whole answer.
     pub(crate) fn into_verdicts(self, states: Blobs) -> Verdicts {
-        Verdicts {
-            states,
-            ..self.verdicts
-        }
+        Verdicts { states, ..self.verdicts }
     }
 }
 
@@ -136,9 +111,7 @@ mod tests {
         let reason = names::Reason::declared(&(0, "amount"));
         let mut answer = Answer::for_rows(2);
         answer.push(0, Verdict::none().reason(reason, 1.0)).unwrap();
-        let error = answer
-            .push(1, Verdict::none().reason(reason, f64::NAN))
-            .unwrap_err();
+        let error = answer.push(1, Verdict::none().reason(reason, f64::NAN)).unwrap_err();
         assert_eq!(error, "row 1: the weight of reason `amount` is NaN");
     }
 
@@ -146,38 +119,19 @@ mod tests {
     fn reasons_keep_their_order_past_the_fourth() {
         let reason = names::Reason::declared(&(0, "amount"));
         let weights: Vec<f64> = (0..7).map(f64::from).collect();
-        let verdict = weights.iter().fold(Verdict::none(), |verdict, weight| {
-            verdict.reason(reason, *weight)
-        });
+        let verdict = weights.iter().fold(Verdict::none(), |verdict, weight| verdict.reason(reason, *weight));
         assert_eq!(verdict.weight(reason), Some(21.0));
         let mut answer = Answer::for_rows(1);
         answer.push(0, verdict).unwrap();
-        assert_eq!(
-            answer
-                .verdicts
-                .reasons
-                .iter()
-                .map(|reason| reason.weight)
-                .collect::<Vec<_>>(),
-            weights
-        );
+        assert_eq!(answer.verdicts.reasons.iter().map(|reason| reason.weight).collect::<Vec<_>>(), weights);
     }
 
     #[test]
     fn lists_are_ordered_by_row_and_tags_by_their_declaration() {
-        let (first, last) = (
-            names::Tag::declared(&(0, "first")),
-            names::Tag::declared(&(63, "last")),
-        );
+        let (first, last) = (names::Tag::declared(&(0, "first")), names::Tag::declared(&(63, "last")));
         let mut answer = Answer::for_rows(3);
-        for verdict in [
-            Verdict::none().tag(last).tag(first).tag(last),
-            Verdict::none(),
-            Verdict::none().tag(last),
-        ] {
-            answer
-                .push(answer.verdicts.scores.len() as u32, verdict)
-                .unwrap();
+        for verdict in [Verdict::none().tag(last).tag(first).tag(last), Verdict::none(), Verdict::none().tag(last)] {
+            answer.push(answer.verdicts.scores.len() as u32, verdict).unwrap();
         }
         let tags = answer.verdicts.tags.iter().map(|tag| (tag.row, tag.name));
         assert_eq!(tags.collect::<Vec<_>>(), [(0, 0), (0, 63), (2, 63)]);

@@ -11,11 +11,7 @@ use crate::state;
 /// # Errors
 /// The batch breaks the contract, or the plugin refuses a row. The text names the input or the row.
 pub(crate) fn score<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Verdicts, String> {
-    if P::ABOUT.state_version.is_some() {
-        score_with_state::<P>(config, batch)
-    } else {
-        score_rows::<P>(config, batch)
-    }
+    if P::ABOUT.state_version.is_some() { score_with_state::<P>(config, batch) } else { score_rows::<P>(config, batch) }
 }
 
 fn score_rows<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Verdicts, String> {
@@ -28,28 +24,22 @@ fn score_rows<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Verdicts,
         let verdict = P::score(config, &mut none, input).map_err(|why| refused(row, &why))?;
         answer.push(row, verdict)?;
     }
-    Ok(answer.into_verdicts(Blobs {
-        ends: Vec::new(),
-        data: Vec::new(),
-    }))
+    Ok(answer.into_verdicts(Blobs { ends: Vec::new(), data: Vec::new() }))
 }
 
 fn score_with_state<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Verdicts, String> {
     let rows = batch.rows as usize;
     if batch.entities.len() != rows {
-        return Err(format!(
-            "the batch has {rows} rows, but {} of them have an entity",
-            batch.entities.len()
-        ));
+        return Err(format!("the batch has {rows} rows, but {} of them have an entity", batch.entities.len()));
     }
     let columns = P::Input::open(&batch.columns, rows)?;
     let mut states = state::decode_all::<P::State>(&batch.states)?;
     let mut answer = Answer::for_rows(batch.rows);
     for (row, &entity) in (0..).zip(&batch.entities) {
         let count = states.len();
-        let state = states.get_mut(entity as usize).ok_or_else(|| {
-            format!("row {row} is of entity {entity}, but there are {count} states")
-        })?;
+        let state = states
+            .get_mut(entity as usize)
+            .ok_or_else(|| format!("row {row} is of entity {entity}, but there are {count} states"))?;
         let input = P::Input::read(columns, row as usize);
         let verdict = P::score(config, state, input).map_err(|why| refused(row, &why))?;
         answer.push(row, verdict)?;

@@ -1,9 +1,6 @@
 //! What wit-bindgen makes of `wit/plugin.wit`. Types of the wire, not types that an author of plugins meets.
 
-#![allow(
-    missing_docs,
-    reason = "generated; the contract is documented in the WIT"
-)]
+#![allow(missing_docs, reason = "generated; the contract is documented in the WIT")]
 #![allow(unreachable_pub, reason = "generated")]
 
 wit_bindgen::generate!({

@@ -14,10 +14,7 @@ impl<'a> Present<'a> {
         if bitmap.is_empty() || bitmap.len() == rows.div_ceil(8) {
             return Ok(Self(bitmap));
         }
-        Err(format!(
-            "its presence bitmap has {} bytes for {rows} rows",
-            bitmap.len()
-        ))
+        Err(format!("its presence bitmap has {} bytes for {rows} rows", bitmap.len()))
     }
 
     /// Whether a row has a value.
@@ -44,10 +41,7 @@ impl<'a> Bits<'a> {
         if bitmap.len() == rows.div_ceil(8) {
             return Ok(Self(bitmap));
         }
-        Err(format!(
-            "its values have {} bytes for {rows} rows of bits",
-            bitmap.len()
-        ))
+        Err(format!("its values have {} bytes for {rows} rows of bits", bitmap.len()))
     }
 
     /// A row's bit.
@@ -72,25 +66,18 @@ pub struct Strings<'a> {
 impl<'a> Strings<'a> {
     pub(crate) fn open(texts: &'a Texts, rows: usize) -> Result<Self, Refusal> {
         check_rows(texts.ends.len(), rows)?;
-        let data = std::str::from_utf8(&texts.data)
-            .map_err(|error| format!("its texts are not UTF-8: {error}"))?;
+        let data = std::str::from_utf8(&texts.data).map_err(|error| format!("its texts are not UTF-8: {error}"))?;
         let mut start = 0;
         for &end in &texts.ends {
             if end < start || !data.is_char_boundary(end as usize) {
-                return Err(format!(
-                    "a text ends at byte {end} of {}, and begins at {start}",
-                    data.len()
-                ));
+                return Err(format!("a text ends at byte {end} of {}, and begins at {start}", data.len()));
             }
             start = end;
         }
         if start as usize != data.len() {
             return Err(format!("its texts end at byte {start} of {}", data.len()));
         }
-        Ok(Self {
-            ends: &texts.ends,
-            data,
-        })
+        Ok(Self { ends: &texts.ends, data })
     }
 
     /// A row's text.
@@ -143,21 +130,14 @@ mod tests {
     use super::*;
 
     fn texts(ends: &[u32], data: &str) -> Texts {
-        Texts {
-            ends: ends.to_vec(),
-            data: data.as_bytes().to_vec(),
-            present: Vec::new(),
-        }
+        Texts { ends: ends.to_vec(), data: data.as_bytes().to_vec(), present: Vec::new() }
     }
 
     #[test]
     fn texts_are_cut_at_their_ends() {
         let texts = texts(&[2, 2, 6], "abçde");
         let strings = Strings::open(&texts, 3).unwrap();
-        assert_eq!(
-            [strings.get(0), strings.get(1), strings.get(2)],
-            ["ab", "", "çde"]
-        );
+        assert_eq!([strings.get(0), strings.get(1), strings.get(2)], ["ab", "", "çde"]);
     }
 
     #[test]
@@ -171,11 +151,7 @@ mod tests {
         ] {
             assert!(Strings::open(&texts(&ends, "abçde"), 2).is_err(), "{why}");
         }
-        let not_utf8 = Texts {
-            ends: vec![1],
-            data: vec![0xff],
-            present: Vec::new(),
-        };
+        let not_utf8 = Texts { ends: vec![1], data: vec![0xff], present: Vec::new() };
         assert!(Strings::open(&not_utf8, 1).is_err());
     }
 

@@ -11,10 +11,7 @@ pub struct NoConfig {}
 
 /// The JSON Schema (draft 2020-12) of a config.
 pub(crate) fn schema<C: JsonSchema>() -> String {
-    schemars::SchemaGenerator::default()
-        .into_root_schema_for::<C>()
-        .to_value()
-        .to_string()
+    schemars::SchemaGenerator::default().into_root_schema_for::<C>().to_value().to_string()
 }
 
 /// Reads a config.

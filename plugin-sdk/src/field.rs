@@ -82,11 +82,7 @@ impl<'a, T: Value<'a>> Field<'a> for Option<T> {
 }
 
 fn other_kind(expected: Kind, column: &Column) -> Refusal {
-    format!(
-        "its column should hold {}s, but holds {}s",
-        kind_name(expected),
-        kind_name(kind_of(column))
-    )
+    format!("its column should hold {}s, but holds {}s", kind_name(expected), kind_name(kind_of(column)))
 }
 
 impl<'a> Value<'a> for f64 {
@@ -97,10 +93,7 @@ impl<'a> Value<'a> for f64 {
         let Column::Floats(floats) = column else {
             return Err(other_kind(Self::STORED_AS, column));
         };
-        Ok((
-            values(&floats.values, rows)?,
-            Present::open(&floats.present, rows)?,
-        ))
+        Ok((values(&floats.values, rows)?, Present::open(&floats.present, rows)?))
     }
 
     #[inline]
@@ -117,10 +110,7 @@ impl<'a> Value<'a> for i64 {
         let Column::Ints(ints) = column else {
             return Err(other_kind(Self::STORED_AS, column));
         };
-        Ok((
-            values(&ints.values, rows)?,
-            Present::open(&ints.present, rows)?,
-        ))
+        Ok((values(&ints.values, rows)?, Present::open(&ints.present, rows)?))
     }
 
     #[inline]
@@ -137,10 +127,7 @@ impl<'a> Value<'a> for Timestamp {
         let Column::Times(times) = column else {
             return Err(other_kind(Self::STORED_AS, column));
         };
-        Ok((
-            values(&times.values, rows)?,
-            Present::open(&times.present, rows)?,
-        ))
+        Ok((values(&times.values, rows)?, Present::open(&times.present, rows)?))
     }
 
     #[inline]
@@ -157,10 +144,7 @@ impl<'a> Value<'a> for bool {
         let Column::Bools(bools) = column else {
             return Err(other_kind(Self::STORED_AS, column));
         };
-        Ok((
-            Bits::open(&bools.values, rows)?,
-            Present::open(&bools.present, rows)?,
-        ))
+        Ok((Bits::open(&bools.values, rows)?, Present::open(&bools.present, rows)?))
     }
 
     #[inline]
@@ -177,10 +161,7 @@ impl<'a> Value<'a> for &'a str {
         let Column::Texts(texts) = column else {
             return Err(other_kind(Self::STORED_AS, column));
         };
-        Ok((
-            Strings::open(texts, rows)?,
-            Present::open(&texts.present, rows)?,
-        ))
+        Ok((Strings::open(texts, rows)?, Present::open(&texts.present, rows)?))
     }
 
     #[inline]

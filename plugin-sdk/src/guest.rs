@@ -19,17 +19,14 @@ impl<P: Scoring> Guest for P {
 
     fn score(batch: Batch) -> Result<Verdicts, String> {
         P::slot().with_borrow(|slot| {
-            let config = slot
-                .as_ref()
-                .ok_or("the plugin got a batch before its config")?;
+            let config = slot.as_ref().ok_or("the plugin got a batch before its config")?;
             batch::score::<P>(config, &batch)
         })
     }
 
     fn migrate(from_version: u32, states: Blobs) -> Result<Blobs, String> {
-        let migrated: Result<Vec<P::State>, String> = state::iter(&states)
-            .map(|bytes| P::migrate(from_version, bytes?))
-            .collect();
+        let migrated: Result<Vec<P::State>, String> =
+            state::iter(&states).map(|bytes| P::migrate(from_version, bytes?)).collect();
         state::encode_all(&migrated?, states.data.len())
     }
 }

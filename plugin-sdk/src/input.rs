@@ -45,11 +45,8 @@ pub fn open_field<'a, F: crate::Field<'a>>(
     name: &str,
     rows: usize,
 ) -> Result<F::Column, String> {
-    let column = columns.get(index).ok_or_else(|| {
-        format!(
-            "input `{name}` is column {index}, but the batch has {} columns",
-            columns.len()
-        )
-    })?;
+    let column = columns
+        .get(index)
+        .ok_or_else(|| format!("input `{name}` is column {index}, but the batch has {} columns", columns.len()))?;
     F::open(column, rows).map_err(|why| format!("input `{name}`: {why}"))
 }

@@ -20,10 +20,7 @@ pub(crate) struct Reasons {
 impl Reasons {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self {
-            count: 0,
-            slots: [EMPTY; 4],
-        }
+        Self { count: 0, slots: [EMPTY; 4] }
     }
 
     /// Adds a reason; false if there is no room for it.

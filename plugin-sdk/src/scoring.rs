@@ -75,10 +75,7 @@ pub(crate) fn manifest<P: Scoring>() -> Manifest {
         required: input.required,
         doc: input.doc.to_owned(),
     });
-    let annotations = about
-        .annotations
-        .iter()
-        .filter(|(_, value)| !value.is_empty());
+    let annotations = about.annotations.iter().filter(|(_, value)| !value.is_empty());
     Manifest {
         name: about.name.to_owned(),
         version: about.version.to_owned(),
@@ -90,9 +87,7 @@ pub(crate) fn manifest<P: Scoring>() -> Manifest {
         attributes: owned(about.attributes),
         config_schema: crate::config::schema::<P::Config>(),
         state_version: about.state_version,
-        annotations: annotations
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect(),
+        annotations: annotations.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     }
 }
 

@@ -20,15 +20,8 @@ pub struct NoState;
 pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((state, [])) => Ok(state),
-        Ok((_, rest)) => Err(format!(
-            "a state of {} bytes has {} bytes too many",
-            bytes.len(),
-            rest.len()
-        )),
-        Err(error) => Err(format!(
-            "a state of {} bytes cannot be decoded: {error}",
-            bytes.len()
-        )),
+        Ok((_, rest)) => Err(format!("a state of {} bytes has {} bytes too many", bytes.len(), rest.len())),
+        Err(error) => Err(format!("a state of {} bytes cannot be decoded: {error}", bytes.len())),
     }
 }
 
@@ -37,27 +30,18 @@ pub(crate) fn decode_all<S: DeserializeOwned + Default>(blobs: &Blobs) -> Result
     let mut states = Vec::with_capacity(blobs.ends.len());
     for bytes in iter(blobs) {
         let bytes = bytes?;
-        states.push(if bytes.is_empty() {
-            S::default()
-        } else {
-            decode(bytes)?
-        });
+        states.push(if bytes.is_empty() { S::default() } else { decode(bytes)? });
     }
     Ok(states)
 }
 
 /// The states that a batch ends with, laid end to end in one buffer.
 pub(crate) fn encode_all<S: Serialize>(states: &[S], size_hint: usize) -> Result<Blobs, String> {
-    let mut blobs = Blobs {
-        ends: Vec::with_capacity(states.len()),
-        data: Vec::with_capacity(size_hint),
-    };
+    let mut blobs = Blobs { ends: Vec::with_capacity(states.len()), data: Vec::with_capacity(size_hint) };
     for state in states {
         let data = std::mem::take(&mut blobs.data);
-        blobs.data = postcard::to_extend(state, data)
-            .map_err(|error| format!("a state cannot be encoded: {error}"))?;
-        let end = u32::try_from(blobs.data.len())
-            .map_err(|_| "the states of a batch pass 4 GiB".to_owned())?;
+        blobs.data = postcard::to_extend(state, data).map_err(|error| format!("a state cannot be encoded: {error}"))?;
+        let end = u32::try_from(blobs.data.len()).map_err(|_| "the states of a batch pass 4 GiB".to_owned())?;
         blobs.ends.push(end);
     }
     Ok(blobs)
@@ -86,24 +70,15 @@ mod tests {
         let mut blobs = encode_all(&states, 0).unwrap();
         blobs.ends.push(blobs.data.len() as u32);
         let decoded: Vec<(i64, String)> = decode_all(&blobs).unwrap();
-        assert_eq!(
-            decoded,
-            [states[0].clone(), states[1].clone(), Default::default()]
-        );
+        assert_eq!(decoded, [states[0].clone(), states[1].clone(), Default::default()]);
     }
 
     #[test]
     fn bytes_of_another_layout_are_refused() {
         let blobs = encode_all(&[(1_u8, 2_u8)], 0).unwrap();
-        assert_eq!(
-            decode::<u8>(&blobs.data).unwrap_err(),
-            "a state of 2 bytes has 1 bytes too many"
-        );
+        assert_eq!(decode::<u8>(&blobs.data).unwrap_err(), "a state of 2 bytes has 1 bytes too many");
         assert!(decode::<(u8, u8, u8)>(&blobs.data).is_err());
-        let lying = Blobs {
-            ends: vec![3, 1],
-            data: vec![0; 3],
-        };
+        let lying = Blobs { ends: vec![3, 1], data: vec![0; 3] };
         assert!(decode_all::<(u8, u8, u8)>(&lying).is_err());
     }
 }

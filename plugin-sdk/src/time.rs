@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 /// let (first, second) = (Timestamp::from_millis(1_000), Timestamp::from_millis(3_500));
 /// assert_eq!(second.seconds_since(first), 2.5);
 /// ```
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 

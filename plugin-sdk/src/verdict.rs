@@ -44,12 +44,7 @@ impl Verdict {
     /// A verdict with a score. NaN is no score.
     #[inline(always)]
     pub const fn score(score: f64) -> Self {
-        Self {
-            score,
-            tags: 0,
-            reasons: Reasons::new(),
-            more: None,
-        }
+        Self { score, tags: 0, reasons: Reasons::new(), more: None }
     }
 
     /// A verdict without a score. It may still have tags and the rest.
@@ -93,12 +88,7 @@ impl Verdict {
 
     /// With an edge between two nodes of the graph, each written `kind:key`, such as `card:4711`.
     #[must_use]
-    pub fn edge(
-        mut self,
-        edge: Edge,
-        source: impl Into<String>,
-        target: impl Into<String>,
-    ) -> Self {
+    pub fn edge(mut self, edge: Edge, source: impl Into<String>, target: impl Into<String>) -> Self {
         self.more().edges.push((edge, source.into(), target.into()));
         self
     }
@@ -123,9 +113,7 @@ impl Verdict {
     /// The sum of a reason's weights; none if the verdict does not give that reason.
     pub fn weight(&self, reason: Reason) -> Option<f64> {
         let weights = self.reasons().filter(|(given, _)| *given == reason);
-        weights
-            .map(|(_, weight)| weight)
-            .reduce(|sum, weight| sum + weight)
+        weights.map(|(_, weight)| weight).reduce(|sum, weight| sum + weight)
     }
 
     /// The reasons in the order in which they were given.

@@ -69,11 +69,7 @@ fn score(config: &Config, state: &mut State, event: Everything<'_>) -> Result<Ve
     }
     state.sum += event.amount;
     state.names.push(event.text.to_owned());
-    let score = if event.count == 0 {
-        f64::NAN
-    } else {
-        state.sum
-    };
+    let score = if event.count == 0 { f64::NAN } else { state.sum };
     Ok(Verdict::score(score)
         .tag_if(event.known, tags::KNOWN)
         .tag_if(event.amount >= 100.0, tags::RICH)
@@ -85,10 +81,7 @@ fn score(config: &Config, state: &mut State, event: Everything<'_>) -> Result<Ve
 /// Version 1 kept the sum alone.
 fn from_version_1(from_version: u32, state: &[u8]) -> Result<State, String> {
     match from_version {
-        1 => Ok(State {
-            sum: assay_sdk::state::decode(state)?,
-            names: Vec::new(),
-        }),
+        1 => Ok(State { sum: assay_sdk::state::decode(state)?, names: Vec::new() }),
         other => Err(format!("there was no version {other}")),
     }
 }
@@ -101,59 +94,21 @@ fn row(amount: f64, text: &str) -> Value {
 fn the_manifest_says_what_the_code_says() {
     let host = Host::<Plugin>::new(json!({})).unwrap();
     let manifest = host.manifest();
-    assert_eq!(
-        (manifest.name.as_str(), manifest.version.as_str()),
-        ("assay-sdk", env!("CARGO_PKG_VERSION"))
-    );
-    assert_eq!(
-        manifest.doc,
-        "Sums amounts per entity,\nand says all that it sees."
-    );
-    let inputs: Vec<_> = manifest
-        .inputs
-        .iter()
-        .map(|input| (input.name.as_str(), input.kind, input.required))
-        .collect();
-    let kinds = [
-        Kind::Float,
-        Kind::Int,
-        Kind::Boolean,
-        Kind::Text,
-        Kind::Text,
-        Kind::Timestamp,
-    ];
+    assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("assay-sdk", env!("CARGO_PKG_VERSION")));
+    assert_eq!(manifest.doc, "Sums amounts per entity,\nand says all that it sees.");
+    let inputs: Vec<_> =
+        manifest.inputs.iter().map(|input| (input.name.as_str(), input.kind, input.required)).collect();
+    let kinds = [Kind::Float, Kind::Int, Kind::Boolean, Kind::Text, Kind::Text, Kind::Timestamp];
     let names = ["amount", "count", "known", "text", "owned", "time"];
-    let optional = [
-        "maybe_amount",
-        "maybe_count",
-        "maybe_known",
-        "maybe_text",
-        "maybe_owned",
-        "maybe_time",
-    ];
-    let required = names
-        .iter()
-        .zip(kinds)
-        .map(|(name, kind)| (*name, kind, true));
-    let expected: Vec<_> = required
-        .chain(
-            optional
-                .iter()
-                .zip(kinds)
-                .map(|(name, kind)| (*name, kind, false)),
-        )
-        .collect();
+    let optional = ["maybe_amount", "maybe_count", "maybe_known", "maybe_text", "maybe_owned", "maybe_time"];
+    let required = names.iter().zip(kinds).map(|(name, kind)| (*name, kind, true));
+    let expected: Vec<_> =
+        required.chain(optional.iter().zip(kinds).map(|(name, kind)| (*name, kind, false))).collect();
     assert_eq!(inputs, expected);
     assert_eq!(manifest.inputs[0].doc, "The amount.\n\nIn euros.");
-    assert_eq!(
-        (&manifest.tags[..], manifest.state_version),
-        (&["known".to_owned(), "rich".to_owned()][..], Some(2))
-    );
+    assert_eq!((&manifest.tags[..], manifest.state_version), (&["known".to_owned(), "rich".to_owned()][..], Some(2)));
     let schema: Value = serde_json::from_str(&manifest.config_schema).unwrap();
-    assert_eq!(
-        schema["properties"]["refused"]["description"],
-        "Refuse this amount."
-    );
+    assert_eq!(schema["properties"]["refused"]["description"], "Refuse this amount.");
     assert_eq!(schema["additionalProperties"], false);
 }
 
@@ -165,9 +120,7 @@ fn every_type_of_input_arrives_as_it_was_sent() {
         "maybe_amount": 0.25, "maybe_count": i64::MIN, "maybe_known": false, "maybe_text": "", "maybe_owned": "x",
         "maybe_time": -1,
     });
-    let scored = host
-        .score_batch(&[("a", row(2.0, "t")), ("a", full)])
-        .unwrap();
+    let scored = host.score_batch(&[("a", row(2.0, "t")), ("a", full)]).unwrap();
     let expected = Everything {
         amount: 1.5,
         count: -7,
@@ -182,21 +135,12 @@ fn every_type_of_input_arrives_as_it_was_sent() {
         maybe_owned: Some("x".to_owned()),
         maybe_time: Some(Timestamp::from_millis(-1)),
     };
-    assert_eq!(
-        scored[1].attributes,
-        [("seen".to_owned(), format!("{expected:?}"))]
-    );
+    assert_eq!(scored[1].attributes, [("seen".to_owned(), format!("{expected:?}"))]);
     assert!(scored[0].attributes[0].1.ends_with(
         "maybe_amount: None, maybe_count: None, maybe_known: None, maybe_text: None, maybe_owned: None, maybe_time: None }"
     ));
-    assert_eq!(
-        (scored[1].score, &scored[1].tags[..]),
-        (Some(3.5), &["known".to_owned()][..])
-    );
-    assert_eq!(
-        scored[1].edges,
-        [("named".to_owned(), "çé".to_owned(), String::new())]
-    );
+    assert_eq!((scored[1].score, &scored[1].tags[..]), (Some(3.5), &["known".to_owned()][..]));
+    assert_eq!(scored[1].edges, [("named".to_owned(), "çé".to_owned(), String::new())]);
 }
 
 #[test]
@@ -204,9 +148,7 @@ fn a_refused_row_is_named_and_leaves_the_states_alone() {
     let mut host = Host::<Plugin>::new(json!({"refused": 2.0})).unwrap();
     host.score("a", row(1.0, "t")).unwrap();
     let before = host.state("a").map(<[u8]>::to_vec);
-    let error = host
-        .score_batch(&[("a", row(5.0, "t")), ("a", row(2.0, "t"))])
-        .unwrap_err();
+    let error = host.score_batch(&[("a", row(5.0, "t")), ("a", row(2.0, "t"))]).unwrap_err();
     assert_eq!(error, "row 1: 2 is refused");
     assert_eq!(host.state("a").map(<[u8]>::to_vec), before);
 }
@@ -216,22 +158,14 @@ fn rows_that_do_not_fit_are_refused_by_name() {
     let mut host = Host::<Plugin>::new(json!({})).unwrap();
     let mut lacking = row(1.0, "t");
     lacking.as_object_mut().unwrap().remove("time");
-    assert_eq!(
-        host.score("a", lacking).unwrap_err(),
-        "row 0 lacks the required input `time`"
-    );
+    assert_eq!(host.score("a", lacking).unwrap_err(), "row 0 lacks the required input `time`");
     let mut wrong = row(1.0, "t");
     wrong["count"] = json!("many");
-    assert_eq!(
-        host.score("a", wrong).unwrap_err(),
-        "row 0: `count` should be an int, not \"many\""
-    );
+    assert_eq!(host.score("a", wrong).unwrap_err(), "row 0: `count` should be an int, not \"many\"");
     let mut unknown = row(1.0, "t");
     unknown["amuont"] = json!(1);
     assert!(
-        host.score("a", unknown)
-            .unwrap_err()
-            .starts_with("row 0: `amuont` is not an input; the inputs are amount,")
+        host.score("a", unknown).unwrap_err().starts_with("row 0: `amuont` is not an input; the inputs are amount,")
     );
 }
 

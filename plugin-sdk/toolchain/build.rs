@@ -15,10 +15,7 @@ const CRATES: [&str; 2] = ["plugin-sdk", "plugin-sdk/macros"];
 fn main() -> Result<()> {
     let toolchain = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let root = toolchain
-        .ancestors()
-        .nth(2)
-        .ok_or("the toolchain crate is not two folders below the workspace")?;
+    let root = toolchain.ancestors().nth(2).ok_or("the toolchain crate is not two folders below the workspace")?;
     let workspace = read_toml(&root.join("Cargo.toml"))?;
     let copy = out.join("assay");
     if copy.exists() {
@@ -26,18 +23,9 @@ fn main() -> Result<()> {
     }
     copy_files(&root.join("wit"), &copy.join("wit"))?;
     for folder in CRATES {
-        copy_files(
-            &root.join(folder).join("src"),
-            &copy.join(folder).join("src"),
-        )?;
-        let manifest = stand_alone(
-            read_toml(&root.join(folder).join("Cargo.toml"))?,
-            &workspace,
-        )?;
-        fs::write(
-            copy.join(folder).join("Cargo.toml"),
-            toml::to_string(&manifest)?,
-        )?;
+        copy_files(&root.join(folder).join("src"), &copy.join(folder).join("src"))?;
+        let manifest = stand_alone(read_toml(&root.join(folder).join("Cargo.toml"))?, &workspace)?;
+        fs::write(copy.join(folder).join("Cargo.toml"), toml::to_string(&manifest)?)?;
     }
     // What a new plugin depends on beside the SDK: the same versions as the SDK's own.
     let mut dependencies = String::new();
@@ -56,9 +44,7 @@ fn stand_alone(mut manifest: Table, workspace: &Table) -> Result<Table> {
     for (key, value) in package.iter_mut() {
         if is_inherited(value) {
             let shared = workspace["workspace"]["package"].get(key);
-            *value = shared
-                .cloned()
-                .ok_or_else(|| format!("the workspace has no package.{key}"))?;
+            *value = shared.cloned().ok_or_else(|| format!("the workspace has no package.{key}"))?;
         }
     }
     package.insert("publish".to_owned(), Value::Boolean(false));
@@ -72,15 +58,10 @@ fn stand_alone(mut manifest: Table, workspace: &Table) -> Result<Table> {
 
 fn workspace_dependency(workspace: &Table, name: &str) -> Result<Value> {
     let shared = workspace["workspace"]["dependencies"].get(name);
-    let mut shared = shared
-        .cloned()
-        .ok_or_else(|| format!("the workspace has no dependency {name}"))?;
+    let mut shared = shared.cloned().ok_or_else(|| format!("the workspace has no dependency {name}"))?;
     // A path is stated from the workspace's root; only the SDK refers to one, its macros.
     if let Some(Value::String(path)) = shared.get_mut("path") {
-        *path = path
-            .strip_prefix("plugin-sdk/")
-            .ok_or("the SDK depends on a crate outside of its folder")?
-            .to_owned();
+        *path = path.strip_prefix("plugin-sdk/").ok_or("the SDK depends on a crate outside of its folder")?.to_owned();
     }
     Ok(shared)
 }

@@ -1,1 +1,42 @@
-fn main(){}
+//! `cargo xtask`: the development tasks. One file per task; each says on one screen what it did.
+
+mod bench;
+mod demo;
+mod plugins;
+mod run;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Assay's development tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build server and plugins, score 200,000 payments, and leave the server running.
+    #[command(after_help = "Example:\n  cargo xtask demo --exit   # check everything and stop, as CI does")]
+    Demo(demo::Args),
+    /// Run all tests that need no other server.
+    #[command(after_help = "Example:\n  cargo xtask test -- crash   # only tests with 'crash' in their names")]
+    Test(test::Args),
+    /// Build the example plugins to Wasm, into target/plugins.
+    Plugins,
+    /// Measure, and write target/bench/NAME.json.
+    #[command(after_help = "Examples:\n  cargo xtask bench hot-path\n  cargo xtask bench abi")]
+    Bench(bench::Args),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Plugins => plugins::build().map(drop),
+        Task::Bench(args) => bench::run(&args),
+    }
+}

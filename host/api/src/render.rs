@@ -211,8 +211,14 @@ mod tests {
             ],
         };
         let failures = vec![Failure { by: None, code: "event-unreadable".into(), message: "cut short".into() }];
-        let outcome =
-            Outcome { offset: Offset(4), time: 1000, key: "card-1".into(), id: "p1".into(), verdicts: vec![verdict], failures };
+        let outcome = Outcome {
+            offset: Offset(4),
+            time: 1000,
+            key: "card-1".into(),
+            id: "p1".into(),
+            verdicts: vec![verdict],
+            failures,
+        };
         let place = Place { partition: Partition(2), offset: Offset(4) };
         let json = serde_json::to_string_pretty(&outcome_json(place, &outcome)).unwrap();
         insta::assert_snapshot!(json);

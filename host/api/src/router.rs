@@ -15,9 +15,8 @@ use crate::resources::*;
 
 /// The API's routes with all layers.
 pub fn router(app: App) -> Router {
-    let guard = |role: Role, routes: OpenApiRouter<App>| {
-        routes.route_layer(from_fn_with_state((app.clone(), role), require))
-    };
+    let guard =
+        |role: Role, routes: OpenApiRouter<App>| routes.route_layer(from_fn_with_state((app.clone(), role), require));
     let (open, document) = grouped(guard).split_for_parts();
     let document = serve_document(&document);
     open.route("/openapi.json", axum::routing::get(move || std::future::ready(document.clone())))
@@ -28,9 +27,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// All routes; `guard` puts a lock before those that need a role.
-pub(crate) fn grouped(
-    guard: impl Fn(Role, OpenApiRouter<App>) -> OpenApiRouter<App>,
-) -> OpenApiRouter<App> {
+pub(crate) fn grouped(guard: impl Fn(Role, OpenApiRouter<App>) -> OpenApiRouter<App>) -> OpenApiRouter<App> {
     let locked = |role, routes| guard(role, describe(Some(role), routes));
     OpenApiRouter::with_openapi(document())
         .merge(describe(None, open_routes()))

@@ -10,7 +10,10 @@ use support::{BIG, CARD_SPEND, PAYMENTS, Server};
 fn a_definition_is_created_changed_read_and_deleted() {
     let server = Server::start();
     let created = server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
-    assert_eq!((&created["revision"], &created["author"], &created["changed"]), (&json!(1), &json!("admin"), &json!(true)));
+    assert_eq!(
+        (&created["revision"], &created["author"], &created["changed"]),
+        (&json!(1), &json!("admin"), &json!(true))
+    );
     assert_eq!(created["definition"]["partitions"], 4, "filled in by the server");
     assert!(created["at"].as_i64().unwrap() > 1_700_000_000_000);
 

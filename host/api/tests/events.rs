@@ -14,8 +14,10 @@ const EVENTS: &str = "/v1/streams/payments/events";
 
 fn verdicts(result: &Value) -> Vec<(&str, f64)> {
     let verdicts = result["verdicts"].as_array().unwrap();
-    let mut all: Vec<_> =
-        verdicts.iter().map(|verdict| (verdict["rule"].as_str().unwrap(), verdict["score"].as_f64().unwrap())).collect();
+    let mut all: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| (verdict["rule"].as_str().unwrap(), verdict["score"].as_f64().unwrap()))
+        .collect();
     all.sort_by_key(|(rule, _)| *rule);
     all
 }
@@ -24,7 +26,8 @@ fn verdicts(result: &Value) -> Vec<(&str, f64)> {
 fn verdicts_that_are_waited_for_come_in_the_order_of_the_events() {
     let server = Server::start();
     server.define_payments();
-    let events: Vec<_> = (0..40).map(|i| payment(&format!("p{i}"), &format!("card-{}", i % 7), 100.0, 1000 + i)).collect();
+    let events: Vec<_> =
+        (0..40).map(|i| payment(&format!("p{i}"), &format!("card-{}", i % 7), 100.0, 1000 + i)).collect();
     let answer = server.post(&format!("{EVENTS}?wait=verdicts"), &json!(events)).expect(200);
     assert_eq!((&answer["accepted"], &answer["rejected"], &answer["errors"]), (&json!(40), &json!(0), &json!([])));
     let results = answer["results"].as_array().unwrap();
@@ -150,7 +153,8 @@ fn an_event_is_explained_by_its_id_and_by_its_place() {
     assert_eq!(explained["event"]["amount"], 600.0);
     assert_eq!((&explained["place"], &explained["key"], &explained["time"]), (&place, &json!("card 1"), &json!(1000)));
     assert_eq!(verdicts(explained), [("big", 0.6), ("spender", 0.6)]);
-    let spender = explained["verdicts"].as_array().unwrap().iter().find(|verdict| verdict["rule"] == "spender").unwrap();
+    let spender =
+        explained["verdicts"].as_array().unwrap().iter().find(|verdict| verdict["rule"] == "spender").unwrap();
     assert_eq!(spender["inputs"], json!({"views.card_spend.spent": 600.0}));
     let by_place = server.get(&format!("/v1/events/payments/{}-{}", place["partition"], place["offset"])).expect(200);
     assert_eq!(by_place["events"], by_id["events"]);
@@ -162,7 +166,8 @@ fn an_event_is_explained_by_its_id_and_by_its_place() {
 fn the_highest_scores_come_page_by_page() {
     let server = Server::start();
     server.define_payments();
-    let events: Vec<_> = (0..30).map(|i| payment(&format!("p{i}"), &format!("card-{i}"), 10.0 + f64::from(i), 1)).collect();
+    let events: Vec<_> =
+        (0..30).map(|i| payment(&format!("p{i}"), &format!("card-{i}"), 10.0 + f64::from(i), 1)).collect();
     server.post(&format!("{EVENTS}?wait=verdicts"), &json!(events)).expect(200);
     server.until("/v1/scores?rule=big", |answer| answer.json()["items"].as_array().unwrap().len() == 30);
     let mut seen = Vec::new();

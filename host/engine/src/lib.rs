@@ -11,6 +11,7 @@ mod handle;
 mod health;
 mod hub;
 mod metrics;
+pub mod offline;
 pub mod partition;
 pub mod plan;
 pub mod ports;

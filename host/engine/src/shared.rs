@@ -4,15 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use assay_core::names::Partition as PartitionId;
+use assay_core::names::{Digest, Partition as PartitionId};
 
 use crate::config::EngineConfig;
 use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Shelf};
+use crate::ports::catalog::Snapshot;
 use crate::ports::log::Bell;
 use crate::ports::{Ports, StreamPartition};
+use crate::problem::Problem;
 
 /// What the engine's threads share.
 pub(crate) struct Shared {
@@ -45,6 +47,12 @@ impl Shared {
             plan: RwLock::new(plan),
             stopping: AtomicBool::new(false),
         })
+    }
+
+    /// Compiles a snapshot with the plugins that the catalog holds.
+    pub(crate) fn compile(&self, snapshot: Arc<Snapshot>) -> Result<Plan, Vec<Problem>> {
+        let artifact = |digest: &Digest| self.ports.catalog.artifact(digest);
+        Plan::compile(snapshot, &self.shelf, &artifact, &self.config.limits)
     }
 
     /// The plan in effect.

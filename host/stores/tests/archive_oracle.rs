@@ -30,7 +30,7 @@ proptest! {
         let restart_at = restart_at.index(pieces.len());
         let mut store = Embedded::open(dir.path(), &Config::default()).unwrap();
         append_events(&*store.ports().log, &events);
-        let mut through = 0;
+        let mut through = 0_usize;
         for (i, (size, back)) in pieces.iter().enumerate() {
             if i == restart_at {
                 drop(store);

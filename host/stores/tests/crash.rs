@@ -37,7 +37,8 @@ fn append_for_ever(dir: &Path) {
     std::thread::spawn(move || {
         for receipt in told {
             let places = receipt.blocking_recv().unwrap().unwrap();
-            let line: Vec<String> = places.iter().map(|place| format!("{}:{}", place.partition, place.offset)).collect();
+            let line: Vec<String> =
+                places.iter().map(|place| format!("{}:{}", place.partition, place.offset)).collect();
             println!("acked {}", line.join(" "));
             std::io::stdout().flush().unwrap();
         }

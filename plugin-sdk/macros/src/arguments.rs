@@ -26,10 +26,7 @@ impl Parse for Arguments {
         while !input.is_empty() {
             let name: Ident = input.parse()?;
             if seen.contains(&name) {
-                return Err(syn::Error::new(
-                    name.span(),
-                    format!("`{name}` is given twice"),
-                ));
+                return Err(syn::Error::new(name.span(), format!("`{name}` is given twice")));
             }
             input.parse::<Token![=]>()?;
             arguments.parse_value(&name, input)?;
@@ -53,17 +50,13 @@ impl Arguments {
             "state_version" => {
                 let version: LitInt = input.parse()?;
                 if version.base10_parse::<u32>()? == 0 {
-                    return Err(syn::Error::new(
-                        version.span(),
-                        "versions of states begin with 1",
-                    ));
+                    return Err(syn::Error::new(version.span(), "versions of states begin with 1"));
                 }
                 self.state_version = Some(version);
             }
             "migrate" => self.migrate = Some(input.parse()?),
             _ => {
-                let message =
-                    format!("`{name}` is not an argument of `plugin`; the arguments are {KNOWN}");
+                let message = format!("`{name}` is not an argument of `plugin`; the arguments are {KNOWN}");
                 return Err(syn::Error::new(name.span(), message));
             }
         }
@@ -74,9 +67,7 @@ impl Arguments {
 fn parse_names(list: &str, input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
     let content;
     bracketed!(content in input);
-    let names: Vec<LitStr> = Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?
-        .into_iter()
-        .collect();
+    let names: Vec<LitStr> = Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?.into_iter().collect();
     names::check(list, &names)?;
     Ok(names)
 }

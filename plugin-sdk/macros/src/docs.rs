@@ -15,18 +15,9 @@ fn line(attribute: &Attribute) -> Option<String> {
     if !meta.path.is_ident("doc") {
         return None;
     }
-    let Expr::Lit(ExprLit {
-        lit: Lit::Str(text),
-        ..
-    }) = &meta.value
-    else {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &meta.value else {
         return None;
     };
     let text = text.value();
-    Some(
-        text.strip_prefix(' ')
-            .unwrap_or(&text)
-            .trim_end()
-            .to_owned(),
-    )
+    Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
 }

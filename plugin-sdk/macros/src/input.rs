@@ -8,8 +8,7 @@ use syn::{Data, DeriveInput, Field, Fields, FieldsNamed, GenericParam, Lifetime,
 
 use crate::docs;
 
-const ALLOWED: &str =
-    "allowed are `f64`, `i64`, `bool`, `&str`, `String`, `Timestamp` and `Option` of one of these";
+const ALLOWED: &str = "allowed are `f64`, `i64`, `bool`, `&str`, `String`, `Timestamp` and `Option` of one of these";
 
 pub(crate) fn expand(item: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = named_fields(item)?;
@@ -21,16 +20,8 @@ pub(crate) fn expand(item: &DeriveInput) -> syn::Result<TokenStream> {
     let name = &item.ident;
     let (row_lifetime, self_type, row_type) = match lifetime {
         // The struct's own name for it, so that the fields' types can stand as they are.
-        Some(lifetime) => (
-            lifetime.clone(),
-            quote!(#name<'static>),
-            quote!(#name<#lifetime>),
-        ),
-        None => (
-            Lifetime::new("'row", Span::call_site()),
-            quote!(#name),
-            quote!(#name),
-        ),
+        Some(lifetime) => (lifetime.clone(), quote!(#name<'static>), quote!(#name<#lifetime>)),
+        None => (Lifetime::new("'row", Span::call_site()), quote!(#name), quote!(#name)),
     };
     let specs = fields.named.iter().map(spec);
     let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
@@ -69,46 +60,26 @@ fn named_fields(item: &DeriveInput) -> syn::Result<&FieldsNamed> {
     match &item.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => Ok(fields),
-            _ => Err(syn::Error::new(
-                item.ident.span(),
-                "an input is a struct whose fields have names",
-            )),
+            _ => Err(syn::Error::new(item.ident.span(), "an input is a struct whose fields have names")),
         },
-        _ => Err(syn::Error::new(
-            item.ident.span(),
-            "an input is a struct, one field per value of the event",
-        )),
+        _ => Err(syn::Error::new(item.ident.span(), "an input is a struct, one field per value of the event")),
     }
 }
 
 fn lifetime(item: &DeriveInput) -> syn::Result<Option<&Lifetime>> {
-    let mut lifetimes = item
-        .generics
-        .params
-        .iter()
-        .map(|parameter| match parameter {
-            GenericParam::Lifetime(parameter) => Ok(&parameter.lifetime),
-            other => Err(syn::Error::new(
-                other.span(),
-                "an input has no type parameters: a rule must know its types",
-            )),
-        });
+    let mut lifetimes = item.generics.params.iter().map(|parameter| match parameter {
+        GenericParam::Lifetime(parameter) => Ok(&parameter.lifetime),
+        other => Err(syn::Error::new(other.span(), "an input has no type parameters: a rule must know its types")),
+    });
     let lifetime = lifetimes.next().transpose()?;
     match lifetimes.next().transpose()? {
         None => Ok(lifetime),
-        Some(second) => Err(syn::Error::new(
-            second.span(),
-            "an input has one lifetime, the batch's",
-        )),
+        Some(second) => Err(syn::Error::new(second.span(), "an input has one lifetime, the batch's")),
     }
 }
 
 fn input_name(field: &Field) -> String {
-    field
-        .ident
-        .as_ref()
-        .map(|ident| ident.unraw().to_string())
-        .unwrap_or_default()
+    field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default()
 }
 
 fn check_name(field: &Field) -> syn::Result<()> {
@@ -132,12 +103,7 @@ fn check_type(field: &Field) -> syn::Result<()> {
         Type::Reference(to) if is_named(&to.elem, "str") => return Ok(()),
         Type::Reference(_) => "a reference can be a `&str` alone",
         Type::Path(path) => {
-            let name = path
-                .path
-                .segments
-                .last()
-                .map(|last| last.ident.to_string())
-                .unwrap_or_default();
+            let name = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
             match name.as_str() {
                 "f64" | "i64" | "bool" | "String" | "Timestamp" => return Ok(()),
                 name => advice(name),
@@ -154,8 +120,7 @@ fn check_type(field: &Field) -> syn::Result<()> {
 fn advice(name: &str) -> &'static str {
     match name {
         "f32" => "take `f64`",
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i128"
-        | "isize" => "take `i64`",
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i128" | "isize" => "take `i64`",
         "char" | "Cow" | "PathBuf" | "Uuid" => "take `&str` or `String`",
         "SystemTime" | "Instant" | "DateTime" | "Duration" => "take `Timestamp`",
         "Option" => "an `Option` of an `Option` says nothing more than one",
@@ -173,20 +138,12 @@ fn is_named(ty: &Type, name: &str) -> bool {
 /// A type as its author wrote it, nearly: tokens have no spaces of their own.
 fn shown(ty: &Type) -> String {
     let text = quote!(#ty).to_string();
-    text.replace(" < ", "<")
-        .replace(" >", ">")
-        .replace("& ", "&")
-        .replace(" ,", ",")
-        .replace(" :: ", "::")
+    text.replace(" < ", "<").replace(" >", ">").replace("& ", "&").replace(" ,", ",").replace(" :: ", "::")
 }
 
 fn option_item(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path
-        .path
-        .segments
-        .last()
-        .filter(|last| last.ident == "Option")?;
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
     let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else {
         return None;
     };
@@ -197,11 +154,7 @@ fn option_item(ty: &Type) -> Option<&Type> {
 }
 
 fn spec(field: &Field) -> TokenStream {
-    let (name, doc, ty) = (
-        input_name(field),
-        docs::text(&field.attrs),
-        StaticType(&field.ty),
-    );
+    let (name, doc, ty) = (input_name(field), docs::text(&field.attrs), StaticType(&field.ty));
     quote_spanned! {field.ty.span()=>
         ::assay_sdk::InputSpec {
             name: #name,
@@ -217,8 +170,6 @@ struct StaticType<'a>(&'a Type);
 
 impl quote::ToTokens for StaticType<'_> {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        tokens.extend(crate::signature::with_static_lifetimes(
-            quote::ToTokens::to_token_stream(self.0),
-        ));
+        tokens.extend(crate::signature::with_static_lifetimes(quote::ToTokens::to_token_stream(self.0)));
     }
 }

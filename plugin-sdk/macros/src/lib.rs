@@ -19,9 +19,7 @@ use proc_macro::TokenStream;
 #[proc_macro_derive(Input)]
 pub fn derive_input(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
-    input::expand(&item)
-        .unwrap_or_else(|error| error.into_compile_error())
-        .into()
+    input::expand(&item).unwrap_or_else(|error| error.into_compile_error()).into()
 }
 
 /// Makes a function a plugin: `fn(config: &Config, state: &mut State, input: Input) -> Verdict`.
@@ -39,13 +37,8 @@ pub fn derive_input(item: TokenStream) -> TokenStream {
 /// Name and version of the plugin are the crate's, its documentation is the function's doc comment.
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let expanded = syn::parse(item.clone())
-        .and_then(|function| plugin::expand(&syn::parse(arguments)?, &function));
+    let expanded = syn::parse(item.clone()).and_then(|function| plugin::expand(&syn::parse(arguments)?, &function));
     // The function stays beside an error, so that the compiler does not complain of what only the function uses.
-    let with_item = |error: syn::Error| {
-        [item, error.into_compile_error().into()]
-            .into_iter()
-            .collect()
-    };
+    let with_item = |error: syn::Error| [item, error.into_compile_error().into()].into_iter().collect();
     expanded.map(TokenStream::from).unwrap_or_else(with_item)
 }

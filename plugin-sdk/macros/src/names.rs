@@ -12,12 +12,7 @@ pub(crate) fn check(list: &str, names: &[LitStr]) -> syn::Result<()> {
     for (index, name) in names.iter().enumerate() {
         let text = name.value();
         let begins_well = text.starts_with(|c: char| c.is_ascii_lowercase());
-        let word = |word: &str| {
-            !word.is_empty()
-                && word
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        };
+        let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         if !begins_well || !text.split('-').all(word) || text.len() > 64 {
             let message = format!(
                 "`{text}` cannot be one of the {list}: a name is lower-case words joined by `-`, such as `high-risk`, \
@@ -26,28 +21,17 @@ pub(crate) fn check(list: &str, names: &[LitStr]) -> syn::Result<()> {
             return Err(syn::Error::new(name.span(), message));
         }
         if names[..index].iter().any(|earlier| earlier.value() == text) {
-            return Err(syn::Error::new(
-                name.span(),
-                format!("`{text}` is twice in the {list}"),
-            ));
+            return Err(syn::Error::new(name.span(), format!("`{text}` is twice in the {list}")));
         }
         if index == MOST {
-            return Err(syn::Error::new(
-                name.span(),
-                format!("a plugin may declare {MOST} {list}, this is one more"),
-            ));
+            return Err(syn::Error::new(name.span(), format!("a plugin may declare {MOST} {list}, this is one more")));
         }
     }
     Ok(())
 }
 
 /// The module with a constant per name; nothing if there are no names.
-pub(crate) fn module(
-    list: &str,
-    kind: &str,
-    names: &[LitStr],
-    visibility: &Visibility,
-) -> TokenStream {
+pub(crate) fn module(list: &str, kind: &str, names: &[LitStr], visibility: &Visibility) -> TokenStream {
     if names.is_empty() {
         return TokenStream::new();
     }
@@ -74,8 +58,5 @@ pub(crate) fn module(
 
 /// `high-risk` is `HIGH_RISK`; its span is the name's, so that an editor finds the declaration.
 fn constant(name: &LitStr) -> Ident {
-    Ident::new(
-        &name.value().to_ascii_uppercase().replace('-', "_"),
-        name.span(),
-    )
+    Ident::new(&name.value().to_ascii_uppercase().replace('-', "_"), name.span())
 }

@@ -13,16 +13,12 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<To
     let signature = Signature::of(function)?;
     check_state(arguments, &signature)?;
     let visibility = &function.vis;
-    let modules =
-        lists(arguments).map(|(list, kind, names)| names::module(list, kind, names, visibility));
+    let modules = lists(arguments).map(|(list, kind, names)| names::module(list, kind, names, visibility));
     let implementation = implementation(arguments, function, &signature);
     let doc = format!("The plugin made of [`{}`].", function.sig.ident);
     // The loop over a batch is in another crate: without this the function would be called, not inlined, and its
     // verdict go through memory.
-    let is_inline = function
-        .attrs
-        .iter()
-        .any(|attribute| attribute.path().is_ident("inline"));
+    let is_inline = function.attrs.iter().any(|attribute| attribute.path().is_ident("inline"));
     let inline = (!is_inline).then(|| quote!(#[inline]));
     Ok(quote! {
         #inline
@@ -55,13 +51,8 @@ fn lists(arguments: &Arguments) -> [(&'static str, &'static str, &[LitStr]); 4] 
 }
 
 fn check_state(arguments: &Arguments, signature: &Signature) -> syn::Result<()> {
-    let message =
-        "this is for a plugin with state, but the function has no parameter `state: &mut State`";
-    match (
-        &signature.state,
-        &arguments.state_version,
-        &arguments.migrate,
-    ) {
+    let message = "this is for a plugin with state, but the function has no parameter `state: &mut State`";
+    match (&signature.state, &arguments.state_version, &arguments.migrate) {
         (None, Some(version), _) => Err(syn::Error::new(version.span(), message)),
         (None, None, Some(path)) => Err(syn::Error::new(path.span(), message)),
         _ => Ok(()),
@@ -69,21 +60,12 @@ fn check_state(arguments: &Arguments, signature: &Signature) -> syn::Result<()> 
 }
 
 fn implementation(arguments: &Arguments, function: &ItemFn, signature: &Signature) -> TokenStream {
-    let Signature {
-        config,
-        state,
-        input,
-        call,
-    } = signature;
+    let Signature { config, state, input, call } = signature;
     let name = &function.sig.ident;
     let about = about(arguments, function, signature);
     let migrate = migrate(arguments);
-    let config = config
-        .clone()
-        .unwrap_or_else(|| quote!(::assay_sdk::NoConfig));
-    let state = state
-        .clone()
-        .unwrap_or_else(|| quote!(::assay_sdk::NoState));
+    let config = config.clone().unwrap_or_else(|| quote!(::assay_sdk::NoConfig));
+    let state = state.clone().unwrap_or_else(|| quote!(::assay_sdk::NoState));
     // At the return type, so that an error about it points there.
     let outcome = quote_spanned!(function.sig.output.span()=> ::assay_sdk::Outcome::verdict(#name(#(#call),*)));
     quote! {
@@ -124,14 +106,7 @@ fn implementation(arguments: &Arguments, function: &ItemFn, signature: &Signatur
 
 fn about(arguments: &Arguments, function: &ItemFn, signature: &Signature) -> TokenStream {
     let doc = docs::text(&function.attrs);
-    let Arguments {
-        tags,
-        reasons,
-        edges,
-        attributes,
-        state_version,
-        ..
-    } = arguments;
+    let Arguments { tags, reasons, edges, attributes, state_version, .. } = arguments;
     let state_version = match (&signature.state, state_version) {
         (None, _) => quote!(::std::option::Option::None),
         (Some(_), None) => quote!(::std::option::Option::Some(1)),

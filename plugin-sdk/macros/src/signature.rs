@@ -30,43 +30,27 @@ impl Signature {
                 return Err(syn::Error::new(parameter.span(), EXPECTED));
             };
             let (role, place, ty) = match &*parameter.ty {
-                Type::Reference(to) if to.mutability.is_some() => {
-                    (quote!(state), &mut state, &*to.elem)
-                }
+                Type::Reference(to) if to.mutability.is_some() => (quote!(state), &mut state, &*to.elem),
                 Type::Reference(to) => (quote!(config), &mut config, &*to.elem),
                 by_value => (quote!(input), &mut input, by_value),
             };
-            if place
-                .replace(with_static_lifetimes(ty.to_token_stream()))
-                .is_some()
-            {
+            if place.replace(with_static_lifetimes(ty.to_token_stream())).is_some() {
                 let message = format!("a second {role}: {EXPECTED}");
                 return Err(syn::Error::new(parameter.span(), message));
             }
             call.push(role);
         }
         let input = input.ok_or_else(|| {
-            let message =
-                format!("the function takes no input, which is a parameter by value: {EXPECTED}");
+            let message = format!("the function takes no input, which is a parameter by value: {EXPECTED}");
             syn::Error::new(function.sig.paren_token.span.join(), message)
         })?;
-        Ok(Self {
-            config,
-            state,
-            input,
-            call,
-        })
+        Ok(Self { config, state, input, call })
     }
 }
 
 fn check_kind(function: &ItemFn) -> syn::Result<()> {
     let signature = &function.sig;
-    let wrong = |span, what: &str| {
-        Err(syn::Error::new(
-            span,
-            format!("a plugin's function cannot be {what}"),
-        ))
-    };
+    let wrong = |span, what: &str| Err(syn::Error::new(span, format!("a plugin's function cannot be {what}")));
     if let Some(token) = &signature.asyncness {
         return wrong(token.span(), "async: it has nothing to wait for");
     }
@@ -74,10 +58,7 @@ fn check_kind(function: &ItemFn) -> syn::Result<()> {
         return wrong(token.span(), "unsafe");
     }
     if let Some(parameter) = signature.generics.type_params().next() {
-        return wrong(
-            parameter.span(),
-            "generic: a host calls it, and knows no types",
-        );
+        return wrong(parameter.span(), "generic: a host calls it, and knows no types");
     }
     if matches!(signature.output, ReturnType::Default) {
         let message = format!("the function returns nothing: {EXPECTED}");
@@ -92,9 +73,7 @@ pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
     let replace = |token: TokenTree| {
         let was_after_quote = std::mem::replace(&mut after_quote, false);
         match token {
-            TokenTree::Ident(lifetime) if was_after_quote => {
-                Ident::new("static", lifetime.span()).into()
-            }
+            TokenTree::Ident(lifetime) if was_after_quote => Ident::new("static", lifetime.span()).into(),
             TokenTree::Punct(punct) => {
                 after_quote = punct.as_char() == '\'';
                 punct.into()

@@ -55,11 +55,7 @@ impl<P: Scoring> Host<P> {
     /// # Errors
     /// The config does not parse.
     pub fn new(config: Value) -> Result<Self, String> {
-        Ok(Self {
-            config: config::parse(&config.to_string())?,
-            manifest: manifest::<P>(),
-            states: BTreeMap::new(),
-        })
+        Ok(Self { config: config::parse(&config.to_string())?, manifest: manifest::<P>(), states: BTreeMap::new() })
     }
 
     /// What the plugin says of itself.
@@ -78,9 +74,7 @@ impl<P: Scoring> Host<P> {
     /// The row does not fit the inputs, or the plugin refuses it.
     pub fn score(&mut self, entity: &str, row: Value) -> Result<Scored, String> {
         let mut scored = self.score_batch(&[(entity, row)])?;
-        scored
-            .pop()
-            .ok_or_else(|| "the plugin gave no verdict".to_owned())
+        scored.pop().ok_or_else(|| "the plugin gave no verdict".to_owned())
     }
 
     /// Scores events in one batch: (entity, row) each. After an error the states are what they were before.
@@ -101,16 +95,8 @@ impl<P: Scoring> Host<P> {
         let batch = Batch {
             rows: rows.len() as u32,
             columns: rows::columns(&self.manifest.inputs, rows)?,
-            entities: if keeps_state {
-                entity_of_row
-            } else {
-                Vec::new()
-            },
-            states: if keeps_state {
-                self.encoded_states(&entities)
-            } else {
-                no_states()
-            },
+            entities: if keeps_state { entity_of_row } else { Vec::new() },
+            states: if keeps_state { self.encoded_states(&entities) } else { no_states() },
         };
         let verdicts = batch::score::<P>(&self.config, &batch)?;
         for (entity, bytes) in entities.iter().zip(state::iter(&verdicts.states)) {
@@ -141,9 +127,7 @@ impl<P: Scoring> Host<P> {
     fn encoded_states(&self, entities: &[&str]) -> Blobs {
         let mut blobs = no_states();
         for entity in entities {
-            blobs
-                .data
-                .extend_from_slice(self.state(entity).unwrap_or_default());
+            blobs.data.extend_from_slice(self.state(entity).unwrap_or_default());
             blobs.ends.push(blobs.data.len() as u32);
         }
         blobs
@@ -151,8 +135,5 @@ impl<P: Scoring> Host<P> {
 }
 
 fn no_states() -> Blobs {
-    Blobs {
-        ends: Vec::new(),
-        data: Vec::new(),
-    }
+    Blobs { ends: Vec::new(), data: Vec::new() }
 }

@@ -24,27 +24,19 @@ pub(super) fn by_row(manifest: &Manifest, rows: usize, verdicts: &Verdicts) -> V
         row.score = (!score.is_nan()).then_some(*score);
     }
     for tag in &verdicts.tags {
-        scored[tag.row as usize]
-            .tags
-            .push(manifest.tags[tag.name as usize].clone());
+        scored[tag.row as usize].tags.push(manifest.tags[tag.name as usize].clone());
     }
     for reason in &verdicts.reasons {
         let name = manifest.reasons[reason.code as usize].clone();
-        scored[reason.row as usize]
-            .reasons
-            .push((name, reason.weight));
+        scored[reason.row as usize].reasons.push((name, reason.weight));
     }
     for edge in &verdicts.edges {
         let name = manifest.edges[edge.name as usize].clone();
-        scored[edge.row as usize]
-            .edges
-            .push((name, edge.source.clone(), edge.target.clone()));
+        scored[edge.row as usize].edges.push((name, edge.source.clone(), edge.target.clone()));
     }
     for attribute in &verdicts.attributes {
         let name = manifest.attributes[attribute.name as usize].clone();
-        scored[attribute.row as usize]
-            .attributes
-            .push((name, attribute.value.clone()));
+        scored[attribute.row as usize].attributes.push((name, attribute.value.clone()));
     }
     scored
 }

@@ -41,25 +41,11 @@ pub(crate) fn read(from: impl Read) -> io::Result<Vec<Artifact>> {
 /// The modules among the artifacts; of these packages alone, unless there are none.
 pub(crate) fn modules(artifacts: &[Artifact], packages: &[&str]) -> Vec<PathBuf> {
     // A library is named as its package is, with `_` for `-`.
-    let is_wanted = |name: &str| {
-        packages
-            .iter()
-            .any(|package| package.replace('-', "_") == name.replace('-', "_"))
-    };
-    let is_module = |path: &&PathBuf| {
-        Path::new(path)
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
-    };
+    let is_wanted = |name: &str| packages.iter().any(|package| package.replace('-', "_") == name.replace('-', "_"));
+    let is_module = |path: &&PathBuf| Path::new(path).extension().is_some_and(|extension| extension == "wasm");
     artifacts
         .iter()
-        .filter(|artifact| {
-            artifact
-                .target
-                .crate_types
-                .iter()
-                .any(|kind| kind == "cdylib")
-        })
+        .filter(|artifact| artifact.target.crate_types.iter().any(|kind| kind == "cdylib"))
         .filter(|artifact| packages.is_empty() || is_wanted(&artifact.target.name))
         .flat_map(|artifact| artifact.filenames.iter().filter(is_module).cloned())
         .collect()
@@ -82,14 +68,8 @@ not a message
     #[test]
     fn modules_are_the_wasm_files_of_the_packages_that_were_asked_for() {
         let artifacts = read(MESSAGES.as_bytes()).unwrap();
-        assert_eq!(
-            modules(&artifacts, &[]),
-            ["/t/geo_jump.wasm", "/t/velocity.wasm"].map(PathBuf::from)
-        );
-        assert_eq!(
-            modules(&artifacts, &["geo-jump"]),
-            [PathBuf::from("/t/geo_jump.wasm")]
-        );
+        assert_eq!(modules(&artifacts, &[]), ["/t/geo_jump.wasm", "/t/velocity.wasm"].map(PathBuf::from));
+        assert_eq!(modules(&artifacts, &["geo-jump"]), [PathBuf::from("/t/geo_jump.wasm")]);
         assert!(modules(&artifacts, &["serde"]).is_empty());
     }
 }

@@ -24,12 +24,7 @@ pub struct Build<'a> {
 impl<'a> Build<'a> {
     /// The plugin in a folder, with the profile `release`.
     pub const fn release(dir: &'a Path) -> Self {
-        Self {
-            dir,
-            packages: &[],
-            profile: "release",
-            target_dir: None,
-        }
+        Self { dir, packages: &[], profile: "release", target_dir: None }
     }
 }
 
@@ -53,9 +48,7 @@ pub enum BuildError {
         errors: String,
     },
     /// Cargo built something, but no plugin.
-    #[error(
-        "{dir} has no plugin: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\", \"rlib\"]`"
-    )]
+    #[error("{dir} has no plugin: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\", \"rlib\"]`")]
     NoPlugin {
         /// The folder.
         dir: PathBuf,
@@ -69,48 +62,25 @@ impl Toolchain {
     ///
     /// # Errors
     /// The build fails, or has no plugin as its result.
-    pub fn build(
-        &self,
-        build: &Build<'_>,
-        on_line: &mut dyn FnMut(&str),
-    ) -> Result<Vec<PathBuf>, BuildError> {
-        let failed = |source| BuildError::Cargo {
-            cargo: self.cargo.clone(),
-            source,
-        };
+    pub fn build(&self, build: &Build<'_>, on_line: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>, BuildError> {
+        let failed = |source| BuildError::Cargo { cargo: self.cargo.clone(), source };
         let (status, artifacts, said) = run(&mut self.command(build), on_line).map_err(failed)?;
         if !status.success() {
-            let first = said
-                .iter()
-                .position(|line| line.starts_with("error"))
-                .unwrap_or(0);
-            return Err(BuildError::Failed {
-                status,
-                errors: said[first..].join("\n"),
-            });
+            let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
+            return Err(BuildError::Failed { status, errors: said[first..].join("\n") });
         }
         let modules = artifacts::modules(&artifacts, build.packages);
         if modules.is_empty() {
-            return Err(BuildError::NoPlugin {
-                dir: build.dir.to_owned(),
-            });
+            return Err(BuildError::NoPlugin { dir: build.dir.to_owned() });
         }
         Ok(modules)
     }
 
     fn command(&self, build: &Build<'_>) -> Command {
         let mut command = Command::new(&self.cargo);
-        command.current_dir(build.dir).args([
-            "build",
-            "--target",
-            TARGET,
-            "--profile",
-            build.profile,
-        ]);
+        command.current_dir(build.dir).args(["build", "--target", TARGET, "--profile", build.profile]);
         // Cargo renders errors to stderr as ever and reports artifacts to stdout.
-        command
-            .arg("--message-format=json-render-diagnostics")
-            .args(&self.arguments);
+        command.arg("--message-format=json-render-diagnostics").args(&self.arguments);
         for package in build.packages {
             command.args(["--package", package]);
         }
@@ -123,30 +93,15 @@ impl Toolchain {
 }
 
 /// Runs cargo to its end: how it ended, what it built, and what it said.
-fn run(
-    command: &mut Command,
-    on_line: &mut dyn FnMut(&str),
-) -> io::Result<(ExitStatus, Vec<Artifact>, Vec<String>)> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("no stdout"))?;
-    let stderr = child
-        .stderr
-        .take()
-        .ok_or_else(|| io::Error::other("no stderr"))?;
+fn run(command: &mut Command, on_line: &mut dyn FnMut(&str)) -> io::Result<(ExitStatus, Vec<Artifact>, Vec<String>)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no stdout"))?;
+    let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
     thread::scope(|scope| {
         // Both pipes are read at once: a full one would block cargo.
         let artifacts = scope.spawn(|| artifacts::read(stdout));
         let said = read_lines(stderr, on_line)?;
-        let artifacts = artifacts
-            .join()
-            .map_err(|_| io::Error::other("the reader of cargo's messages panicked"))??;
+        let artifacts = artifacts.join().map_err(|_| io::Error::other("the reader of cargo's messages panicked"))??;
         Ok((child.wait()?, artifacts, said))
     })
 }

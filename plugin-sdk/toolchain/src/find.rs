@@ -60,10 +60,7 @@ impl Machine {
     /// This machine, as the environment's `PATH` shows it.
     pub fn this() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        Self {
-            path: env::split_paths(&path).collect(),
-            distribution: PathBuf::from("/usr/bin"),
-        }
+        Self { path: env::split_paths(&path).collect(), distribution: PathBuf::from("/usr/bin") }
     }
 
     /// See [`find`].
@@ -92,29 +89,16 @@ impl Machine {
     fn with_target(&self, dir: &Path) -> Option<Toolchain> {
         let (rustc, cargo) = (self.program("rustc")?, self.program("cargo")?);
         let sysroot = sysroot(&rustc, dir)?;
-        if !sysroot
-            .join("lib/rustlib")
-            .join(TARGET)
-            .join("lib")
-            .is_dir()
-        {
+        if !sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
             return None;
         }
         let origin = "a Rust with the Wasm target";
-        Some(Toolchain {
-            cargo,
-            environment: Vec::new(),
-            arguments: Vec::new(),
-            origin,
-        })
+        Some(Toolchain { cargo, environment: Vec::new(), arguments: Vec::new(), origin })
     }
 
     /// The distribution's Rust with the standard library's sources, and a linker for Wasm.
     pub fn with_sources(&self, dir: &Path) -> Option<Toolchain> {
-        let (rustc, cargo) = (
-            self.distribution.join("rustc"),
-            self.distribution.join("cargo"),
-        );
+        let (rustc, cargo) = (self.distribution.join("rustc"), self.distribution.join("cargo"));
         if !rustc.is_file() || !cargo.is_file() {
             return None;
         }
@@ -124,55 +108,35 @@ impl Machine {
             ("RUSTC", rustc.into_os_string()),
             // A distribution's Rust is a stable one; building the standard library is a matter of nightly ones.
             ("RUSTC_BOOTSTRAP", "1".into()),
-            (
-                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-                linker.into_os_string(),
-            ),
+            ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker.into_os_string()),
         ];
         let arguments = vec!["-Zbuild-std=std,panic_abort"];
         let origin = "the distribution's Rust, which builds the standard library along";
-        sources.is_file().then_some(Toolchain {
-            cargo,
-            environment,
-            arguments,
-            origin,
-        })
+        sources.is_file().then_some(Toolchain { cargo, environment, arguments, origin })
     }
 
     /// LLVM's linker: `wasm-ld`, or the newest of those that carry LLVM's version in their name.
     fn wasm_linker(&self) -> Option<PathBuf> {
         let versioned = (14..=30).rev().map(|version| format!("wasm-ld-{version}"));
-        std::iter::once("wasm-ld".to_owned())
-            .chain(versioned)
-            .find_map(|name| self.program(&name))
+        std::iter::once("wasm-ld".to_owned()).chain(versioned).find_map(|name| self.program(&name))
     }
 
     fn program(&self, name: &str) -> Option<PathBuf> {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-        self.path
-            .iter()
-            .map(|folder| folder.join(&file))
-            .find(|path| path.is_file())
+        self.path.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
     }
 }
 
 /// Where a rustc keeps its libraries. Asked from `dir`, whose `rust-toolchain.toml` may choose another Rust.
 fn sysroot(rustc: &Path, dir: &Path) -> Option<PathBuf> {
-    let output = Command::new(rustc)
-        .args(["--print", "sysroot"])
-        .current_dir(dir)
-        .stderr(Stdio::null())
-        .output();
+    let output = Command::new(rustc).args(["--print", "sysroot"]).current_dir(dir).stderr(Stdio::null()).output();
     let output = output.ok().filter(|output| output.status.success())?;
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
 /// Adds the target to rustup's Rust; the error is the last line of what rustup said.
 fn add_target(rustup: &Path, dir: &Path) -> Result<(), String> {
-    let output = Command::new(rustup)
-        .args(["target", "add", TARGET])
-        .current_dir(dir)
-        .output();
+    let output = Command::new(rustup).args(["target", "add", TARGET]).current_dir(dir).output();
     let output = output.map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());

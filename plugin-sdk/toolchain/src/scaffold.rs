@@ -114,19 +114,13 @@ pub enum ScaffoldError {
 pub fn scaffold(name: &str, dir: &Path) -> Result<(), ScaffoldError> {
     check_plugin_name(name)?;
     if !is_free(dir) {
-        return Err(ScaffoldError::Occupied {
-            dir: dir.to_owned(),
-        });
+        return Err(ScaffoldError::Occupied { dir: dir.to_owned() });
     }
     for (file, template) in FILES {
         let path = dir.join(file);
-        write(&path, &fill(template, name))
-            .map_err(|source| ScaffoldError::Write { path, source })?;
+        write(&path, &fill(template, name)).map_err(|source| ScaffoldError::Write { path, source })?;
     }
-    write_sdk(dir).map_err(|source| ScaffoldError::Write {
-        path: dir.to_owned(),
-        source,
-    })
+    write_sdk(dir).map_err(|source| ScaffoldError::Write { path: dir.to_owned(), source })
 }
 
 /// Checks a plugin's name: lower-case words joined by `-`, as crates are named.
@@ -134,22 +128,14 @@ pub fn scaffold(name: &str, dir: &Path) -> Result<(), ScaffoldError> {
 /// # Errors
 /// Says which rule the name breaks.
 pub fn check_plugin_name(name: &str) -> Result<(), ScaffoldError> {
-    let refused = |why| {
-        Err(ScaffoldError::Name {
-            name: name.to_owned(),
-            why,
-        })
-    };
+    let refused = |why| Err(ScaffoldError::Name { name: name.to_owned(), why });
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return refused("it must begin with a letter a-z");
     }
     if name.len() > 64 {
         return refused("it is longer than 64 characters");
     }
-    if !name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    {
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
         return refused("it may hold only a-z, 0-9 and '-'");
     }
     if name.split('-').any(str::is_empty) {
@@ -193,9 +179,7 @@ mod tests {
         for name in ["velocity", "geo-jump", "a1-b2", "x"] {
             assert!(check_plugin_name(name).is_ok(), "{name}");
         }
-        for name in [
-            "", "Velocity", "1st", "-a", "a-", "a--b", "a_b", "a b", "../a", "fn", "test", "é",
-        ] {
+        for name in ["", "Velocity", "1st", "-a", "a-", "a--b", "a_b", "a b", "../a", "fn", "test", "é"] {
             assert!(check_plugin_name(name).is_err(), "{name}");
         }
     }
@@ -205,13 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
         let error = scaffold("mine", dir.path()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "{} is there already and is not an empty folder",
-                dir.path().display()
-            )
-        );
+        assert_eq!(error.to_string(), format!("{} is there already and is not an empty folder", dir.path().display()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -220,10 +198,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("new");
         let error = scaffold("My Plugin", &target).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "'My Plugin' cannot be a plugin's name: it must begin with a letter a-z"
-        );
+        assert_eq!(error.to_string(), "'My Plugin' cannot be a plugin's name: it must begin with a letter a-z");
         assert!(!target.exists());
     }
 }

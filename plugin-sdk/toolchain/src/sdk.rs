@@ -39,10 +39,7 @@ mod tests {
         for path in manifests {
             let text = SDK.get_file(path).unwrap().contents_utf8().unwrap();
             assert!(!text.contains("workspace"), "{path}:\n{text}");
-            assert!(
-                text.contains(concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")),
-                "{path}:\n{text}"
-            );
+            assert!(text.contains(concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")), "{path}:\n{text}");
         }
         assert!(SDK.get_file("wit/plugin.wit").is_some());
     }

@@ -15,9 +15,7 @@ struct Fake {
 
 impl Fake {
     fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-        }
+        Self { root: tempfile::tempdir().unwrap() }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -35,10 +33,7 @@ impl Fake {
     /// A cargo, and a rustc whose libraries are in `sysroot/`.
     fn rust(&self, folder: &str) -> &Self {
         let sysroot = self.at("sysroot");
-        self.program(
-            &format!("{folder}/rustc"),
-            &format!("echo {}", sysroot.display()),
-        );
+        self.program(&format!("{folder}/rustc"), &format!("echo {}", sysroot.display()));
         self.program(&format!("{folder}/cargo"), "")
     }
 
@@ -48,16 +43,9 @@ impl Fake {
     }
 
     fn find(&self) -> Result<String, String> {
-        let machine = Machine {
-            path: vec![self.at("path")],
-            distribution: self.at("distribution"),
-        };
-        let found = machine
-            .find(Path::new("/"))
-            .map_err(|error| error.to_string())?;
-        Ok(found
-            .to_string()
-            .replace(&self.root.path().display().to_string(), ""))
+        let machine = Machine { path: vec![self.at("path")], distribution: self.at("distribution") };
+        let found = machine.find(Path::new("/")).map_err(|error| error.to_string())?;
+        Ok(found.to_string().replace(&self.root.path().display().to_string(), ""))
     }
 }
 
@@ -68,38 +56,19 @@ const TARGET: &str = "sysroot/lib/rustlib/wasm32-unknown-unknown/lib";
 fn the_toolchain_is_the_first_that_can_build_for_wasm() {
     let with_target = Fake::new();
     with_target.rust("path").folder(TARGET);
-    assert_eq!(
-        with_target.find().unwrap(),
-        "/path/cargo (a Rust with the Wasm target)"
-    );
+    assert_eq!(with_target.find().unwrap(), "/path/cargo (a Rust with the Wasm target)");
 
     let rustup_adds_it = Fake::new();
-    let add = format!(
-        "[ \"$*\" = 'target add wasm32-unknown-unknown' ] && mkdir -p {}",
-        rustup_adds_it.at(TARGET).display()
-    );
+    let add =
+        format!("[ \"$*\" = 'target add wasm32-unknown-unknown' ] && mkdir -p {}", rustup_adds_it.at(TARGET).display());
     rustup_adds_it.rust("path").program("path/rustup", &add);
-    assert_eq!(
-        rustup_adds_it.find().unwrap(),
-        "/path/cargo (a Rust with the Wasm target)"
-    );
+    assert_eq!(rustup_adds_it.find().unwrap(), "/path/cargo (a Rust with the Wasm target)");
 
     let debian = Fake::new();
-    debian
-        .rust("distribution")
-        .program("path/wasm-ld-19", "")
-        .folder("sysroot/lib/rustlib/src/rust/library/std");
-    assert!(
-        debian.find().is_err(),
-        "without the sources of the standard library"
-    );
-    fs::write(
-        debian.at("sysroot/lib/rustlib/src/rust/library/std/Cargo.toml"),
-        "",
-    )
-    .unwrap();
-    let expected =
-        "/distribution/cargo (the distribution's Rust, which builds the standard library along)";
+    debian.rust("distribution").program("path/wasm-ld-19", "").folder("sysroot/lib/rustlib/src/rust/library/std");
+    assert!(debian.find().is_err(), "without the sources of the standard library");
+    fs::write(debian.at("sysroot/lib/rustlib/src/rust/library/std/Cargo.toml"), "").unwrap();
+    let expected = "/distribution/cargo (the distribution's Rust, which builds the standard library along)";
     assert_eq!(debian.find().unwrap(), expected);
     fs::remove_file(debian.at("path/wasm-ld-19")).unwrap();
     assert!(debian.find().is_err(), "without a linker");
@@ -111,11 +80,7 @@ fn the_toolchain_is_the_first_that_can_build_for_wasm() {
     assert_eq!(nothing.find().unwrap_err(), advice);
 
     let offline = Fake::new();
-    offline.rust("path").program(
-        "path/rustup",
-        "echo 'info: syncing'  >&2; echo 'error: no network' >&2; exit 1",
-    );
-    let expected =
-        format!("{advice} (`rustup target add wasm32-unknown-unknown` said: error: no network)");
+    offline.rust("path").program("path/rustup", "echo 'info: syncing'  >&2; echo 'error: no network' >&2; exit 1");
+    let expected = format!("{advice} (`rustup target add wasm32-unknown-unknown` said: error: no network)");
     assert_eq!(offline.find().unwrap_err(), expected);
 }

@@ -16,29 +16,13 @@ fn a_new_plugin_builds_tests_itself_and_imports_nothing() {
     scaffold("first-try", &dir).unwrap();
     let toolchain = find(&dir).unwrap();
     let target = dir.join("target");
-    let build = Build {
-        target_dir: Some(&target),
-        ..Build::release(&dir)
-    };
+    let build = Build { target_dir: Some(&target), ..Build::release(&dir) };
 
     let mut lines = Vec::new();
-    let modules = toolchain
-        .build(&build, &mut |line| lines.push(line.to_owned()))
-        .unwrap();
-    assert_eq!(
-        modules,
-        [target.join("wasm32-unknown-unknown/release/first_try.wasm")]
-    );
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains("Compiling first-try v0.1.0")),
-        "{lines:?}"
-    );
-    assert!(
-        !lines.iter().any(|line| line.contains("warning")),
-        "{lines:?}"
-    );
+    let modules = toolchain.build(&build, &mut |line| lines.push(line.to_owned())).unwrap();
+    assert_eq!(modules, [target.join("wasm32-unknown-unknown/release/first_try.wasm")]);
+    assert!(lines.iter().any(|line| line.contains("Compiling first-try v0.1.0")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("warning")), "{lines:?}");
     check_module(&modules[0]);
 
     // Nothing compiles twice: these share what is built.
@@ -56,15 +40,9 @@ fn check_module(path: &Path) {
                 assert_eq!(imports.count(), 0, "a plugin imports nothing")
             }
             Payload::ExportSection(section) => {
-                exports.extend(
-                    section
-                        .into_iter()
-                        .map(|export| export.unwrap().name.to_owned()),
-                );
+                exports.extend(section.into_iter().map(|export| export.unwrap().name.to_owned()));
             }
-            Payload::CustomSection(section) => {
-                describes_itself |= section.name().starts_with("component-type:")
-            }
+            Payload::CustomSection(section) => describes_itself |= section.name().starts_with("component-type:"),
             _ => {}
         }
     }
@@ -72,18 +50,11 @@ fn check_module(path: &Path) {
         let name = format!("assay:plugin/scoring@1.0.0#{function}");
         assert!(exports.contains(&name), "{name} is not among {exports:?}");
     }
-    assert!(
-        describes_itself,
-        "the host needs the section `component-type` to wrap the module as a component"
-    );
+    assert!(describes_itself, "the host needs the section `component-type` to wrap the module as a component");
     assert!(bytes.len() < 1_000_000, "{} bytes", bytes.len());
 }
 
-fn a_mistake_is_shown_with_its_place(
-    dir: &Path,
-    toolchain: &assay_toolchain::Toolchain,
-    build: &Build<'_>,
-) {
+fn a_mistake_is_shown_with_its_place(dir: &Path, toolchain: &assay_toolchain::Toolchain, build: &Build<'_>) {
     let source = dir.join("src/lib.rs");
     let right = fs::read_to_string(&source).unwrap();
     fs::write(&source, right.replace("tags::LARGE", "tags::LAGRE")).unwrap();
@@ -91,24 +62,12 @@ fn a_mistake_is_shown_with_its_place(
     fs::write(&source, right).unwrap();
     assert!(matches!(error, BuildError::Failed { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(
-        text.contains("cannot find value `LAGRE` in module `tags`") && text.contains("src/lib.rs:"),
-        "{text}"
-    );
+    assert!(text.contains("cannot find value `LAGRE` in module `tags`") && text.contains("src/lib.rs:"), "{text}");
 }
 
 fn its_own_tests_pass(dir: &Path, target: &Path) {
-    let output = Command::new("cargo")
-        .args(["test", "--target-dir"])
-        .arg(target)
-        .current_dir(dir)
-        .output()
-        .unwrap();
+    let output = Command::new("cargo").args(["test", "--target-dir"]).arg(target).current_dir(dir).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("test result: ok. 2 passed"), "{said}");
 }

@@ -24,10 +24,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            max_kmh: 1_000.0,
-            min_km: 50.0,
-        }
+        Self { max_kmh: 1_000.0, min_km: 50.0 }
     }
 }
 
@@ -59,10 +56,7 @@ pub struct Sighting {
     attributes = ["speed-kmh"],
 )]
 pub fn score(config: &Config, state: &mut State, sighting: Sighting) -> Verdict {
-    let place = sighting
-        .lat
-        .zip(sighting.lon)
-        .and_then(|(lat, lon)| Place::new(lat, lon));
+    let place = sighting.lat.zip(sighting.lon).and_then(|(lat, lon)| Place::new(lat, lon));
     let Some(place) = place else {
         return Verdict::none();
     };
@@ -103,38 +97,21 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn at(lat: f64, lon: f64, hour: i64) -> Sighting {
-        Sighting {
-            lat: Some(lat),
-            lon: Some(lon),
-            time: Timestamp::from_millis(hour * HOUR),
-        }
+        Sighting { lat: Some(lat), lon: Some(lon), time: Timestamp::from_millis(hour * HOUR) }
     }
 
     #[test]
     fn berlin_to_sydney_in_an_hour_is_impossible_and_in_a_day_is_not() {
         let config = Config::default();
         let mut state = State::default();
-        assert_eq!(
-            score(&config, &mut state, at(52.52, 13.405, 0)).value(),
-            None
-        );
+        assert_eq!(score(&config, &mut state, at(52.52, 13.405, 0)).value(), None);
         let in_an_hour = score(&config, &mut state, at(-33.87, 151.21, 1));
-        assert!(
-            in_an_hour.has_tag(tags::IMPOSSIBLE_TRAVEL),
-            "{in_an_hour:?}"
-        );
+        assert!(in_an_hour.has_tag(tags::IMPOSSIBLE_TRAVEL), "{in_an_hour:?}");
         assert!(in_an_hour.value().unwrap() > 0.99);
-        let speed: f64 = in_an_hour
-            .attribute_value(attributes::SPEED_KMH)
-            .unwrap()
-            .parse()
-            .unwrap();
+        let speed: f64 = in_an_hour.attribute_value(attributes::SPEED_KMH).unwrap().parse().unwrap();
         assert!((speed - 16_090.0).abs() < 20.0);
         let a_day_later = score(&config, &mut state, at(52.52, 13.405, 25));
-        assert!(
-            !a_day_later.has_tag(tags::IMPOSSIBLE_TRAVEL),
-            "{a_day_later:?}"
-        );
+        assert!(!a_day_later.has_tag(tags::IMPOSSIBLE_TRAVEL), "{a_day_later:?}");
         assert!(a_day_later.value().unwrap() < 0.5);
     }
 
@@ -142,10 +119,7 @@ mod tests {
     fn places_that_are_near_are_one_place() {
         let mut state = State::default();
         score(&Config::default(), &mut state, at(52.52, 13.405, 0));
-        assert_eq!(
-            score(&Config::default(), &mut state, at(52.40, 13.06, 0)).value(),
-            Some(0.0)
-        );
+        assert_eq!(score(&Config::default(), &mut state, at(52.40, 13.06, 0)).value(), Some(0.0));
     }
 
     #[test]
@@ -163,11 +137,7 @@ mod tests {
         let mut state = State::default();
         score(&Config::default(), &mut state, at(52.52, 13.405, 0));
         let before = state;
-        let nowhere = Sighting {
-            lat: None,
-            lon: Some(1.0),
-            time: Timestamp::from_millis(HOUR),
-        };
+        let nowhere = Sighting { lat: None, lon: Some(1.0), time: Timestamp::from_millis(HOUR) };
         assert_eq!(score(&Config::default(), &mut state, nowhere).value(), None);
         assert_eq!(state, before);
     }
@@ -176,18 +146,10 @@ mod tests {
     fn cards_do_not_share_their_places_and_states_last_from_batch_to_batch() {
         let mut host = Host::<Plugin>::new(json!({"max_kmh": 500.0})).unwrap();
         let event = |lat, lon, hour| json!({"lat": lat, "lon": lon, "time": hour * HOUR});
-        let first = host
-            .score_batch(&[
-                ("anna", event(52.5, 13.4, 0)),
-                ("bert", event(-33.9, 151.2, 0)),
-            ])
-            .unwrap();
+        let first = host.score_batch(&[("anna", event(52.5, 13.4, 0)), ("bert", event(-33.9, 151.2, 0))]).unwrap();
         assert_eq!((first[0].score, first[1].score), (None, None));
         let second = host.score("anna", event(48.1, 11.6, 1)).unwrap();
         // 506 km from Berlin to Munich, and not 16,000 from Sydney.
-        assert_eq!(
-            second.attributes,
-            [("speed-kmh".to_owned(), "506".to_owned())]
-        );
+        assert_eq!(second.attributes, [("speed-kmh".to_owned(), "506".to_owned())]);
     }
 }

@@ -88,18 +88,10 @@ pub fn score(config: &Config, counters: Counters) -> Verdict {
 }
 
 /// The verdict with what one counter adds to it.
-fn told(
-    verdict: Verdict,
-    level: Option<usize>,
-    value: Option<f64>,
-    tags: [Tag; 3],
-    reason: Reason,
-) -> Verdict {
+fn told(verdict: Verdict, level: Option<usize>, value: Option<f64>, tags: [Tag; 3], reason: Reason) -> Verdict {
     match (level, value) {
         // A weight must be finite, a counter need not be.
-        (Some(level), Some(value)) => verdict
-            .tag(tags[level])
-            .reason(reason, value.clamp(f64::MIN, f64::MAX)),
+        (Some(level), Some(value)) => verdict.tag(tags[level]).reason(reason, value.clamp(f64::MIN, f64::MAX)),
         _ => verdict,
     }
 }
@@ -108,9 +100,7 @@ fn told(
 fn level(levels: Option<Levels>, value: Option<f64>) -> Option<usize> {
     let (levels, value) = levels.zip(value)?;
     let reached = |threshold: &Option<f64>| threshold.is_some_and(|threshold| value >= threshold);
-    [levels.low, levels.medium, levels.high]
-        .iter()
-        .rposition(reached)
+    [levels.low, levels.medium, levels.high].iter().rposition(reached)
 }
 
 #[cfg(test)]
@@ -127,20 +117,10 @@ mod tests {
 
     #[test]
     fn a_counter_has_the_highest_level_that_it_reaches() {
-        let levels = [
-            (1.0, "low"),
-            (4.9, "low"),
-            (5.0, "medium"),
-            (10.0, "high"),
-            (1e9, "high"),
-        ];
+        let levels = [(1.0, "low"), (4.9, "low"), (5.0, "medium"), (10.0, "high"), (1e9, "high")];
         for (a, level) in levels {
             let scored = host().score("", json!({"a": a})).unwrap();
-            assert_eq!(
-                scored.tags,
-                [level.to_owned(), format!("a-{level}")],
-                "a = {a}"
-            );
+            assert_eq!(scored.tags, [level.to_owned(), format!("a-{level}")], "a = {a}");
         }
         assert!(host().score("", json!({"a": 0.9})).unwrap().tags.is_empty());
     }
@@ -150,10 +130,7 @@ mod tests {
         let scored = host().score("", json!({"a": 2.0, "b": 100.0})).unwrap();
         assert_eq!(scored.tags, ["high", "a-low", "b-high"]);
         assert_eq!(scored.score, Some(1.0));
-        assert_eq!(
-            scored.reasons,
-            [("a".to_owned(), 2.0), ("b".to_owned(), 100.0)]
-        );
+        assert_eq!(scored.reasons, [("a".to_owned(), 2.0), ("b".to_owned(), 100.0)]);
     }
 
     #[test]

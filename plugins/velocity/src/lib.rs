@@ -26,13 +26,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            bias: -6.0,
-            amount: 0.002,
-            spent_1h: 0.001,
-            count_1h: 0.35,
-            high: 0.9,
-        }
+        Self { bias: -6.0, amount: 0.002, spent_1h: 0.001, count_1h: 0.35, high: 0.9 }
     }
 }
 
@@ -78,14 +72,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_payment_scores_low_and_says_nothing_more() {
-        let verdict = score(
-            &Config::default(),
-            Payment {
-                amount: 20.0,
-                spent_1h: Some(20.0),
-                count_1h: Some(1),
-            },
-        );
+        let verdict = score(&Config::default(), Payment { amount: 20.0, spent_1h: Some(20.0), count_1h: Some(1) });
         assert!(verdict.value().unwrap() < 0.01, "{verdict:?}");
         assert!(!verdict.has_tag(tags::HIGH_VELOCITY));
         assert_eq!(verdict.weight(reasons::AMOUNT), None);
@@ -94,19 +81,9 @@ mod tests {
     #[test]
     fn a_burst_is_tagged_and_its_reasons_add_up_to_the_score() {
         let config = Config::default();
-        let verdict = score(
-            &config,
-            Payment {
-                amount: 400.0,
-                spent_1h: Some(4_000.0),
-                count_1h: Some(15),
-            },
-        );
+        let verdict = score(&config, Payment { amount: 400.0, spent_1h: Some(4_000.0), count_1h: Some(15) });
         assert!(verdict.has_tag(tags::HIGH_VELOCITY), "{verdict:?}");
-        let sum: f64 = reasons::ALL
-            .iter()
-            .filter_map(|reason| verdict.weight(*reason))
-            .sum();
+        let sum: f64 = reasons::ALL.iter().filter_map(|reason| verdict.weight(*reason)).sum();
         let expected = 1.0 / (1.0 + (-(config.bias + sum)).exp());
         assert!((verdict.value().unwrap() - expected).abs() < 1e-12);
     }

@@ -114,7 +114,15 @@ mod tests {
         let revision = |(name, secret, roles): &(&str, &str, &[Role])| {
             let body = KeyBody { hash: hex(&Secret::given(secret).hash()), roles: roles.to_vec(), created: 0 };
             let body = serde_json::to_value(body).ok();
-            Revision { kind: Kind::Key, name: (*name).to_owned(), revision: 1, version, author: "t".into(), at: 0, body }
+            Revision {
+                kind: Kind::Key,
+                name: (*name).to_owned(),
+                revision: 1,
+                version,
+                author: "t".into(),
+                at: 0,
+                body,
+            }
         };
         Snapshot { version, revisions: keys.iter().map(revision).collect() }
     }

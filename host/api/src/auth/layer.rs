@@ -16,7 +16,8 @@ pub(crate) async fn require(State((app, role)): State<(App, Role)>, mut request:
         Err(error) => return error.into_response(),
     };
     let Some(caller) = app.keys.caller(&app.engine, secret) else {
-        return ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted").into_response();
+        return ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted")
+            .into_response();
     };
     if !caller.may(role) {
         let roles = caller.roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");

@@ -18,7 +18,9 @@ pub const MIN_SECRET_CHARS: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The given secret is too easy to guess.
-    #[error("the admin key must have at least {MIN_SECRET_CHARS} characters without spaces, it has {0}; 'openssl rand -hex 32' makes a good one")]
+    #[error(
+        "the admin key must have at least {MIN_SECRET_CHARS} characters without spaces, it has {0}; 'openssl rand -hex 32' makes a good one"
+    )]
     TooShort(usize),
     /// The operating system gives no randomness.
     #[error("no randomness for a new key: {0}")]

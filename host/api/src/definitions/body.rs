@@ -37,10 +37,19 @@ fn typed<T: DeserializeOwned + Serialize>(format: BodyFormat, text: &[u8]) -> Re
     match format {
         BodyFormat::Yaml => {
             let text = std::str::from_utf8(text).map_err(|error| format!("the body is not UTF-8: {error}"))?;
-            normal::<T>(serde_saphyr::from_str(text))
+            // Without strict booleans a field `n` or a country `no` would be false, as in YAML 1.1.
+            let options = serde_saphyr::options! { strict_booleans: true };
+            let read = serde_saphyr::from_str_with_options(text, options);
+            normal::<T>(read.map_err(|error| first_line(&error.to_string())))
         }
         BodyFormat::Json | BodyFormat::JsonLines => normal::<T>(serde_json::from_slice(text)),
     }
+}
+
+/// The YAML reader's message without its drawing of the text around: one line with line and column.
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or(message);
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// The definition as the catalog keeps it.
@@ -69,21 +78,23 @@ fn named(kind: Kind, name: &str, result: Result<Value, String>) -> Result<Value,
 
 /// Adds the nearest known name to a message of serde about an unknown one.
 fn with_suggestion(message: String) -> String {
-    let suggestion = message
-        .split_once("unknown field ")
-        .or_else(|| message.split_once("unknown variant "))
-        .and_then(|(_, rest)| {
-            let mut quoted = rest.split(['`', '\'']).skip(1).step_by(2);
-            let unknown = quoted.next()?;
-            let allowed = (unknown.chars().count() / 3).max(1);
-            let distances = quoted.map(|known| (strsim::osa_distance(unknown, known), known));
-            let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
-            (distance <= allowed).then(|| known.to_owned())
-        });
-    match suggestion {
+    match suggestion(&message) {
         Some(known) => format!("{message} (did you mean '{known}'?)"),
         None => message,
     }
+}
+
+/// The known name nearest to the unknown one, out of "unknown field `scoer`, expected one of `rule`, `score`".
+fn suggestion(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("unknown field ").or_else(|| message.split_once("unknown variant "))?;
+    let (unknown, rest) = rest.strip_prefix('`')?.split_once('`')?;
+    let (_, known) = rest.split_once("expected ")?;
+    let words = known.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+    let known = words.skip_while(|word| matches!(*word, "one" | "of")).take_while(|word| *word != "at");
+    // Half-typed names are near, others are not: a third of the letters may differ.
+    let allowed = (unknown.chars().count() / 3).max(1);
+    let distances = known.map(|known| (strsim::osa_distance(unknown, known), known));
+    distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed).map(|(_, known)| known)
 }
 
 #[cfg(test)]

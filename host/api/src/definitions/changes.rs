@@ -84,8 +84,7 @@ pub(crate) async fn post_changes(
     let limit = app.config.max_definition_body;
     let text = read_body(body, limit, app.config.body_timeout, "send several smaller sets").await?;
     let changes = read_changes(&text)?;
-    let applied =
-        app.blocking(move |engine| Ok(engine.change(changes, &caller.name, None, query.dry_run)?)).await?;
+    let applied = app.blocking(move |engine| Ok(engine.change(changes, &caller.name, None, query.dry_run)?)).await?;
     Ok(Json(ChangesAnswer::of(applied, query.dry_run)))
 }
 

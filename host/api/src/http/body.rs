@@ -21,7 +21,9 @@ impl BodyFormat {
     fn content_types(self) -> &'static [&'static str] {
         match self {
             Self::Json => &["application/json", "text/json"],
-            Self::JsonLines => &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"],
+            Self::JsonLines => {
+                &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]
+            }
             Self::Yaml => &["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"],
         }
     }
@@ -43,8 +45,7 @@ pub(crate) fn body_format(headers: &HeaderMap, taken: &[BodyFormat]) -> ApiResul
 
 /// Reads a body of at most `limit` bytes; `advice` says what to do with a larger one.
 pub(crate) async fn read_body(body: Body, limit: usize, patience: Duration, advice: &str) -> ApiResult<Bytes> {
-    let too_large =
-        || ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)));
+    let too_large = || ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)));
     let declared = axum::body::HttpBody::size_hint(&body).lower();
     if declared > limit as u64 {
         return Err(too_large());

@@ -39,7 +39,9 @@ impl Code {
             Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
             Self::Timeout => ("timeout", StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "It contradicts what is there"),
-            Self::RevisionMismatch => ("revision-mismatch", StatusCode::PRECONDITION_FAILED, "It has changed meanwhile"),
+            Self::RevisionMismatch => {
+                ("revision-mismatch", StatusCode::PRECONDITION_FAILED, "It has changed meanwhile")
+            }
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "This content type is not taken here")

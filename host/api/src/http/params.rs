@@ -44,7 +44,9 @@ impl std::str::FromStr for Time {
             return Ok(Self(millis));
         }
         text.parse::<jiff::Timestamp>().map(|time| Self(time.as_millisecond())).map_err(|_| {
-            format!("'{text}' is not a time: expected RFC 3339, such as 2026-01-31T12:00:00Z, or milliseconds since 1970")
+            format!(
+                "'{text}' is not a time: expected RFC 3339, such as 2026-01-31T12:00:00Z, or milliseconds since 1970"
+            )
         })
     }
 }

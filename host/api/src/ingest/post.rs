@@ -103,7 +103,7 @@ struct Checked {
     params(("stream" = String, Path, description = "The stream", example = "payments"), IngestQuery),
     request_body(
         content(
-            (Object = "application/json", example = json!({"id": "p1", "card": "card-1", "merchant": "m-7", "country": "DE", "amount": 12.5, "time": 1767225600000_i64})),
+            (serde_json::Value = "application/json", example = json!({"id": "p1", "card": "card-1", "merchant": "m-7", "country": "DE", "amount": 12.5, "time": 1767225600000_i64})),
             (String = "application/x-ndjson", example = "{\"id\":\"p1\",\"card\":\"card-1\",\"amount\":12.5,\"time\":1767225600000}\n{\"id\":\"p2\",\"card\":\"card-2\",\"amount\":3.0,\"time\":1767225600500}\n"),
         ),
         description = "One event, an array of events, or one event a line"
@@ -142,7 +142,11 @@ pub(crate) async fn post_events(
         note: None,
     };
     let Some(submitted) = checked.submitted else {
-        return if answer.rejected > 0 { Err(all_refused(&answer)) } else { Ok((StatusCode::ACCEPTED, Json(answer)).into_response()) };
+        return if answer.rejected > 0 {
+            Err(all_refused(&answer))
+        } else {
+            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        };
     };
     let places = submitted.durable().await?;
     drop(budget);
@@ -182,7 +186,8 @@ fn split(body: &Bytes, format: BodyFormat, max_events: usize) -> Result<Vec<Row<
 /// Checks every row and hands the good ones to the log. Blocks while the log has too much to do.
 fn submit(engine: &assay_engine::Engine, stream: &str, rows: &[Row<'_>]) -> Result<Checked, ApiError> {
     let mut ingest = engine.ingest(stream)?;
-    let mut checked = Checked { rows: Vec::with_capacity(rows.len()), rejected: 0, errors: Vec::new(), submitted: None };
+    let mut checked =
+        Checked { rows: Vec::with_capacity(rows.len()), rejected: 0, errors: Vec::new(), submitted: None };
     for row in rows {
         match ingest.push_json(row.text) {
             Ok(()) => checked.rows.push(row.number),

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use assay_core::names::check_name;
-use assay_engine::{Engine, now_ms};
 use assay_engine::ports::catalog::{Change, Kind, Snapshot};
+use assay_engine::{Engine, now_ms};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
 
 use crate::app::App;
 use crate::auth::secret::hex;
@@ -100,7 +99,10 @@ fn make(engine: &Engine, wanted: NewKey, author: &str) -> Result<MadeKey, ApiErr
         return Err(ApiError::new(Code::Conflict, detail));
     }
     if plan.snapshot.of(Kind::Key).count() >= MAX_KEYS {
-        return Err(ApiError::new(Code::Conflict, format!("there are {MAX_KEYS} keys, which is the most there may be")));
+        return Err(ApiError::new(
+            Code::Conflict,
+            format!("there are {MAX_KEYS} keys, which is the most there may be"),
+        ));
     }
     let secret = Secret::generate().map_err(|error| {
         tracing::error!(%error, "no randomness for a new key");

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-
 use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, Code, read_body};
@@ -70,7 +69,7 @@ impl PluginInfo {
     post,
     path = "/v1/plugins",
     tag = "plugins",
-    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The bytes of the .wasm file"),
+    request_body(content = String, content_type = "application/wasm", description = "The bytes of the .wasm file"),
     responses(
         (status = 200, description = "These very bytes were there", body = PluginInfo),
         (status = 201, description = "Uploaded", body = PluginInfo),
@@ -130,10 +129,7 @@ pub(crate) async fn list_plugins(State(app): State<App>) -> Json<PluginList> {
     params(("name" = String, Path, description = "The plugin's name", example = "velocity")),
     responses((status = 200, description = "The newest version first", body = PluginList))
 )]
-pub(crate) async fn get_plugin(
-    State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<Json<PluginList>, ApiError> {
+pub(crate) async fn get_plugin(State(app): State<App>, Path(name): Path<String>) -> Result<Json<PluginList>, ApiError> {
     let items = plugins(&app, |info| info.name == name);
     if items.is_empty() {
         return Err(ApiError::not_found(format!("there is no plugin '{name}'")));

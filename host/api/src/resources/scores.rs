@@ -135,6 +135,8 @@ fn stream_of(engine: &Engine, rule: &str) -> Result<String, ApiError> {
     let body = plan.snapshot.get(Kind::Rule, rule).and_then(|revision| revision.body.clone());
     let definition = body.and_then(|body| serde_json::from_value::<RuleDef>(body).ok());
     definition.map(|definition| definition.stream).ok_or_else(|| {
-        ApiError::not_found(format!("there is no rule '{rule}'; for one that was deleted, say its stream with &stream="))
+        ApiError::not_found(format!(
+            "there is no rule '{rule}'; for one that was deleted, say its stream with &stream="
+        ))
     })
 }

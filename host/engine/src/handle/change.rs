@@ -67,9 +67,7 @@ impl Engine {
             return Ok(Applied { version: now.version, revisions: Vec::new(), unchanged });
         }
         let then = Arc::new(self.preview(&now, &changes, author)?);
-        let limits = &shared.config.limits;
-        let plan = Plan::compile(then.clone(), &shared.shelf, &*shared.ports.catalog, limits)
-            .map_err(ChangeError::Invalid)?;
+        let plan = shared.compile(then.clone()).map_err(ChangeError::Invalid)?;
         if dry_run {
             return Ok(Applied { version: now.version, revisions: changed(&then, now.version + 1), unchanged });
         }

@@ -7,6 +7,7 @@ mod wait;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use assay_core::names::Digest;
 use assay_runtime::Runtime;
 use tokio::sync::broadcast;
 
@@ -68,7 +69,8 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let shelf = Shelf::new(runtime);
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
-        let plan = Plan::compile(snapshot, &shelf, &*ports.catalog, &config.limits).map_err(EngineError::Catalog)?;
+        let artifact = |digest: &Digest| ports.catalog.artifact(digest);
+        let plan = Plan::compile(snapshot, &shelf, &artifact, &config.limits).map_err(EngineError::Catalog)?;
         for (name, stream) in &plan.streams {
             ports.log.create(name, stream.partitions)?;
         }

@@ -1,6 +1,6 @@
 //! The rows of a batch that one rule judges: how they are chosen, and how columns are cut down to them.
 
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 /// The rows of a batch that one rule judges.

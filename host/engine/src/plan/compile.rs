@@ -10,8 +10,8 @@ use assay_core::view::ViewDef;
 use assay_runtime::{Limits, Plugin};
 use serde::de::DeserializeOwned;
 
-use super::{Plan, Shelf};
-use crate::ports::catalog::{Catalog, Kind, Revision, Snapshot};
+use super::{Artifacts, Plan, Shelf};
+use crate::ports::catalog::{Kind, Revision, Snapshot};
 use crate::problem::Problem;
 
 /// What went wrong so far, and how to say more.
@@ -53,13 +53,13 @@ pub(super) struct Stored {
 pub(super) struct Plugins<'a> {
     pub(super) stored: Vec<Stored>,
     pub(super) shelf: &'a Shelf,
-    pub(super) catalog: &'a dyn Catalog,
+    pub(super) artifacts: Artifacts<'a>,
     pub(super) limits: &'a Limits,
 }
 
 impl Plugins<'_> {
     pub(super) fn load(&self, stored: &Stored) -> Result<Plugin, String> {
-        self.shelf.fetch(&stored.digest, self.catalog).map_err(|error| error.to_string())
+        self.shelf.fetch(&stored.digest, self.artifacts).map_err(|error| error.to_string())
     }
 }
 
@@ -71,7 +71,7 @@ impl Plan {
     pub fn compile(
         snapshot: Arc<Snapshot>,
         shelf: &Shelf,
-        catalog: &dyn Catalog,
+        artifacts: Artifacts<'_>,
         limits: &Limits,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
@@ -79,7 +79,7 @@ impl Plan {
         let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
         let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
         let stored = snapshot.of(Kind::Plugin).filter_map(|revision| stored(revision, &mut problems)).collect();
-        let plugins = Plugins { stored, shelf, catalog, limits };
+        let plugins = Plugins { stored, shelf, artifacts, limits };
         let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
         let used = views.iter().map(|view| (Kind::View, &view.def.view, &view.def.stream));
         let used = used.chain(rules.iter().map(|rule| (Kind::Rule, &rule.def.rule, &rule.def.stream)));

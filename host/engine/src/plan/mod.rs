@@ -22,7 +22,7 @@ use assay_runtime::{Kind, Plugin};
 
 use crate::ports::catalog::Snapshot;
 
-pub use shelf::{Shelf, plugin_name};
+pub use shelf::{Artifacts, Shelf, plugin_name};
 
 /// Everything that is in effect at one version of the catalog.
 #[derive(Debug)]

@@ -7,13 +7,15 @@ use assay_core::names::Digest;
 use assay_runtime::{Manifest, Plugin, PluginError, Runtime};
 
 use crate::ports::StoreError;
-use crate::ports::catalog::Catalog;
 
 /// Plugins that were loaded once, by digest.
 pub struct Shelf {
     runtime: Runtime,
     loaded: Mutex<HashMap<Digest, Plugin>>,
 }
+
+/// Where the bytes of plugins come from: usually the catalog's artifacts.
+pub type Artifacts<'a> = &'a dyn Fn(&Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
 /// The name under which the catalog keeps a plugin: `name@version`.
 pub fn plugin_name(manifest: &Manifest) -> String {
@@ -55,15 +57,15 @@ impl Shelf {
         Ok(plugin)
     }
 
-    /// Takes a plugin from the shelf, or loads it from the catalog's artifacts.
+    /// Takes a plugin from the shelf, or loads it from where its bytes are.
     ///
     /// # Errors
     /// The catalog does not hold it, or the runtime refuses it.
-    pub fn fetch(&self, digest: &Digest, catalog: &dyn Catalog) -> Result<Plugin, ShelfError> {
+    pub fn fetch(&self, digest: &Digest, artifacts: Artifacts<'_>) -> Result<Plugin, ShelfError> {
         if let Some(plugin) = self.get(digest) {
             return Ok(plugin);
         }
-        let wasm = catalog.artifact(digest)?.ok_or(ShelfError::Missing(*digest))?;
+        let wasm = artifacts(digest)?.ok_or(ShelfError::Missing(*digest))?;
         Ok(self.load(&wasm)?)
     }
 

@@ -252,8 +252,7 @@ type Streams = std::collections::BTreeMap<String, Arc<StreamPlan>>;
 /// The streams as they were at an older version of the catalog.
 fn plan_at(catalog: u64, shared: &Shared) -> Result<Option<Streams>, StoreError> {
     let snapshot = Arc::new(shared.ports.catalog.snapshot(Some(catalog))?);
-    let limits = &shared.config.limits;
-    match Plan::compile(snapshot, &shared.shelf, &*shared.ports.catalog, limits) {
+    match shared.compile(snapshot) {
         Ok(plan) => Ok(Some(plan.streams)),
         Err(problems) => {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();

@@ -122,8 +122,9 @@ impl Catalog for EmbeddedCatalog {
         let version = now.version + 1;
         let mut batch = self.database.batch(revisions.len() + 1);
         for revision in &revisions {
-            let json = serde_json::to_vec(revision)
-                .map_err(|error| broken(format!("the {} '{}' has no JSON form: {error}", revision.kind, revision.name)))?;
+            let json = serde_json::to_vec(revision).map_err(|error| {
+                broken(format!("the {} '{}' has no JSON form: {error}", revision.kind, revision.name))
+            })?;
             batch.insert(&self.database.catalog, row_key(revision.kind, &revision.name, revision.revision), json);
         }
         batch.insert(&self.database.catalog, VERSION, version.to_be_bytes());

@@ -54,10 +54,13 @@ impl DeadLetters for EmbeddedDeadLetters {
         let prefix = query.stream.as_deref().map(stream_key).unwrap_or_default();
         let mut items = Vec::new();
         let mut last = Vec::new();
-        let start = behind.map_or_else(|| prefix.clone(), |mut key| {
-            key.push(0);
-            key.max(prefix.clone())
-        });
+        let start = behind.map_or_else(
+            || prefix.clone(),
+            |mut key| {
+                key.push(0);
+                key.max(prefix.clone())
+            },
+        );
         for row in self.database.dead_letters.range(start..) {
             let (key, value) = row.into_inner().map_err(|error| failed("reading the dead letters", &error))?;
             if !key.starts_with(&prefix) || limit == 0 {

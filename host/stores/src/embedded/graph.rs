@@ -61,7 +61,8 @@ impl Graph for EmbeddedGraph {
             if have.is_none_or(|have| decode(&have).is_ok_and(|have| !is_later(&edge, &have))) {
                 continue;
             }
-            let value = serde_json::to_vec(&edge).map_err(|error| broken(format!("an edge has no JSON form: {error}")))?;
+            let value =
+                serde_json::to_vec(&edge).map_err(|error| broken(format!("an edge has no JSON form: {error}")))?;
             batch.insert(&self.database.graph, row_key(End::Target, &edge), &value[..]);
             batch.insert(&self.database.graph, key, value);
         }

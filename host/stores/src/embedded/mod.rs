@@ -33,7 +33,7 @@ pub use open::{Config, OpenError};
 pub use profiles::EmbeddedProfiles;
 pub use state::EmbeddedState;
 
-use database::{Database, Durability};
+use database::Database;
 
 /// The embedded store: one database, and an adapter for each port.
 pub struct Embedded {

@@ -66,7 +66,9 @@ pub enum OpenError {
         why: String,
     },
     /// The folder was written by another version.
-    #[error("{dir} has the data format {found}, and this version of Assay reads {known}: use the version that wrote it")]
+    #[error(
+        "{dir} has the data format {found}, and this version of Assay reads {known}: use the version that wrote it"
+    )]
     OtherFormat {
         /// The folder.
         dir: PathBuf,

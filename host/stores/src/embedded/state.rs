@@ -69,9 +69,5 @@ fn encode(checkpoint: Checkpoint) -> Vec<u8> {
 
 fn decode(value: &[u8]) -> Result<Checkpoint, Corrupt> {
     let mut reader = Reader::new(value);
-    Ok(Checkpoint {
-        events: Offset(reader.varint()?),
-        verdicts: Offset(reader.varint()?),
-        catalog: reader.varint()?,
-    })
+    Ok(Checkpoint { events: Offset(reader.varint()?), verdicts: Offset(reader.varint()?), catalog: reader.varint()? })
 }

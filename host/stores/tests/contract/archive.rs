@@ -11,18 +11,18 @@ use super::{all_pages, append, is_bad_cursor, payments, place, records};
 
 /// An event as the tests make them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// Its time.
-    pub time: i64,
+    pub(crate) time: i64,
     /// Its entity.
-    pub key: String,
+    pub(crate) key: String,
     /// Its id, or nothing.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Event {
     /// Makes one up.
-    pub fn new(time: i64, key: &str, id: &str) -> Self {
+    pub(crate) fn new(time: i64, key: &str, id: &str) -> Self {
         Self { time, key: key.to_owned(), id: id.to_owned() }
     }
 
@@ -32,7 +32,7 @@ impl Event {
 }
 
 /// Appends events to partition 0 of the log.
-pub fn append_events(log: &dyn Log, events: &[Event]) {
+pub(crate) fn append_events(log: &dyn Log, events: &[Event]) {
     log.create("payments", 2).unwrap();
     let base = log.end("payments", Topic::Events, Partition(0)).unwrap().0;
     let contents: Vec<Vec<u8>> = (base..).zip(events).map(|(offset, event)| event.bytes(offset)).collect();
@@ -40,7 +40,7 @@ pub fn append_events(log: &dyn Log, events: &[Event]) {
 }
 
 /// Archives `events[from..to]`, where `events` are all events of the log.
-pub fn archive_events(archive: &dyn Archive, log: &dyn Log, events: &[Event], from: usize, to: usize) {
+pub(crate) fn archive_events(archive: &dyn Archive, log: &dyn Log, events: &[Event], from: usize, to: usize) {
     let entry = |(i, event): (usize, &Event)| EventEntry {
         offset: Offset(i as u64),
         time: event.time,
@@ -57,7 +57,7 @@ fn query(key: &str, from: i64, to: i64, limit: usize) -> HistoryQuery {
 }
 
 /// The offsets of a whole history, read page by page.
-pub fn history(archive: &dyn Archive, key: &str, from: i64, to: i64, limit: usize) -> Vec<u64> {
+pub(crate) fn history(archive: &dyn Archive, key: &str, from: i64, to: i64, limit: usize) -> Vec<u64> {
     let events = all_pages(limit, |cursor| {
         archive.history(&payments(0), &HistoryQuery { cursor, ..query(key, from, to, limit) })
     });
@@ -65,7 +65,7 @@ pub fn history(archive: &dyn Archive, key: &str, from: i64, to: i64, limit: usiz
 }
 
 /// What the history should be: a plain scan over all events that are archived.
-pub fn expected_history(events: &[Event], key: &str, from: i64, to: i64) -> Vec<u64> {
+pub(crate) fn expected_history(events: &[Event], key: &str, from: i64, to: i64) -> Vec<u64> {
     let mut found: Vec<(i64, u64)> = (0..)
         .zip(events)
         .filter(|(_, event)| event.key == key && (from..to).contains(&event.time))
@@ -76,7 +76,7 @@ pub fn expected_history(events: &[Event], key: &str, from: i64, to: i64) -> Vec<
 }
 
 /// Histories come newest first, page by page, within the times asked for.
-pub fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn Log) {
     // Late events, equal times, an entity that fills many pages.
     let event = |i: i64| Event::new((i * 37) % 500 - 100, if i % 3 == 0 { "hot" } else { "cold" }, "");
     let mut events: Vec<Event> = (0..1500).map(event).collect();
@@ -92,7 +92,8 @@ pub fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn Log) {
         }
     }
     let page = archive.history(&payments(0), &query("edge", i64::MIN, i64::MAX, 5)).unwrap();
-    let first = ArchivedEvent { place: place(0, 1501), appended_at: 1_700_000_000_000, bytes: events[1501].bytes(1501) };
+    let first =
+        ArchivedEvent { place: place(0, 1501), appended_at: 1_700_000_000_000, bytes: events[1501].bytes(1501) };
     assert_eq!(page.items[0], first);
     assert!(page.cursor.is_none());
     assert!(archive.history(&payments(1), &query("hot", 0, 100, 5)).unwrap().items.is_empty());
@@ -104,7 +105,7 @@ pub fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn Log) {
 }
 
 /// Events are found by id, all that have it; those without are not.
-pub fn events_are_found_by_id(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn events_are_found_by_id(archive: &dyn Archive, log: &dyn Log) {
     let events = [Event::new(9, "a", "x"), Event::new(5, "b", ""), Event::new(1, "c", "x"), Event::new(2, "d", "y")];
     append_events(log, &events);
     archive_events(archive, log, &events, 0, 4);
@@ -121,7 +122,7 @@ pub fn events_are_found_by_id(archive: &dyn Archive, log: &dyn Log) {
 }
 
 /// A follower that repeats what it wrote, or overlaps it, changes nothing.
-pub fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Log) {
     assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(0));
     let events: Vec<Event> = (0..30).map(|i| Event::new(i, "a", &format!("id-{}", i % 10))).collect();
     append_events(log, &events);
@@ -139,7 +140,8 @@ pub fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Log) {
 
 /// A block that says of some events that they could not be read, and is silent about the others before `next`.
 fn verdict_block(next: u64, spoken_of: &[u64]) -> Vec<u8> {
-    let unreadable: Vec<_> = spoken_of.iter().map(|offset| (*offset, "unreadable", format!("event {offset}"))).collect();
+    let unreadable: Vec<_> =
+        spoken_of.iter().map(|offset| (*offset, "unreadable", format!("event {offset}"))).collect();
     let keys = arrow_array::StringArray::from(Vec::<&str>::new());
     let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
     let mut block = Vec::new();
@@ -148,10 +150,11 @@ fn verdict_block(next: u64, spoken_of: &[u64]) -> Vec<u8> {
 }
 
 /// What was said of an event is found in the block that speaks of it, also if it is written twice.
-pub fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
     log.create("payments", 2).unwrap();
     assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(0));
-    let blocks = [verdict_block(10, &[0, 4, 9]), verdict_block(20, &[]), verdict_block(21, &[20]), verdict_block(21, &[15])];
+    let blocks =
+        [verdict_block(10, &[0, 4, 9]), verdict_block(20, &[]), verdict_block(21, &[20]), verdict_block(21, &[15])];
     append(log, Topic::Verdicts, vec![(0, records(&blocks[..2]))], Durability::Ordered).unwrap();
     append(log, Topic::Verdicts, vec![(0, records(&blocks[2..]))], Durability::Ordered).unwrap();
     let read = |from| log.read("payments", Topic::Verdicts, Partition(0), Offset(from), 100, 1 << 20).unwrap();
@@ -174,7 +177,7 @@ pub fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn events_written(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn events_written(archive: &dyn Archive, log: &dyn Log) {
     let events = kept_events();
     append_events(log, &events);
     for i in 0..events.len() {
@@ -186,7 +189,7 @@ pub fn events_written(archive: &dyn Archive, log: &dyn Log) {
 }
 
 /// It is there, and the position with it.
-pub fn events_kept(archive: &dyn Archive, log: &dyn Log) {
+pub(crate) fn events_kept(archive: &dyn Archive, log: &dyn Log) {
     let mut events = kept_events();
     assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(300));
     assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(1));
@@ -207,7 +210,7 @@ fn kept_events() -> Vec<Event> {
 }
 
 /// Lookups while another thread writes and merges see whole histories: a prefix of what is written.
-pub fn readers_see_whole_histories(archive: Arc<dyn Archive>, log: &dyn Log) {
+pub(crate) fn readers_see_whole_histories(archive: Arc<dyn Archive>, log: &dyn Log) {
     let events: Vec<Event> = (0..400).map(|i| Event::new(i, "a", "")).collect();
     append_events(log, &events);
     std::thread::scope(|scope| {

@@ -26,9 +26,11 @@ fn names(catalog: &dyn Catalog, version: Option<u64>) -> Vec<String> {
 }
 
 /// Every version can be read again; deleted definitions are gone in the versions since.
-pub fn versions_stay_readable(catalog: &dyn Catalog) {
+pub(crate) fn versions_stay_readable(catalog: &dyn Catalog) {
     assert_eq!(catalog.snapshot(None).unwrap().version, 0);
-    catalog.commit(0, vec![set(Kind::Rule, "b", 1), set(Kind::Stream, "s", 2), set(Kind::Rule, "a", 3)], "ann", 10).unwrap();
+    catalog
+        .commit(0, vec![set(Kind::Rule, "b", 1), set(Kind::Stream, "s", 2), set(Kind::Rule, "a", 3)], "ann", 10)
+        .unwrap();
     catalog.commit(1, vec![set(Kind::Rule, "a", 4), delete(Kind::Stream, "s")], "bob", 20).unwrap();
     let third = catalog.commit(2, vec![set(Kind::Stream, "s", 5)], "ann", 30).unwrap();
     assert_eq!(third, catalog.snapshot(None).unwrap());
@@ -46,7 +48,7 @@ pub fn versions_stay_readable(catalog: &dyn Catalog) {
 }
 
 /// Who did not see the last version is told so, and nothing is changed.
-pub fn conflicts_are_refused(catalog: &dyn Catalog) {
+pub(crate) fn conflicts_are_refused(catalog: &dyn Catalog) {
     catalog.commit(0, vec![set(Kind::Rule, "a", 1)], "ann", 1).unwrap();
     let refused = catalog.commit(0, vec![set(Kind::Rule, "a", 2)], "bob", 2);
     assert!(matches!(refused, Err(CommitError::Conflict { expected: 0, now: 1 })));
@@ -56,7 +58,7 @@ pub fn conflicts_are_refused(catalog: &dyn Catalog) {
 }
 
 /// A commit that changes nothing makes no version.
-pub fn nothing_changed_is_no_version(catalog: &dyn Catalog) {
+pub(crate) fn nothing_changed_is_no_version(catalog: &dyn Catalog) {
     catalog.commit(0, vec![set(Kind::Rule, "a", 1)], "ann", 1).unwrap();
     assert_eq!(catalog.commit(1, vec![], "ann", 1).unwrap().version, 1);
     assert_eq!(catalog.commit(1, vec![delete(Kind::Rule, "none")], "ann", 1).unwrap().version, 1);
@@ -64,7 +66,7 @@ pub fn nothing_changed_is_no_version(catalog: &dyn Catalog) {
 }
 
 /// Of many that commit at once, one wins each version.
-pub fn one_commit_wins_each_version(catalog: &dyn Catalog) {
+pub(crate) fn one_commit_wins_each_version(catalog: &dyn Catalog) {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
@@ -88,7 +90,7 @@ pub fn one_commit_wins_each_version(catalog: &dyn Catalog) {
 }
 
 /// A change rings, a refused one does not.
-pub fn changes_ring(catalog: &dyn Catalog) {
+pub(crate) fn changes_ring(catalog: &dyn Catalog) {
     let bell = Arc::new(Bell::default());
     catalog.on_change(bell.clone());
     assert!(catalog.commit(7, vec![set(Kind::Rule, "a", 1)], "ann", 1).is_err());
@@ -98,7 +100,7 @@ pub fn changes_ring(catalog: &dyn Catalog) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn definitions_written(catalog: &dyn Catalog) {
+pub(crate) fn definitions_written(catalog: &dyn Catalog) {
     catalog.commit(0, vec![set(Kind::Rule, "a", 1), set(Kind::View, "v", 1)], "ann", 1).unwrap();
     catalog.commit(1, vec![delete(Kind::Rule, "a")], "ann", 2).unwrap();
     let artifact = vec![7; 300_000];
@@ -108,7 +110,7 @@ pub fn definitions_written(catalog: &dyn Catalog) {
 }
 
 /// It is there, and revisions go on where they ended, deletions included.
-pub fn definitions_kept(catalog: &dyn Catalog) {
+pub(crate) fn definitions_kept(catalog: &dyn Catalog) {
     assert_eq!(catalog.snapshot(None).unwrap().version, 2);
     assert_eq!(names(catalog, None), ["view v r1 = 1"]);
     catalog.commit(2, vec![set(Kind::Rule, "a", 9)], "ann", 3).unwrap();

@@ -26,7 +26,7 @@ fn query(stream: Option<&str>, rule: Option<&str>, limit: usize) -> DeadLetterQu
 }
 
 /// Dead letters are listed by stream, partition and newest first, filtered, page by page.
-pub fn letters_are_listed(letters: &dyn DeadLetters) {
+pub(crate) fn letters_are_listed(letters: &dyn DeadLetters) {
     let mut expected = Vec::new();
     for partition in 0..2 {
         let mut written = Vec::new();
@@ -42,11 +42,13 @@ pub fn letters_are_listed(letters: &dyn DeadLetters) {
     }
     expected.sort_by_key(|l| (l.place.partition, std::cmp::Reverse(l.place.offset), l.rule.clone()));
     for limit in [1, 4, 1000] {
-        for (stream, rule) in [(None, None), (Some("payments"), Some("geo")), (None, Some("velocity")), (Some("pay"), None)] {
-            let listed = all_pages(limit, |cursor| {
-                letters.list(&DeadLetterQuery { cursor, ..query(stream, rule, limit) })
-            });
-            let is_wanted = |l: &&DeadLetter| stream.is_none_or(|s| l.stream == s) && (rule.is_none() || l.rule.as_deref() == rule);
+        for (stream, rule) in
+            [(None, None), (Some("payments"), Some("geo")), (None, Some("velocity")), (Some("pay"), None)]
+        {
+            let listed =
+                all_pages(limit, |cursor| letters.list(&DeadLetterQuery { cursor, ..query(stream, rule, limit) }));
+            let is_wanted =
+                |l: &&DeadLetter| stream.is_none_or(|s| l.stream == s) && (rule.is_none() || l.rule.as_deref() == rule);
             let wanted: Vec<DeadLetter> = expected.iter().filter(is_wanted).cloned().collect();
             assert_eq!(listed, wanted);
         }
@@ -58,7 +60,7 @@ pub fn letters_are_listed(letters: &dyn DeadLetters) {
 }
 
 /// The same letter again is the same letter.
-pub fn repeated_writes_change_nothing(letters: &dyn DeadLetters) {
+pub(crate) fn repeated_writes_change_nothing(letters: &dyn DeadLetters) {
     let one = [letter("payments", 0, 1, Some("geo"))];
     letters.write(&payments(0), &one, Offset(2)).unwrap();
     letters.write(&payments(0), &one, Offset(2)).unwrap();
@@ -70,12 +72,12 @@ pub fn repeated_writes_change_nothing(letters: &dyn DeadLetters) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn letters_written(letters: &dyn DeadLetters) {
+pub(crate) fn letters_written(letters: &dyn DeadLetters) {
     letters.write(&payments(0), &[letter("payments", 0, 1, Some("geo"))], Offset(2)).unwrap();
 }
 
 /// It is there, and the position with it.
-pub fn letters_kept(letters: &dyn DeadLetters) {
+pub(crate) fn letters_kept(letters: &dyn DeadLetters) {
     assert_eq!(letters.position(&payments(0)).unwrap(), Offset(2));
     assert_eq!(letters.list(&query(None, None, 10)).unwrap().items, [letter("payments", 0, 1, Some("geo"))]);
 }

@@ -11,7 +11,7 @@ fn edge(source: &str, name: &str, target: &str, time: i64) -> GraphEdge {
 }
 
 /// Edges are found from both ends, ordered by name and the other end, page by page.
-pub fn edges_are_found_from_both_ends(graph: &dyn Graph) {
+pub(crate) fn edges_are_found_from_both_ends(graph: &dyn Graph) {
     let mut edges = vec![
         edge("m", "paid", "z", 1),
         edge("m", "paid", "a", 2),
@@ -41,7 +41,7 @@ pub fn edges_are_found_from_both_ends(graph: &dyn Graph) {
 }
 
 /// Of the same edge from several partitions the latest stays, whatever comes first; repetitions change nothing.
-pub fn the_latest_edge_stays(graph: &dyn Graph) {
+pub(crate) fn the_latest_edge_stays(graph: &dyn Graph) {
     graph.write(&payments(0), vec![edge("a", "paid", "b", 50)], Offset(5)).unwrap();
     graph.write(&payments(1), vec![edge("a", "paid", "b", 40)], Offset(5)).unwrap();
     assert_eq!(graph.neighbours("b", 10, None).unwrap().items, [edge("a", "paid", "b", 50)]);
@@ -56,21 +56,24 @@ pub fn the_latest_edge_stays(graph: &dyn Graph) {
 }
 
 /// Of equally late edges the same one stays in whatever order they come.
-pub fn the_order_of_equally_late_edges_does_not_matter(graph: &dyn Graph) {
+pub(crate) fn the_order_of_equally_late_edges_does_not_matter(graph: &dyn Graph) {
     let with_rule = |rule: &str| GraphEdge { rule: rule.to_owned(), ..edge("a", "paid", "b", 7) };
     let also = |rule: &str| GraphEdge { rule: rule.to_owned(), ..edge("c", "paid", "d", 7) };
     graph.write(&payments(0), vec![with_rule("r1"), also("r2")], Offset(1)).unwrap();
     graph.write(&payments(1), vec![with_rule("r2"), also("r1")], Offset(1)).unwrap();
-    assert_eq!(graph.neighbours("a", 1, None).unwrap().items[0].rule, graph.neighbours("c", 1, None).unwrap().items[0].rule);
+    assert_eq!(
+        graph.neighbours("a", 1, None).unwrap().items[0].rule,
+        graph.neighbours("c", 1, None).unwrap().items[0].rule
+    );
 }
 
 /// What is to be there after the store was opened again.
-pub fn edges_written(graph: &dyn Graph) {
+pub(crate) fn edges_written(graph: &dyn Graph) {
     graph.write(&payments(0), vec![edge("a", "paid", "b", 1)], Offset(4)).unwrap();
 }
 
 /// It is there, and the position with it.
-pub fn edges_kept(graph: &dyn Graph) {
+pub(crate) fn edges_kept(graph: &dyn Graph) {
     assert_eq!(graph.position(&payments(0)).unwrap(), Offset(4));
     assert_eq!(graph.neighbours("b", 1, None).unwrap().items, [edge("a", "paid", "b", 1)]);
 }

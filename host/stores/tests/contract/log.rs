@@ -9,12 +9,12 @@ use assay_engine::ports::log::{Bell, Durability, Log, Records, Topic};
 use super::{append, place, read_all, records};
 
 /// Makes the stream that the other functions use.
-pub fn create(log: &dyn Log) {
+pub(crate) fn create(log: &dyn Log) {
     log.create("payments", 4).unwrap();
 }
 
 /// Streams are made once, with a number of partitions that stays.
-pub fn streams_are_made_once(log: &dyn Log) {
+pub(crate) fn streams_are_made_once(log: &dyn Log) {
     create(log);
     log.create("payments", 4).unwrap();
     let error = log.create("payments", 8).unwrap_err().to_string();
@@ -26,11 +26,12 @@ pub fn streams_are_made_once(log: &dyn Log) {
 }
 
 /// Offsets count from 0 per topic and partition; receipts tell them in the order of the append.
-pub fn offsets_are_given_in_order(log: &dyn Log) {
+pub(crate) fn offsets_are_given_in_order(log: &dyn Log) {
     create(log);
     for durability in [Durability::Synced, Durability::Ordered] {
         let base = log.end("payments", Topic::Events, Partition(2)).unwrap().0;
-        let batches = vec![(2, records(&["a", "b"])), (1, records(&["c"])), (2, records(&["d"])), (3, records::<&str>(&[]))];
+        let batches =
+            vec![(2, records(&["a", "b"])), (1, records(&["c"])), (2, records(&["d"])), (3, records::<&str>(&[]))];
         let places = append(log, Topic::Events, batches, durability).unwrap();
         assert_eq!(places[0], place(2, base));
         assert_eq!(places[2], place(2, base + 2));
@@ -42,7 +43,7 @@ pub fn offsets_are_given_in_order(log: &dyn Log) {
 }
 
 /// What was appended is read, from any offset on, with its time.
-pub fn reads_begin_exactly_where_asked(log: &dyn Log) {
+pub(crate) fn reads_begin_exactly_where_asked(log: &dyn Log) {
     create(log);
     let contents: Vec<String> = (0..40).map(|i| "x".repeat(i % 5) + &i.to_string()).collect();
     for (i, chunk) in contents.chunks(6).enumerate() {
@@ -63,7 +64,7 @@ pub fn reads_begin_exactly_where_asked(log: &dyn Log) {
 }
 
 /// A read gives at least one record, and stops soon behind its limits.
-pub fn reads_respect_limits(log: &dyn Log) {
+pub(crate) fn reads_respect_limits(log: &dyn Log) {
     create(log);
     for _ in 0..10 {
         append(log, Topic::Events, vec![(0, records(&["0123456789"; 10]))], Durability::Ordered).unwrap();
@@ -80,7 +81,7 @@ pub fn reads_respect_limits(log: &dyn Log) {
 }
 
 /// Records whose ends do not fit their data are refused and change nothing.
-pub fn malformed_records_are_refused(log: &dyn Log) {
+pub(crate) fn malformed_records_are_refused(log: &dyn Log) {
     create(log);
     let good = records(&["ab", "c"]);
     for ends in [vec![], vec![2], vec![3, 1, 3], vec![2, 4]] {
@@ -92,7 +93,7 @@ pub fn malformed_records_are_refused(log: &dyn Log) {
 }
 
 /// The bell of a topic rings once its records can be read.
-pub fn bells_ring_when_there_is_something_to_read(log: &dyn Log) {
+pub(crate) fn bells_ring_when_there_is_something_to_read(log: &dyn Log) {
     create(log);
     let (events, verdicts) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
     log.on_append(Topic::Events, events.clone());
@@ -111,7 +112,7 @@ pub fn bells_ring_when_there_is_something_to_read(log: &dyn Log) {
 }
 
 /// Appends from many threads: nothing is lost, mixed up or given the same offset.
-pub fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
+pub(crate) fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
     const THREADS: u32 = 6;
     const APPENDS: u32 = 60;
     create(log);
@@ -147,7 +148,7 @@ pub fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn appends_written(log: &dyn Log) {
+pub(crate) fn appends_written(log: &dyn Log) {
     create(log);
     log.create("other", 1).unwrap();
     append(log, Topic::Events, vec![(0, records(&["a", "b"])), (3, records(&["c"]))], Durability::Synced).unwrap();
@@ -156,7 +157,7 @@ pub fn appends_written(log: &dyn Log) {
 }
 
 /// It is there, and offsets go on where they ended.
-pub fn appends_kept(log: &dyn Log) {
+pub(crate) fn appends_kept(log: &dyn Log) {
     assert_eq!(read_all(log, Topic::Events, 0, 1), [(1, b"b".to_vec()), (2, b"d".to_vec())]);
     assert_eq!(read_all(log, Topic::Events, 3, 0), [(0, b"c".to_vec())]);
     assert_eq!(read_all(log, Topic::Verdicts, 3, 0), [(0, b"v".to_vec())]);

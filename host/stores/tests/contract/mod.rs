@@ -3,15 +3,14 @@
 //!
 //! Functions named `..._written` and `..._kept` belong together: the second is called after the store was closed and
 //! opened again.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-pub mod archive;
-pub mod catalog;
-pub mod dead_letters;
-pub mod graph;
-pub mod log;
-pub mod profiles;
-pub mod state;
+pub(crate) mod archive;
+pub(crate) mod catalog;
+pub(crate) mod dead_letters;
+pub(crate) mod graph;
+pub(crate) mod log;
+pub(crate) mod profiles;
+pub(crate) mod state;
 
 use std::sync::Arc;
 
@@ -20,19 +19,19 @@ use assay_engine::ports::log::{Durability, Log, Records, Topic};
 use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
 
 /// A partition of the stream `payments`.
-pub fn payments(partition: u32) -> StreamPartition {
+pub(crate) fn payments(partition: u32) -> StreamPartition {
     StreamPartition { stream: Arc::from("payments"), partition: Partition(partition) }
 }
 
 /// Records with these contents.
-pub fn records<T: AsRef<[u8]>>(contents: &[T]) -> Records {
+pub(crate) fn records<T: AsRef<[u8]>>(contents: &[T]) -> Records {
     let mut records = Records { appended_at: 1_700_000_000_000, ..Records::default() };
     contents.iter().for_each(|content| records.push(content.as_ref()));
     records
 }
 
 /// Appends and waits for the receipt.
-pub fn append(
+pub(crate) fn append(
     log: &dyn Log,
     topic: Topic,
     batches: Vec<(u32, Records)>,
@@ -43,12 +42,12 @@ pub fn append(
 }
 
 /// A place in the stream.
-pub fn place(partition: u32, offset: u64) -> Place {
+pub(crate) fn place(partition: u32, offset: u64) -> Place {
     Place { partition: Partition(partition), offset: Offset(offset) }
 }
 
 /// All records of a partition from an offset on, read in small bites.
-pub fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) -> Vec<(u64, Vec<u8>)> {
     let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut next = Offset(from);
     loop {
@@ -63,7 +62,7 @@ pub fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) -> Vec<(
 }
 
 /// All pages of a listing. Each but the last is full.
-pub fn all_pages<T>(limit: usize, list: impl Fn(Option<String>) -> Result<Page<T>, StoreError>) -> Vec<T> {
+pub(crate) fn all_pages<T>(limit: usize, list: impl Fn(Option<String>) -> Result<Page<T>, StoreError>) -> Vec<T> {
     let mut all = Vec::new();
     let mut cursor = None;
     loop {
@@ -81,6 +80,6 @@ pub fn all_pages<T>(limit: usize, list: impl Fn(Option<String>) -> Result<Page<T
 }
 
 /// Whether a result says that the cursor is not one of the listing's.
-pub fn is_bad_cursor<T>(result: Result<T, StoreError>) -> bool {
+pub(crate) fn is_bad_cursor<T>(result: Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::BadCursor))
 }

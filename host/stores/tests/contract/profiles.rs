@@ -25,7 +25,7 @@ fn profile(key: &str, rules: &[(&str, u64, Option<f64>)]) -> Profile {
 }
 
 /// Newer verdicts replace older ones, rule by rule; older ones that come late change nothing.
-pub fn newer_verdicts_win(profiles: &dyn Profiles) {
+pub(crate) fn newer_verdicts_win(profiles: &dyn Profiles) {
     assert_eq!(profiles.position(&payments(0)).unwrap(), Offset(0));
     assert_eq!(profiles.get(&payments(0), "a").unwrap(), None);
     let long = "é".repeat(50_000);
@@ -40,7 +40,7 @@ pub fn newer_verdicts_win(profiles: &dyn Profiles) {
 }
 
 /// A follower that repeats what it wrote changes nothing.
-pub fn repeated_writes_change_nothing(profiles: &dyn Profiles) {
+pub(crate) fn repeated_writes_change_nothing(profiles: &dyn Profiles) {
     profiles.write(&payments(0), vec![profile("a", &[("r", 5, Some(0.5))])], Offset(10)).unwrap();
     profiles.write(&payments(0), vec![profile("a", &[("r", 5, Some(0.5))])], Offset(10)).unwrap();
     profiles.write(&payments(0), vec![profile("a", &[("r", 3, Some(0.3))])], Offset(4)).unwrap();
@@ -50,7 +50,7 @@ pub fn repeated_writes_change_nothing(profiles: &dyn Profiles) {
 }
 
 /// The highest scores come in order, over all partitions, page by page.
-pub fn the_highest_scores_are_listed(profiles: &dyn Profiles) {
+pub(crate) fn the_highest_scores_are_listed(profiles: &dyn Profiles) {
     let mut expected = Vec::new();
     for partition in 0..3 {
         let mut written = Vec::new();
@@ -90,13 +90,13 @@ pub fn the_highest_scores_are_listed(profiles: &dyn Profiles) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn profiles_written(profiles: &dyn Profiles) {
+pub(crate) fn profiles_written(profiles: &dyn Profiles) {
     let all = (0..100).map(|i| profile(&format!("k{i}"), &[("r", i, Some(i as f64))])).collect();
     profiles.write(&payments(3), all, Offset(77)).unwrap();
 }
 
 /// It is there, and the position with it.
-pub fn profiles_kept(profiles: &dyn Profiles) {
+pub(crate) fn profiles_kept(profiles: &dyn Profiles) {
     assert_eq!(profiles.position(&payments(3)).unwrap(), Offset(77));
     assert_eq!(profiles.get(&payments(3), "k42").unwrap(), Some(profile("k42", &[("r", 42, Some(42.0))])));
     assert_eq!(profiles.highest("payments", "r", None, 1, None).unwrap().items[0].key, "k99");

@@ -14,7 +14,7 @@ fn checkpoint(events: u64) -> Checkpoint {
 }
 
 /// A partition that nothing was saved of has no checkpoint and no states.
-pub fn nothing_is_there_at_first(state: &dyn StateStore) {
+pub(crate) fn nothing_is_there_at_first(state: &dyn StateStore) {
     assert_eq!(state.checkpoint(&payments(0)).unwrap(), None);
     assert_eq!(state.load(&payments(0), &["a", ""]).unwrap(), [None, None]);
     state.save(&payments(1), checkpoint(5), &[row("a", b"1")]).unwrap();
@@ -23,16 +23,18 @@ pub fn nothing_is_there_at_first(state: &dyn StateStore) {
 }
 
 /// What is to be there after the store was opened again.
-pub fn states_written(state: &dyn StateStore) {
+pub(crate) fn states_written(state: &dyn StateStore) {
     let long = "k".repeat(100_000);
     state.save(&payments(0), checkpoint(10), &[row("a", b"old"), row("b", b"1"), row(&long, b"long")]).unwrap();
-    state.save(&payments(0), checkpoint(u64::MAX), &[row("a", b"new"), row("", b""), row("ä\0", &[9; 70_000])]).unwrap();
+    state
+        .save(&payments(0), checkpoint(u64::MAX), &[row("a", b"new"), row("", b""), row("ä\0", &[9; 70_000])])
+        .unwrap();
     state.save(&payments(7), checkpoint(1), &[row("a", b"other")]).unwrap();
     state.save(&payments(8), checkpoint(2), &[]).unwrap();
 }
 
 /// It is there, in the order asked for.
-pub fn states_kept(state: &dyn StateStore) {
+pub(crate) fn states_kept(state: &dyn StateStore) {
     let long = "k".repeat(100_000);
     let longer = format!("{long}k");
     let loaded = state.load(&payments(0), &["b", "none", "a", "", "ä\0", &long, &longer, "a"]).unwrap();

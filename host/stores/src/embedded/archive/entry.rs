@@ -100,8 +100,6 @@ pub(super) fn decode_page(page: &[u8], out: &mut Vec<Entry>) -> Result<(), Corru
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use proptest::prelude::*;
 
     use super::*;

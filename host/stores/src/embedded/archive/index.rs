@@ -72,7 +72,8 @@ impl Indexes {
         let shared = self.shared(of);
         // The indexes are changed by whole batches that are written already, so a panic leaves nothing half-done.
         let _writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (position, next_number) = self.loaded(&shared, of, |partition| (partition.position, partition.next_number))?;
+        let (position, next_number) =
+            self.loaded(&shared, of, |partition| (partition.position, partition.next_number))?;
         if next <= position {
             return Ok(());
         }

@@ -108,8 +108,6 @@ pub(super) fn record(block: &[u8], index: usize) -> Result<Option<(i64, Vec<u8>)
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -91,7 +91,9 @@ impl Committer {
             let mut places = Vec::with_capacity(append.batches.len());
             for (partition, records) in append.batches {
                 let is_it = |group: &Group| {
-                    group.partition == partition && group.topic == append.topic && Arc::ptr_eq(&group.stream, &append.stream)
+                    group.partition == partition
+                        && group.topic == append.topic
+                        && Arc::ptr_eq(&group.stream, &append.stream)
                 };
                 let found = groups.iter().position(is_it).unwrap_or_else(|| {
                     groups.push(Group::new(append.stream.clone(), append.topic, partition));

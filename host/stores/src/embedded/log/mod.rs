@@ -136,7 +136,9 @@ impl Log for EmbeddedLog {
         let topics = self.topics.get(stream)?;
         match topics.end(topic, partition) {
             Some(end) => Ok(Offset(end.load(Ordering::Acquire))),
-            None => Err(broken(format!("'{stream}' has the partitions 0 to {}, not {partition}", topics.partitions() - 1))),
+            None => {
+                Err(broken(format!("'{stream}' has the partitions 0 to {}, not {partition}", topics.partitions() - 1)))
+            }
         }
     }
 

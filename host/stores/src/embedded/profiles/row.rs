@@ -108,8 +108,6 @@ pub(super) fn find_score<'a>(row: &'a [u8], rule: &str) -> Result<Option<(&'a st
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -1,0 +1,160 @@
+//! The pipeline without a log, a store or a thread: for a pack's cases, for benches, for trying a rule out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_core::names::{Offset, Partition as PartitionId};
+use assay_core::schema::{Encoder, EventError};
+use assay_core::value::Value;
+use assay_core::verdict::{Outcome, read_block};
+use assay_runtime::{Limits, Runtime};
+use serde_json::json;
+
+use crate::hub::silent;
+use crate::partition::{BatchStats, Instances, Partition, PartitionError};
+use crate::plan::{Plan, Shelf, plugin_name};
+use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
+use crate::ports::state::{Checkpoint, StateRow, StateStore};
+use crate::ports::{StoreError, StreamPartition};
+use crate::problem::ChangeError;
+
+/// A state store that knows no entity and keeps nothing: everything is in memory.
+#[derive(Debug, Default)]
+pub struct NoState;
+
+impl StateStore for NoState {
+    fn checkpoint(&self, _: &StreamPartition) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(None)
+    }
+
+    fn load(&self, _: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        Ok(vec![None; keys.len()])
+    }
+
+    fn save(&self, _: &StreamPartition, _: Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The definitions of a pack, ready to score events one stream at a time. Each stream has one partition.
+pub struct Offline {
+    plan: Plan,
+    instances: Instances,
+    streams: BTreeMap<String, Stream>,
+}
+
+struct Stream {
+    partition: Partition,
+    encoder: Encoder,
+    next: Offset,
+}
+
+/// Why an event has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The stream is not among the definitions.
+    #[error("there is no stream '{0}'")]
+    UnknownStream(String),
+    /// The event does not fit the stream's schema.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The pipeline failed.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// The verdicts cannot be read back.
+    #[error("{0}")]
+    Verdicts(#[from] assay_core::wire::Corrupt),
+}
+
+impl Offline {
+    /// Loads plugins and compiles definitions, as the server does when they are uploaded.
+    ///
+    /// # Errors
+    /// What is wrong with a plugin or with the definitions.
+    pub fn new(
+        runtime: &Runtime,
+        plugins: &[Vec<u8>],
+        definitions: Vec<Change>,
+        limits: &Limits,
+    ) -> Result<Self, ChangeError> {
+        let shelf = Shelf::new(runtime.clone());
+        let mut changes = definitions;
+        for wasm in plugins {
+            let plugin = shelf.load(wasm)?;
+            let body = json!({ "digest": plugin.digest(), "size": wasm.len(), "manifest": plugin.manifest() });
+            changes.push(Change { kind: Kind::Plugin, name: plugin_name(plugin.manifest()), body: Some(body) });
+        }
+        let revision = |change: Change| Revision {
+            kind: change.kind,
+            name: change.name,
+            revision: 1,
+            version: 1,
+            author: String::new(),
+            at: 0,
+            body: change.body,
+        };
+        let snapshot = Snapshot { version: 1, revisions: changes.into_iter().map(revision).collect() };
+        let plan =
+            Plan::compile(Arc::new(snapshot), &shelf, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;
+        let mut instances = Instances::default();
+        let mut streams = BTreeMap::new();
+        for (name, stream) in &plan.streams {
+            instances.equip(stream, limits)?;
+            let of = StreamPartition { stream: name.as_str().into(), partition: PartitionId(0) };
+            let partition = Partition::new(of, stream.clone(), 1);
+            let partition = partition.map_err(|error| ChangeError::Conflict(error.to_string()))?;
+            let encoder = Encoder::new(&stream.schema);
+            streams.insert(name.clone(), Stream { partition, encoder, next: Offset(0) });
+        }
+        Ok(Self { plan, instances, streams })
+    }
+
+    /// What was compiled.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Scores one event, given as JSON, behind all that were scored before.
+    ///
+    /// # Errors
+    /// The stream is unknown or the event does not fit its schema; it is left out then.
+    pub fn score(&mut self, stream: &str, event: &[u8]) -> Result<Outcome, OfflineError> {
+        let unknown = || OfflineError::UnknownStream(stream.to_owned());
+        let encoder = &mut self.streams.get_mut(stream).ok_or_else(unknown)?.encoder;
+        let mut avro = Vec::new();
+        encoder.encode(event, &mut avro)?;
+        let mut block = Vec::new();
+        let (offset, _) = self.score_avro(stream, &[&avro], &mut block)?;
+        let outcome = read_block(&block)?.outcomes.pop();
+        Ok(outcome.unwrap_or_else(|| silent(offset)))
+    }
+
+    /// Scores a batch of Avro records and appends the block of their verdicts. Returns the first record's offset.
+    ///
+    /// # Errors
+    /// The stream is unknown.
+    pub fn score_avro(
+        &mut self,
+        stream: &str,
+        records: &[&[u8]],
+        block: &mut Vec<u8>,
+    ) -> Result<(Offset, BatchStats), OfflineError> {
+        let unknown = || OfflineError::UnknownStream(stream.to_owned());
+        let stream = self.streams.get_mut(stream).ok_or_else(unknown)?;
+        let first = stream.next;
+        stream.next = Offset(first.0 + records.len() as u64);
+        let records: Vec<(Offset, &[u8])> =
+            records.iter().enumerate().map(|(i, record)| (Offset(first.0 + i as u64), *record)).collect();
+        let stats = stream.partition.score(&records, &mut self.instances, &NoState, block)?;
+        Ok((first, stats))
+    }
+
+    /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.
+    pub fn view(&mut self, view: &str, key: &str, at: Option<i64>) -> Option<Vec<(String, Value)>> {
+        let has = |stream: &Arc<crate::plan::StreamPlan>| stream.views.iter().any(|plan| plan.def.view == view);
+        let name = self.plan.streams.iter().find(|(_, stream)| has(stream)).map(|(name, _)| name)?;
+        // This store does not fail.
+        let seen = self.streams.get_mut(name)?.partition.view(view, key, at, &NoState).ok()??;
+        Some(seen.1)
+    }
+}
