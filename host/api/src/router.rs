@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{Role, require};
 use crate::definitions::*;
-use crate::http::{catch_panics, log_requests, render_errors};
+use crate::http::{catch_panics, close_after_errors, log_requests, render_errors};
 use crate::ingest::*;
 use crate::openapi::{describe, document, serve_document};
 use crate::resources::*;
@@ -23,6 +23,7 @@ pub fn router(app: App) -> Router {
         .with_state(app.clone())
         .layer(from_fn(catch_panics))
         .layer(from_fn(render_errors))
+        .layer(from_fn(close_after_errors))
         .layer(from_fn_with_state(app, log_requests))
 }
 

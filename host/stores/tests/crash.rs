@@ -115,7 +115,7 @@ fn acked_records_survive_kills() {
     }
     let dir = tempfile::tempdir().unwrap();
     for kill in 0..KILLS {
-        let after = 1 + RandomState::new().hash_one(kill) as usize % 150;
+        let after = 1 + RandomState::new().hash_one(kill) as usize % 2000;
         let acked = run_and_kill(dir.path(), after);
         let store = Embedded::open(dir.path(), &Config::default()).unwrap();
         let log = store.ports().log;

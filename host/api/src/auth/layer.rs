@@ -1,31 +1,48 @@
 //! The layer that lets a request through only with a key of the right role. It stands before the body is read.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Role;
+use super::{Caller, Role};
 use crate::app::App;
 use crate::http::{ApiError, Code};
 
+/// How much of a refused request's body is read away before the answer, and how long that may take.
+const READ_AWAY: (usize, Duration) = (256 << 10, Duration::from_secs(1));
+
 /// Lets a request through if its key has the role, and tells the handler who it is.
 pub(crate) async fn require(State((app, role)): State<(App, Role)>, mut request: Request, next: Next) -> Response {
-    let secret = match bearer(request.headers()) {
-        Ok(secret) => secret,
-        Err(error) => return error.into_response(),
-    };
-    let Some(caller) = app.keys.caller(&app.engine, secret) else {
-        return ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted")
-            .into_response();
-    };
+    match permit(&app, role, request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => {
+            // A client that is still sending would see a reset connection instead of the answer. Whether all was read
+            // does not matter: the answer is the same.
+            let (most, patience) = READ_AWAY;
+            let _ = tokio::time::timeout(patience, axum::body::to_bytes(request.into_body(), most)).await;
+            error.into_response()
+        }
+    }
+}
+
+fn permit(app: &App, role: Role, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+    let secret = bearer(headers)?;
+    let caller = app.keys.caller(&app.engine, secret);
+    let unknown = || ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted");
+    let caller = caller.ok_or_else(unknown)?;
     if !caller.may(role) {
         let roles = caller.roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");
         let detail = format!("this needs the role {role}; the key '{}' has: {roles}", caller.name);
-        return ApiError::new(Code::Forbidden, detail).into_response();
+        return Err(ApiError::new(Code::Forbidden, detail));
     }
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    Ok(caller)
 }
 
 /// The secret in `Authorization: Bearer SECRET`.

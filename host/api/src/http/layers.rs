@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::Instant;
 
 use assay_engine::RouteLabel;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -46,6 +46,18 @@ pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
         tracing::error!("a handler panicked");
         error.into_response()
     })
+}
+
+/// Closes the connection after an error to a request with a body. The body may be unread; hyper would then close without
+/// a word, and a client that keeps connections would send its next request into the void.
+pub(crate) async fn close_after_errors(request: Request, next: Next) -> Response {
+    let has_body = !HttpBody::is_end_stream(request.body());
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if has_body && (status.is_client_error() || status.is_server_error()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Makes problem details of errors that the framework answers in plain text: unknown routes, wrong methods, parameters

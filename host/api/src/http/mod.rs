@@ -8,5 +8,5 @@ mod params;
 
 pub(crate) use body::{BodyFormat, body_format, read_body};
 pub(crate) use error::{ApiError, Code, ProblemBody};
-pub(crate) use layers::{catch_panics, log_requests, render_errors};
+pub(crate) use layers::{catch_panics, close_after_errors, log_requests, render_errors};
 pub(crate) use params::{PageQuery, Time, page_limit};

@@ -57,8 +57,9 @@ impl Graph for EmbeddedGraph {
         }
         let mut batch = self.database.batch(2 * latest.len() + 1);
         for (key, edge) in latest {
-            let have = self.database.get(&self.database.graph, &key, "reading an edge")?;
-            if have.is_none_or(|have| decode(&have).is_ok_and(|have| !is_later(&edge, &have))) {
+            if let Some(have) = self.database.get(&self.database.graph, &key, "reading an edge")?
+                && !is_later(&edge, &decode(&have)?)
+            {
                 continue;
             }
             let value =

@@ -34,7 +34,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { cache_bytes: 128 << 20, queue_bytes: 64 << 20, queue_appends: 4096, block_bytes: 1 << 20 }
+        Self { cache_bytes: 128 << 20, queue_bytes: 64 << 20, queue_appends: 4096, block_bytes: 256 << 10 }
     }
 }
 

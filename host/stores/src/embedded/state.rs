@@ -47,7 +47,7 @@ impl StateStore for EmbeddedState {
 
     fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
-        // Rows in the order of their keys land next to each other in memory: measured, a fifth less time per row.
+        // Rows in the order of their keys land next to each other in memory, and so are inserted faster.
         let mut rows: Vec<&StateRow> = rows.iter().collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let mut batch = self.database.batch(rows.len() + 1);

@@ -29,7 +29,9 @@ pub(crate) fn edges_are_found_from_both_ends(graph: &dyn Graph) {
     let other = |edge: &GraphEdge| if edge.source == "m" { edge.target.clone() } else { edge.source.clone() };
     expected.sort_by_key(|edge| (edge.name.clone(), other(edge), edge.source != "m"));
     for limit in [1, 2, 3, 100] {
-        assert_eq!(all_pages(limit, |cursor| graph.neighbours("m", limit, cursor.as_deref())), expected, "{limit}");
+        let found = all_pages(limit, |cursor| graph.neighbours("m", limit, cursor.as_deref()));
+        // Not assert_eq: it would print the long name.
+        assert!(found == expected, "{limit}: {:?}", found.iter().map(|edge| edge.time).collect::<Vec<_>>());
     }
     assert_eq!(graph.neighbours("a", 10, None).unwrap().items.len(), 2);
     for node in ["none", "", "paid"] {
