@@ -51,7 +51,7 @@ pub(crate) struct RowError {
     /// Which one, counted from 1: the element of the array, or the line of NDJSON.
     row: usize,
     /// What was expected, and what came.
-    #[schema(example = "amount: expected a double, got \"12\"")]
+    #[schema(example = "field `amount`: expected a number, found \"12\"")]
     message: String,
 }
 

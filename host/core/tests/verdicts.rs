@@ -1,0 +1,119 @@
+//! A block of verdicts says what was put in, and garbage is refused without a panic.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use assay_core::names::{Digest, Offset};
+use assay_core::rule::Mode;
+use assay_core::value::Value;
+use assay_core::verdict::{
+    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, flags, read_block, write_block,
+};
+use proptest::prelude::*;
+
+fn stamp(rule: &str, plugin: Option<PluginStamp>) -> Arc<RuleStamp> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Arc::new(RuleStamp {
+        rule: rule.to_owned(),
+        revision: 3,
+        mode: Mode::Active,
+        plugin,
+        tags: names(&["review", "block"]),
+        reasons: names(&["amount"]),
+        edges: names(&["paid"]),
+        attributes: names(&["speed"]),
+        inputs: names(&["amount", "count", "country"]),
+    })
+}
+
+fn block() -> Vec<u8> {
+    let plugin = PluginStamp { name: "velocity".into(), version: "1.0.0".into(), digest: Digest::of(b"wasm") };
+    let stamps = [stamp("first", Some(plugin)), stamp("second", None)];
+    let inputs: Vec<ArrayRef> = vec![
+        Arc::new(Float64Array::from(vec![Some(10.5), None])),
+        Arc::new(Int64Array::from(vec![-3, i64::MAX])),
+        Arc::new(StringArray::from(vec!["DE", "é"])),
+    ];
+    let first = RuleRows {
+        rows: Some(vec![0, 2]),
+        scores: vec![0.75, f64::NAN],
+        tags: vec![(0, 0), (0, 1), (1, 1)],
+        reasons: vec![(1, 0, -2.5)],
+        edges: vec![(0, 0, "card:1".into(), "merchant:2".into())],
+        attributes: vec![(1, 0, "900".into())],
+        inputs,
+        failures: vec![],
+    };
+    let second = RuleRows {
+        rows: Some(vec![2]),
+        scores: vec![f64::NAN],
+        failures: vec![(0, "plugin-trap", "unreachable".into())],
+        ..RuleRows::default()
+    };
+    let keys = StringArray::from(vec!["a", "b", "c"]);
+    let events = EventColumns {
+        offsets: &[7, 9, 10],
+        times: &[1_000, 900, -5],
+        keys: &keys,
+        ids: None,
+        unreadable: &[(8, "event-malformed", "byte 3".into()), (11, "event-malformed", "byte 0".into())],
+    };
+    let rules = RuleStamp::stamps_json(&stamps);
+    let mut out = Vec::new();
+    write_block(&mut out, &BlockHead { catalog: 12, next: Offset(12), rules: &rules }, &events, &[first, second]);
+    out
+}
+
+#[test]
+fn a_block_says_what_was_put_in() {
+    let bytes = block();
+    assert_eq!(block_flags(&bytes), Ok((flags::FAILURES | flags::EDGES, Offset(12))));
+    let block = read_block(&bytes).unwrap();
+    assert_eq!((block.catalog, block.next, block.rules.len()), (12, Offset(12), 2));
+    let offsets: Vec<u64> = block.outcomes.iter().map(|outcome| outcome.offset.0).collect();
+    assert_eq!(offsets, [7, 8, 10, 11], "event 9 was judged by no rule");
+
+    let first = &block.outcomes[0];
+    assert_eq!((first.time, first.key.as_str(), first.failures.len()), (1_000, "a", 0));
+    let verdict = &first.verdicts[0];
+    assert_eq!((verdict.by.rule.as_str(), verdict.score), ("first", Some(0.75)));
+    assert_eq!(verdict.tags, ["review", "block"]);
+    assert_eq!(verdict.edges, [Edge { name: "paid".into(), source: "card:1".into(), target: "merchant:2".into() }]);
+    assert_eq!(verdict.inputs[0], ("amount".into(), Value::Double(10.5)));
+
+    let last = &block.outcomes[2];
+    assert_eq!((last.time, last.verdicts.len()), (-5, 1));
+    assert_eq!(last.verdicts[0].score, None);
+    assert_eq!(last.verdicts[0].reasons, [Reason { code: "amount".into(), weight: -2.5 }]);
+    assert_eq!(last.verdicts[0].attributes, [("speed".to_owned(), "900".to_owned())]);
+    let values: Vec<Value> = last.verdicts[0].inputs.iter().map(|(_, value)| value.clone()).collect();
+    assert_eq!(values, [Value::Null, Value::Int(i64::MAX), Value::Text("é".into())]);
+    assert_eq!(last.failures[0].by.as_ref().map(|by| by.rule.as_str()), Some("second"));
+    assert_eq!(last.failures[0].code, "plugin-trap");
+
+    let unreadable = &block.outcomes[1];
+    assert_eq!((unreadable.key.as_str(), unreadable.failures[0].message.as_str()), ("", "byte 3"));
+    assert!(unreadable.failures[0].by.is_none());
+}
+
+#[test]
+fn every_truncation_is_an_error_or_ends_between_two_events() {
+    let bytes = block();
+    let whole = read_block(&bytes).unwrap();
+    for length in 0..bytes.len() {
+        if let Ok(block) = read_block(&bytes[..length]) {
+            assert_eq!(block.outcomes, whole.outcomes[..block.outcomes.len()]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn damage_is_never_a_panic(at in 0_usize..400, byte: u8) {
+        let mut bytes = block();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = read_block(&bytes);
+        let _ = block_flags(&bytes);
+    }
+}
