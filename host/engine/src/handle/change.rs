@@ -63,6 +63,8 @@ impl Engine {
         let total = changes.len();
         let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, &now)).collect();
         let unchanged = total - changes.len();
+        // Keys are the API's affair: workers need not stop for them.
+        let concerns_workers = changes.iter().any(|change| change.kind != Kind::Key);
         if changes.is_empty() {
             return Ok(Applied { version: now.version, revisions: Vec::new(), unchanged });
         }
@@ -76,8 +78,11 @@ impl Engine {
         }
         let committed = shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms())?;
         let revisions = changed(&committed, committed.version);
-        let plan = Plan { snapshot: Arc::new(committed), streams: plan.streams };
-        self.take_up(Arc::new(plan));
+        let plan = Arc::new(Plan { snapshot: Arc::new(committed), streams: plan.streams });
+        shared.set_plan(plan.clone());
+        if concerns_workers {
+            self.take_up(&plan);
+        }
         Ok(Applied { version: now.version + 1, revisions, unchanged })
     }
 
@@ -181,8 +186,7 @@ impl Engine {
     }
 
     /// Hands a plan to all workers and waits until each has taken it up.
-    fn take_up(&self, plan: Arc<Plan>) {
-        self.inner.shared.set_plan(plan.clone());
+    fn take_up(&self, plan: &Arc<Plan>) {
         let workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let (done, all_done) = bounded(workers.len());
         for worker in workers.iter() {

@@ -76,6 +76,9 @@ impl Engine {
         }
         let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
         let shared = Shared::new(ports, shelf, config, metrics, Arc::new(plan));
+        for of in shared.plan().partitions() {
+            shared.health.note(&format!("partition {of}"), Some("it is being opened"), 0);
+        }
         let workers: Result<Vec<WorkerHandle>, std::io::Error> =
             (0..count).map(|index| WorkerHandle::start(index, count, shared.clone())).collect();
         let followers = followers::start(&shared)?;

@@ -126,7 +126,9 @@ fn plugin_scorer(
     let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
     let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, plugins));
     let state = manifest.state_version.map(|version| {
-        let fingerprint = xxhash_rust::xxh3::xxh3_64(def.rule.as_bytes());
+        // Another plugin cannot read what this one remembers; another version of it migrates.
+        let identity = format!("{}/{}", def.rule, manifest.name);
+        let fingerprint = xxhash_rust::xxh3::xxh3_64(identity.as_bytes());
         states.push(StatePlan { rule: def.rule.clone(), fingerprint, version });
         states.len() - 1
     });

@@ -25,12 +25,6 @@ impl EmbeddedProfiles {
     pub(super) fn new(database: Arc<Database>) -> Self {
         Self { database }
     }
-
-    fn read(&self, key: &str, row_key: &[u8]) -> Result<Option<Profile>, StoreError> {
-        let doing = format_args!("reading the profile of '{key}'");
-        let row = self.database.get(&self.database.profiles, row_key, doing)?;
-        row.map(|row| row::decode(Some(key), &row).map_err(|error| damaged(doing, &error))).transpose()
-    }
 }
 
 impl Profiles for EmbeddedProfiles {
@@ -50,14 +44,11 @@ impl Profiles for EmbeddedProfiles {
         for profile in newer {
             let row_key = keys::entity(id, &profile.key);
             let is_key_in_row = keys::entity_of(&row_key).is_some();
-            let merged = match self.read(&profile.key, &row_key)? {
-                Some(mut have) => {
-                    have.merge(profile.rules);
-                    have
-                }
-                None => profile,
-            };
-            batch.insert(&self.database.profiles, row_key, row::encode(&merged, is_key_in_row));
+            let doing = format_args!("merging the profile of '{}'", profile.key);
+            let have = self.database.get(&self.database.profiles, &row_key, doing)?;
+            let merged = row::merge(have.as_deref(), &profile, is_key_in_row);
+            let merged = merged.map_err(|error| damaged(doing, &error))?;
+            batch.insert(&self.database.profiles, row_key, merged);
         }
         self.database.put_position(&mut batch, Whose::Profiles, id, next.0);
         self.database.commit(batch, Durability::Process, format_args!("writing profiles of {of}"))
@@ -65,7 +56,12 @@ impl Profiles for EmbeddedProfiles {
 
     fn get(&self, of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError> {
         let id = self.database.streams.find_partition(of);
-        id.map_or(Ok(None), |id| self.read(key, &keys::entity(id, key)))
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let doing = format_args!("reading the profile of '{key}'");
+        let row = self.database.get(&self.database.profiles, &keys::entity(id, key), doing)?;
+        row.map(|row| row::decode(Some(key), &row).map_err(|error| damaged(doing, &error))).transpose()
     }
 
     fn highest(
