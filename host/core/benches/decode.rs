@@ -22,9 +22,7 @@ const PAYMENTS: &str = r#"{
 
 fn main() {
     let schema = Schema::parse(PAYMENTS).expect("a valid schema");
-    let json: Vec<Vec<u8>> = (0..ROWS * BATCHES)
-        .map(|index| payment(index).into_bytes())
-        .collect();
+    let json: Vec<Vec<u8>> = (0..ROWS * BATCHES).map(|index| payment(index).into_bytes()).collect();
     let mut encoder = Encoder::new(&schema);
     let encode = |json: &Vec<u8>| {
         let mut out = Vec::new();
@@ -33,11 +31,7 @@ fn main() {
     };
     let records: Vec<Vec<u8>> = json.iter().map(encode).collect();
     let bytes: usize = records.iter().map(Vec::len).sum();
-    println!(
-        "{} payments of {} bytes as Avro",
-        records.len(),
-        bytes / records.len()
-    );
+    println!("{} payments of {} bytes as Avro", records.len(), bytes / records.len());
 
     for projection in [
         ["id", "card", "merchant", "country", "amount", "time"].as_slice(),
@@ -46,24 +40,18 @@ fn main() {
         &[],
     ] {
         let mut decoder = Decoder::new(&schema, projection).expect("fields");
-        measure(
-            &format!("decode, {} of 6 fields", projection.len()),
-            records.len(),
-            || {
-                for batch in records.chunks(ROWS) {
-                    black_box(decoder.decode(batch.iter().map(Vec::as_slice)));
-                }
-            },
-        );
+        measure(&format!("decode, {} of 6 fields", projection.len()), records.len(), || {
+            for batch in records.chunks(ROWS) {
+                black_box(decoder.decode(batch.iter().map(Vec::as_slice)));
+            }
+        });
     }
 
     let extractor = Extractor::new(&schema, &["id", "card", "time"]).expect("fields");
     measure("extract id, key and time", records.len(), || {
         for record in &records {
             let mut values = [Scalar::Null; 3];
-            extractor
-                .extract(record, &mut values)
-                .expect("a good record");
+            extractor.extract(record, &mut values).expect("a good record");
             black_box(values);
         }
     });
@@ -91,9 +79,7 @@ fn main() {
 
 /// The best of fifteen rounds: what the code takes when nothing else disturbs it.
 fn measure(name: &str, records: usize, mut round: impl FnMut()) {
-    let wanted = std::env::args()
-        .skip(1)
-        .find(|argument| !argument.starts_with('-'));
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
         return;
     }

@@ -145,10 +145,7 @@ mod tests {
     #[test]
     fn a_digest_is_read_as_it_is_written() {
         let digest = Digest::of(b"abc");
-        assert_eq!(
-            digest.to_string(),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse::<Digest>().ok(), Some(digest));
         assert!("sha256:12".parse::<Digest>().is_err());
         assert!("ba78".parse::<Digest>().is_err());
@@ -162,9 +159,7 @@ mod tests {
 
     fn partitions_as_released() -> Vec<u32> {
         // XXH3-64 of the empty text is 0x2d06800538d394c2, and so on for the rest.
-        ["", "card-1", "card-2", "é"]
-            .map(|key| (xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 8) as u32)
-            .to_vec()
+        ["", "card-1", "card-2", "é"].map(|key| (xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 8) as u32).to_vec()
     }
 
     #[test]

@@ -100,7 +100,9 @@ impl fmt::Display for PluginRef {
 
 /// A text that names no plugin.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' names no plugin: expected NAME@VERSION such as 'velocity@1' or 'velocity@1.2.0', or 'sha256:' and 64 hex digits")]
+#[error(
+    "'{0}' names no plugin: expected NAME@VERSION such as 'velocity@1' or 'velocity@1.2.0', or 'sha256:' and 64 hex digits"
+)]
 pub struct NotAPlugin(String);
 
 impl FromStr for PluginRef {
@@ -113,7 +115,9 @@ impl FromStr for PluginRef {
         }
         let (name, version) = text.split_once('@').ok_or_else(refused)?;
         let is_prefix = version.split('.').count() <= 3
-            && version.split('.').all(|part| !part.is_empty() && part.len() <= 9 && part.chars().all(|c| c.is_ascii_digit()));
+            && version
+                .split('.')
+                .all(|part| !part.is_empty() && part.len() <= 9 && part.chars().all(|c| c.is_ascii_digit()));
         if name.is_empty() || !(is_prefix || version.parse::<semver::Version>().is_ok()) {
             return Err(refused());
         }

@@ -1,16 +1,10 @@
 //! No source and no row makes an expression panic, overflow the stack, or err while it is evaluated.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test ends at what it did not expect"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
 use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
-};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use assay_core::expr::{Columns, Expr};
 use assay_core::types::Type;
 use proptest::prelude::*;
@@ -97,10 +91,8 @@ fn source() -> impl Strategy<Value = String> {
     prop_oneof![
         ".{0,40}",
         "[-+*/%<>=!&|?:.,()a-z0-9 '\"\\[\\]{}\\\\]{0,60}",
-        prop::collection::vec(prop::sample::select(TOKENS), 0..24)
-            .prop_map(|tokens| tokens.concat()),
-        prop::collection::vec(prop::sample::select(TOKENS), 0..12)
-            .prop_map(|tokens| tokens.join(" ")),
+        prop::collection::vec(prop::sample::select(TOKENS), 0..24).prop_map(|tokens| tokens.concat()),
+        prop::collection::vec(prop::sample::select(TOKENS), 0..12).prop_map(|tokens| tokens.join(" ")),
     ]
 }
 
@@ -118,17 +110,9 @@ fn columns() -> Vec<ArrayRef> {
     let texts = StringArray::from(vec![Some("a\u{1f600}"), None, Some("")]);
     vec![
         Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)])),
-        Arc::new(Float64Array::from(vec![
-            Some(f64::NAN),
-            None,
-            Some(f64::MAX),
-        ])),
+        Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(f64::MAX)])),
         Arc::new(texts.clone()),
-        Arc::new(TimestampMillisecondArray::from(vec![
-            Some(i64::MIN),
-            None,
-            Some(i64::MAX),
-        ])),
+        Arc::new(TimestampMillisecondArray::from(vec![Some(i64::MIN), None, Some(i64::MAX)])),
         Arc::new(texts),
     ]
 }
@@ -138,9 +122,7 @@ fn try_all(source: &str) -> Result<(), TestCaseError> {
     let _ = Expr::paths(source);
     match Expr::compile(source, &scope()) {
         Ok(expr) => {
-            let array = expr
-                .eval(&columns(), 3)
-                .map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let array = expr.eval(&columns(), 3).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(array.len(), 3);
             prop_assert_eq!(array.data_type(), &expr.ty().arrow());
         }
@@ -152,12 +134,7 @@ fn try_all(source: &str) -> Result<(), TestCaseError> {
                 error
             );
             let characters = error.source_line.chars().count();
-            prop_assert!(
-                error.column >= 1 && error.column <= characters + 2,
-                "{:?} {:?}",
-                source,
-                error
-            );
+            prop_assert!(error.column >= 1 && error.column <= characters + 2, "{:?} {:?}", source, error);
             prop_assert_eq!(error.to_string().lines().count(), 3, "{:?}", error);
         }
     }
@@ -187,12 +164,7 @@ fn the_limits_protect_the_stack() {
         format!("{}n{}", "abs(".repeat(64), ")".repeat(64)),
         format!("{}1{}", "[".repeat(64), "]".repeat(64)),
         format!("{}1{}", "{1: ".repeat(64), "}".repeat(64)),
-        format!(
-            "{}n{}{}",
-            "(".repeat(64),
-            ")".repeat(64),
-            " + n".repeat(250)
-        ),
+        format!("{}n{}{}", "(".repeat(64), ")".repeat(64), " + n".repeat(250)),
         format!("{}n{}", "-(".repeat(64), ")".repeat(64)),
         format!("{}n", "n > 1 ? 1 : ".repeat(80)),
         format!("n{}", ".a".repeat(256)),
@@ -201,13 +173,11 @@ fn the_limits_protect_the_stack() {
         format!("{}{}", "(n +".repeat(64), "n".repeat(3000)),
         format!("{}n{}", "n in [".repeat(64), "]".repeat(64)),
     ];
-    let thread = std::thread::Builder::new()
-        .stack_size(1 << 20)
-        .spawn(move || {
-            for source in &sources {
-                try_all(source).unwrap();
-            }
-        });
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+        for source in &sources {
+            try_all(source).unwrap();
+        }
+    });
     thread.unwrap().join().unwrap();
 }
 

@@ -2,11 +2,7 @@
 //!
 //! Where that one fails (an overflow, a division by zero), ours is missing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test ends at what it did not expect"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
 use std::sync::Arc;
 
@@ -25,15 +21,7 @@ type Row = (i64, i64, f64, f64, String, String, bool, bool);
 const NAMES: [&str; 8] = ["n", "m", "x", "y", "s", "u", "b", "c"];
 
 fn row() -> impl Strategy<Value = Row> {
-    let int = || {
-        prop_oneof![
-            -5..5_i64,
-            any::<i64>(),
-            Just(i64::MAX),
-            Just(i64::MIN),
-            Just((1 << 53) + 1)
-        ]
-    };
+    let int = || prop_oneof![-5..5_i64, any::<i64>(), Just(i64::MAX), Just(i64::MIN), Just((1 << 53) + 1)];
     let double = || {
         prop_oneof![
             (-8..8_i8).prop_map(|quarters| f64::from(quarters) / 4.0),
@@ -45,16 +33,7 @@ fn row() -> impl Strategy<Value = Row> {
         ]
     };
     let text = || prop_oneof!["[ab]{0,3}", "\\PC{0,4}", Just("12".to_owned())];
-    (
-        int(),
-        int(),
-        double(),
-        double(),
-        text(),
-        text(),
-        any::<bool>(),
-        any::<bool>(),
-    )
+    (int(), int(), double(), double(), text(), text(), any::<bool>(), any::<bool>())
 }
 
 /// Turns bytes into an expression of a type: each byte chooses one way on, and none left means a leaf.
@@ -96,12 +75,7 @@ impl Tape<'_> {
                 "({b} ? {d} : {d})",
                 "double({i})",
             ],
-            't' => &[
-                "({t} + {t})",
-                "({b} ? {t} : {t})",
-                "string({i})",
-                "string({b})",
-            ],
+            't' => &["({t} + {t})", "({b} ? {t} : {t})", "string({i})", "string({b})"],
             _ => &[
                 "({b} && {b})",
                 "({b} || {b})",
@@ -138,9 +112,7 @@ impl Tape<'_> {
         let mut rest = self.pick(templates);
         while let Some((before, behind)) = rest.split_once('{') {
             filled.push_str(before);
-            let (letter, after) = behind
-                .split_once('}')
-                .expect("templates have closed braces");
+            let (letter, after) = behind.split_once('}').expect("templates have closed braces");
             filled.push_str(&self.expression(letter.chars().next().expect("a letter"), depth - 1));
             rest = after;
         }
@@ -149,20 +121,13 @@ impl Tape<'_> {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    (
-        prop::sample::select(vec!['i', 'd', 't', 'b']),
-        prop::collection::vec(any::<u8>(), 0..40),
-    )
+    (prop::sample::select(vec!['i', 'd', 't', 'b']), prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(ty, tape)| Tape(tape.iter()).expression(ty, 4))
 }
 
 fn scope() -> Columns {
     use Type::{Bool, Double, Int, Text};
-    Columns::new(
-        NAMES
-            .into_iter()
-            .zip([Int, Int, Double, Double, Text, Text, Bool, Bool]),
-    )
+    Columns::new(NAMES.into_iter().zip([Int, Int, Double, Double, Text, Text, Bool, Bool]))
 }
 
 /// The columns of some rows; a row is missing all that its bits in `missing` name.
@@ -171,9 +136,7 @@ fn columns(rows: &[Row], missing: &[u8]) -> Vec<ArrayRef> {
     macro_rules! column {
         ($array:ty, $field:tt, $value:expr) => {
             Arc::new(<$array>::from_iter(
-                rows.iter()
-                    .enumerate()
-                    .map(|(i, row)| there(i, $field).then(|| $value(&row.$field))),
+                rows.iter().enumerate().map(|(i, row)| there(i, $field).then(|| $value(&row.$field))),
             )) as ArrayRef
         };
     }
@@ -214,11 +177,7 @@ fn shown(array: &ArrayRef, ty: &Type, row: usize) -> Option<String> {
 }
 
 fn bits(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else {
-        format!("{value:e} {:x}", value.to_bits())
-    }
+    if value.is_nan() { "NaN".to_owned() } else { format!("{value:e} {:x}", value.to_bits()) }
 }
 
 fn shown_value(value: &Value) -> String {

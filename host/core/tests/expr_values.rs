@@ -1,10 +1,6 @@
 //! What each operator gives, row by row, missing values included; and how an expression meets its columns.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test ends at what it did not expect"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
 mod expr_rows;
 
@@ -27,14 +23,8 @@ fn arithmetic_is_missing_where_it_overflows_or_divides_by_zero() {
         ("n / 0", "- - - -"),
         ("n % (n - 7)", "- -7 - 7"),
         ("-n", "-7 7 - -9223372036854775807"),
-        (
-            "-9223372036854775808 / n",
-            "-1317624576693539401 1317624576693539401 - -1",
-        ),
-        (
-            "-9223372036854775808 / (n / 7 * -1)",
-            "- -9223372036854775808 - 7",
-        ),
+        ("-9223372036854775808 / n", "-1317624576693539401 1317624576693539401 - -1"),
+        ("-9223372036854775808 / (n / 7 * -1)", "- -9223372036854775808 - 7"),
         ("x + 1.0", "2.5 -1.5 - NaN"),
         ("x * 2", "3 -5 - NaN"),
         ("2 - x", "0.5 4.5 - NaN"),
@@ -152,17 +142,8 @@ fn a_filter_passes_only_what_is_true() {
 fn slices_and_empty_batches_are_columns_too() {
     let whole = columns();
     let sliced: Vec<ArrayRef> = whole.iter().map(|array| array.slice(1, 3)).collect();
-    for source in [
-        "n + 1",
-        "x < 0.0",
-        "s == 'Ab'",
-        "lower(s)",
-        "s + s",
-        "b && c",
-        "b ? n : 0",
-        "s in ['Ab']",
-        "t - t",
-    ] {
+    for source in ["n + 1", "x < 0.0", "s == 'Ab'", "lower(s)", "s + s", "b && c", "b ? n : 0", "s in ['Ab']", "t - t"]
+    {
         let expr = Expr::compile(source, &scope()).unwrap();
         let expected = expr.eval(&whole, 4).unwrap().slice(1, 3);
         assert_eq!(&expr.eval(&sliced, 3).unwrap(), &expected, "{source}");
@@ -176,44 +157,27 @@ fn a_compiled_expression_names_what_it_reads() {
     let expr = Expr::compile("x > 1.0 && device.os != 'x' || x < 0.0", &scope()).unwrap();
     assert_eq!(expr.columns(), [1, 5]);
     assert_eq!(expr.ty(), &Type::Bool);
-    let paths = Expr::paths(
-        "views.card.spent > amount && has(device.os) && name.startsWith(views.card.spent)",
-    )
-    .unwrap();
+    let paths =
+        Expr::paths("views.card.spent > amount && has(device.os) && name.startsWith(views.card.spent)").unwrap();
     assert_eq!(paths, ["views.card.spent", "amount", "device.os", "name"]);
 }
 
 #[test]
 fn an_expression_of_an_expected_type_takes_int_literals_and_null() {
     let compile = |source: &str, ty: &Type| Expr::compile_as(source, &scope(), ty);
-    let half = compile("1", &Type::Double)
-        .unwrap()
-        .eval(&columns(), 2)
-        .unwrap();
+    let half = compile("1", &Type::Double).unwrap().eval(&columns(), 2).unwrap();
     assert_eq!(half.as_primitive::<Float64Type>().values(), &[1.0, 1.0]);
-    let none = compile("null", &Type::Text)
-        .unwrap()
-        .eval(&columns(), 2)
-        .unwrap();
-    assert_eq!(
-        (none.null_count(), none.data_type()),
-        (2, &Type::Text.arrow())
-    );
+    let none = compile("null", &Type::Text).unwrap().eval(&columns(), 2).unwrap();
+    assert_eq!((none.null_count(), none.data_type()), (2, &Type::Text.arrow()));
     let error = compile("n", &Type::Double).unwrap_err();
-    assert_eq!(
-        error.message,
-        "expected double, found int; write double(...)"
-    );
+    assert_eq!(error.message, "expected double, found int; write double(...)");
 }
 
 #[test]
 fn wrong_columns_are_errors_not_panics() {
     let expr = Expr::compile("x > 1.0", &scope()).unwrap();
     let error = |columns: &[ArrayRef], rows| expr.eval(columns, rows).unwrap_err().to_string();
-    assert_eq!(
-        error(&[], 4),
-        "the expression reads column 1, but there are only 0"
-    );
+    assert_eq!(error(&[], 4), "the expression reads column 1, but there are only 0");
     assert_eq!(error(&columns(), 5), "column 1 has 4 rows, expected 5");
     let mut swapped = columns();
     swapped.swap(0, 1);

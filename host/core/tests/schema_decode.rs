@@ -18,25 +18,17 @@ use schema_shapes::{Dice, Shape, encode, record};
 fn schemas(shape: &Shape) -> (Schema, apache_avro::Schema) {
     let json = shape.schema(&mut 0).to_string();
     let ours = Schema::parse(&json).expect("a valid schema");
-    (
-        ours,
-        apache_avro::Schema::parse_str(&json).expect("a valid schema"),
-    )
+    (ours, apache_avro::Schema::parse_str(&json).expect("a valid schema"))
 }
 
 /// The value at a dotted path; null when a record on the way is.
 fn at<'v>(value: &'v Avro, path: &str) -> &'v Avro {
-    path.split('.')
-        .fold(bare(value), |value, name| match value {
-            Avro::Record(fields) => bare(
-                fields
-                    .iter()
-                    .find(|(field, _)| field == name)
-                    .map(|(_, value)| value)
-                    .expect("a field"),
-            ),
-            other => other,
-        })
+    path.split('.').fold(bare(value), |value, name| match value {
+        Avro::Record(fields) => {
+            bare(fields.iter().find(|(field, _)| field == name).map(|(_, value)| value).expect("a field"))
+        }
+        other => other,
+    })
 }
 
 fn bare(value: &Avro) -> &Avro {
@@ -95,13 +87,8 @@ fn scalar_cell(scalar: &Scalar<'_>) -> String {
 /// apache-avro takes the end of the bytes for a null in booleans, strings and unions; seeing the reader hit the
 /// end tells that apart.
 fn oracle(schema: &apache_avro::Schema, bytes: &[u8]) -> Option<Avro> {
-    let mut source = Source {
-        bytes,
-        hit_end: false,
-    };
-    let reader = apache_avro::reader::datum::GenericDatumReader::builder(schema)
-        .build()
-        .expect("a schema");
+    let mut source = Source { bytes, hit_end: false };
+    let reader = apache_avro::reader::datum::GenericDatumReader::builder(schema).build().expect("a schema");
     let value = reader.read_value(&mut source).ok()?;
     (!source.hit_end && source.bytes.is_empty()).then_some(value)
 }
@@ -138,10 +125,7 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
 /// Where we refuse on purpose what apache-avro accepts: it ignores a block's size and bits beyond the 64th, and
 /// its limit of items is far higher.
 fn stricter_on_purpose(problem: DecodeProblem) -> bool {
-    matches!(
-        problem,
-        DecodeProblem::BlockSize(_) | DecodeProblem::VarintOverflow | DecodeProblem::TooManyItems
-    )
+    matches!(problem, DecodeProblem::BlockSize(_) | DecodeProblem::VarintOverflow | DecodeProblem::TooManyItems)
 }
 
 proptest! {

@@ -52,11 +52,7 @@ proptest! {
 /// The same JSON with the members of every object in the opposite order.
 fn reversed(json: &Json) -> Json {
     match json {
-        Json::Object(members) => members
-            .iter()
-            .rev()
-            .map(|(name, value)| (name.clone(), reversed(value)))
-            .collect(),
+        Json::Object(members) => members.iter().rev().map(|(name, value)| (name.clone(), reversed(value))).collect(),
         Json::Array(items) => items.iter().map(reversed).collect(),
         other => other.clone(),
     }
@@ -113,8 +109,7 @@ fn values_may_come_in_every_usual_form() {
         json!({"id": "é\n", "amount": 12.5, "count": 3, "time": 1_700_000_000_000_i64, "kind": "WEB",
                "device": {"os": "any", "versions": [1, -2]}, "digest": "ab", "note": {"string": "x"}})
     );
-    let numbers =
-        encoded(r#"{"id": "", "amount": 0, "time": 1700000000000, "note": 7}"#).expect("it fits");
+    let numbers = encoded(r#"{"id": "", "amount": 0, "time": 1700000000000, "note": 7}"#).expect("it fits");
     assert_eq!(numbers["time"], 1_700_000_000_000_i64);
     assert_eq!(numbers["note"], json!({"long": 7}));
 }
@@ -122,22 +117,13 @@ fn values_may_come_in_every_usual_form() {
 #[test]
 fn errors_name_field_expectation_and_finding() {
     let cases = [
-        (
-            r#"{"id": 5, "amount": 1}"#,
-            "field `id`: expected a string, found 5",
-        ),
-        (
-            r#"{"id": "a", "amount": "1"}"#,
-            "field `amount`: expected a number, found \"1\"",
-        ),
+        (r#"{"id": 5, "amount": 1}"#, "field `id`: expected a string, found 5"),
+        (r#"{"id": "a", "amount": "1"}"#, "field `amount`: expected a number, found \"1\""),
         (
             r#"{"id": "a", "amount": 1, "count": 3000000000}"#,
             "field `count`: expected a whole number of 32 bits, found 3000000000",
         ),
-        (
-            r#"{"id": "a", "amount": 1, "count": 0.5}"#,
-            "field `count`: expected a whole number of 32 bits, found 0.5",
-        ),
+        (r#"{"id": "a", "amount": 1, "count": 0.5}"#, "field `count`: expected a whole number of 32 bits, found 0.5"),
         (
             r#"{"id": "a", "amount": 1, "kind": "web"}"#,
             "field `kind`: expected one of \"CHIP\", \"WEB\", found \"web\"",
@@ -151,35 +137,17 @@ fn errors_name_field_expectation_and_finding() {
             r#"{"id": "a", "amount": 1, "device": {"versions": [1, "x"]}}"#,
             "field `device.versions[1]`: expected a whole number of 64 bits, found \"x\"",
         ),
-        (
-            r#"{"id": "a", "amuont": 1}"#,
-            "unknown field `amuont`; did you mean `amount`?",
-        ),
-        (
-            r#"{"id": "a", "amount": 1, "device": {"zzz": 1}}"#,
-            "unknown field `device.zzz`",
-        ),
-        (
-            r#"{"id": "a"}"#,
-            "field `amount` is missing and has no default",
-        ),
-        (
-            r#"{"id": "a", "amount": 1, "id": "b"}"#,
-            "field `id` is there twice",
-        ),
+        (r#"{"id": "a", "amuont": 1}"#, "unknown field `amuont`; did you mean `amount`?"),
+        (r#"{"id": "a", "amount": 1, "device": {"zzz": 1}}"#, "unknown field `device.zzz`"),
+        (r#"{"id": "a"}"#, "field `amount` is missing and has no default"),
+        (r#"{"id": "a", "amount": 1, "id": "b"}"#, "field `id` is there twice"),
         (
             r#"{"id": "a", "amount": 1, "note": true}"#,
             "field `note`: expected null or a whole number of 64 bits or a string, found true",
         ),
         (r#"[1]"#, "the event: expected an object, found an array"),
-        (
-            r#"{"id": "a", "amount": }"#,
-            "not valid JSON (field `amount`): expected value at line 1 column 23",
-        ),
-        (
-            r#"{"id": "a", "amount": 1} x"#,
-            "not valid JSON: trailing characters at line 1 column 26",
-        ),
+        (r#"{"id": "a", "amount": }"#, "not valid JSON (field `amount`): expected value at line 1 column 23"),
+        (r#"{"id": "a", "amount": 1} x"#, "not valid JSON: trailing characters at line 1 column 26"),
     ];
     for (event, expected) in cases {
         assert_eq!(refused(event), expected, "{event}");
@@ -189,23 +157,15 @@ fn errors_name_field_expectation_and_finding() {
 #[test]
 fn json_that_is_not_utf8_is_refused() {
     let mut out = Vec::new();
-    let error = Encoder::new(&schema())
-        .encode(b"{\"id\": \"\xff\"}", &mut out)
-        .expect_err("no UTF-8");
-    assert_eq!(
-        error.to_string(),
-        "not valid JSON: invalid utf-8 sequence of 1 bytes from index 8"
-    );
+    let error = Encoder::new(&schema()).encode(b"{\"id\": \"\xff\"}", &mut out).expect_err("no UTF-8");
+    assert_eq!(error.to_string(), "not valid JSON: invalid utf-8 sequence of 1 bytes from index 8");
 }
 
 #[test]
 fn doubles_keep_every_bit() {
     // serde_json without `float_roundtrip` is one unit in the last place off here.
     let event = encoded(r#"{"id": "", "amount": 127830140.55078125}"#).expect("it fits");
-    assert_eq!(
-        event["amount"].as_f64().map(f64::to_bits),
-        Some(127_830_140.550_781_25_f64.to_bits())
-    );
+    assert_eq!(event["amount"].as_f64().map(f64::to_bits), Some(127_830_140.550_781_25_f64.to_bits()));
 }
 
 #[test]
@@ -213,40 +173,17 @@ fn an_encoder_is_as_new_after_an_error() {
     let schema = schema();
     let mut encoder = Encoder::new(&schema);
     let mut out = Vec::new();
-    encoder
-        .encode(br#"{"id": "a", "device": {"os": 1}}"#, &mut out)
-        .expect_err("a number");
-    encoder
-        .encode(
-            br#"{"device": {"os": "x"}, "id": "a", "amount": 1}"#,
-            &mut out,
-        )
-        .expect("it fits");
-    let error = encoder
-        .encode(br#"{"id": 1}"#, &mut out)
-        .expect_err("a number")
-        .to_string();
+    encoder.encode(br#"{"id": "a", "device": {"os": 1}}"#, &mut out).expect_err("a number");
+    encoder.encode(br#"{"device": {"os": "x"}, "id": "a", "amount": 1}"#, &mut out).expect("it fits");
+    let error = encoder.encode(br#"{"id": 1}"#, &mut out).expect_err("a number").to_string();
     assert_eq!(error, "field `id`: expected a string, found 1");
-    assert_eq!(
-        to_json(&schema, &out).expect("one event")["device"]["os"],
-        "x"
-    );
+    assert_eq!(to_json(&schema, &out).expect("one event")["device"]["os"], "x");
 }
 
 #[test]
 fn an_event_beyond_the_limit_is_refused() {
     let event = json!({"id": "x".repeat(1 << 20), "amount": 1}).to_string();
-    assert!(
-        refused(&event).starts_with("the event has 1048"),
-        "{}",
-        refused(&event)
-    );
-    let items = format!(
-        r#"{{"id": "", "amount": 1, "device": {{"versions": [0{}]}}}}"#,
-        ",0".repeat(1 << 16)
-    );
-    assert_eq!(
-        refused(&items),
-        "more than 65536 items in the event's arrays and maps"
-    );
+    assert!(refused(&event).starts_with("the event has 1048"), "{}", refused(&event));
+    let items = format!(r#"{{"id": "", "amount": 1, "device": {{"versions": [0{}]}}}}"#, ",0".repeat(1 << 16));
+    assert_eq!(refused(&items), "more than 65536 items in the event's arrays and maps");
 }

@@ -25,10 +25,7 @@ fn schema() -> Schema {
 #[test]
 fn a_schema_is_refused_with_the_reason() {
     let cases = [
-        (
-            r#"{"type": "string"}"#,
-            "a stream's schema must be a record, this is a string",
-        ),
+        (r#"{"type": "string"}"#, "a stream's schema must be a record, this is a string"),
         (
             r#"{"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}"#,
             "type `Node` contains itself (at `next`): recursive types are not supported",
@@ -37,16 +34,8 @@ fn a_schema_is_refused_with_the_reason() {
     for (json, expected) in cases {
         assert_eq!(Schema::parse(json).expect_err(json).to_string(), expected);
     }
-    for json in [
-        "",
-        "{",
-        r#"{"type": "record", "name": "R"}"#,
-        r#"{"type": "record", "fields": []}"#,
-    ] {
-        assert!(
-            matches!(Schema::parse(json), Err(SchemaError::Invalid(_))),
-            "{json}"
-        );
+    for json in ["", "{", r#"{"type": "record", "name": "R"}"#, r#"{"type": "record", "fields": []}"#] {
+        assert!(matches!(Schema::parse(json), Err(SchemaError::Invalid(_))), "{json}");
     }
     let bad_default = r#"{"type": "record", "name": "R", "fields": [
         {"name": "n", "type": "int", "default": 5000000000}]}"#;
@@ -55,16 +44,11 @@ fn a_schema_is_refused_with_the_reason() {
 
 #[test]
 fn types_that_multiply_are_refused() {
-    let mut kind =
-        json!({"type": "record", "name": "T0", "fields": [{"name": "x", "type": "int"}]});
+    let mut kind = json!({"type": "record", "name": "T0", "fields": [{"name": "x", "type": "int"}]});
     for level in 1..8 {
         let fields: Vec<Json> = (0..8)
             .map(|index| {
-                let kind = if index == 0 {
-                    kind.take()
-                } else {
-                    json!(format!("T{}", level - 1))
-                };
+                let kind = if index == 0 { kind.take() } else { json!(format!("T{}", level - 1)) };
                 json!({"name": format!("f{index}"), "type": kind})
             })
             .collect();
@@ -79,36 +63,14 @@ fn fields_are_paths_with_types_and_other_types_say_why_not() {
     let fields: Vec<String> = schema
         .fields()
         .iter()
-        .map(|field| {
-            format!(
-                "{}: {}{}",
-                field.path,
-                field.kind,
-                if field.nullable { "?" } else { "" }
-            )
-        })
+        .map(|field| format!("{}: {}{}", field.path, field.kind, if field.nullable { "?" } else { "" }))
         .collect();
-    let expected = [
-        "id: string",
-        "amount: double",
-        "count: int",
-        "time: timestamp",
-        "kind: string?",
-        "device.os: string?",
-    ];
+    let expected =
+        ["id: string", "amount: double", "count: int", "time: timestamp", "kind: string?", "device.os: string?"];
     assert_eq!(fields, expected);
     let why = |path: &str| schema.field(path).expect_err(path).to_string();
-    assert_eq!(
-        why("digest"),
-        "field `digest` is a fixed, which cannot be used as a column (yet)"
-    );
-    assert_eq!(
-        why("device"),
-        "field `device` is a record, which cannot be used as a column (yet)"
-    );
-    assert_eq!(
-        why("device.o"),
-        "schema `shop.Payment` has no field `device.o`; did you mean `device.os`?"
-    );
+    assert_eq!(why("digest"), "field `digest` is a fixed, which cannot be used as a column (yet)");
+    assert_eq!(why("device"), "field `device` is a record, which cannot be used as a column (yet)");
+    assert_eq!(why("device.o"), "schema `shop.Payment` has no field `device.o`; did you mean `device.os`?");
     assert_eq!(why("zz"), "schema `shop.Payment` has no field `zz`");
 }

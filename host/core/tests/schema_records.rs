@@ -36,27 +36,12 @@ fn a_malformed_record_leaves_no_trace_in_the_columns() {
     let cut = payment("two", 2.5);
     let decoded = decoder.decode([good.as_slice(), &cut[..30], better.as_slice()]);
     assert_eq!(decoded.rows, [0, 2]);
-    assert_eq!(
-        decoded.columns[0]
-            .as_primitive::<Float64Type>()
-            .values()
-            .as_ref(),
-        [1.5, 3.5]
-    );
-    let ids: Vec<_> = decoded.columns[1]
-        .as_string::<i32>()
-        .iter()
-        .flatten()
-        .collect();
+    assert_eq!(decoded.columns[0].as_primitive::<Float64Type>().values().as_ref(), [1.5, 3.5]);
+    let ids: Vec<_> = decoded.columns[1].as_string::<i32>().iter().flatten().collect();
     assert_eq!(ids, ["one", "three"]);
-    let [(1, error)] = decoded.bad.as_slice() else {
-        panic!("{:?}", decoded.bad)
-    };
+    let [(1, error)] = decoded.bad.as_slice() else { panic!("{:?}", decoded.bad) };
     let text = error.to_string();
-    assert_eq!(
-        text,
-        "malformed Avro at byte 27 (field `time`): the record ends inside this value"
-    );
+    assert_eq!(text, "malformed Avro at byte 27 (field `time`): the record ends inside this value");
 }
 
 #[test]
@@ -69,10 +54,7 @@ fn problems_name_the_place_inside_arrays_and_maps() {
     let mut decoder = Decoder::new(&schema, &[]).expect("no paths");
     let decoded = decoder.decode([[4, 1, 7, 0].as_slice()]);
     let text = decoded.bad[0].1.to_string();
-    assert_eq!(
-        text,
-        "malformed Avro at byte 3 (field `items[].paid`): a boolean must be 0 or 1, not 7"
-    );
+    assert_eq!(text, "malformed Avro at byte 3 (field `items[].paid`): a boolean must be 0 or 1, not 7");
 }
 
 #[test]
@@ -96,13 +78,7 @@ fn a_block_with_its_size_is_read_and_the_size_is_checked() {
     let schema = Schema::parse(json).expect("valid");
     let mut decoder = Decoder::new(&schema, &["b"]).expect("a field");
     let decoded = decoder.decode([[3, 4, 2, 4, 0, 14].as_slice(), &[3, 6, 2, 4, 0, 14]]);
-    assert_eq!(
-        decoded.columns[0]
-            .as_primitive::<Int64Type>()
-            .values()
-            .as_ref(),
-        [7]
-    );
+    assert_eq!(decoded.columns[0].as_primitive::<Int64Type>().values().as_ref(), [7]);
     assert_eq!(decoded.bad[0].1.problem, DecodeProblem::BlockSize(3));
 }
 
@@ -112,9 +88,7 @@ fn a_key_is_canonical_text() {
     let extractor = Extractor::new(&schema, &["card", "time"]).expect("fields");
     let bytes = payment("one", 1.0);
     let mut values = [Scalar::Null; 2];
-    extractor
-        .extract(&bytes, &mut values)
-        .expect("a good record");
+    extractor.extract(&bytes, &mut values).expect("a good record");
     assert_eq!(values[0].key().as_deref(), Some("card-1"));
     assert_eq!(values[1].millis(), Some(1_700_000_000_000));
     assert_eq!(Scalar::Int(-7).key().as_deref(), Some("-7"));

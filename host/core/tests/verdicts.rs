@@ -7,7 +7,8 @@ use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
-    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, flags, read_block, write_block,
+    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, flags, read_block,
+    write_block,
 };
 use proptest::prelude::*;
 

@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut times = Vec::new();
         let mut bytes = 0;
         for _ in 0..3 {
-            let mut offline = Offline::new(&runtime()?, std::slice::from_ref(&velocity), definitions.clone(), &Limits::default())?;
+            let mut offline =
+                Offline::new(&runtime()?, std::slice::from_ref(&velocity), definitions.clone(), &Limits::default())?;
             // The first part fills the windows and is not counted.
             let warm_up = events / 4;
             run(&mut offline, &payments, 0, warm_up)?;
@@ -50,7 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         times.sort_by(f64::total_cmp);
         let (best, median) = (times[0], times[1]);
-        println!("{name:<38} {best:>7.1} ns/event best, {median:>7.1} median, verdicts {:.0} B", bytes as f64 / (events * 3 / 4) as f64);
+        println!(
+            "{name:<38} {best:>7.1} ns/event best, {median:>7.1} median, verdicts {:.0} B",
+            bytes as f64 / (events * 3 / 4) as f64
+        );
         stages.push(json!({ "stage": name, "ns_per_event": best, "ns_per_event_median": median }));
         best_of_all = best;
     }
@@ -101,7 +105,8 @@ fn stream() -> Change {
         field("time", json!({ "type": "long", "logicalType": "timestamp-millis" })),
     ];
     let schema = json!({ "type": "record", "name": "Payment", "fields": fields });
-    let def = json!({ "stream": "payments", "key": "card", "time": "time", "id": "id", "partitions": 1, "schema": schema });
+    let def =
+        json!({ "stream": "payments", "key": "card", "time": "time", "id": "id", "partitions": 1, "schema": schema });
     Change { kind: Kind::Stream, name: "payments".into(), body: Some(def) }
 }
 

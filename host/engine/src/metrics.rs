@@ -109,7 +109,11 @@ impl Metrics {
         registry.register("failures", "Failures of a rule on an event, and unreadable events", self.failures.clone());
         registry.register("events_late", "Events too late for a window, once per view", self.late.clone());
         registry.register("events_lag", "Events in the log and not scored yet", self.lag.clone());
-        registry.register("follower_lag", "Records not carried into the follower's store yet", self.follower_lag.clone());
+        registry.register(
+            "follower_lag",
+            "Records not carried into the follower's store yet",
+            self.follower_lag.clone(),
+        );
         registry.register("follower_errors", "Failures of the follower's store", self.follower_errors.clone());
         let latency = "From append to verdict, for the oldest event of each batch";
         registry.register_with_unit("verdict_latency", latency, Unit::Seconds, self.latency.clone());

@@ -94,8 +94,7 @@ impl Offline {
             body: change.body,
         };
         let snapshot = Snapshot { version: 1, revisions: changes.into_iter().map(revision).collect() };
-        let plan =
-            Plan::compile(Arc::new(snapshot), &shelf, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;
+        let plan = Plan::compile(Arc::new(snapshot), &shelf, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;
         let mut instances = Instances::default();
         let mut streams = BTreeMap::new();
         for (name, stream) in &plan.streams {

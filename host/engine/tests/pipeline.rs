@@ -16,7 +16,10 @@ fn a_rule_sees_fields_views_and_scores_of_other_rules() {
         stream(),
         view("spend", json!({ "n": "count()", "sum": "sum(amount)" })),
         rule("base", json!({ "score": "amount / 100.0", "when": "amount > 0.0" })),
-        rule("total", json!({ "score": "views.spend.sum + coalesce(scores.base, 0.0)", "tags": { "big": "score > 30.0" } })),
+        rule(
+            "total",
+            json!({ "score": "views.spend.sum + coalesce(scores.base, 0.0)", "tags": { "big": "score > 30.0" } }),
+        ),
     ]);
     let first = offline.score("payments", &event("p1", "a", 10.0, 1_000)).unwrap();
     let second = offline.score("payments", &event("p2", "a", 20.0, 2_000)).unwrap();
@@ -71,11 +74,7 @@ fn uploads_are_refused_with_the_place_of_the_mistake() {
     refused(vec![stream(), rule("r", json!({ "plugin": "velocity@1" }))], "plugin", "no uploaded plugin");
     refused(vec![rule("r", json!({ "score": "1.0" }))], "stream", "no stream 'payments'");
     refused(vec![stream(), view("v", json!({ "s": "sum(card)" }))], "", "sum");
-    let circle = vec![
-        stream(),
-        rule("a", json!({ "score": "scores.b" })),
-        rule("b", json!({ "score": "scores.a" })),
-    ];
+    let circle = vec![stream(), rule("a", json!({ "score": "scores.b" })), rule("b", json!({ "score": "scores.a" }))];
     refused(circle, "", "scores go in a circle: a -> b -> a");
     let shadow = vec![
         stream(),
@@ -83,9 +82,13 @@ fn uploads_are_refused_with_the_place_of_the_mistake() {
         rule("b", json!({ "score": "1.0", "mode": "shadow" })),
     ];
     refused(shadow, "", "'b' is a shadow rule");
-    let wrong_key = change(Kind::Stream, "payments", json!({
-        "stream": "payments", "key": "amount", "time": "id", "partitions": 1, "schema": support::schema(),
-    }));
+    let wrong_key = change(
+        Kind::Stream,
+        "payments",
+        json!({
+            "stream": "payments", "key": "amount", "time": "id", "partitions": 1, "schema": support::schema(),
+        }),
+    );
     refused(vec![wrong_key.clone()], "key", "expected string or int");
     refused(vec![wrong_key], "time", "timestamp-millis");
 }

@@ -40,8 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
         let in_rust = best(rows, || {
             for row in 0..rows {
-                let payment =
-                    Payment { amount: amounts[row], spent_1h: Some(spent[row]), count_1h: Some(counts[row]) };
+                let payment = Payment { amount: amounts[row], spent_1h: Some(spent[row]), count_1h: Some(counts[row]) };
                 black_box(velocity::score(&config, black_box(payment)));
             }
         });

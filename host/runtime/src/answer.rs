@@ -37,52 +37,21 @@ impl Answer {
         rows: u32,
         entities: usize,
     ) -> Result<(Verdicts, States), ScoreError> {
-        self.misfit(manifest, limits, rows, entities)
-            .map_or(Ok(()), |text| Err(ScoreError::Malformed(text)))?;
+        self.misfit(manifest, limits, rows, entities).map_or(Ok(()), |text| Err(ScoreError::Malformed(text)))?;
         let mut scores = self.scores;
         scores.resize(rows as usize, f64::NAN);
-        let Self {
-            tags,
-            reasons,
-            edges,
-            attributes,
-            states,
-            ..
-        } = self;
-        Ok((
-            Verdicts {
-                scores,
-                tags,
-                reasons,
-                edges,
-                attributes,
-            },
-            states,
-        ))
+        let Self { tags, reasons, edges, attributes, states, .. } = self;
+        Ok((Verdicts { scores, tags, reasons, edges, attributes }, states))
     }
 
-    fn misfit(
-        &self,
-        manifest: &Manifest,
-        limits: &Limits,
-        rows: u32,
-        entities: usize,
-    ) -> Option<String> {
+    fn misfit(&self, manifest: &Manifest, limits: &Limits, rows: u32, entities: usize) -> Option<String> {
         if !self.scores.is_empty() && self.scores.len() != rows as usize {
-            return Some(format!(
-                "expected {rows} scores or none, found {}",
-                self.scores.len()
-            ));
+            return Some(format!("expected {rows} scores or none, found {}", self.scores.len()));
         }
         if let Some(row) = self.scores.iter().position(|score| score.is_infinite()) {
             return Some(format!("the score of row {row} is infinite"));
         }
-        let list = |what, names: &[String], max_per_row| Expected {
-            what,
-            rows,
-            names: names.len(),
-            max_per_row,
-        };
+        let list = |what, names: &[String], max_per_row| Expected { what, rows, names: names.len(), max_per_row };
         list("tags", &manifest.tags, limits.max_tags_per_row)
             .misfit(self.tags.iter().map(|tag| (tag.row, tag.name)))
             .or_else(|| {
@@ -95,74 +64,40 @@ impl Answer {
                     .misfit(self.edges.iter().map(|edge| (edge.row, edge.name)))
             })
             .or_else(|| {
-                list(
-                    "attributes",
-                    &manifest.attributes,
-                    limits.max_attributes_per_row,
-                )
-                .misfit(
-                    self.attributes
-                        .iter()
-                        .map(|attribute| (attribute.row, attribute.name)),
-                )
+                list("attributes", &manifest.attributes, limits.max_attributes_per_row)
+                    .misfit(self.attributes.iter().map(|attribute| (attribute.row, attribute.name)))
             })
             .or_else(|| self.long_text(limits.max_text_bytes))
-            .or_else(|| {
-                self.states
-                    .misfit(entities, limits.max_state_bytes_per_entity)
-            })
+            .or_else(|| self.states.misfit(entities, limits.max_state_bytes_per_entity))
     }
 
     fn bad_weight(&self) -> Option<String> {
-        let reason = self
-            .reasons
-            .iter()
-            .find(|reason| !reason.weight.is_finite())?;
-        Some(format!(
-            "the weight of a reason of row {} is {}",
-            reason.row, reason.weight
-        ))
+        let reason = self.reasons.iter().find(|reason| !reason.weight.is_finite())?;
+        Some(format!("the weight of a reason of row {} is {}", reason.row, reason.weight))
     }
 
     fn long_text(&self, max: usize) -> Option<String> {
-        let edges = self
-            .edges
-            .iter()
-            .flat_map(|edge| [&edge.source, &edge.target]);
+        let edges = self.edges.iter().flat_map(|edge| [&edge.source, &edge.target]);
         let values = self.attributes.iter().map(|attribute| &attribute.value);
-        let bytes = edges
-            .chain(values)
-            .map(String::len)
-            .find(|bytes| *bytes > max)?;
-        Some(format!(
-            "a text has {bytes} bytes, at most {max} are allowed"
-        ))
+        let bytes = edges.chain(values).map(String::len).find(|bytes| *bytes > max)?;
+        Some(format!("a text has {bytes} bytes, at most {max} are allowed"))
     }
 }
 
 impl Expected {
     /// What is wrong with a list of (row, name), if anything.
     fn misfit(&self, items: impl Iterator<Item = (u32, u32)>) -> Option<String> {
-        let Self {
-            what,
-            rows,
-            names,
-            max_per_row,
-        } = *self;
+        let Self { what, rows, names, max_per_row } = *self;
         let (mut last, mut in_row) = (0, 0);
         for (row, name) in items {
             if row >= rows {
                 return Some(format!("{what} name row {row} of a batch of {rows}"));
             }
             if name as usize >= names {
-                return Some(format!(
-                    "{what} have index {name}, the manifest names {names}"
-                ));
+                return Some(format!("{what} have index {name}, the manifest names {names}"));
             }
             if row < last {
-                return Some(format!(
-                    "{what} are not ordered by row: {row} comes behind {last}"
-                ));
+                return Some(format!("{what} are not ordered by row: {row} comes behind {last}"));
             }
             in_row = if row == last { in_row + 1 } else { 1 };
             if in_row > max_per_row {
@@ -195,16 +130,9 @@ mod tests {
     }
 
     fn refusal(change: impl FnOnce(&mut Answer)) -> String {
-        let mut answer = Answer {
-            scores: vec![0.5, f64::NAN],
-            ..Answer::default()
-        };
+        let mut answer = Answer { scores: vec![0.5, f64::NAN], ..Answer::default() };
         change(&mut answer);
-        let limits = Limits {
-            max_tags_per_row: 2,
-            max_text_bytes: 4,
-            ..Limits::default()
-        };
+        let limits = Limits { max_tags_per_row: 2, max_text_bytes: 4, ..Limits::default() };
         match answer.check(&manifest(), &limits, 2, 0) {
             Err(ScoreError::Malformed(text)) => text,
             other => format!("{other:?}"),
@@ -213,13 +141,8 @@ mod tests {
 
     #[test]
     fn good_answers_pass_and_no_scores_are_nan() {
-        let answer = Answer {
-            tags: vec![Tag { row: 0, name: 1 }, Tag { row: 1, name: 0 }],
-            ..Answer::default()
-        };
-        let (verdicts, states) = answer
-            .check(&manifest(), &Limits::default(), 2, 0)
-            .expect("the answer is good");
+        let answer = Answer { tags: vec![Tag { row: 0, name: 1 }, Tag { row: 1, name: 0 }], ..Answer::default() };
+        let (verdicts, states) = answer.check(&manifest(), &Limits::default(), 2, 0).expect("the answer is good");
         assert_eq!(verdicts.scores.len(), 2);
         assert!(verdicts.scores.iter().all(|score| score.is_nan()));
         assert_eq!((verdicts.tags.len(), states.len()), (2, 0));
@@ -228,52 +151,16 @@ mod tests {
     #[test]
     fn each_breach_is_named() {
         let tag = |row, name| Tag { row, name };
-        let reason = |weight| Reason {
-            row: 1,
-            code: 0,
-            weight,
-        };
-        assert_eq!(
-            refusal(|a| a.scores.push(1.0)),
-            "expected 2 scores or none, found 3"
-        );
-        assert_eq!(
-            refusal(|a| a.scores[1] = f64::NEG_INFINITY),
-            "the score of row 1 is infinite"
-        );
-        assert_eq!(
-            refusal(|a| a.tags = vec![tag(2, 0)]),
-            "tags name row 2 of a batch of 2"
-        );
-        assert_eq!(
-            refusal(|a| a.tags = vec![tag(0, 2)]),
-            "tags have index 2, the manifest names 2"
-        );
-        assert_eq!(
-            refusal(|a| a.tags = vec![tag(1, 0), tag(0, 0)]),
-            "tags are not ordered by row: 0 comes behind 1"
-        );
-        assert_eq!(
-            refusal(|a| a.tags = vec![tag(0, 0); 3]),
-            "row 0 has more than 2 tags"
-        );
-        assert_eq!(
-            refusal(|a| a.reasons = vec![reason(f64::NAN)]),
-            "the weight of a reason of row 1 is NaN"
-        );
-        let edge = Edge {
-            row: 0,
-            name: 0,
-            source: "card:1".into(),
-            target: String::new(),
-        };
-        assert_eq!(
-            refusal(|a| a.edges = vec![edge]),
-            "a text has 6 bytes, at most 4 are allowed"
-        );
-        assert_eq!(
-            refusal(|a| a.states.push(b"x")),
-            "expected 0 states, found 1"
-        );
+        let reason = |weight| Reason { row: 1, code: 0, weight };
+        assert_eq!(refusal(|a| a.scores.push(1.0)), "expected 2 scores or none, found 3");
+        assert_eq!(refusal(|a| a.scores[1] = f64::NEG_INFINITY), "the score of row 1 is infinite");
+        assert_eq!(refusal(|a| a.tags = vec![tag(2, 0)]), "tags name row 2 of a batch of 2");
+        assert_eq!(refusal(|a| a.tags = vec![tag(0, 2)]), "tags have index 2, the manifest names 2");
+        assert_eq!(refusal(|a| a.tags = vec![tag(1, 0), tag(0, 0)]), "tags are not ordered by row: 0 comes behind 1");
+        assert_eq!(refusal(|a| a.tags = vec![tag(0, 0); 3]), "row 0 has more than 2 tags");
+        assert_eq!(refusal(|a| a.reasons = vec![reason(f64::NAN)]), "the weight of a reason of row 1 is NaN");
+        let edge = Edge { row: 0, name: 0, source: "card:1".into(), target: String::new() };
+        assert_eq!(refusal(|a| a.edges = vec![edge]), "a text has 6 bytes, at most 4 are allowed");
+        assert_eq!(refusal(|a| a.states.push(b"x")), "expected 0 states, found 1");
     }
 }

@@ -130,12 +130,9 @@ impl Batch<'_> {
         }
         let entities = if has_state { rows } else { 0 };
         if self.entities.len() != entities {
-            return Some(
-                "entities must be one per row for a plugin with state, and none for one without",
-            );
+            return Some("entities must be one per row for a plugin with state, and none for one without");
         }
-        if !ends_fit(self.states.ends, self.states.data) || (!has_state && !self.states.is_empty())
-        {
+        if !ends_fit(self.states.ends, self.states.data) || (!has_state && !self.states.is_empty()) {
             return Some("its states are laid out wrongly");
         }
         None
@@ -159,15 +156,9 @@ impl Column<'_> {
         let bitmap = |bits: &[u8]| bits.is_empty() || bits.len() == bytes;
         match self {
             Self::Floats(floats) => floats.values.len() == rows && bitmap(floats.present),
-            Self::Ints(ints) | Self::Times(ints) => {
-                ints.values.len() == rows && bitmap(ints.present)
-            }
+            Self::Ints(ints) | Self::Times(ints) => ints.values.len() == rows && bitmap(ints.present),
             Self::Bools(bools) => bools.values.len() == bytes && bitmap(bools.present),
-            Self::Texts(texts) => {
-                texts.ends.len() == rows
-                    && ends_fit(texts.ends, texts.data)
-                    && bitmap(texts.present)
-            }
+            Self::Texts(texts) => texts.ends.len() == rows && ends_fit(texts.ends, texts.data) && bitmap(texts.present),
         }
     }
 }

@@ -40,11 +40,7 @@ impl Cache {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        Ok(Self {
-            folder: folder.to_owned(),
-            engine: hasher.finish(),
-            writes: AtomicU64::new(0),
-        })
+        Ok(Self { folder: folder.to_owned(), engine: hasher.finish(), writes: AtomicU64::new(0) })
     }
 
     /// The compiled plugin, if it is there and whole. A damaged file is deleted.
@@ -91,22 +87,15 @@ impl Cache {
     }
 
     fn try_store(&self, digest: Digest, component: &Component) -> Result<(), String> {
-        let code = component
-            .serialize()
-            .map_err(|error| format!("{error:#}"))?;
+        let code = component.serialize().map_err(|error| format!("{error:#}"))?;
         let mut content = Vec::with_capacity(HEAD + code.len());
         content.extend_from_slice(&self.head(digest));
         content.extend_from_slice(&code);
         // Written beside and renamed, so that no reader sees half a file.
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
-        let unfinished =
-            self.folder
-                .join(format!(".{}-{}-{number}", digest.hex(), std::process::id()));
+        let unfinished = self.folder.join(format!(".{}-{}-{number}", digest.hex(), std::process::id()));
         let written = fs::File::create(&unfinished)
-            .and_then(|mut file| {
-                file.write_all(&Digest::of(&content).0)
-                    .and_then(|()| file.write_all(&content))
-            })
+            .and_then(|mut file| file.write_all(&Digest::of(&content).0).and_then(|()| file.write_all(&content)))
             .and_then(|()| fs::rename(&unfinished, self.path(digest)));
         written.map_err(|error| {
             // Best effort: the file may not exist, and the first error is the one that tells.
@@ -123,8 +112,7 @@ impl Cache {
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.folder
-            .join(format!("{}-{:016x}.cwasm", digest.hex(), self.engine))
+        self.folder.join(format!("{}-{:016x}.cwasm", digest.hex(), self.engine))
     }
 }
 
@@ -145,19 +133,10 @@ mod tests {
         assert!(cache.load(&engine, digest).is_none());
         cache.store(digest, &component);
         assert!(cache.load(&engine, digest).is_some());
-        assert_eq!(
-            fs::read_dir(folder.path())
-                .expect("the folder is there")
-                .count(),
-            1,
-            "nothing unfinished is left"
-        );
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder is there").count(), 1, "nothing unfinished is left");
 
         fs::copy(cache.path(digest), cache.path(other)).expect("the file can be copied");
-        assert!(
-            cache.load(&engine, other).is_none(),
-            "a file of another plugin is not taken"
-        );
+        assert!(cache.load(&engine, other).is_none(), "a file of another plugin is not taken");
         assert!(!cache.path(other).exists());
 
         let mut bytes = fs::read(cache.path(digest)).expect("the file can be read");

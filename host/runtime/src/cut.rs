@@ -30,18 +30,9 @@ impl Part {
     /// Cuts rows out of a batch, with each entity's state: the one in `states` if there is one, else the batch's.
     pub(crate) fn cut(batch: &Batch<'_>, rows: Range<u32>, states: &[Option<Vec<u8>>]) -> Self {
         let rows = rows.start as usize..rows.end as usize;
-        let columns = batch
-            .columns
-            .iter()
-            .map(|column| Renewed::of(column, &rows))
-            .collect();
-        let mut part = Self {
-            rows,
-            columns,
-            row_entities: Vec::new(),
-            entities: Vec::new(),
-            states: States::default(),
-        };
+        let columns = batch.columns.iter().map(|column| Renewed::of(column, &rows)).collect();
+        let mut part =
+            Self { rows, columns, row_entities: Vec::new(), entities: Vec::new(), states: States::default() };
         if !batch.entities.is_empty() {
             part.cut_entities(batch, states);
         }
@@ -53,11 +44,7 @@ impl Part {
         for &entity in &batch.entities[self.rows.clone()] {
             let index = *indices.entry(entity).or_insert_with(|| {
                 let index = entity as usize;
-                self.states.push(
-                    states[index]
-                        .as_deref()
-                        .unwrap_or_else(|| batch.states.get(index)),
-                );
+                self.states.push(states[index].as_deref().unwrap_or_else(|| batch.states.get(index)));
                 self.entities.push(entity);
                 // Entities of a batch are counted by u32, and these are some of them.
                 (self.entities.len() - 1) as u32
@@ -77,9 +64,7 @@ impl Part {
         Batch {
             // A part has no more rows than the batch, which counts them by u32.
             rows: self.rows.len() as u32,
-            columns: columns
-                .map(|(column, renewed)| renewed.column(column, &self.rows))
-                .collect(),
+            columns: columns.map(|(column, renewed)| renewed.column(column, &self.rows)).collect(),
             entities: &self.row_entities,
             states: self.states.as_blobs(),
         }
@@ -94,18 +79,12 @@ impl Renewed {
             Column::Bools(bools) => bools.present,
             Column::Texts(texts) => texts.present,
         };
-        let mut renewed = Self {
-            present: cut_bits(present, rows),
-            ..Self::default()
-        };
+        let mut renewed = Self { present: cut_bits(present, rows), ..Self::default() };
         match column {
             Column::Bools(bools) => renewed.bits = cut_bits(bools.values, rows),
             Column::Texts(texts) => {
                 let (start, _) = text_range(texts, rows);
-                renewed.ends = texts.ends[rows.clone()]
-                    .iter()
-                    .map(|end| end - start)
-                    .collect();
+                renewed.ends = texts.ends[rows.clone()].iter().map(|end| end - start).collect();
             }
             Column::Floats(_) | Column::Ints(_) | Column::Times(_) => {}
         }
@@ -115,29 +94,13 @@ impl Renewed {
     fn column<'a>(&'a self, whole: &Column<'a>, rows: &Range<usize>) -> Column<'a> {
         let present = &self.present[..];
         match whole {
-            Column::Floats(floats) => Column::Floats(Floats {
-                values: &floats.values[rows.clone()],
-                present,
-            }),
-            Column::Ints(ints) => Column::Ints(Ints {
-                values: &ints.values[rows.clone()],
-                present,
-            }),
-            Column::Times(times) => Column::Times(Ints {
-                values: &times.values[rows.clone()],
-                present,
-            }),
-            Column::Bools(_) => Column::Bools(Bools {
-                values: &self.bits,
-                present,
-            }),
+            Column::Floats(floats) => Column::Floats(Floats { values: &floats.values[rows.clone()], present }),
+            Column::Ints(ints) => Column::Ints(Ints { values: &ints.values[rows.clone()], present }),
+            Column::Times(times) => Column::Times(Ints { values: &times.values[rows.clone()], present }),
+            Column::Bools(_) => Column::Bools(Bools { values: &self.bits, present }),
             Column::Texts(texts) => {
                 let (start, end) = text_range(texts, rows);
-                Column::Texts(Texts {
-                    ends: &self.ends,
-                    data: &texts.data[start as usize..end as usize],
-                    present,
-                })
+                Column::Texts(Texts { ends: &self.ends, data: &texts.data[start as usize..end as usize], present })
             }
         }
     }

@@ -22,17 +22,12 @@ pub(crate) struct Ticker {
 impl Ticker {
     pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
-        let thread = std::thread::Builder::new()
-            .name("assay-epochs".to_owned())
-            .spawn(move || {
-                while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                    engine.increment_epoch();
-                }
-            })?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("assay-epochs".to_owned()).spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -57,10 +52,7 @@ pub(crate) struct CallClock {
 impl CallClock {
     /// Starts a call that may take `budget` of CPU time.
     pub(crate) fn start(budget: Duration) -> Self {
-        Self {
-            started: thread_cpu_time(),
-            budget,
-        }
+        Self { started: thread_cpu_time(), budget }
     }
 
     /// The epochs after which to look at the clock first.
@@ -111,10 +103,7 @@ mod tests {
 
     #[test]
     fn a_call_goes_on_while_it_has_budget() {
-        assert!(matches!(
-            CallClock::start(Duration::from_secs(60)).judge(),
-            Ok(UpdateDeadline::Continue(_))
-        ));
+        assert!(matches!(CallClock::start(Duration::from_secs(60)).judge(), Ok(UpdateDeadline::Continue(_))));
         let passed = CallClock::start(Duration::ZERO).judge();
         assert!(passed.is_err_and(|error| error.is::<DeadlinePassed>()));
     }

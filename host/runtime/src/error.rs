@@ -192,9 +192,7 @@ impl ScoreError {
                 "Look for an allocation sized by the input, or for memory that grows from call to call. A plugin that \
                  needs the memory gets it by limits.memory of the rule."
             }
-            Self::Refused(_) => {
-                "The text is the plugin's own. Replay the event when the plugin takes it."
-            }
+            Self::Refused(_) => "The text is the plugin's own. Replay the event when the plugin takes it.",
             Self::Malformed(_) => {
                 "Answer as wit/plugin.wit says: one score per row or none, finite numbers, indices in range, lists \
                  ordered by row, a state per entity, all within the rule's limits."

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower,
-    TypedFunc,
+    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
 };
 use wasmtime::{Store, Trap};
 
@@ -40,14 +39,8 @@ impl Exports {
     /// Finds them in the exported interface named `scoring`.
     pub(crate) fn find(component: &Component, scoring: &str) -> Result<Self, PluginError> {
         let missing = |what: &str| PluginError::Misfit(format!("it does not export {what}"));
-        let interface = component
-            .get_export_index(None, scoring)
-            .ok_or_else(|| missing(scoring))?;
-        let function = |name| {
-            component
-                .get_export_index(Some(&interface), name)
-                .ok_or_else(|| missing(name))
-        };
+        let interface = component.get_export_index(None, scoring).ok_or_else(|| missing(scoring))?;
+        let function = |name| component.get_export_index(Some(&interface), name).ok_or_else(|| missing(name));
         Ok(Self {
             describe: function("describe")?,
             configure: function("configure")?,
@@ -71,20 +64,10 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Instantiates a component within limits; 20 to 40 us.
-    pub(crate) fn start(
-        pre: &InstancePre<Sandbox>,
-        exports: Exports,
-        limits: &Limits,
-    ) -> Result<Self, PluginError> {
+    pub(crate) fn start(pre: &InstancePre<Sandbox>, exports: Exports, limits: &Limits) -> Result<Self, PluginError> {
         let clock = CallClock::start(SETUP_TIME);
         let ticks = clock.ticks();
-        let mut store = Store::new(
-            pre.engine(),
-            Sandbox {
-                limiter: Limiter::new(limits),
-                clock,
-            },
-        );
+        let mut store = Store::new(pre.engine(), Sandbox { limiter: Limiter::new(limits), clock });
         store.limiter(|sandbox| &mut sandbox.limiter);
         store.epoch_deadline_callback(|store| store.data().clock.judge());
         store.set_epoch_deadline(ticks);
@@ -109,18 +92,12 @@ impl Guest {
 
     pub(crate) fn configure(&mut self, config: &str) -> Result<(), PluginError> {
         let configure: TypedFunc<(&str,), _> = self.configure;
-        let (answer,) = self
-            .call(configure, (config,), SETUP_TIME)
-            .map_err(PluginError::Configure)?;
+        let (answer,) = self.call(configure, (config,), SETUP_TIME).map_err(PluginError::Configure)?;
         answer.map_err(PluginError::ConfigRefused)
     }
 
     /// The guest's answer, well-formed as the component model sees it, otherwise unchecked.
-    pub(crate) fn score(
-        &mut self,
-        batch: &Batch<'_>,
-        budget: Duration,
-    ) -> Result<Answer, ScoreError> {
+    pub(crate) fn score(&mut self, batch: &Batch<'_>, budget: Duration) -> Result<Answer, ScoreError> {
         let score: TypedFunc<(&Batch<'_>,), _> = self.score;
         let (answer,) = self.call(score, (batch,), budget)?;
         answer.map_err(ScoreError::Refused)
@@ -137,12 +114,7 @@ impl Guest {
         answer.map_err(ScoreError::Refused)
     }
 
-    fn call<P, R>(
-        &mut self,
-        function: TypedFunc<P, R>,
-        params: P,
-        budget: Duration,
-    ) -> Result<R, ScoreError>
+    fn call<P, R>(&mut self, function: TypedFunc<P, R>, params: P, budget: Duration) -> Result<R, ScoreError>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,

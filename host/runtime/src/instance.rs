@@ -39,24 +39,14 @@ pub(crate) enum Failure {
 
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Instance")
-            .field("plugin", &self.plugin)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Instance").field("plugin", &self.plugin).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 impl Instance {
     pub(crate) fn new(plugin: Plugin, config: String, limits: Limits) -> Result<Self, PluginError> {
         let guest = Some(plugin.start(&config, &limits)?);
-        Ok(Self {
-            plugin,
-            config,
-            limits,
-            guest,
-            is_used: false,
-            pace: Duration::ZERO,
-        })
+        Ok(Self { plugin, config, limits, guest, is_used: false, pace: Duration::ZERO })
     }
 
     /// The plugin.
@@ -76,18 +66,10 @@ impl Instance {
     /// If the batch does not fit the manifest, or its slices each other: a mistake of the caller.
     pub fn score(&mut self, batch: &Batch<'_>) -> Scored {
         let misfit = batch.misfit(self.plugin.manifest());
-        assert!(
-            misfit.is_none(),
-            "a batch is built wrongly: {}",
-            misfit.unwrap_or_default()
-        );
+        assert!(misfit.is_none(), "a batch is built wrongly: {}", misfit.unwrap_or_default());
         let started = Instant::now();
         let mut scored = match self.attempt(batch) {
-            Ok((verdicts, states)) => Scored {
-                verdicts,
-                states,
-                ..Scored::default()
-            },
+            Ok((verdicts, states)) => Scored { verdicts, states, ..Scored::default() },
             Err(failure) => search::set_aside_failing_rows(self, batch, failure),
         };
         scored.elapsed = started.elapsed();
@@ -102,14 +84,12 @@ impl Instance {
         let count = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let budget = self.limits.budget(count);
         let guest = self.guest().map_err(start_error)?;
-        let migrated = guest
-            .migrate(from_version, states, budget)
-            .and_then(|migrated| {
-                match migrated.misfit(states.len(), self.limits.max_state_bytes_per_entity) {
-                    Some(text) => Err(ScoreError::Malformed(text)),
-                    None => Ok(migrated),
-                }
-            });
+        let migrated = guest.migrate(from_version, states, budget).and_then(|migrated| {
+            match migrated.misfit(states.len(), self.limits.max_state_bytes_per_entity) {
+                Some(text) => Err(ScoreError::Malformed(text)),
+                None => Ok(migrated),
+            }
+        });
         if migrated.is_err() {
             self.guest = None;
         }
@@ -129,15 +109,11 @@ impl Instance {
     fn call(&mut self, batch: &Batch<'_>) -> Result<(Verdicts, States), Failure> {
         let budget = self.budget(batch.rows);
         let started = Instant::now();
-        let guest = self
-            .guest()
-            .map_err(|error| Failure::Start(start_error(error)))?;
+        let guest = self.guest().map_err(|error| Failure::Start(start_error(error)))?;
         let answer = guest.score(batch, budget);
         self.is_used = true;
         let manifest = self.plugin.manifest();
-        match answer
-            .and_then(|answer| answer.check(manifest, &self.limits, batch.rows, batch.states.len()))
-        {
+        match answer.and_then(|answer| answer.check(manifest, &self.limits, batch.rows, batch.states.len())) {
             Ok(scored) => {
                 let per_row = started.elapsed() / batch.rows;
                 self.pace = per_row.max(self.pace - self.pace / 16);
@@ -155,10 +131,7 @@ impl Instance {
     /// after milliseconds, and not after the time that 4,096 slow rows might have taken.
     fn budget(&self, rows: u32) -> Duration {
         let alone = self.limits.budget(1);
-        self.pace
-            .saturating_mul(rows)
-            .saturating_mul(PATIENCE)
-            .clamp(alone, self.limits.budget(rows))
+        self.pace.saturating_mul(rows).saturating_mul(PATIENCE).clamp(alone, self.limits.budget(rows))
     }
 
     fn guest(&mut self) -> Result<&mut Guest, PluginError> {

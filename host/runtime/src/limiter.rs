@@ -35,37 +35,20 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let total = self
-            .used_bytes
-            .saturating_add(desired.saturating_sub(current));
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.used_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes {
-            self.refusal = Some(format!(
-                "it wanted {total} bytes, {} are allowed",
-                self.memory_bytes
-            ));
+            self.refusal = Some(format!("it wanted {total} bytes, {} are allowed", self.memory_bytes));
             return Ok(false);
         }
         self.used_bytes = total;
         Ok(true)
     }
 
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > self.table_elements {
             let allowed = self.table_elements;
-            self.refusal = Some(format!(
-                "it wanted a table of {desired} elements, {allowed} are allowed"
-            ));
+            self.refusal = Some(format!("it wanted a table of {desired} elements, {allowed} are allowed"));
             return Ok(false);
         }
         Ok(true)
@@ -90,29 +73,11 @@ mod tests {
 
     #[test]
     fn all_memories_count_together_and_refusals_are_remembered_once() {
-        let mut limiter = Limiter::new(&Limits {
-            memory_bytes: 100,
-            ..Limits::default()
-        });
-        assert!(
-            limiter
-                .memory_growing(0, 60, None)
-                .is_ok_and(|granted| granted)
-        );
-        assert!(
-            limiter
-                .memory_growing(0, 40, None)
-                .is_ok_and(|granted| granted)
-        );
-        assert!(
-            limiter
-                .memory_growing(40, 41, None)
-                .is_ok_and(|granted| !granted)
-        );
-        assert_eq!(
-            limiter.take_refusal().as_deref(),
-            Some("it wanted 101 bytes, 100 are allowed")
-        );
+        let mut limiter = Limiter::new(&Limits { memory_bytes: 100, ..Limits::default() });
+        assert!(limiter.memory_growing(0, 60, None).is_ok_and(|granted| granted));
+        assert!(limiter.memory_growing(0, 40, None).is_ok_and(|granted| granted));
+        assert!(limiter.memory_growing(40, 41, None).is_ok_and(|granted| !granted));
+        assert_eq!(limiter.take_refusal().as_deref(), Some("it wanted 101 bytes, 100 are allowed"));
         assert_eq!(limiter.take_refusal(), None);
     }
 }

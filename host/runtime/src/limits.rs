@@ -91,8 +91,6 @@ impl Default for Limits {
 impl Limits {
     /// The most CPU time that a call with this many rows may take.
     pub(crate) fn budget(&self, rows: u32) -> Duration {
-        self.time_per_event
-            .saturating_mul(rows)
-            .max(self.time_per_call_floor)
+        self.time_per_event.saturating_mul(rows).max(self.time_per_call_floor)
     }
 }

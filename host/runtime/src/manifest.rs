@@ -130,11 +130,7 @@ impl RawManifest {
 fn check_plugin_name(name: &str) -> Result<(), ManifestError> {
     check_form("plugin", name)?;
     if name.contains('_') {
-        return Err(bad_name(
-            "plugin",
-            name,
-            "it may hold only a-z, 0-9 and '-'",
-        ));
+        return Err(bad_name("plugin", name, "it may hold only a-z, 0-9 and '-'"));
     }
     Ok(())
 }
@@ -145,37 +141,23 @@ fn check_inputs(inputs: &[Input]) -> Result<(), ManifestError> {
     for input in inputs {
         check_form("input", &input.name)?;
         if input.name.contains('-') {
-            return Err(bad_name(
-                "input",
-                &input.name,
-                "it may hold only a-z, 0-9 and '_'",
-            ));
+            return Err(bad_name("input", &input.name, "it may hold only a-z, 0-9 and '_'"));
         }
         if !seen.insert(input.name.as_str()) {
-            return Err(ManifestError::Duplicate {
-                what: "input",
-                name: input.name.clone(),
-            });
+            return Err(ManifestError::Duplicate { what: "input", name: input.name.clone() });
         }
         at_most("bytes of an input's doc", input.doc.len(), MAX_TEXT)?;
     }
     Ok(())
 }
 
-fn check_names(
-    what: &'static str,
-    plural: &'static str,
-    names: &[String],
-) -> Result<(), ManifestError> {
+fn check_names(what: &'static str, plural: &'static str, names: &[String]) -> Result<(), ManifestError> {
     at_most(plural, names.len(), MAX_NAMES)?;
     let mut seen = BTreeSet::new();
     for name in names {
         check_form(what, name)?;
         if !seen.insert(name) {
-            return Err(ManifestError::Duplicate {
-                what,
-                name: name.clone(),
-            });
+            return Err(ManifestError::Duplicate { what, name: name.clone() });
         }
     }
     Ok(())
@@ -185,29 +167,19 @@ fn check_annotations(annotations: &[(String, String)]) -> Result<(), ManifestErr
     at_most("annotations", annotations.len(), MAX_NAMES)?;
     let mut seen = BTreeSet::new();
     for (key, value) in annotations {
-        at_most(
-            "bytes of an annotation",
-            key.len().max(value.len()),
-            MAX_ANNOTATION,
-        )?;
+        at_most("bytes of an annotation", key.len().max(value.len()), MAX_ANNOTATION)?;
         if key.is_empty() {
             return Err(bad_name("annotation", key, "it is empty"));
         }
         if !seen.insert(key) {
-            return Err(ManifestError::Duplicate {
-                what: "annotation",
-                name: shorten(key),
-            });
+            return Err(ManifestError::Duplicate { what: "annotation", name: shorten(key) });
         }
     }
     Ok(())
 }
 
 fn read_version(version: &str) -> Result<Version, ManifestError> {
-    let refused = |why| ManifestError::Version {
-        version: shorten(version),
-        why,
-    };
+    let refused = |why| ManifestError::Version { version: shorten(version), why };
     if version.len() > 64 {
         return Err(refused("it is longer than 64 characters".to_owned()));
     }
@@ -216,13 +188,9 @@ fn read_version(version: &str) -> Result<Version, ManifestError> {
 
 fn read_schema(schema: &str) -> Result<Value, ManifestError> {
     at_most("bytes of the config schema", schema.len(), MAX_TEXT)?;
-    let value: Value =
-        serde_json::from_str(schema).map_err(|error| ManifestError::Schema(error.to_string()))?;
+    let value: Value = serde_json::from_str(schema).map_err(|error| ManifestError::Schema(error.to_string()))?;
     if !value.is_object() {
-        return Err(ManifestError::Schema(format!(
-            "expected an object, found {}",
-            shorten(schema)
-        )));
+        return Err(ManifestError::Schema(format!("expected an object, found {}", shorten(schema))));
     }
     Ok(value)
 }
@@ -232,19 +200,11 @@ fn check_form(what: &'static str, name: &str) -> Result<(), ManifestError> {
 }
 
 fn bad_name(what: &'static str, name: &str, why: &'static str) -> ManifestError {
-    ManifestError::Name {
-        what,
-        name: shorten(name),
-        why,
-    }
+    ManifestError::Name { what, name: shorten(name), why }
 }
 
 fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), ManifestError> {
-    if found > max {
-        Err(ManifestError::TooMuch { what, found, max })
-    } else {
-        Ok(())
-    }
+    if found > max { Err(ManifestError::TooMuch { what, found, max }) } else { Ok(()) }
 }
 
 /// A text from a plugin, fit for an error message.
@@ -261,12 +221,7 @@ mod tests {
     use super::*;
 
     fn raw() -> RawManifest {
-        let input = |name: &str| Input {
-            name: name.into(),
-            kind: Kind::Float,
-            required: true,
-            doc: String::new(),
-        };
+        let input = |name: &str| Input { name: name.into(), kind: Kind::Float, required: true, doc: String::new() };
         RawManifest {
             name: "card-velocity".into(),
             version: "1.2.0".into(),
@@ -285,10 +240,7 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut RawManifest)) -> String {
         let mut manifest = raw();
         change(&mut manifest);
-        manifest
-            .check()
-            .expect_err("the manifest breaks a rule")
-            .to_string()
+        manifest.check().expect_err("the manifest breaks a rule").to_string()
     }
 
     #[test]
@@ -302,24 +254,12 @@ mod tests {
 
     #[test]
     fn each_broken_rule_is_named() {
-        assert_eq!(
-            refusal(|m| m.name = "Card".into()),
-            "plugin 'Card' is not a name: it must begin with a letter a-z"
-        );
+        assert_eq!(refusal(|m| m.name = "Card".into()), "plugin 'Card' is not a name: it must begin with a letter a-z");
         assert!(refusal(|m| m.name = "card_velocity".into()).contains("only a-z, 0-9 and '-'"));
-        assert!(
-            refusal(|m| m.version = "1.2".into())
-                .starts_with("version '1.2' is not a semantic version")
-        );
+        assert!(refusal(|m| m.version = "1.2".into()).starts_with("version '1.2' is not a semantic version"));
         assert!(refusal(|m| m.inputs[0].name = "spent-1h".into()).contains("input 'spent-1h'"));
-        assert_eq!(
-            refusal(|m| m.inputs[0].name = "spent_1h".into()),
-            "input 'spent_1h' appears twice"
-        );
-        assert_eq!(
-            refusal(|m| m.tags.push("review".into())),
-            "tag 'review' appears twice"
-        );
+        assert_eq!(refusal(|m| m.inputs[0].name = "spent_1h".into()), "input 'spent_1h' appears twice");
+        assert_eq!(refusal(|m| m.tags.push("review".into())), "tag 'review' appears twice");
         assert!(refusal(|m| m.reasons[0] = String::new()).contains("it is empty"));
         assert!(refusal(|m| m.edges[0] = "a b".into()).contains("edge 'a b'"));
         assert!(refusal(|m| m.config_schema = "{".into()).contains("JSON Schema object"));

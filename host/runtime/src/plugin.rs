@@ -46,15 +46,7 @@ impl Plugin {
         let exports = Exports::find(pre.component(), scoring)?;
         let mut guest = Guest::start(&pre, exports, &Limits::default())?;
         let manifest = guest.describe().map_err(PluginError::Describe)?.check()?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                digest,
-                manifest,
-                pre,
-                exports,
-                _runtime: runtime,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { digest, manifest, pre, exports, _runtime: runtime }) })
     }
 
     /// SHA-256 of the bytes as they were uploaded.

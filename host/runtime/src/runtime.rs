@@ -32,9 +32,7 @@ struct Shared {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime")
-            .field("config", &self.shared.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Runtime").field("config", &self.shared.config).finish_non_exhaustive()
     }
 }
 
@@ -45,26 +43,18 @@ impl Runtime {
     /// [`PluginError::Setup`] when the machine does not support the engine, or the cache folder cannot be made.
     pub fn new(config: RuntimeConfig) -> Result<Self, PluginError> {
         let setup = |error: &dyn fmt::Display| PluginError::Setup(error.to_string());
-        let engine =
-            Engine::new(&engine_config(&config)).map_err(|error| setup(&format!("{error:#}")))?;
+        let engine = Engine::new(&engine_config(&config)).map_err(|error| setup(&format!("{error:#}")))?;
         let cache = match &config.cache_dir {
-            Some(folder) => Some(Cache::open(folder, &engine).map_err(|error| {
-                setup(&format!("the cache folder {}: {error}", folder.display()))
-            })?),
+            Some(folder) => Some(
+                Cache::open(folder, &engine)
+                    .map_err(|error| setup(&format!("the cache folder {}: {error}", folder.display())))?,
+            ),
             None => None,
         };
         let ticker = Ticker::start(engine.clone()).map_err(|error| setup(&error))?;
         // Nothing is ever added to it: a plugin imports nothing.
         let linker = Linker::new(&engine);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                engine,
-                linker,
-                config,
-                cache,
-                _ticker: ticker,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, config, cache, _ticker: ticker }) })
     }
 
     /// Takes uploaded bytes, a plain core module or a component, as a plugin: checks them, compiles them, and reads the

@@ -13,11 +13,7 @@ use crate::verdicts::{RowFailure, Scored, Verdicts};
 ///
 /// Halves are scored in order, the second with the states that the first left, so every row sees what it would have
 /// seen in any other batch.
-pub(crate) fn set_aside_failing_rows(
-    instance: &mut Instance,
-    batch: &Batch<'_>,
-    failure: Failure,
-) -> Scored {
+pub(crate) fn set_aside_failing_rows(instance: &mut Instance, batch: &Batch<'_>, failure: Failure) -> Scored {
     let mut search = Search {
         instance,
         batch,
@@ -73,17 +69,8 @@ impl Search<'_, '_> {
     fn finish(self) -> Scored {
         let mut states = States::default();
         for (entity, state) in self.states.iter().enumerate() {
-            states.push(
-                state
-                    .as_deref()
-                    .unwrap_or_else(|| self.batch.states.get(entity)),
-            );
+            states.push(state.as_deref().unwrap_or_else(|| self.batch.states.get(entity)));
         }
-        Scored {
-            verdicts: self.verdicts,
-            states,
-            failures: self.failures,
-            ..Scored::default()
-        }
+        Scored { verdicts: self.verdicts, states, failures: self.failures, ..Scored::default() }
     }
 }

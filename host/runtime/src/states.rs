@@ -16,10 +16,7 @@ pub struct States {
 impl States {
     /// The same, borrowed.
     pub fn as_blobs(&self) -> Blobs<'_> {
-        Blobs {
-            ends: &self.ends,
-            data: &self.data,
-        }
+        Blobs { ends: &self.ends, data: &self.data }
     }
 
     /// Adds one behind the others.
@@ -54,10 +51,7 @@ impl States {
     /// What about the layout or the sizes breaks the contract, if anything.
     pub(crate) fn misfit(&self, count: usize, max_bytes: usize) -> Option<String> {
         if self.ends.len() != count {
-            return Some(format!(
-                "expected {count} states, found {}",
-                self.ends.len()
-            ));
+            return Some(format!("expected {count} states, found {}", self.ends.len()));
         }
         let mut start = 0;
         for (entity, &end) in self.ends.iter().enumerate() {
@@ -69,17 +63,12 @@ impl States {
             }
             let bytes = (end - start) as usize;
             if bytes > max_bytes {
-                return Some(format!(
-                    "a state has {bytes} bytes, at most {max_bytes} are allowed"
-                ));
+                return Some(format!("a state has {bytes} bytes, at most {max_bytes} are allowed"));
             }
             start = end;
         }
         if start as usize != self.data.len() {
-            return Some(format!(
-                "the states end at {start}, but there are {} bytes",
-                self.data.len()
-            ));
+            return Some(format!("the states end at {start}, but there are {} bytes", self.data.len()));
         }
         None
     }
@@ -95,18 +84,12 @@ mod tests {
         states.push(b"ab");
         states.push(b"");
         states.push(b"cde");
-        assert_eq!(
-            (states.get(0), states.get(1), states.get(2)),
-            (&b"ab"[..], &b""[..], &b"cde"[..])
-        );
+        assert_eq!((states.get(0), states.get(1), states.get(2)), (&b"ab"[..], &b""[..], &b"cde"[..]));
         assert_eq!(states.misfit(3, 3), None);
         assert!(states.misfit(2, 3).is_some(), "a state too many");
         assert!(states.misfit(3, 2).is_some(), "a state too large");
         for ends in [vec![2, 1, 5], vec![2, 9, 5], vec![2, 2, 4]] {
-            let wrong = States {
-                ends,
-                data: states.data.clone(),
-            };
+            let wrong = States { ends, data: states.data.clone() };
             assert!(wrong.misfit(3, 9).is_some(), "{:?}", wrong.ends);
         }
     }

@@ -30,10 +30,7 @@ impl<'a> Upload<'a> {
             return Err(PluginError::Empty);
         }
         if bytes.len() > config.max_module_bytes {
-            return Err(PluginError::TooLarge {
-                bytes: bytes.len(),
-                max: config.max_module_bytes,
-            });
+            return Err(PluginError::TooLarge { bytes: bytes.len(), max: config.max_module_bytes });
         }
         let survey = Survey::of(bytes)?;
         survey.check_size(config)?;
@@ -41,10 +38,7 @@ impl<'a> Upload<'a> {
         let scoring = survey.scoring()?;
         let component = match survey.encoding {
             Encoding::Component => Cow::Borrowed(bytes),
-            Encoding::Module => Cow::Owned(wrap(
-                bytes,
-                scoring.strip_prefix(SCORING).unwrap_or_default(),
-            )?),
+            Encoding::Module => Cow::Owned(wrap(bytes, scoring.strip_prefix(SCORING).unwrap_or_default())?),
         };
         Ok(Self { component, scoring })
     }
@@ -87,9 +81,7 @@ impl Survey {
                 _ => {}
             }
             if depth == 1 {
-                survey
-                    .note(payload)
-                    .map_err(|error| PluginError::NotWasm(error.to_string()))?;
+                survey.note(payload).map_err(|error| PluginError::NotWasm(error.to_string()))?;
             }
         }
         Ok(survey)
@@ -101,8 +93,7 @@ impl Survey {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    self.imports
-                        .push(format!("{}.{}", import.module, import.name));
+                    self.imports.push(format!("{}.{}", import.module, import.name));
                 }
             }
             Payload::ComponentImportSection(section) => {
@@ -130,8 +121,7 @@ impl Survey {
         let interface = export.split_once('#').map(|(interface, _)| interface);
         // Functions that free what another returned have names of their own, which name no interface more.
         let interface = interface.filter(|name| !name.starts_with("cabi_"));
-        if let Some(name) = interface.filter(|name| !self.exports.iter().any(|known| known == name))
-        {
+        if let Some(name) = interface.filter(|name| !self.exports.iter().any(|known| known == name)) {
             self.exports.push(name.to_owned());
         }
     }
@@ -139,39 +129,19 @@ impl Survey {
     fn check_size(&self, config: &RuntimeConfig) -> Result<(), PluginError> {
         let max = u64::from(config.max_functions);
         if self.functions > max {
-            return Err(PluginError::TooComplex {
-                what: "functions",
-                found: self.functions,
-                max,
-            });
+            return Err(PluginError::TooComplex { what: "functions", found: self.functions, max });
         }
-        let (found, max) = (
-            self.largest_function as u64,
-            config.max_function_bytes as u64,
-        );
+        let (found, max) = (self.largest_function as u64, config.max_function_bytes as u64);
         if found > max {
-            return Err(PluginError::TooComplex {
-                what: "bytes of one function",
-                found,
-                max,
-            });
+            return Err(PluginError::TooComplex { what: "bytes of one function", found, max });
         }
         Ok(())
     }
 
     fn check_imports(&self) -> Result<(), PluginError> {
         let is_types = |name: &str| TYPES.iter().any(|types| is_version_1(name, types));
-        let imports: Vec<String> = self
-            .imports
-            .iter()
-            .filter(|name| !is_types(name))
-            .cloned()
-            .collect();
-        if imports.is_empty() {
-            Ok(())
-        } else {
-            Err(PluginError::Imports(imports))
-        }
+        let imports: Vec<String> = self.imports.iter().filter(|name| !is_types(name)).cloned().collect();
+        if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports(imports)) }
     }
 
     fn scoring(&self) -> Result<String, PluginError> {
@@ -181,20 +151,14 @@ impl Survey {
         if self.exports.is_empty() && self.encoding == Encoding::Module {
             return Err(PluginError::NoInterface);
         }
-        let found = if self.exports.is_empty() {
-            "no exports".to_owned()
-        } else {
-            self.exports.join(", ")
-        };
+        let found = if self.exports.is_empty() { "no exports".to_owned() } else { self.exports.join(", ") };
         Err(PluginError::WrongWorld { found })
     }
 }
 
 /// True for `prefix` with a version 1.x behind it: records and functions never change inside 1.x.
 fn is_version_1(name: &str, prefix: &str) -> bool {
-    let version = name
-        .strip_prefix(prefix)
-        .and_then(|version| Version::parse(version).ok());
+    let version = name.strip_prefix(prefix).and_then(|version| Version::parse(version).ok());
     version.is_some_and(|version| version.major == 1)
 }
 
@@ -207,12 +171,7 @@ mod tests {
         for good in ["assay:plugin/scoring@1.0.0", "assay:plugin/scoring@1.4.2"] {
             assert!(is_version_1(good, SCORING), "{good}");
         }
-        for bad in [
-            "assay:plugin/scoring@2.0.0",
-            "assay:plugin/scoring",
-            "assay:plugin/scoring@1",
-            "x@1.0.0",
-        ] {
+        for bad in ["assay:plugin/scoring@2.0.0", "assay:plugin/scoring", "assay:plugin/scoring@1", "x@1.0.0"] {
             assert!(!is_version_1(bad, SCORING), "{bad}");
         }
     }

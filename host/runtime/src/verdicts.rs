@@ -96,24 +96,10 @@ impl Verdicts {
     /// Takes the verdicts of a part of the batch that begins at row `first`. Parts must come in order.
     pub(crate) fn append(&mut self, part: Self, first: u32) {
         self.scores.extend(part.scores);
-        self.tags.extend(part.tags.into_iter().map(|tag| Tag {
-            row: tag.row + first,
-            ..tag
-        }));
-        self.reasons
-            .extend(part.reasons.into_iter().map(|reason| Reason {
-                row: reason.row + first,
-                ..reason
-            }));
-        self.edges.extend(part.edges.into_iter().map(|edge| Edge {
-            row: edge.row + first,
-            ..edge
-        }));
+        self.tags.extend(part.tags.into_iter().map(|tag| Tag { row: tag.row + first, ..tag }));
+        self.reasons.extend(part.reasons.into_iter().map(|reason| Reason { row: reason.row + first, ..reason }));
+        self.edges.extend(part.edges.into_iter().map(|edge| Edge { row: edge.row + first, ..edge }));
         let attributes = part.attributes.into_iter();
-        self.attributes
-            .extend(attributes.map(|attribute| Attribute {
-                row: attribute.row + first,
-                ..attribute
-            }));
+        self.attributes.extend(attributes.map(|attribute| Attribute { row: attribute.row + first, ..attribute }));
     }
 }

@@ -22,22 +22,15 @@ pub(crate) fn wrap(module: &[u8], version: &str) -> Result<Vec<u8>, PluginError>
     let mut described = without_description(module)?;
     let contract = CONTRACT.replace(PACKAGE, &format!("package assay:plugin@{version};"));
     describe(&mut described, &contract)?;
-    let mut encoder = ComponentEncoder::default()
-        .validate(true)
-        .module(&described)
-        .map_err(misfit)?;
+    let mut encoder = ComponentEncoder::default().validate(true).module(&described).map_err(misfit)?;
     encoder.encode().map_err(misfit)
 }
 
 /// Adds the host's description of the world to a module.
 fn describe(module: &mut Vec<u8>, contract: &str) -> Result<(), PluginError> {
     let mut resolve = Resolve::default();
-    let package = resolve
-        .push_source("plugin.wit", contract)
-        .map_err(misfit)?;
-    let world = resolve
-        .select_world(&[package], Some("plugin"))
-        .map_err(misfit)?;
+    let package = resolve.push_source("plugin.wit", contract).map_err(misfit)?;
+    let world = resolve.select_world(&[package], Some("plugin")).map_err(misfit)?;
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(misfit)
 }
 
@@ -58,7 +51,8 @@ fn without_description(module: &[u8]) -> Result<Vec<u8>, PluginError> {
                 None => continue,
             },
         };
-        let describes = matches!(&payload, Payload::CustomSection(custom) if custom.name().starts_with("component-type"));
+        let describes =
+            matches!(&payload, Payload::CustomSection(custom) if custom.name().starts_with("component-type"));
         if !describes {
             // From the end of the section before: a section's header stands before its range.
             kept.extend_from_slice(&module[end..section_end]);
@@ -87,17 +81,8 @@ mod tests {
             section.push(7);
             section
         };
-        let module = [
-            &header[..],
-            &custom("name"),
-            &custom("component-type:x"),
-            &custom("producers"),
-        ]
-        .concat();
+        let module = [&header[..], &custom("name"), &custom("component-type:x"), &custom("producers")].concat();
         let expected = [&header[..], &custom("name"), &custom("producers")].concat();
-        assert_eq!(
-            without_description(&module).expect("the module can be read"),
-            expected
-        );
+        assert_eq!(without_description(&module).expect("the module can be read"), expected);
     }
 }

@@ -14,7 +14,13 @@ pub(super) fn highest(server: &Server) -> Result<()> {
     let items = scores["items"].as_array().context("no items")?;
     ensure!(items.len() == 5, "expected 5 cards, got {}", items.len());
     for item in items {
-        println!("   {:<14} {:.4}  {:<24} by {}", text(&item["key"]), number(&item["score"])?, list(&item["tags"]), text(&item["event"]));
+        println!(
+            "   {:<14} {:.4}  {:<24} by {}",
+            text(&item["key"]),
+            number(&item["score"])?,
+            list(&item["tags"]),
+            text(&item["event"])
+        );
     }
     let falls = items.windows(2).all(|pair| pair[0]["score"].as_f64() >= pair[1]["score"].as_f64());
     ensure!(falls, "the scores do not fall");
@@ -49,13 +55,24 @@ fn explanation(server: &Server, card: &str, event: &str, score: f64) -> Result<(
     let verdicts = explained["verdicts"].as_array().context("no verdicts")?;
     for verdict in verdicts {
         let plugin = &verdict["plugin"];
-        let by = if plugin.is_null() { "expression".to_owned() } else { format!("{}@{}", text(&plugin["name"]), text(&plugin["version"])) };
-        println!("   {:<16} {:<8} {:<22} saw {}", text(&verdict["rule"]), shown(&verdict["score"]), by, verdict["inputs"]);
+        let by = if plugin.is_null() {
+            "expression".to_owned()
+        } else {
+            format!("{}@{}", text(&plugin["name"]), text(&plugin["version"]))
+        };
+        println!(
+            "   {:<16} {:<8} {:<22} saw {}",
+            text(&verdict["rule"]),
+            shown(&verdict["score"]),
+            by,
+            verdict["inputs"]
+        );
         for reason in verdict["reasons"].as_array().into_iter().flatten() {
             println!("   {:<16} because of {} ({:.2})", "", text(&reason["code"]), number(&reason["weight"])?);
         }
     }
-    let risk = verdicts.iter().find(|verdict| verdict["rule"] == "payment_risk").context("no verdict of payment_risk")?;
+    let risk =
+        verdicts.iter().find(|verdict| verdict["rule"] == "payment_risk").context("no verdict of payment_risk")?;
     ensure!(number(&risk["score"])? == score, "explanation and listing differ");
     Ok(())
 }

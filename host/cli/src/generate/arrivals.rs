@@ -16,11 +16,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     pub(super) fn new(longest_ms: u32) -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            pushed: 0,
-            longest: u64::from(longest_ms),
-        }
+        Self { heap: BinaryHeap::new(), pushed: 0, longest: u64::from(longest_ms) }
     }
 
     /// Sends a payment on its way: most arrive at once, some a little later, few as late as possible.
@@ -31,11 +27,7 @@ impl Arrivals {
             _ => self.longest.min(400),
         };
         let arrival = payment.time + dice.between(0, most) as i64;
-        self.heap.push(Arriving {
-            arrival,
-            pushed: self.pushed,
-            payment,
-        });
+        self.heap.push(Arriving { arrival, pushed: self.pushed, payment });
         self.pushed += 1;
     }
 

@@ -11,12 +11,8 @@ const STREAM: &str = include_str!("../../../../rules/payments/streams/payments.y
 /// # Errors
 /// Not in a build whose tests passed: the pack is part of the binary.
 pub fn payments_schema() -> anyhow::Result<serde_json::Value> {
-    let stream: serde_json::Value =
-        serde_saphyr::from_str(STREAM).context("the payments pack's stream is not YAML")?;
-    stream
-        .get("schema")
-        .cloned()
-        .context("the payments pack's stream has no 'schema'")
+    let stream: serde_json::Value = serde_saphyr::from_str(STREAM).context("the payments pack's stream is not YAML")?;
+    stream.get("schema").cloned().context("the payments pack's stream has no 'schema'")
 }
 
 /// Appends the payment as one Avro datum of [`payments_schema`].
@@ -24,12 +20,8 @@ pub fn write_avro(payment: &Payment, out: &mut Vec<u8>) {
     push_text(out, |out| payment.push_id(out));
     push_text(out, |out| payment.push_card(out));
     push_text(out, |out| payment.push_merchant(out));
-    push_text(out, |out| {
-        out.extend_from_slice(payment.merchant.category().as_bytes())
-    });
-    push_text(out, |out| {
-        out.extend_from_slice(payment.country().as_bytes())
-    });
+    push_text(out, |out| out.extend_from_slice(payment.merchant.category().as_bytes()));
+    push_text(out, |out| out.extend_from_slice(payment.country().as_bytes()));
     out.extend_from_slice(&payment.amount().to_le_bytes());
     push_long(out, payment.time);
     out.extend_from_slice(&payment.lat().to_le_bytes());
@@ -76,16 +68,11 @@ mod tests {
 
     #[test]
     fn longs_are_coded_as_avro_codes_them() {
-        let reader = GenericDatumReader::builder(&apache_avro::Schema::Long)
-            .build()
-            .unwrap();
+        let reader = GenericDatumReader::builder(&apache_avro::Schema::Long).build().unwrap();
         for value in [0, 1, -1, 63, -64, 64, 1_767_600_000_000, i64::MAX, i64::MIN] {
             let mut out = Vec::new();
             push_long(&mut out, value);
-            assert_eq!(
-                reader.read_value(&mut out.as_slice()).unwrap(),
-                Value::Long(value)
-            );
+            assert_eq!(reader.read_value(&mut out.as_slice()).unwrap(), Value::Long(value));
         }
     }
 }

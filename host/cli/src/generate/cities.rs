@@ -15,20 +15,8 @@ pub(super) struct City {
 }
 
 impl City {
-    const fn new(
-        name: &'static str,
-        country: &'static str,
-        lat: f64,
-        lon: f64,
-        population: f64,
-    ) -> Self {
-        Self {
-            name,
-            country,
-            lat,
-            lon,
-            population,
-        }
+    const fn new(name: &'static str, country: &'static str, lat: f64, lon: f64, population: f64) -> Self {
+        Self { name, country, lat, lon, population }
     }
 
     /// The local hour of the day, 0 to 23, by the sun: offices of time zones are not asked.

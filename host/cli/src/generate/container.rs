@@ -24,10 +24,7 @@ impl<W: Write> ContainerWriter<W> {
     pub fn new(mut out: W, schema: &serde_json::Value, sync: [u8; 16]) -> io::Result<Self> {
         let mut header = b"Obj\x01".to_vec();
         push_long(&mut header, 2);
-        for (key, value) in [
-            ("avro.schema", schema.to_string().as_str()),
-            ("avro.codec", "null"),
-        ] {
+        for (key, value) in [("avro.schema", schema.to_string().as_str()), ("avro.codec", "null")] {
             for text in [key, value] {
                 push_long(&mut header, text.len() as i64);
                 header.extend_from_slice(text.as_bytes());
@@ -36,12 +33,7 @@ impl<W: Write> ContainerWriter<W> {
         push_long(&mut header, 0);
         header.extend_from_slice(&sync);
         out.write_all(&header)?;
-        Ok(Self {
-            out,
-            sync,
-            block: Vec::with_capacity(2 * BLOCK_BYTES),
-            count: 0,
-        })
+        Ok(Self { out, sync, block: Vec::with_capacity(2 * BLOCK_BYTES), count: 0 })
     }
 
     /// Adds one datum: `encode` appends its bytes.
@@ -51,11 +43,7 @@ impl<W: Write> ContainerWriter<W> {
     pub fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         encode(&mut self.block);
         self.count += 1;
-        if self.block.len() >= BLOCK_BYTES {
-            self.write_block()
-        } else {
-            Ok(())
-        }
+        if self.block.len() >= BLOCK_BYTES { self.write_block() } else { Ok(()) }
     }
 
     /// Writes what is left and gives the writer back, flushed.
@@ -104,29 +92,16 @@ mod tests {
         }
         let file = writer.finish().unwrap();
         let sync = sync_marker(3);
-        assert!(
-            file.windows(16).filter(|window| *window == sync).count() > 2,
-            "one block only"
-        );
+        assert!(file.windows(16).filter(|window| *window == sync).count() > 2, "one block only");
         let reader = apache_avro::Reader::new(file.as_slice()).unwrap();
         let read: Vec<_> = reader.map(Result::unwrap).collect();
-        assert_eq!(
-            read,
-            (0..100_000)
-                .map(apache_avro::types::Value::Long)
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(read, (0..100_000).map(apache_avro::types::Value::Long).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_file_without_events_is_a_file() {
         let schema = serde_json::json!({ "type": "long" });
-        let file = ContainerWriter::new(Vec::new(), &schema, sync_marker(1))
-            .and_then(ContainerWriter::finish)
-            .unwrap();
-        assert_eq!(
-            apache_avro::Reader::new(file.as_slice()).unwrap().count(),
-            0
-        );
+        let file = ContainerWriter::new(Vec::new(), &schema, sync_marker(1)).and_then(ContainerWriter::finish).unwrap();
+        assert_eq!(apache_avro::Reader::new(file.as_slice()).unwrap().count(), 0);
     }
 }

@@ -66,11 +66,7 @@ impl Weighted {
     pub(super) fn new(weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
         let scale = weights.len() as f64 / total;
-        let mut cells: Vec<(f64, u32)> = weights
-            .iter()
-            .zip(0..)
-            .map(|(weight, i)| (weight * scale, i))
-            .collect();
+        let mut cells: Vec<(f64, u32)> = weights.iter().zip(0..).map(|(weight, i)| (weight * scale, i)).collect();
         let (mut small, mut large): (Vec<u32>, Vec<u32>) =
             (0..cells.len() as u32).partition(|&i| cells[i as usize].0 < 1.0);
         while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {

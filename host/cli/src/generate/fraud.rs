@@ -64,16 +64,11 @@ fn card_testing(last: &Payment, cards: u32, world: &World, dice: &mut Dice) -> V
         }
     };
     let count = dice.between(TESTS.0, TESTS.1);
-    let mut payments: Vec<Payment> = (0..count)
-        .map(|_| payment(merchant, dice.between(50, 499), dice.between(3_000, 25_000)))
-        .collect();
+    let mut payments: Vec<Payment> =
+        (0..count).map(|_| payment(merchant, dice.between(50, 499), dice.between(3_000, 25_000))).collect();
     if dice.chance(CASH_OUT_PROBABILITY) {
         let shop = world.merchant(category, home, dice);
-        payments.push(payment(
-            shop,
-            dice.between(30_000, 150_000),
-            dice.between(MINUTE, 6 * MINUTE),
-        ));
+        payments.push(payment(shop, dice.between(30_000, 150_000), dice.between(MINUTE, 6 * MINUTE)));
     }
     payments
 }

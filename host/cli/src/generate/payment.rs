@@ -59,8 +59,7 @@ impl Merchant {
 
     /// Its city, such as `berlin`; `web` for one on the web.
     pub fn city(&self) -> &'static str {
-        self.city
-            .map_or("web", |city| CITIES[usize::from(city)].name)
+        self.city.map_or("web", |city| CITIES[usize::from(city)].name)
     }
 }
 
@@ -109,11 +108,7 @@ impl Payment {
     pub(super) fn push_id(&self, out: &mut Vec<u8>) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         out.extend_from_slice(b"p-");
-        out.extend(
-            (0..6)
-                .rev()
-                .map(|digit| HEX[(self.run >> (4 * digit)) as usize & 15]),
-        );
+        out.extend((0..6).rev().map(|digit| HEX[(self.run >> (4 * digit)) as usize & 15]));
         out.push(b'-');
         push_number(out, self.number, 8);
     }

@@ -56,36 +56,17 @@ impl Default for PaymentsConfig {
 
 impl PaymentsConfig {
     fn check(&self) -> anyhow::Result<()> {
-        let Self {
-            cards,
-            start_ms,
-            rate_per_s,
-            fraud_share,
-            disorder_ms,
-            ..
-        } = *self;
-        ensure!(
-            (1..=10_000_000).contains(&cards),
-            "the number of cards must be 1 to 10,000,000, not {cards}"
-        );
+        let Self { cards, start_ms, rate_per_s, fraud_share, disorder_ms, .. } = *self;
+        ensure!((1..=10_000_000).contains(&cards), "the number of cards must be 1 to 10,000,000, not {cards}");
         // Up to the year 9999, so that no sum of times overflows.
         let years = 0..=253_402_300_799_000;
-        ensure!(
-            years.contains(&start_ms),
-            "the start must be between the years 1970 and 9999, not {start_ms} ms"
-        );
+        ensure!(years.contains(&start_ms), "the start must be between the years 1970 and 9999, not {start_ms} ms");
         ensure!(
             (0.001..=10_000_000.0).contains(&rate_per_s),
             "the rate must be 0.001 to 10,000,000 payments per second, not {rate_per_s}"
         );
-        ensure!(
-            (0.0..=0.5).contains(&fraud_share),
-            "the share of fraud must be 0 to 0.5, not {fraud_share}"
-        );
-        ensure!(
-            disorder_ms <= 3_600_000,
-            "the disorder must be at most an hour, not {disorder_ms} ms"
-        );
+        ensure!((0.0..=0.5).contains(&fraud_share), "the share of fraud must be 0 to 0.5, not {fraud_share}");
+        ensure!(disorder_ms <= 3_600_000, "the disorder must be at most an hour, not {disorder_ms} ms");
         Ok(())
     }
 
@@ -134,11 +115,7 @@ impl Payments {
         config.check()?;
         let mut dice = Dice::new(config.seed);
         let world = World::new(config.cards, &mut dice);
-        let card = |&city| Card {
-            city,
-            silent_until: i64::MIN,
-            home_at: i64::MAX,
-        };
+        let card = |&city| Card { city, silent_until: i64::MIN, home_at: i64::MAX };
         let cards = world.homes.iter().map(card).collect();
         let share = config.fraud_share;
         Ok(Self {
@@ -163,8 +140,7 @@ impl Payments {
         let payment = self.payment_of(index, time);
         self.arrivals.push(payment, &mut self.dice);
         if self.dice.chance(self.campaign_probability) {
-            let payments =
-                fraud::campaign(&payment, self.config.cards, &self.world, &mut self.dice);
+            let payments = fraud::campaign(&payment, self.config.cards, &self.world, &mut self.dice);
             for payment in payments {
                 self.cards[index].silent_until = payment.time + 2 * DAY;
                 self.arrivals.push(payment, &mut self.dice);
@@ -192,45 +168,20 @@ impl Payments {
         let (card, home) = (index as u32 + 1, self.world.homes[index]);
         let kind = self.world.category(&mut self.dice);
         let category = &CATEGORIES[kind];
-        let city = if category.is_online {
-            home
-        } else {
-            self.cards[index].city
-        };
+        let city = if category.is_online { home } else { self.cards[index].city };
         let merchant = self.world.merchant(kind, city, &mut self.dice);
         let amount = category.median * f64::from(self.world.lavishness[index]);
-        let cents =
-            (self.dice.log_normal(amount, category.sigma) * 100.0).clamp(50.0, 1_500_000.0) as u32;
+        let cents = (self.dice.log_normal(amount, category.sigma) * 100.0).clamp(50.0, 1_500_000.0) as u32;
         let (channel, place, device) = if category.is_online {
             // The second device is the phone.
-            let device = if self.dice.chance(0.6) {
-                card
-            } else {
-                self.config.cards + card
-            };
+            let device = if self.dice.chance(0.6) { card } else { self.config.cards + card };
             (Channel::Online, billing_place(card, home), Some(device))
         } else {
             let is_contactless = self.dice.chance(if cents < 5_000 { 0.8 } else { 0.1 });
-            let channel = if is_contactless {
-                Channel::Contactless
-            } else {
-                Channel::Chip
-            };
+            let channel = if is_contactless { Channel::Contactless } else { Channel::Chip };
             (channel, shop_place(merchant, city), None)
         };
-        Payment {
-            run: self.run,
-            number: 0,
-            card,
-            merchant,
-            cents,
-            time,
-            place,
-            channel,
-            device,
-            city,
-            fraud: None,
-        }
+        Payment { run: self.run, number: 0, card, merchant, cents, time, place, channel, device, city, fraud: None }
     }
 
     /// After a payment the owner may leave for another city, or for home: not faster than an airliner.
@@ -259,10 +210,7 @@ impl Iterator for Payments {
             let now = self.config.start_ms + self.now_us / 1000;
             if let Some(payment) = self.arrivals.pop_before(now) {
                 self.emitted += 1;
-                return Some(Payment {
-                    number: self.emitted,
-                    ..payment
-                });
+                return Some(Payment { number: self.emitted, ..payment });
             }
             self.plan();
         }

@@ -17,23 +17,11 @@ pub(super) struct Category {
 }
 
 const fn shop(name: &'static str, median: f64, sigma: f64, weight: f64) -> Category {
-    Category {
-        name,
-        median,
-        sigma,
-        weight,
-        is_online: false,
-    }
+    Category { name, median, sigma, weight, is_online: false }
 }
 
 const fn site(name: &'static str, median: f64, sigma: f64, weight: f64) -> Category {
-    Category {
-        name,
-        median,
-        sigma,
-        weight,
-        is_online: true,
-    }
+    Category { name, median, sigma, weight, is_online: true }
 }
 
 pub(super) const CATEGORIES: [Category; 14] = [
@@ -80,17 +68,9 @@ impl World {
     pub(super) fn new(cards: u32, dice: &mut Dice) -> Self {
         let cities = Weighted::new(&CITIES.map(|city| city.population));
         let homes = (0..cards).map(|_| cities.draw(dice) as u8).collect();
-        let lavishness = (0..cards)
-            .map(|_| dice.log_normal(1.0, 0.4) as f32)
-            .collect();
+        let lavishness = (0..cards).map(|_| dice.log_normal(1.0, 0.4) as f32).collect();
         let weights = |wanted: fn(&Category) -> bool| {
-            Weighted::new(&CATEGORIES.map(|category| {
-                if wanted(&category) {
-                    category.weight
-                } else {
-                    0.0
-                }
-            }))
+            Weighted::new(&CATEGORIES.map(|category| if wanted(&category) { category.weight } else { 0.0 }))
         };
         Self {
             homes,
@@ -136,11 +116,7 @@ impl World {
         let skewed = dice.unit() * dice.unit();
         let count = if is_online { SITES } else { SHOPS };
         let number = (skewed * count as f64) as u8 + 1;
-        Merchant {
-            category: category as u8,
-            city: (!is_online).then_some(city),
-            number,
-        }
+        Merchant { category: category as u8, city: (!is_online).then_some(city), number }
     }
 }
 
@@ -148,9 +124,7 @@ impl World {
 /// payments, while the busiest alone stays a person's card (some 70 payments a day where the mean is 4).
 fn activity(cards: u32, dice: &mut Dice) -> Vec<f64> {
     let shift = f64::from(cards) / 100.0;
-    let mut weights: Vec<f64> = (1..=cards)
-        .map(|rank| libm::pow(f64::from(rank) + shift, -0.9))
-        .collect();
+    let mut weights: Vec<f64> = (1..=cards).map(|rank| libm::pow(f64::from(rank) + shift, -0.9)).collect();
     // Busy cards must not be those with the lowest numbers: Fisher-Yates.
     for i in (1..weights.len()).rev() {
         weights.swap(i, dice.below(i as u64 + 1) as usize);
@@ -159,27 +133,17 @@ fn activity(cards: u32, dice: &mut Dice) -> Vec<f64> {
 }
 
 fn far_from(city: &City) -> Vec<u8> {
-    (0..)
-        .zip(&CITIES)
-        .filter(|(_, other)| city.km_to(other) > FAR_KM)
-        .map(|(i, _)| i)
-        .collect()
+    (0..).zip(&CITIES).filter(|(_, other)| city.km_to(other) > FAR_KM).map(|(i, _)| i).collect()
 }
 
 /// The index of the category of this name; of the first, for a name that is none.
 pub(super) fn category_named(name: &str) -> usize {
-    CATEGORIES
-        .iter()
-        .position(|category| category.name == name)
-        .unwrap_or_default()
+    CATEGORIES.iter().position(|category| category.name == name).unwrap_or_default()
 }
 
 /// Where a merchant of a city stands, in ten-thousandths of a degree north and east.
 pub(super) fn shop_place(merchant: Merchant, city: u8) -> (i32, i32) {
-    place_in(
-        city,
-        u64::from(merchant.category) << 8 | u64::from(merchant.number),
-    )
+    place_in(city, u64::from(merchant.category) << 8 | u64::from(merchant.number))
 }
 
 /// A card's billing address, in ten-thousandths of a degree north and east.
@@ -193,10 +157,7 @@ fn place_in(city: u8, number: u64) -> (i32, i32) {
     let spread = mixed(u64::from(city) << 40 | number);
     let aside = |bits: u64| (bits % (2 * CITY_RADIUS + 1)) as i32 - CITY_RADIUS as i32;
     let degrees = |degrees: f64| libm::round(degrees * 10_000.0) as i32;
-    (
-        degrees(centre.lat) + aside(spread & 0xffff_ffff),
-        degrees(centre.lon) + aside(spread >> 32),
-    )
+    (degrees(centre.lat) + aside(spread & 0xffff_ffff), degrees(centre.lon) + aside(spread >> 32))
 }
 
 #[cfg(test)]

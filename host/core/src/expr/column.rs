@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType,
-};
+use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Float64Array, Int64Array, ListArray,
-    StringArray, TimestampMillisecondArray, new_null_array,
+    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Float64Array, Int64Array, ListArray, StringArray,
+    TimestampMillisecondArray, new_null_array,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
@@ -113,32 +111,14 @@ impl Column {
         let nulls = array.nulls().cloned();
         Some(match ty {
             Type::Bool => Self::Bools(array.as_boolean_opt()?.values().clone(), nulls),
-            Type::Int => Self::Ints(
-                array.as_primitive_opt::<Int64Type>()?.values().clone(),
-                nulls,
-            ),
-            Type::Double => Self::Doubles(
-                array.as_primitive_opt::<Float64Type>()?.values().clone(),
-                nulls,
-            ),
+            Type::Int => Self::Ints(array.as_primitive_opt::<Int64Type>()?.values().clone(), nulls),
+            Type::Double => Self::Doubles(array.as_primitive_opt::<Float64Type>()?.values().clone(), nulls),
             Type::Text => Self::Texts(array.as_string_opt::<i32>()?.clone()),
-            Type::Timestamp => Self::Ints(
-                array
-                    .as_primitive_opt::<TimestampMillisecondType>()?
-                    .values()
-                    .clone(),
-                nulls,
-            ),
-            Type::Duration => Self::Ints(
-                array
-                    .as_primitive_opt::<DurationMillisecondType>()?
-                    .values()
-                    .clone(),
-                nulls,
-            ),
-            Type::List(_) if array.data_type() == &ty.arrow() => {
-                Self::Lists(array.as_list_opt::<i32>()?.clone())
+            Type::Timestamp => {
+                Self::Ints(array.as_primitive_opt::<TimestampMillisecondType>()?.values().clone(), nulls)
             }
+            Type::Duration => Self::Ints(array.as_primitive_opt::<DurationMillisecondType>()?.values().clone(), nulls),
+            Type::List(_) if array.data_type() == &ty.arrow() => Self::Lists(array.as_list_opt::<i32>()?.clone()),
             Type::List(_) => return None,
         })
     }
@@ -163,9 +143,7 @@ impl Column {
     /// The rows that are there; none means that all are. A constant null has none of its own: see `is_null`.
     pub(super) fn nulls(&self) -> Option<&NullBuffer> {
         match self {
-            Self::Bools(_, nulls) | Self::Ints(_, nulls) | Self::Doubles(_, nulls) => {
-                nulls.as_ref()
-            }
+            Self::Bools(_, nulls) | Self::Ints(_, nulls) | Self::Doubles(_, nulls) => nulls.as_ref(),
             Self::Texts(array) => array.nulls(),
             Self::Lists(array) => array.nulls(),
             Self::Constant(_) => None,
@@ -192,15 +170,9 @@ impl Column {
             return self;
         }
         match self {
-            Self::Bools(values, nulls) => {
-                Self::Bools(values, NullBuffer::union(nulls.as_ref(), more))
-            }
-            Self::Ints(values, nulls) => {
-                Self::Ints(values, NullBuffer::union(nulls.as_ref(), more))
-            }
-            Self::Doubles(values, nulls) => {
-                Self::Doubles(values, NullBuffer::union(nulls.as_ref(), more))
-            }
+            Self::Bools(values, nulls) => Self::Bools(values, NullBuffer::union(nulls.as_ref(), more)),
+            Self::Ints(values, nulls) => Self::Ints(values, NullBuffer::union(nulls.as_ref(), more)),
+            Self::Doubles(values, nulls) => Self::Doubles(values, NullBuffer::union(nulls.as_ref(), more)),
             Self::Texts(array) => Self::Texts(without(&array, more).as_string().clone()),
             Self::Lists(array) => Self::Lists(without(&array, more).as_list().clone()),
             constant @ Self::Constant(_) => constant,
@@ -212,9 +184,7 @@ impl Column {
         match self {
             Self::Bools(values, nulls) => BooleanArray::new(values.clone(), nulls.clone()),
             Self::Constant(Constant::Null) => BooleanArray::new_null(rows),
-            Self::Constant(Constant::Bool(value)) => {
-                BooleanArray::new(repeated_bit(*value, rows), None)
-            }
+            Self::Constant(Constant::Bool(value)) => BooleanArray::new(repeated_bit(*value, rows), None),
             _ => mistyped(),
         }
     }

@@ -27,11 +27,7 @@ impl Expr {
         let mut checker = Checker::new(&parsed, scope);
         let Typed { node, ty, .. } = checker.check(&parsed.root)?;
         match ty {
-            Some(ty) => Ok(Self {
-                root: node,
-                ty,
-                columns: checker.into_columns(),
-            }),
+            Some(ty) => Ok(Self { root: node, ty, columns: checker.into_columns() }),
             None => Err(parsed.error(&parsed.root, "null alone has no type")),
         }
     }
@@ -45,11 +41,7 @@ impl Expr {
         let mut checker = Checker::new(&parsed, scope);
         let found = checker.check(&parsed.root)?;
         let node = checker.fit(&parsed.root, found, expected)?;
-        Ok(Self {
-            root: node,
-            ty: expected.clone(),
-            columns: checker.into_columns(),
-        })
+        Ok(Self { root: node, ty: expected.clone(), columns: checker.into_columns() })
     }
 
     /// The dotted paths that a source uses, each once, in its order; nothing is looked up or checked.

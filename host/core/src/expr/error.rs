@@ -30,12 +30,8 @@ impl ExprError {
         let start = source.floor_char_boundary(start);
         let end = source.floor_char_boundary(start.saturating_add(width));
         let line_start = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = source[line_start..]
-            .find('\n')
-            .map_or(source.len(), |length| line_start + length);
-        let marked = source[start..end.clamp(start, line_end.max(start))]
-            .chars()
-            .count();
+        let line_end = source[line_start..].find('\n').map_or(source.len(), |length| line_start + length);
+        let marked = source[start..end.clamp(start, line_end.max(start))].chars().count();
         Self {
             line: source[..start].matches('\n').count() + 1,
             column: source[line_start..start].chars().count() + 1,
@@ -46,24 +42,9 @@ impl ExprError {
     }
 
     /// A mistake at a line and a character of it, both from 1.
-    pub(super) fn at_place(
-        source: &str,
-        line: usize,
-        column: usize,
-        message: impl Into<String>,
-    ) -> Self {
-        let source_line = source
-            .split('\n')
-            .nth(line.saturating_sub(1))
-            .unwrap_or_default()
-            .to_owned();
-        Self {
-            line: line.max(1),
-            column: column.max(1),
-            message: one_line(message.into()),
-            width: 1,
-            source_line,
-        }
+    pub(super) fn at_place(source: &str, line: usize, column: usize, message: impl Into<String>) -> Self {
+        let source_line = source.split('\n').nth(line.saturating_sub(1)).unwrap_or_default().to_owned();
+        Self { line: line.max(1), column: column.max(1), message: one_line(message.into()), width: 1, source_line }
     }
 }
 
@@ -72,13 +53,7 @@ impl fmt::Display for ExprError {
         writeln!(f, "{}:{}: {}", self.line, self.column, self.message)?;
         let skipped = (self.column - 1).saturating_sub(WINDOW / 2);
         // A terminal must not obey what a source holds, and a tab is as wide as the marker's space.
-        let shown: String = self
-            .source_line
-            .chars()
-            .skip(skipped)
-            .take(WINDOW)
-            .map(printable)
-            .collect();
+        let shown: String = self.source_line.chars().skip(skipped).take(WINDOW).map(printable).collect();
         writeln!(f, "  {}", shown.trim_end())?;
         let indent = self.column - 1 - skipped;
         let width = self.width.min(WINDOW.saturating_sub(indent)).max(1);
@@ -88,11 +63,7 @@ impl fmt::Display for ExprError {
 
 /// A message that quotes the source stays in one line.
 fn one_line(message: String) -> String {
-    if message.chars().any(char::is_control) {
-        message.chars().map(printable).collect()
-    } else {
-        message
-    }
+    if message.chars().any(char::is_control) { message.chars().map(printable).collect() } else { message }
 }
 
 fn printable(c: char) -> char {

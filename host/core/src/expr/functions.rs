@@ -142,11 +142,7 @@ const LATER: &[&str] = &[
 
 /// What to say of a function that is not there.
 pub(super) fn unknown(name: &str) -> String {
-    let mut known: Vec<&str> = FUNCTIONS
-        .iter()
-        .map(|overload| overload.name)
-        .chain(SPECIAL.iter().copied())
-        .collect();
+    let mut known: Vec<&str> = FUNCTIONS.iter().map(|overload| overload.name).chain(SPECIAL.iter().copied()).collect();
     known.sort_unstable();
     known.dedup();
     let list = known.join(", ");

@@ -39,18 +39,11 @@ pub(super) fn bits2<A: Copy, B: Copy>(
 ) -> BooleanBuffer {
     match (a, b) {
         (Numbers::All(a), Numbers::All(b)) => {
-            let words = a
-                .chunks(64)
-                .zip(b.chunks(64))
-                .map(|(a, b)| word(a.iter().zip(b), |(a, b)| f(*a, *b)));
+            let words = a.chunks(64).zip(b.chunks(64)).map(|(a, b)| word(a.iter().zip(b), |(a, b)| f(*a, *b)));
             packed(words, rows)
         }
-        (Numbers::All(a), Numbers::One(b)) => {
-            packed(a.chunks(64).map(|a| word(a.iter(), |a| f(*a, b))), rows)
-        }
-        (Numbers::One(a), Numbers::All(b)) => {
-            packed(b.chunks(64).map(|b| word(b.iter(), |b| f(a, *b))), rows)
-        }
+        (Numbers::All(a), Numbers::One(b)) => packed(a.chunks(64).map(|a| word(a.iter(), |a| f(*a, b))), rows),
+        (Numbers::One(a), Numbers::All(b)) => packed(b.chunks(64).map(|b| word(b.iter(), |b| f(a, *b))), rows),
         (Numbers::One(a), Numbers::One(b)) if f(a, b) => BooleanBuffer::new_set(rows),
         (Numbers::One(_), Numbers::One(_)) => BooleanBuffer::new_unset(rows),
     }
@@ -58,27 +51,16 @@ pub(super) fn bits2<A: Copy, B: Copy>(
 
 /// The bits of up to 64 rows, the first row lowest.
 fn word<T>(rows: impl Iterator<Item = T>, f: impl Fn(T) -> bool) -> u64 {
-    rows.enumerate()
-        .fold(0, |word, (row, value)| word | u64::from(f(value)) << row)
+    rows.enumerate().fold(0, |word, (row, value)| word | u64::from(f(value)) << row)
 }
 
 fn packed(words: impl Iterator<Item = u64>, rows: usize) -> BooleanBuffer {
-    BooleanBuffer::new(
-        Buffer::from_vec(words.map(u64::to_le).collect::<Vec<_>>()),
-        0,
-        rows,
-    )
+    BooleanBuffer::new(Buffer::from_vec(words.map(u64::to_le).collect::<Vec<_>>()), 0, rows)
 }
 
 /// Values and which of them are there, from `f` that gives none for a missing one.
 pub(super) fn split<T: Default + Clone>(values: &[Option<T>]) -> (Vec<T>, super::column::Nulls) {
     let found = BooleanBuffer::collect_bool(values.len(), |row| values[row].is_some());
     let nulls = (found.count_set_bits() < values.len()).then(|| found.into());
-    (
-        values
-            .iter()
-            .map(|value| value.clone().unwrap_or_default())
-            .collect(),
-        nulls,
-    )
+    (values.iter().map(|value| value.clone().unwrap_or_default()).collect(), nulls)
 }

@@ -56,20 +56,15 @@ impl Node {
                 if arguments.iter().any(Column::is_null) {
                     return Ok(Column::Constant(Constant::Null));
                 }
-                let nulls = arguments
-                    .iter()
-                    .fold(None, |nulls: Option<NullBuffer>, argument| {
-                        NullBuffer::union(nulls.as_ref(), argument.nulls())
-                    });
+                let nulls = arguments.iter().fold(None, |nulls: Option<NullBuffer>, argument| {
+                    NullBuffer::union(nulls.as_ref(), argument.nulls())
+                });
                 Ok(kernel(&arguments, rows).also_missing(nulls.as_ref()))
             }
-            Self::Lenient { kernel, arguments } => {
-                Ok(kernel(&eval_all(arguments, columns, rows)?, rows))
+            Self::Lenient { kernel, arguments } => Ok(kernel(&eval_all(arguments, columns, rows)?, rows)),
+            Self::Member { value, members } => {
+                Ok(Column::Bools(membership::contains(members, &value.eval(columns, rows)?, rows), None))
             }
-            Self::Member { value, members } => Ok(Column::Bools(
-                membership::contains(members, &value.eval(columns, rows)?, rows),
-                None,
-            )),
             Self::Matches { text, pattern } => {
                 let text = text.eval(columns, rows)?;
                 if text.is_null() {
@@ -85,9 +80,9 @@ impl Node {
     pub(super) fn folded(self) -> Self {
         let constant = match &self {
             Self::Constant(_) | Self::Column { .. } => false,
-            Self::Strict { arguments, .. } | Self::Lenient { arguments, .. } => arguments
-                .iter()
-                .all(|argument| matches!(argument, Self::Constant(_))),
+            Self::Strict { arguments, .. } | Self::Lenient { arguments, .. } => {
+                arguments.iter().all(|argument| matches!(argument, Self::Constant(_)))
+            }
             Self::Member { value, .. } => matches!(**value, Self::Constant(_)),
             Self::Matches { text, .. } => matches!(**text, Self::Constant(_)),
         };
@@ -104,16 +99,9 @@ fn eval_all(nodes: &[Node], columns: &[ArrayRef], rows: usize) -> Result<Vec<Col
 }
 
 fn load(columns: &[ArrayRef], slot: usize, ty: &Type, rows: usize) -> Result<Column, EvalError> {
-    let array = columns.get(slot).ok_or(EvalError::NoColumn {
-        slot,
-        columns: columns.len(),
-    })?;
+    let array = columns.get(slot).ok_or(EvalError::NoColumn { slot, columns: columns.len() })?;
     if array.len() != rows {
-        return Err(EvalError::Length {
-            slot,
-            expected: rows,
-            found: array.len(),
-        });
+        return Err(EvalError::Length { slot, expected: rows, found: array.len() });
     }
     Column::from_array(array, ty).ok_or_else(|| EvalError::Type {
         slot,

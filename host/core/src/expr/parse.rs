@@ -29,12 +29,7 @@ impl<'a> Parsed<'a> {
     /// A mistake at a node, all of which is marked.
     pub(super) fn error(&self, node: &IdedExpr, message: impl Into<String>) -> ExprError {
         let extent = self.extent(node).unwrap_or(0..1);
-        ExprError::at(
-            self.source,
-            extent.start,
-            extent.end.saturating_sub(extent.start),
-            message,
-        )
+        ExprError::at(self.source, extent.start, extent.end.saturating_sub(extent.start), message)
     }
 
     /// A mistake at the token that made a node: an operator, or a function's name.
@@ -77,28 +72,13 @@ impl<'a> Parsed<'a> {
 /// The nodes right below a node.
 pub(super) fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
     match &node.expr {
-        Syntax::Call(call) => call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .collect(),
+        Syntax::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
         Syntax::Select(select) => vec![&select.operand],
         Syntax::List(list) => list.elements.iter().collect(),
-        Syntax::Map(map) => map
-            .entries
-            .iter()
-            .flat_map(|entry| entry_parts(&entry.expr))
-            .collect(),
-        Syntax::Struct(record) => record
-            .entries
-            .iter()
-            .flat_map(|entry| entry_parts(&entry.expr))
-            .collect(),
+        Syntax::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Syntax::Struct(record) => record.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
         // Without macros there are no comprehensions.
-        Syntax::Comprehension(_) | Syntax::Ident(_) | Syntax::Literal(_) | Syntax::Unspecified => {
-            Vec::new()
-        }
+        Syntax::Comprehension(_) | Syntax::Ident(_) | Syntax::Literal(_) | Syntax::Unspecified => Vec::new(),
     }
 }
 
@@ -113,9 +93,7 @@ fn entry_parts(entry: &cel::common::ast::EntryExpr) -> Vec<&IdedExpr> {
 pub(super) fn path(node: &IdedExpr) -> Option<String> {
     match &node.expr {
         Syntax::Ident(name) => Some(name.clone()),
-        Syntax::Select(select) if !select.test => {
-            Some(format!("{}.{}", path(&select.operand)?, select.field))
-        }
+        Syntax::Select(select) if !select.test => Some(format!("{}.{}", path(&select.operand)?, select.field)),
         _ => None,
     }
 }
@@ -136,9 +114,7 @@ pub(super) fn collect_paths(node: &IdedExpr, found: &mut Vec<String>) {
 /// The first of the parser's errors that says something, in our words.
 fn translate(source: &str, errors: &ParseErrors) -> ExprError {
     // "Incomplete ..." only follows from a syntax error behind it.
-    let telling = |error: &&ParseError| {
-        !error.msg.starts_with("Incomplete") && !error.msg.starts_with("No `")
-    };
+    let telling = |error: &&ParseError| !error.msg.starts_with("Incomplete") && !error.msg.starts_with("No `");
     let Some(error) = errors.errors.iter().find(telling).or(errors.errors.first()) else {
         return ExprError::at(source, 0, 1, "this is not an expression");
     };
@@ -146,12 +122,7 @@ fn translate(source: &str, errors: &ParseErrors) -> ExprError {
         return ExprError::at(source, 0, 1, "the expression is empty");
     }
     let place = |number: isize| usize::try_from(number).unwrap_or(1);
-    ExprError::at_place(
-        source,
-        place(error.pos.0),
-        place(error.pos.1),
-        reworded(&error.msg),
-    )
+    ExprError::at_place(source, place(error.pos.0), place(error.pos.1), reworded(&error.msg))
 }
 
 fn reworded(message: &str) -> String {
@@ -170,11 +141,7 @@ fn reworded(message: &str) -> String {
             format!("missing {missing}")
         };
     }
-    for start in [
-        "mismatched input ",
-        "extraneous input ",
-        "no viable alternative at input ",
-    ] {
+    for start in ["mismatched input ", "extraneous input ", "no viable alternative at input "] {
         if let Some(rest) = message.strip_prefix(start) {
             return unexpected(rest.split(" expecting ").next().unwrap_or(rest));
         }

@@ -38,11 +38,7 @@ pub struct Columns {
 impl Columns {
     /// The slots are those of the order; of two columns of one path the last counts.
     pub fn new(columns: impl IntoIterator<Item = (impl Into<String>, Type)>) -> Self {
-        let slots = columns
-            .into_iter()
-            .enumerate()
-            .map(|(slot, (path, ty))| (path.into(), (slot, ty)))
-            .collect();
+        let slots = columns.into_iter().enumerate().map(|(slot, (path, ty))| (path.into(), (slot, ty))).collect();
         Self { slots }
     }
 }
@@ -50,26 +46,15 @@ impl Columns {
 impl Scope for Columns {
     fn resolve(&self, path: &str) -> Resolution {
         if let Some((slot, ty)) = self.slots.get(path) {
-            return Resolution::Column {
-                slot: *slot,
-                ty: ty.clone(),
-            };
+            return Resolution::Column { slot: *slot, ty: ty.clone() };
         }
         let inside = format!("{path}.");
-        let mut fields: Vec<&str> = self
-            .slots
-            .keys()
-            .filter_map(|name| name.strip_prefix(&inside))
-            .collect();
+        let mut fields: Vec<&str> = self.slots.keys().filter_map(|name| name.strip_prefix(&inside)).collect();
         if !fields.is_empty() {
             fields.sort_unstable();
-            return Resolution::Unknown {
-                advice: format!("it is a record with {}", fields.join(", ")),
-            };
+            return Resolution::Unknown { advice: format!("it is a record with {}", fields.join(", ")) };
         }
-        Resolution::Unknown {
-            advice: advice(path, self.slots.keys().map(String::as_str)),
-        }
+        Resolution::Unknown { advice: advice(path, self.slots.keys().map(String::as_str)) }
     }
 }
 

@@ -26,19 +26,10 @@ struct Level {
 /// Checks length, characters, texts and nesting of a source.
 pub(super) fn check_limits(source: &str) -> Result<(), ExprError> {
     if source.len() > LONGEST_SOURCE {
-        let message = format!(
-            "the expression is {} bytes long, at most {LONGEST_SOURCE} are allowed",
-            source.len()
-        );
+        let message = format!("the expression is {} bytes long, at most {LONGEST_SOURCE} are allowed", source.len());
         return Err(ExprError::at(source, 0, 1, message));
     }
-    Scanner {
-        source,
-        at: 0,
-        chain: 0,
-        levels: vec![Level::default()],
-    }
-    .run()
+    Scanner { source, at: 0, chain: 0, levels: vec![Level::default()] }.run()
 }
 
 struct Scanner<'a> {
@@ -53,15 +44,10 @@ impl Scanner<'_> {
         while let Some(c) = self.rest().chars().next() {
             match c {
                 ' ' | '\t' | '\n' | '\r' | '\u{c}' => self.at += 1,
-                '/' if self.rest().starts_with("//") => {
-                    self.at += self.rest().find('\n').unwrap_or(self.rest().len())
-                }
+                '/' if self.rest().starts_with("//") => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
                 'a'..='z' | 'A'..='Z' | '_' => self.word()?,
                 '0'..='9' => {
-                    self.at += self
-                        .rest()
-                        .find(|c: char| !c.is_ascii_alphanumeric())
-                        .unwrap_or(self.rest().len())
+                    self.at += self.rest().find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(self.rest().len())
                 }
                 '"' | '\'' => self.text(false)?,
                 '(' | '[' | '{' => self.open(c)?,
@@ -86,10 +72,7 @@ impl Scanner<'_> {
     }
 
     fn word(&mut self) -> Result<(), ExprError> {
-        let length = self
-            .rest()
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(self.rest().len());
+        let length = self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest().len());
         let word = self.rest()[..length].to_ascii_lowercase();
         let quoted = self.rest()[length..].starts_with(['"', '\'']);
         if quoted && matches!(word.as_str(), "b" | "br" | "rb") {
@@ -107,10 +90,9 @@ impl Scanner<'_> {
     fn text(&mut self, raw: bool) -> Result<(), ExprError> {
         let quote = &self.rest()[..1];
         if self.rest().starts_with(&quote.repeat(3)) {
-            return Err(self.error(
-                3,
-                "texts in triple quotes are not supported; write one quote and \\n for a new line",
-            ));
+            return Err(
+                self.error(3, "texts in triple quotes are not supported; write one quote and \\n for a new line")
+            );
         }
         let quote = self.rest().as_bytes()[0];
         let bytes = self.rest().as_bytes();
@@ -124,10 +106,7 @@ impl Scanner<'_> {
                     Some(length) => at += length,
                     None => {
                         self.at += at;
-                        return Err(self.error(
-                            2,
-                            "unknown escape in a string; a backslash itself is written \\\\",
-                        ));
+                        return Err(self.error(2, "unknown escape in a string; a backslash itself is written \\\\"));
                     }
                 },
                 Some(byte) if *byte == quote => break,
@@ -145,18 +124,11 @@ impl Scanner<'_> {
             _ => '}',
         };
         if self.levels.len() > DEEPEST_NESTING {
-            return Err(self.error(
-                1,
-                format!("nested too deeply: at most {DEEPEST_NESTING} brackets may be open"),
-            ));
+            return Err(self.error(1, format!("nested too deeply: at most {DEEPEST_NESTING} brackets may be open")));
         }
         // An index or a call extends the chain it stands in.
         self.count(0)?;
-        self.levels.push(Level {
-            closer,
-            start: self.at,
-            ..Level::default()
-        });
+        self.levels.push(Level { closer, start: self.at, ..Level::default() });
         self.at += 1;
         Ok(())
     }
@@ -180,10 +152,7 @@ impl Scanner<'_> {
             self.reset(false, 2);
             return Ok(());
         }
-        if ["==", "!=", "<=", ">="]
-            .iter()
-            .any(|operator| rest.starts_with(operator))
-        {
+        if ["==", "!=", "<=", ">="].iter().any(|operator| rest.starts_with(operator)) {
             return self.count(2);
         }
         match c {
@@ -198,10 +167,7 @@ impl Scanner<'_> {
             '=' => Err(self.error(1, "'=' is no operator; to compare, write '=='")),
             '&' => Err(self.error(1, "'&' is no operator; write '&&'")),
             '|' => Err(self.error(1, "'|' is no operator; write '||'")),
-            c => Err(self.error(
-                c.len_utf8(),
-                format!("unexpected character '{}'", c.escape_debug()),
-            )),
+            c => Err(self.error(c.len_utf8(), format!("unexpected character '{}'", c.escape_debug()))),
         }
     }
 
@@ -212,8 +178,7 @@ impl Scanner<'_> {
         }
         self.chain += 1;
         if self.chain > LONGEST_CHAIN {
-            let message =
-                format!("more than {LONGEST_CHAIN} operators in one chain; split the expression");
+            let message = format!("more than {LONGEST_CHAIN} operators in one chain; split the expression");
             return Err(self.error(length.max(1), message));
         }
         self.at += length;
@@ -244,9 +209,7 @@ fn escape_length(text: &[u8]) -> Option<usize> {
         (text.len() >= 2 + count && text[2..2 + count].iter().all(valid)).then_some(2 + count)
     };
     match text.get(1)? {
-        b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'"' | b'\'' | b'\\' | b'?' | b'`' => {
-            Some(2)
-        }
+        b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'"' | b'\'' | b'\\' | b'?' | b'`' => Some(2),
         b'x' | b'X' => digits(2, u8::is_ascii_hexdigit),
         b'u' => digits(4, u8::is_ascii_hexdigit),
         b'U' => digits(8, u8::is_ascii_hexdigit),

@@ -29,8 +29,7 @@ pub(super) fn check(node: &Node, reader: &mut Reader<'_>) -> Result<(), Problem>
         }
         Node::Record(record) => {
             for member in &record.members {
-                check(&member.node, reader)
-                    .inspect_err(|_| reader.trail.push(member.name.clone()))?;
+                check(&member.node, reader).inspect_err(|_| reader.trail.push(member.name.clone()))?;
             }
             Ok(())
         }

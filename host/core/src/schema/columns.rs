@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
-};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 
 use super::walk::Sink;
@@ -123,18 +121,12 @@ impl Column {
             Type::Int => Values::Int(Vec::new()),
             Type::Timestamp => Values::Timestamp(Vec::new()),
             Type::Double => Values::Double(Vec::new()),
-            Type::Text => Values::Text(Texts {
-                offsets: vec![0],
-                data: Vec::new(),
-            }),
+            Type::Text => Values::Text(Texts { offsets: vec![0], data: Vec::new() }),
             Type::Duration | Type::List(_) => {
                 unreachable!("no field of a schema has type {}", field.kind)
             }
         };
-        Self {
-            values,
-            nulls: NullBufferBuilder::new(0),
-        }
+        Self { values, nulls: NullBufferBuilder::new(0) }
     }
 
     fn truncate(&mut self, rows: usize) {
@@ -152,9 +144,7 @@ impl Column {
         match &mut self.values {
             Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Int(values) => Arc::new(Int64Array::new(take(values).into(), nulls)),
-            Values::Timestamp(values) => {
-                Arc::new(TimestampMillisecondArray::new(take(values).into(), nulls))
-            }
+            Values::Timestamp(values) => Arc::new(TimestampMillisecondArray::new(take(values).into(), nulls)),
             Values::Double(values) => Arc::new(Float64Array::new(take(values).into(), nulls)),
             Values::Text(texts) => {
                 let (offsets, data) = texts.finish();
@@ -184,17 +174,13 @@ impl Texts {
         // One offset more than rows, always: a column that has not come to this row has exactly that many.
         self.offsets.truncate(rows + 1);
         // Offsets begin with a 0 and are never negative.
-        self.data
-            .truncate(self.offsets.last().map_or(0, |end| *end as usize));
+        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
         let offsets = take(&mut self.offsets);
         self.offsets.push(0);
-        (
-            OffsetBuffer::new(ScalarBuffer::from(offsets)),
-            Buffer::from_vec(take(&mut self.data)),
-        )
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(take(&mut self.data)))
     }
 }
 

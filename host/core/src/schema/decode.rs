@@ -58,10 +58,6 @@ impl Decoder {
                 }
             }
         }
-        Decoded {
-            columns: self.columns.finish(),
-            rows,
-            bad,
-        }
+        Decoded { columns: self.columns.finish(), rows, bad }
     }
 }

@@ -25,9 +25,7 @@ pub enum SchemaError {
     #[error("field `{0}` is nested deeper than {MAX_SCHEMA_DEPTH} levels")]
     TooDeep(String),
     /// It has too many types, each use of a named type counted again.
-    #[error(
-        "the schema has more than {MAX_SCHEMA_NODES} types in it, each use of a named type counted"
-    )]
+    #[error("the schema has more than {MAX_SCHEMA_NODES} types in it, each use of a named type counted")]
     TooLarge,
     /// A field's default does not fit its type.
     #[error("the default of field `{path}` does not fit its type: {reason}")]
@@ -174,23 +172,13 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 fn hint(suggestion: &Option<String>) -> impl fmt::Display {
-    suggestion
-        .as_ref()
-        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+    suggestion.as_ref().map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
 fn in_field(path: &str) -> impl fmt::Display {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" (field `{path}`)")
-    }
+    if path.is_empty() { String::new() } else { format!(" (field `{path}`)") }
 }
 
 fn subject(path: &str) -> impl fmt::Display {
-    if path.is_empty() {
-        "the event".to_owned()
-    } else {
-        format!("field `{path}`")
-    }
+    if path.is_empty() { "the event".to_owned() } else { format!("field `{path}`") }
 }

@@ -54,9 +54,7 @@ impl Extractor {
     /// # Errors
     /// When a path is not a column of the schema, or comes twice.
     pub fn new(schema: &Schema, paths: &[&str]) -> Result<Self, FieldError> {
-        Ok(Self {
-            program: Program::new(schema, paths)?,
-        })
+        Ok(Self { program: Program::new(schema, paths)? })
     }
 
     /// The fields that are taken, in the order asked for.
@@ -72,15 +70,8 @@ impl Extractor {
     /// # Panics
     /// When `values` has fewer places than there are paths.
     #[inline]
-    pub fn extract<'a>(
-        &'a self,
-        record: &'a [u8],
-        values: &mut [Scalar<'a>],
-    ) -> Result<(), DecodeError> {
-        assert!(
-            values.len() >= self.program.fields.len(),
-            "a place for each path"
-        );
+    pub fn extract<'a>(&'a self, record: &'a [u8], values: &mut [Scalar<'a>]) -> Result<(), DecodeError> {
+        assert!(values.len() >= self.program.fields.len(), "a place for each path");
         self.program.run(record, &mut Scalars(values))
     }
 }
@@ -105,8 +96,7 @@ impl<'a> Sink<'a> for Scalars<'a, '_> {
     }
 
     fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), DecodeProblem> {
-        self.0[column] =
-            Scalar::Text(std::str::from_utf8(value).map_err(|_| DecodeProblem::NotUtf8)?);
+        self.0[column] = Scalar::Text(std::str::from_utf8(value).map_err(|_| DecodeProblem::NotUtf8)?);
         Ok(())
     }
 

@@ -27,11 +27,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn of(record: &Record) -> Self {
-        let mut fields = Self {
-            columns: Vec::new(),
-            by_path: HashMap::new(),
-            others: HashMap::new(),
-        };
+        let mut fields = Self { columns: Vec::new(), by_path: HashMap::new(), others: HashMap::new() };
         fields.add_record(record, "", false);
         fields
     }
@@ -65,11 +61,7 @@ impl Fields {
         match column_type(node) {
             Some(kind) => {
                 self.by_path.insert(path.clone(), self.columns.len());
-                self.columns.push(Field {
-                    path,
-                    kind,
-                    nullable,
-                });
+                self.columns.push(Field { path, kind, nullable });
             }
             None => {
                 self.others.insert(path, node.kind());
@@ -80,11 +72,7 @@ impl Fields {
 
 /// A path one level down.
 pub(super) fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}.{name}")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
 fn column_type(node: &Node) -> Option<Type> {

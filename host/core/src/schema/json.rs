@@ -18,11 +18,7 @@ use super::{DecodeError, DecodeProblem as Problem, Schema};
 pub fn to_json(schema: &Schema, record: &[u8]) -> Result<Value, DecodeError> {
     let mut reader = Reader::new(record);
     let result = value(schema.root(), &mut reader).and_then(|value| reader.end().map(|()| value));
-    result.map_err(|problem| DecodeError {
-        path: join_trail(&reader.trail),
-        position: reader.position(),
-        problem,
-    })
+    result.map_err(|problem| DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem })
 }
 
 fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
@@ -58,17 +54,12 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
         Node::Union(branches) => {
             let (_, branch) = reader.branch(branches)?;
             let value = value(branch, reader)?;
-            if is_bare(branches, branch) {
-                value
-            } else {
-                Map::from_iter([(branch.tag().to_owned(), value)]).into()
-            }
+            if is_bare(branches, branch) { value } else { Map::from_iter([(branch.tag().to_owned(), value)]).into() }
         }
         Node::Record(record) => {
             let mut fields = Map::with_capacity(record.members.len());
             for member in &record.members {
-                let value = value(&member.node, reader)
-                    .inspect_err(|_| reader.trail.push(member.name.clone()))?;
+                let value = value(&member.node, reader).inspect_err(|_| reader.trail.push(member.name.clone()))?;
                 fields.insert(member.name.clone(), value);
             }
             Value::Object(fields)
@@ -81,13 +72,7 @@ fn is_bare(branches: &[Node], branch: &Node) -> bool {
     match branch {
         // No other type takes these.
         Node::Null | Node::Boolean | Node::Array(_) => true,
-        _ => {
-            branches
-                .iter()
-                .filter(|node| !matches!(node, Node::Null))
-                .count()
-                == 1
-        }
+        _ => branches.iter().filter(|node| !matches!(node, Node::Null)).count() == 1,
     }
 }
 
@@ -125,10 +110,5 @@ fn non_finite(value: f64) -> Value {
 }
 
 fn latin1(bytes: &[u8]) -> Value {
-    Value::from(
-        bytes
-            .iter()
-            .map(|byte| char::from(*byte))
-            .collect::<String>(),
-    )
+    Value::from(bytes.iter().map(|byte| char::from(*byte)).collect::<String>())
 }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use apache_avro::Schema as Avro;
-use apache_avro::schema::{
-    InnerDecimalSchema, Name, NamespaceRef, RecordField, RecordSchema, UuidSchema,
-};
+use apache_avro::schema::{InnerDecimalSchema, Name, NamespaceRef, RecordField, RecordSchema, UuidSchema};
 
 use super::encode::encode_default;
 use super::node::{Member, Node, Record, Unit};
@@ -23,21 +21,11 @@ pub(super) struct Lowering<'s> {
 
 impl<'s> Lowering<'s> {
     pub(super) fn new(names: &'s HashMap<Name, &'s Avro>) -> Self {
-        Self {
-            names,
-            path: Vec::new(),
-            open: Vec::new(),
-            nodes: 0,
-            depth: 0,
-        }
+        Self { names, path: Vec::new(), open: Vec::new(), nodes: 0, depth: 0 }
     }
 
     /// The node of a schema inside a namespace.
-    pub(super) fn lower(
-        &mut self,
-        avro: &'s Avro,
-        space: NamespaceRef<'s>,
-    ) -> Result<Node, SchemaError> {
+    pub(super) fn lower(&mut self, avro: &'s Avro, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
         self.nodes += 1;
         if self.nodes > MAX_SCHEMA_NODES {
             return Err(SchemaError::TooLarge);
@@ -71,17 +59,11 @@ impl<'s> Lowering<'s> {
             Avro::Fixed(fixed) | Avro::Uuid(UuidSchema::Fixed(fixed)) | Avro::Duration(fixed) => {
                 self.fixed(&fixed.name, fixed.size, space)
             }
-            Avro::Enum(symbols) => Node::Enum {
-                name: symbols.name.fullname(space),
-                symbols: symbols.symbols.clone(),
-            },
+            Avro::Enum(symbols) => Node::Enum { name: symbols.name.fullname(space), symbols: symbols.symbols.clone() },
             Avro::Array(array) => Node::Array(Box::new(self.lower(&array.items, space)?)),
             Avro::Map(map) => Node::Map(Box::new(self.lower(&map.types, space)?)),
             Avro::Union(union) => {
-                let branches = union
-                    .variants()
-                    .iter()
-                    .map(|branch| self.lower(branch, space));
+                let branches = union.variants().iter().map(|branch| self.lower(branch, space));
                 Node::Union(branches.collect::<Result<_, _>>()?)
             }
             Avro::Record(record) => Node::Record(Box::new(self.record(record, space)?)),
@@ -90,10 +72,7 @@ impl<'s> Lowering<'s> {
     }
 
     fn fixed(&self, name: &Name, size: usize, space: NamespaceRef<'s>) -> Node {
-        Node::Fixed {
-            name: name.fullname(space),
-            size,
-        }
+        Node::Fixed { name: name.fullname(space), size }
     }
 
     fn reference(&mut self, name: &'s Name, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
@@ -101,24 +80,14 @@ impl<'s> Lowering<'s> {
         // The namespace of what is referred to is in its own full name.
         match self.names.get_key_value(full.as_ref()) {
             Some((key, target)) => self.node(target, key.namespace()),
-            None => Err(SchemaError::Invalid(format!(
-                "there is no type `{}`",
-                full.fullname(None)
-            ))),
+            None => Err(SchemaError::Invalid(format!("there is no type `{}`", full.fullname(None)))),
         }
     }
 
-    fn record(
-        &mut self,
-        record: &'s RecordSchema,
-        space: NamespaceRef<'s>,
-    ) -> Result<Record, SchemaError> {
+    fn record(&mut self, record: &'s RecordSchema, space: NamespaceRef<'s>) -> Result<Record, SchemaError> {
         let name = record.name.fullname(space);
         if self.open.contains(&name) {
-            return Err(SchemaError::Recursive {
-                name,
-                path: self.path.join("."),
-            });
+            return Err(SchemaError::Recursive { name, path: self.path.join(".") });
         }
         self.open.push(name.clone());
         let inner = record.name.namespace().or(space);
@@ -128,31 +97,19 @@ impl<'s> Lowering<'s> {
         Ok(Record::new(name, members))
     }
 
-    fn member(
-        &mut self,
-        field: &'s RecordField,
-        space: NamespaceRef<'s>,
-    ) -> Result<Member, SchemaError> {
+    fn member(&mut self, field: &'s RecordField, space: NamespaceRef<'s>) -> Result<Member, SchemaError> {
         self.path.push(&field.name);
         let node = self.lower(&field.schema, space)?;
         let default = match (&field.default, node.nullable()) {
-            (Some(json), _) => {
-                Some(
-                    encode_default(&node, json).map_err(|reason| SchemaError::Default {
-                        path: self.path.join("."),
-                        reason: reason.to_string(),
-                    })?,
-                )
-            }
+            (Some(json), _) => Some(
+                encode_default(&node, json)
+                    .map_err(|reason| SchemaError::Default { path: self.path.join("."), reason: reason.to_string() })?,
+            ),
             // JSON says null by leaving the field out. A branch is 0 or 1: its varint is one byte, doubled.
             (None, Some((null, _))) => Some(vec![if null == 0 { 0 } else { 2 }]),
             (None, None) => None,
         };
         self.path.pop();
-        Ok(Member {
-            name: field.name.clone(),
-            node,
-            default,
-        })
+        Ok(Member { name: field.name.clone(), node, default })
     }
 }

@@ -78,16 +78,8 @@ pub(super) struct Member {
 
 impl Record {
     pub(super) fn new(name: String, members: Vec<Member>) -> Self {
-        let by_name = members
-            .iter()
-            .enumerate()
-            .map(|(index, member)| (member.name.clone(), index))
-            .collect();
-        Self {
-            name,
-            members,
-            by_name,
-        }
+        let by_name = members.iter().enumerate().map(|(index, member)| (member.name.clone(), index)).collect();
+        Self { name, members, by_name }
     }
 
     /// The place of a field. `expected` is tried first: producers mostly keep the schema's order.

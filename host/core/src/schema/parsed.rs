@@ -38,13 +38,7 @@ impl Schema {
         };
         let (name, fields) = (record.name.clone(), Fields::of(record));
         let (json, canonical) = (json.to_owned(), avro.canonical_form());
-        Ok(Self(Arc::new(Parsed {
-            json,
-            canonical,
-            root,
-            name,
-            fields,
-        })))
+        Ok(Self(Arc::new(Parsed { json, canonical, root, name, fields })))
     }
 
     /// Parses a schema that is part of a larger JSON document.
@@ -84,17 +78,10 @@ impl Schema {
             return Ok(field);
         }
         if let Some(found) = self.0.fields.other(path) {
-            return Err(FieldError::NotColumn {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(FieldError::NotColumn { path: path.to_owned(), found });
         }
         let suggestion = nearest(path, self.fields().iter().map(|field| field.path.as_str()));
-        Err(FieldError::Unknown {
-            schema: self.0.name.clone(),
-            path: path.to_owned(),
-            suggestion,
-        })
+        Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
     }
 
     pub(super) fn root(&self) -> &Node {

@@ -48,17 +48,9 @@ impl Program {
                 return Err(FieldError::Twice((*path).to_owned()));
             }
         }
-        let mut compiler = Compiler {
-            wanted,
-            steps: Vec::new(),
-            paths: Vec::new(),
-        };
+        let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
         compiler.record(schema.record(), "");
-        Ok(Self {
-            steps: compiler.steps,
-            paths: compiler.paths,
-            fields,
-        })
+        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields })
     }
 }
 
@@ -82,14 +74,7 @@ impl Compiler {
         }
         if let Some((null, inner)) = node.nullable() {
             let place = self.steps.len();
-            self.push(
-                Step::Nullable {
-                    null,
-                    steps: 0,
-                    columns,
-                },
-                path.clone(),
-            );
+            self.push(Step::Nullable { null, steps: 0, columns }, path.clone());
             self.node(inner, path);
             let body = self.steps.len() - place - 1;
             if let Step::Nullable { steps, .. } = &mut self.steps[place] {
@@ -107,10 +92,7 @@ impl Compiler {
     /// The columns that are this path or below it, in ascending order.
     fn columns_under(&self, path: &str) -> Vec<usize> {
         let below = format!("{path}.");
-        let wanted = self
-            .wanted
-            .iter()
-            .filter(|(name, _)| *name == path || name.starts_with(&below));
+        let wanted = self.wanted.iter().filter(|(name, _)| *name == path || name.starts_with(&below));
         let mut columns: Vec<usize> = wanted.map(|(_, column)| *column).collect();
         columns.sort_unstable();
         columns

@@ -16,12 +16,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            items_left: MAX_EVENT_ITEMS,
-            trail: Vec::new(),
-        }
+        Self { bytes, at: 0, items_left: MAX_EVENT_ITEMS, trail: Vec::new() }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -94,11 +89,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        if self.bytes.len() - self.at >= 10 {
-            Err(Problem::VarintOverflow)
-        } else {
-            Err(Problem::End)
-        }
+        if self.bytes.len() - self.at >= 10 { Err(Problem::VarintOverflow) } else { Err(Problem::End) }
     }
 
     #[inline]
@@ -131,11 +122,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn string(&mut self) -> Result<&'a [u8], Problem> {
         let value = self.binary()?;
-        if value.is_ascii() || std::str::from_utf8(value).is_ok() {
-            Ok(value)
-        } else {
-            Err(Problem::NotUtf8)
-        }
+        if value.is_ascii() || std::str::from_utf8(value).is_ok() { Ok(value) } else { Err(Problem::NotUtf8) }
     }
 
     /// A string.
@@ -145,16 +132,10 @@ impl<'a> Reader<'a> {
 
     /// A union's branch, with its index.
     #[inline]
-    pub(super) fn branch<'n>(
-        &mut self,
-        branches: &'n [Node],
-    ) -> Result<(usize, &'n Node), Problem> {
+    pub(super) fn branch<'n>(&mut self, branches: &'n [Node]) -> Result<(usize, &'n Node), Problem> {
         let index = self.long()?;
         let place = usize::try_from(index).map_err(|_| Problem::NoBranch(index))?;
-        branches
-            .get(place)
-            .map(|node| (place, node))
-            .ok_or(Problem::NoBranch(index))
+        branches.get(place).map(|node| (place, node)).ok_or(Problem::NoBranch(index))
     }
 
     /// An enum's symbol, as its place.
@@ -168,10 +149,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the blocks of an array or a map, calling `item` at each item's start.
-    pub(super) fn blocks(
-        &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
+    pub(super) fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Problem>) -> Result<(), Problem> {
         loop {
             let count = self.long()?;
             if count == 0 {
@@ -180,10 +158,7 @@ impl<'a> Reader<'a> {
             // A negative count is followed by the block's size in bytes.
             let size = if count < 0 { Some(self.long()?) } else { None };
             let items = usize::try_from(count.unsigned_abs()).map_err(|_| Problem::TooManyItems)?;
-            self.items_left = self
-                .items_left
-                .checked_sub(items)
-                .ok_or(Problem::TooManyItems)?;
+            self.items_left = self.items_left.checked_sub(items).ok_or(Problem::TooManyItems)?;
             let start = self.at;
             for _ in 0..items {
                 item(self).inspect_err(|_| self.trail.push("[]".to_owned()))?;

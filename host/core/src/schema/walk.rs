@@ -22,11 +22,7 @@ pub(super) trait Sink<'a> {
 impl Program {
     /// Reads one whole record, strictly.
     #[inline]
-    pub(super) fn run<'a>(
-        &'a self,
-        record: &'a [u8],
-        sink: &mut impl Sink<'a>,
-    ) -> Result<(), DecodeError> {
+    pub(super) fn run<'a>(&'a self, record: &'a [u8], sink: &mut impl Sink<'a>) -> Result<(), DecodeError> {
         let mut reader = Reader::new(record);
         if record.len() > MAX_EVENT_BYTES {
             return Err(self.error(reader, None, Problem::TooLarge(record.len())));
@@ -46,14 +42,8 @@ impl Program {
 
     #[cold]
     fn error(&self, mut reader: Reader<'_>, place: Option<usize>, problem: Problem) -> DecodeError {
-        reader
-            .trail
-            .extend(place.map(|place| self.paths[place].clone()));
-        DecodeError {
-            path: join_trail(&reader.trail),
-            position: reader.position(),
-            problem,
-        }
+        reader.trail.extend(place.map(|place| self.paths[place].clone()));
+        DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }
     }
 }
 
@@ -71,11 +61,7 @@ pub(super) fn join_trail(trail: &[String]) -> String {
 
 /// Does one step; the result is how many of the next steps it replaces.
 #[inline]
-fn run_step<'a>(
-    step: &'a Step,
-    reader: &mut Reader<'a>,
-    sink: &mut impl Sink<'a>,
-) -> Result<usize, Problem> {
+fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a>) -> Result<usize, Problem> {
     match step {
         Step::Check(node) => check(node, reader)?,
         Step::Boolean(column) => sink.boolean(*column, reader.boolean()?),
@@ -89,11 +75,7 @@ fn run_step<'a>(
             let symbol = reader.symbol(symbols.len())?;
             sink.text(*column, symbols[symbol].as_bytes())?;
         }
-        Step::Nullable {
-            null,
-            steps,
-            columns,
-        } => match reader.long()? {
+        Step::Nullable { null, steps, columns } => match reader.long()? {
             index @ (0 | 1) => {
                 if index as usize == *null {
                     columns.iter().for_each(|column| sink.null(*column));

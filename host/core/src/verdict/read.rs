@@ -45,8 +45,7 @@ pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
         time = time.wrapping_add(reader.signed()?);
         let key = reader.text()?.to_owned();
         let id = reader.text()?.to_owned();
-        let mut outcome =
-            Outcome { offset: Offset(offset), time, key, id, verdicts: Vec::new(), failures: Vec::new() };
+        let mut outcome = Outcome { offset: Offset(offset), time, key, id, verdicts: Vec::new(), failures: Vec::new() };
         read_rules(&mut reader, &rules, &mut outcome)?;
         outcomes.push(outcome);
     }

@@ -119,21 +119,13 @@ impl Shape {
             Self::Double => Avro::Double(dice.long() as f64 / 1024.0),
             Self::Bytes => Avro::Bytes(dice.bytes(6)),
             Self::Text => Avro::String(dice.text()),
-            Self::Fixed(size) => {
-                Avro::Fixed(*size, (0..*size).map(|_| dice.next() as u8).collect())
-            }
+            Self::Fixed(size) => Avro::Fixed(*size, (0..*size).map(|_| dice.next() as u8).collect()),
             Self::Enum(symbols) => {
                 let index = dice.below(*symbols);
                 Avro::Enum(index as u32, symbol_names(*symbols).swap_remove(index))
             }
-            Self::Array(item) => {
-                Avro::Array((0..dice.below(4)).map(|_| item.value(dice)).collect())
-            }
-            Self::Map(value) => Avro::Map(
-                (0..dice.below(4))
-                    .map(|_| (dice.text(), value.value(dice)))
-                    .collect(),
-            ),
+            Self::Array(item) => Avro::Array((0..dice.below(4)).map(|_| item.value(dice)).collect()),
+            Self::Map(value) => Avro::Map((0..dice.below(4)).map(|_| (dice.text(), value.value(dice))).collect()),
             Self::Nullable(inner, null_first) => {
                 let null = dice.below(3) == 0;
                 let value = if null { Avro::Null } else { inner.value(dice) };
@@ -141,11 +133,7 @@ impl Shape {
             }
             Self::Mixed => mixed(dice),
             Self::Record(fields) => Avro::Record(
-                fields
-                    .iter()
-                    .enumerate()
-                    .map(|(index, field)| (format!("f{index}"), field.value(dice)))
-                    .collect(),
+                fields.iter().enumerate().map(|(index, field)| (format!("f{index}"), field.value(dice))).collect(),
             ),
         }
     }
@@ -203,18 +191,12 @@ impl Dice {
     fn text(&mut self) -> String {
         const CHARS: [char; 8] = ['a', 'Z', '0', '"', '\n', 'é', '漢', '🦀'];
         let length = self.below(12) * (1 + 20 * usize::from(self.below(20) == 0));
-        (0..length)
-            .map(|_| CHARS[self.below(CHARS.len())])
-            .collect()
+        (0..length).map(|_| CHARS[self.below(CHARS.len())]).collect()
     }
 }
 
 /// The Avro bytes of a value.
 pub(crate) fn encode(schema: &apache_avro::Schema, value: Avro) -> Vec<u8> {
-    let writer = apache_avro::writer::datum::GenericDatumWriter::builder(schema)
-        .build()
-        .expect("a schema");
-    writer
-        .write_value_to_vec(value)
-        .expect("a value of the schema")
+    let writer = apache_avro::writer::datum::GenericDatumWriter::builder(schema).build().expect("a schema");
+    writer.write_value_to_vec(value).expect("a value of the schema")
 }

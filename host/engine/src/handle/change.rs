@@ -100,7 +100,8 @@ impl Engine {
             if same {
                 return Ok(UploadedPlugin { digest, manifest, created: false });
             }
-            let advice = "a version never changes its bytes: raise the version in the plugin's Cargo.toml and build again";
+            let advice =
+                "a version never changes its bytes: raise the version in the plugin's Cargo.toml and build again";
             return Err(ChangeError::Conflict(format!("{name} was uploaded before with other bytes; {advice}")));
         }
         shared.ports.catalog.put_artifact(&wasm)?;

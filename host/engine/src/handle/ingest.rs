@@ -138,12 +138,14 @@ impl Ingest {
     pub fn submit(self) -> Result<Submitted, StoreError> {
         let mut batch_of_partition = vec![0; self.batches.len()];
         let mut batches = Vec::new();
-        for (partition, mut records) in self.batches.into_iter().enumerate().filter(|(_, records)| !records.is_empty()) {
+        for (partition, mut records) in self.batches.into_iter().enumerate().filter(|(_, records)| !records.is_empty())
+        {
             batch_of_partition[partition] = batches.len() as u32;
             records.appended_at = crate::clock::now_ms();
             batches.push((Partition(partition as u32), records));
         }
-        let order = self.order.into_iter().map(|(partition, at)| (batch_of_partition[partition as usize], at)).collect();
+        let order =
+            self.order.into_iter().map(|(partition, at)| (batch_of_partition[partition as usize], at)).collect();
         let stream = self.stream.def.stream.clone();
         let receipt = match batches.is_empty() {
             true => None,

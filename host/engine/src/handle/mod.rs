@@ -82,12 +82,8 @@ impl Engine {
         let workers: Result<Vec<WorkerHandle>, std::io::Error> =
             (0..count).map(|index| WorkerHandle::start(index, count, shared.clone())).collect();
         let followers = followers::start(&shared)?;
-        let inner = Inner {
-            shared,
-            workers: Mutex::new(workers?),
-            followers: Mutex::new(followers),
-            changing: Mutex::new(()),
-        };
+        let inner =
+            Inner { shared, workers: Mutex::new(workers?), followers: Mutex::new(followers), changing: Mutex::new(()) };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -27,12 +27,7 @@ impl Engine {
     ///
     /// # Errors
     /// Not all of them came in time.
-    pub async fn outcomes(
-        &self,
-        stream: &str,
-        places: &[Place],
-        at_most: Duration,
-    ) -> Result<Vec<Outcome>, WaitError> {
+    pub async fn outcomes(&self, stream: &str, places: &[Place], at_most: Duration) -> Result<Vec<Outcome>, WaitError> {
         tokio::time::timeout(at_most, self.all_outcomes(stream, places)).await.unwrap_or(Err(WaitError::Timeout))
     }
 

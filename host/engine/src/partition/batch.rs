@@ -163,8 +163,7 @@ fn fold_views(partition: &mut Partition, batch: &mut Batch, slots: &[u32]) -> Re
             Some(argument) => Ok(Some(argument.eval(&batch.columns, rows)?)),
             None => Ok(None),
         };
-        let arguments: Vec<Option<ArrayRef>> =
-            view.arguments.iter().map(argument).collect::<Result<_, EvalError>>()?;
+        let arguments: Vec<Option<ArrayRef>> = view.arguments.iter().map(argument).collect::<Result<_, EvalError>>()?;
         let times = batch.times.as_primitive::<TimestampMillisecondType>().values();
         let rows = Rows { slots, times, counted: counted.as_ref(), arguments: &arguments };
         let folded = partition.entities.windows(index).fold(&rows)?;

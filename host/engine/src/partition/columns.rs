@@ -39,7 +39,9 @@ impl InputColumn {
     pub(super) fn as_column(&self) -> Column<'_> {
         let present = &self.present[..];
         match self.kind {
-            Kind::Float => Column::Floats(Floats { values: self.array.as_primitive::<Float64Type>().values(), present }),
+            Kind::Float => {
+                Column::Floats(Floats { values: self.array.as_primitive::<Float64Type>().values(), present })
+            }
             Kind::Int => Column::Ints(Ints { values: self.array.as_primitive::<Int64Type>().values(), present }),
             Kind::Boolean => Column::Bools(Bools { values: &self.bits, present }),
             Kind::Timestamp => {

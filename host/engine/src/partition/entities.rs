@@ -82,10 +82,9 @@ impl Entities {
             let kept = old.iter().position(|memory| memory.fingerprint == state.fingerprint);
             self.states.push(match kept {
                 Some(kept) => old.swap_remove(kept),
-                None => Memory {
-                    fingerprint: state.fingerprint,
-                    content: vec![PluginState::default(); self.keys.len()],
-                },
+                None => {
+                    Memory { fingerprint: state.fingerprint, content: vec![PluginState::default(); self.keys.len()] }
+                }
             });
         }
     }
@@ -251,8 +250,12 @@ impl Entities {
         if self.slots.len() <= most {
             return;
         }
-        let mut clean: Vec<(u64, u32)> =
-            self.slots.values().map(|slot| (self.touched[*slot as usize], *slot)).filter(|(at, _)| *at <= saved).collect();
+        let mut clean: Vec<(u64, u32)> = self
+            .slots
+            .values()
+            .map(|slot| (self.touched[*slot as usize], *slot))
+            .filter(|(at, _)| *at <= saved)
+            .collect();
         // A tenth more than needed, so that it does not begin again at the next checkpoint.
         let wanted = (self.slots.len() - most + most / 10).min(clean.len());
         if wanted == 0 {

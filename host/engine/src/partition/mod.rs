@@ -5,9 +5,9 @@
 mod batch;
 mod columns;
 mod entities;
+mod plugin;
 mod rows;
 mod rule;
-mod plugin;
 
 use std::collections::HashMap;
 use std::sync::Arc;

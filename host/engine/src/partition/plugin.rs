@@ -64,7 +64,8 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
             let name = &scorer.plugin.manifest().inputs[index].name;
             for row in (0..nulls.len()).filter(|row| nulls.is_null(*row)) {
                 let stream = &plan.def.stream;
-                let message = format!("input '{name}', which the plugin requires, is missing in this event of '{stream}'");
+                let message =
+                    format!("input '{name}', which the plugin requires, is missing in this event of '{stream}'");
                 failures.push((row as u32, "input-missing", message));
             }
         }
@@ -72,13 +73,7 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
 }
 
 /// Carries the states of these entities over to the plugin's version. Where the plugin refuses, the row fails.
-fn migrate(
-    current: u32,
-    slots: &[u32],
-    states: &mut [PluginState],
-    instance: &mut Instance,
-    failures: &mut Failures,
-) {
+fn migrate(current: u32, slots: &[u32], states: &mut [PluginState], instance: &mut Instance, failures: &mut Failures) {
     for (row, slot) in slots.iter().enumerate() {
         let state = &mut states[*slot as usize];
         if state.version == current {

@@ -75,7 +75,8 @@ impl Plan {
         limits: &Limits,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let streams: Vec<Defined<StreamDef>> = read(&snapshot, Kind::Stream, &mut problems, |def: &StreamDef| &def.stream);
+        let streams: Vec<Defined<StreamDef>> =
+            read(&snapshot, Kind::Stream, &mut problems, |def: &StreamDef| &def.stream);
         let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
         let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
         let stored = snapshot.of(Kind::Plugin).filter_map(|revision| stored(revision, &mut problems)).collect();

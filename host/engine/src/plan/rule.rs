@@ -62,12 +62,7 @@ pub(super) fn compile(
     Some((RulePlan { stamp: Arc::new(stamp), when, scorer, tags, slot }, used))
 }
 
-fn used_scores(
-    when: &Option<Expr>,
-    scorer: &Scorer,
-    tags: &[(u32, Expr)],
-    slots: &Slots<'_>,
-) -> BTreeSet<String> {
+fn used_scores(when: &Option<Expr>, scorer: &Scorer, tags: &[(u32, Expr)], slots: &Slots<'_>) -> BTreeSet<String> {
     let mut exprs: Vec<&Expr> = when.iter().chain(tags.iter().map(|(_, expr)| expr)).collect();
     match scorer {
         Scorer::Plugin(plugin) => exprs.extend(plugin.inputs.iter().filter_map(|input| input.expr.as_ref())),
@@ -107,8 +102,7 @@ fn expression_scorer(
         problems.add(Kind::Rule, &def.rule, "score", message);
     }
     let reads = score.columns().to_vec();
-    let stamp =
-        RuleStamp { inputs: reads.iter().map(|slot| slots.path_of(*slot)).collect(), ..empty_stamp(def) };
+    let stamp = RuleStamp { inputs: reads.iter().map(|slot| slots.path_of(*slot)).collect(), ..empty_stamp(def) };
     Some((Scorer::Expression { score, reads }, stamp))
 }
 

@@ -111,7 +111,8 @@ fn check_shadows(
     for other in rules {
         if def.mode == Mode::Active && other.def.mode == Mode::Shadow && used.contains(&other.def.rule) {
             let name = &other.def.rule;
-            let message = format!("it uses scores.{name}, but '{name}' is a shadow rule, whose scores do not count yet");
+            let message =
+                format!("it uses scores.{name}, but '{name}' is a shadow rule, whose scores do not count yet");
             problems.add(Kind::Rule, &def.rule, "", message);
         }
     }

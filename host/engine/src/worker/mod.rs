@@ -29,13 +29,7 @@ pub(crate) enum Request {
     /// Go over to a plan; answer when it is in effect.
     Adopt(Arc<Plan>, Sender<()>),
     /// A view's values of an entity at a time.
-    View {
-        of: StreamPartition,
-        view: String,
-        key: String,
-        at: Option<i64>,
-        answer: Sender<ViewAnswer>,
-    },
+    View { of: StreamPartition, view: String, key: String, at: Option<i64>, answer: Sender<ViewAnswer> },
 }
 
 /// The engine's end of a worker.

@@ -127,7 +127,12 @@ impl Owned {
     }
 
     /// Scores what is there now, a batch or a few. Returns how many events.
-    pub(super) fn turn(&mut self, instances: &mut Instances, shared: &Shared, bell: &Bell) -> Result<usize, StoreError> {
+    pub(super) fn turn(
+        &mut self,
+        instances: &mut Instances,
+        shared: &Shared,
+        bell: &Bell,
+    ) -> Result<usize, StoreError> {
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
         let records: Vec<(Offset, &[u8])> = blocks.iter().flat_map(Records::iter).collect();

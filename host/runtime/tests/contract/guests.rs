@@ -17,15 +17,7 @@ fn build() -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--locked",
-            "--target",
-            "wasm32-unknown-unknown",
-            "--target-dir",
-        ])
+        .args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&target)
         .current_dir(source)
         // What is set for the host's build is not meant for the guests.
@@ -34,10 +26,7 @@ fn build() -> PathBuf {
         .env_remove("CARGO_TARGET_DIR")
         .status()
         .expect("cargo runs");
-    assert!(
-        status.success(),
-        "the guests were not built; `rustup target add wasm32-unknown-unknown` may be missing"
-    );
+    assert!(status.success(), "the guests were not built; `rustup target add wasm32-unknown-unknown` may be missing");
     target.join("wasm32-unknown-unknown/release")
 }
 
@@ -50,27 +39,17 @@ pub(crate) fn runtime() -> &'static Runtime {
 /// The stateless guest that misbehaves.
 pub(crate) fn hostile() -> &'static Plugin {
     static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-    PLUGIN.get_or_init(|| {
-        runtime()
-            .load(&module("hostile"))
-            .expect("the guest is a plugin")
-    })
+    PLUGIN.get_or_init(|| runtime().load(&module("hostile")).expect("the guest is a plugin"))
 }
 
 /// The guest with state.
 pub(crate) fn folding() -> &'static Plugin {
     static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-    PLUGIN.get_or_init(|| {
-        runtime()
-            .load(&module("folding"))
-            .expect("the guest is a plugin")
-    })
+    PLUGIN.get_or_init(|| runtime().load(&module("folding")).expect("the guest is a plugin"))
 }
 
 /// An instance that misbehaves in this way on rows with this value.
 pub(crate) fn instance(plugin: &Plugin, mode: &str, value: u32, limits: Limits) -> Instance {
     let config = format!(r#"{{"mode":"{mode}","value":{value}}}"#);
-    plugin
-        .instance(&config, limits)
-        .expect("the guest takes the config")
+    plugin.instance(&config, limits).expect("the guest takes the config")
 }

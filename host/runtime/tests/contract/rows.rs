@@ -1,8 +1,6 @@
 //! Rows for the hostile guest, as columns, and what it says of them when it behaves.
 
-use assay_runtime::{
-    Attribute, Batch, Blobs, Bools, Column, Edge, Floats, Ints, Reason, Tag, Texts, Verdicts,
-};
+use assay_runtime::{Attribute, Batch, Blobs, Bools, Column, Edge, Floats, Ints, Reason, Tag, Texts, Verdicts};
 
 /// A row for the hostile guest.
 #[derive(Clone, Debug)]
@@ -17,14 +15,7 @@ pub(crate) struct Row {
 
 /// A row that says little.
 pub(crate) fn plain(a: f64) -> Row {
-    Row {
-        a,
-        b: 1.0,
-        note: None,
-        flag: None,
-        count: None,
-        at: 0,
-    }
+    Row { a, b: 1.0, note: None, flag: None, count: None, at: 0 }
 }
 
 /// Rows laid out as columns.
@@ -63,52 +54,29 @@ impl Columns {
             note_present: bits(rows.iter().map(|row| row.note.is_some())),
             flag: bits(rows.iter().map(|row| row.flag == Some(true))),
             flag_present: bits(rows.iter().map(|row| row.flag.is_some())),
-            count: rows
-                .iter()
-                .map(|row| row.count.unwrap_or_default())
-                .collect(),
+            count: rows.iter().map(|row| row.count.unwrap_or_default()).collect(),
             count_present: bits(rows.iter().map(|row| row.count.is_some())),
             at: rows.iter().map(|row| row.at).collect(),
             ..Self::default()
         };
         for row in rows {
-            columns
-                .note_data
-                .extend(row.note.iter().flat_map(|note| note.bytes()));
+            columns.note_data.extend(row.note.iter().flat_map(|note| note.bytes()));
             columns.note_ends.push(columns.note_data.len() as u32);
         }
         columns
     }
 
     pub(crate) fn batch(&self) -> Batch<'_> {
-        let floats = |values| {
-            Column::Floats(Floats {
-                values,
-                present: &[],
-            })
-        };
+        let floats = |values| Column::Floats(Floats { values, present: &[] });
         Batch {
             rows: self.rows,
             columns: vec![
                 floats(&self.a[..]),
                 floats(&self.b[..]),
-                Column::Texts(Texts {
-                    ends: &self.note_ends,
-                    data: &self.note_data,
-                    present: &self.note_present,
-                }),
-                Column::Bools(Bools {
-                    values: &self.flag,
-                    present: &self.flag_present,
-                }),
-                Column::Ints(Ints {
-                    values: &self.count,
-                    present: &self.count_present,
-                }),
-                Column::Times(Ints {
-                    values: &self.at,
-                    present: &[],
-                }),
+                Column::Texts(Texts { ends: &self.note_ends, data: &self.note_data, present: &self.note_present }),
+                Column::Bools(Bools { values: &self.flag, present: &self.flag_present }),
+                Column::Ints(Ints { values: &self.count, present: &self.count_present }),
+                Column::Times(Ints { values: &self.at, present: &[] }),
             ],
             entities: &[],
             states: Blobs::default(),
@@ -127,37 +95,18 @@ pub(crate) fn expected(rows: &[Row], is_poisonous: impl Fn(&Row) -> bool) -> Ver
         let (index, score) = (i as u32, row.a + row.b);
         verdicts.scores.push(score);
         if score > 100.0 {
-            verdicts.tags.push(Tag {
-                row: index,
-                name: 0,
-            });
-            verdicts.reasons.push(Reason {
-                row: index,
-                code: 0,
-                weight: score,
-            });
+            verdicts.tags.push(Tag { row: index, name: 0 });
+            verdicts.reasons.push(Reason { row: index, code: 0, weight: score });
         }
         if let Some(note) = &row.note {
-            verdicts.attributes.push(Attribute {
-                row: index,
-                name: 0,
-                value: note.clone(),
-            });
+            verdicts.attributes.push(Attribute { row: index, name: 0, value: note.clone() });
         }
         if row.flag == Some(true) {
-            verdicts.tags.push(Tag {
-                row: index,
-                name: 1,
-            });
+            verdicts.tags.push(Tag { row: index, name: 1 });
         }
         if let Some(count) = row.count {
             let (source, target) = (count.to_string(), row.at.to_string());
-            verdicts.edges.push(Edge {
-                row: index,
-                name: 0,
-                source,
-                target,
-            });
+            verdicts.edges.push(Edge { row: index, name: 0, source, target });
         }
     }
     verdicts
@@ -165,20 +114,8 @@ pub(crate) fn expected(rows: &[Row], is_poisonous: impl Fn(&Row) -> bool) -> Ver
 
 /// Fails if two verdicts differ anywhere.
 pub(crate) fn assert_same(found: &Verdicts, expected: &Verdicts) {
-    let bits = |verdicts: &Verdicts| {
-        verdicts
-            .scores
-            .iter()
-            .map(|score| score.to_bits())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        bits(found),
-        bits(expected),
-        "{:?} / {:?}",
-        found.scores,
-        expected.scores
-    );
+    let bits = |verdicts: &Verdicts| verdicts.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(found), bits(expected), "{:?} / {:?}", found.scores, expected.scores);
     assert_eq!(found.tags, expected.tags);
     assert_eq!(found.reasons, expected.reasons);
     assert_eq!(found.edges, expected.edges);

@@ -13,10 +13,7 @@ fn score(mode: &str, rows: &[(u32, i64)], states: &States) -> Scored {
     let values: Vec<i64> = rows.iter().map(|(_, value)| *value).collect();
     let batch = Batch {
         rows: rows.len() as u32,
-        columns: vec![Column::Ints(Ints {
-            values: &values,
-            present: &[],
-        })],
+        columns: vec![Column::Ints(Ints { values: &values, present: &[] })],
         entities: &entities,
         states: states.as_blobs(),
     };
@@ -63,38 +60,18 @@ fn an_entity_without_state_begins_anew() {
 
 #[test]
 fn the_state_of_a_failed_row_is_the_one_before_it() {
-    let scored = score(
-        "trap",
-        &[(0, 4), (0, POISON), (0, 5), (1, POISON)],
-        &pack(&[(0, 0), (3, 1)]),
-    );
-    assert_eq!(
-        scored
-            .failures
-            .iter()
-            .map(|failure| failure.row)
-            .collect::<Vec<_>>(),
-        [1, 3]
-    );
+    let scored = score("trap", &[(0, 4), (0, POISON), (0, 5), (1, POISON)], &pack(&[(0, 0), (3, 1)]));
+    assert_eq!(scored.failures.iter().map(|failure| failure.row).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(scored.states.get(0), state(129, 2));
     assert_eq!(scored.states.get(1), state(3, 1));
 }
 
 #[test]
 fn a_state_that_grows_beyond_the_limit_is_a_failure_of_its_row() {
-    let scored = score(
-        "grow",
-        &[(0, 1), (1, POISON), (0, 2)],
-        &pack(&[(0, 0), (0, 0)]),
-    );
-    let [failure] = &scored.failures[..] else {
-        panic!("one row fails: {:?}", scored.failures)
-    };
+    let scored = score("grow", &[(0, 1), (1, POISON), (0, 2)], &pack(&[(0, 0), (0, 0)]));
+    let [failure] = &scored.failures[..] else { panic!("one row fails: {:?}", scored.failures) };
     assert_eq!(failure.row, 1);
-    assert_eq!(
-        failure.error,
-        ScoreError::Malformed("a state has 5016 bytes, at most 4096 are allowed".into())
-    );
+    assert_eq!(failure.error, ScoreError::Malformed("a state has 5016 bytes, at most 4096 are allowed".into()));
     assert_eq!(scored.states, pack(&[(33, 2), (0, 0)]));
 }
 
@@ -104,19 +81,13 @@ fn states_migrate_in_their_order() {
     old.push(&11_i64.to_le_bytes());
     old.push(&22_i64.to_le_bytes());
     let mut instance = instance(folding(), "none", 0, Limits::default());
-    assert_eq!(
-        instance.migrate(1, old.as_blobs()),
-        Ok(pack(&[(11, 0), (22, 0)]))
-    );
+    assert_eq!(instance.migrate(1, old.as_blobs()), Ok(pack(&[(11, 0), (22, 0)])));
     assert_eq!(
         instance.migrate(9, Blobs::default()),
         Err(ScoreError::Refused("version 9 is unknown".into())),
         "the plugin's words are kept"
     );
-    assert!(
-        instance.migrate(1, old.as_blobs()).is_ok(),
-        "a refusal does not end the instance"
-    );
+    assert!(instance.migrate(1, old.as_blobs()).is_ok(), "a refusal does not end the instance");
 }
 
 proptest! {

@@ -27,31 +27,12 @@ fn a_plain_module_is_taken_with_its_manifest() {
     let plugin = hostile();
     assert_eq!(plugin.digest(), Digest::of(&module("hostile")));
     let manifest = plugin.manifest();
-    assert_eq!(
-        (
-            manifest.name.as_str(),
-            manifest.version.to_string().as_str()
-        ),
-        ("hostile", "1.2.3")
-    );
+    assert_eq!((manifest.name.as_str(), manifest.version.to_string().as_str()), ("hostile", "1.2.3"));
     let kinds: Vec<Kind> = manifest.inputs.iter().map(|input| input.kind).collect();
-    assert_eq!(
-        kinds,
-        [
-            Kind::Float,
-            Kind::Float,
-            Kind::Text,
-            Kind::Boolean,
-            Kind::Int,
-            Kind::Timestamp
-        ]
-    );
+    assert_eq!(kinds, [Kind::Float, Kind::Float, Kind::Text, Kind::Boolean, Kind::Int, Kind::Timestamp]);
     assert!(manifest.inputs[0].required && !manifest.inputs[2].required);
     assert_eq!(manifest.tags, ["high", "flagged"]);
-    assert_eq!(
-        manifest.annotations,
-        [("home".to_owned(), "nowhere".to_owned())]
-    );
+    assert_eq!(manifest.annotations, [("home".to_owned(), "nowhere".to_owned())]);
     assert!(!plugin.has_state() && folding().has_state());
 }
 
@@ -71,9 +52,7 @@ fn renamed(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = module("hostile");
     let is_there = |bytes: &[u8], at: usize| bytes[at..].starts_with(from.as_bytes());
-    let places: Vec<usize> = (0..bytes.len() - from.len())
-        .filter(|at| is_there(&bytes, *at))
-        .collect();
+    let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|at| is_there(&bytes, *at)).collect();
     assert!(!places.is_empty());
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
@@ -88,16 +67,10 @@ fn only_version_1_of_the_contract_is_taken() {
         "expected a plugin that exports assay:plugin/scoring@1, found assay:plugin/scoring@2.0.0"
     );
     assert_eq!(
-        refusal(&renamed(
-            "assay:plugin/scoring@1.0.0",
-            "other:plugin/scoring@1.0.0"
-        ))
-        .to_string(),
+        refusal(&renamed("assay:plugin/scoring@1.0.0", "other:plugin/scoring@1.0.0")).to_string(),
         "expected a plugin that exports assay:plugin/scoring@1, found other:plugin/scoring@1.0.0"
     );
-    let newer = runtime()
-        .load(&renamed("scoring@1.0.0", "scoring@1.7.3"))
-        .expect("1.x is the same contract");
+    let newer = runtime().load(&renamed("scoring@1.0.0", "scoring@1.7.3")).expect("1.x is the same contract");
     assert_eq!(newer.manifest(), hostile().manifest());
 }
 
@@ -106,10 +79,7 @@ fn what_a_module_says_of_its_world_is_not_read() {
     // A package that depends on itself made wit-parser overflow the stack, which ends the whole process.
     let from = "assay:plugin/scoring@1.0.0";
     let mut bytes = module("hostile");
-    let at = (0..bytes.len())
-        .rev()
-        .find(|at| bytes[*at..].starts_with(from.as_bytes()))
-        .expect("it is named");
+    let at = (0..bytes.len()).rev().find(|at| bytes[*at..].starts_with(from.as_bytes())).expect("it is named");
     bytes[at..at + from.len()].copy_from_slice(b"assay:plugin/scoring@2.0.0");
     assert!(runtime().load(&bytes).is_ok());
 }
@@ -128,17 +98,9 @@ fn a_component_of_another_world_is_refused() {
 fn imports_are_refused_by_name_with_what_to_do() {
     let error = refusal(&importing("env", "f"));
     assert_eq!(error, PluginError::Imports(vec!["env.f".into()]));
-    assert!(
-        error
-            .to_string()
-            .contains("`env.f` (remove the dependency that needs it"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`env.f` (remove the dependency that needs it"), "{error}");
     let error = refusal(&importing("wasi_snapshot_preview1", "fd_write")).to_string();
-    assert!(
-        error.contains("`wasi_snapshot_preview1.fd_write` (build for wasm32-unknown-unknown"),
-        "{error}"
-    );
+    assert!(error.contains("`wasi_snapshot_preview1.fd_write` (build for wasm32-unknown-unknown"), "{error}");
 }
 
 #[test]
@@ -146,10 +108,7 @@ fn damaged_and_empty_bytes_are_refused() {
     assert_eq!(refusal(b""), PluginError::Empty);
     assert!(matches!(refusal(b"#!/bin/sh"), PluginError::NotWasm(_)));
     let whole = module("hostile");
-    assert!(matches!(
-        refusal(&whole[..whole.len() / 2]),
-        PluginError::NotWasm(_)
-    ));
+    assert!(matches!(refusal(&whole[..whole.len() / 2]), PluginError::NotWasm(_)));
     // Any byte may be wrong: what comes is an error or a plugin, never a crash.
     for at in (8..whole.len()).step_by(whole.len() / 24) {
         let mut damaged = whole.clone();
@@ -161,61 +120,23 @@ fn damaged_and_empty_bytes_are_refused() {
 #[test]
 fn too_large_is_refused() {
     let bytes = module("hostile");
-    let load = |config| {
-        Runtime::new(config)
-            .expect("the runtime starts")
-            .load(&bytes)
-    };
-    let error = load(RuntimeConfig {
-        max_module_bytes: 1_000,
-        ..RuntimeConfig::default()
-    });
-    assert!(
-        matches!(error, Err(PluginError::TooLarge { max: 1_000, .. })),
-        "{error:?}"
-    );
-    let error = load(RuntimeConfig {
-        max_functions: 3,
-        ..RuntimeConfig::default()
-    });
-    assert!(
-        matches!(
-            error,
-            Err(PluginError::TooComplex {
-                what: "functions",
-                max: 3,
-                ..
-            })
-        ),
-        "{error:?}"
-    );
-    let error = load(RuntimeConfig {
-        max_function_bytes: 10,
-        ..RuntimeConfig::default()
-    });
-    assert!(
-        matches!(error, Err(PluginError::TooComplex { max: 10, .. })),
-        "{error:?}"
-    );
+    let load = |config| Runtime::new(config).expect("the runtime starts").load(&bytes);
+    let error = load(RuntimeConfig { max_module_bytes: 1_000, ..RuntimeConfig::default() });
+    assert!(matches!(error, Err(PluginError::TooLarge { max: 1_000, .. })), "{error:?}");
+    let error = load(RuntimeConfig { max_functions: 3, ..RuntimeConfig::default() });
+    assert!(matches!(error, Err(PluginError::TooComplex { what: "functions", max: 3, .. })), "{error:?}");
+    let error = load(RuntimeConfig { max_function_bytes: 10, ..RuntimeConfig::default() });
+    assert!(matches!(error, Err(PluginError::TooComplex { max: 10, .. })), "{error:?}");
 }
 
 #[test]
 fn a_refused_config_comes_back_in_the_plugins_words() {
     let instance = |config: &str| hostile().instance(config, Limits::default()).map(drop);
     let error = instance(r#"{"value":1}"#).expect_err("the mode is missing");
-    assert!(
-        matches!(&error, PluginError::ConfigRefused(text) if text.contains("missing field `mode`")),
-        "{error}"
-    );
-    assert!(matches!(
-        instance(r#"{"mode":"trap-in-configure"}"#),
-        Err(PluginError::Configure(ScoreError::Trap(_)))
-    ));
+    assert!(matches!(&error, PluginError::ConfigRefused(text) if text.contains("missing field `mode`")), "{error}");
+    assert!(matches!(instance(r#"{"mode":"trap-in-configure"}"#), Err(PluginError::Configure(ScoreError::Trap(_)))));
     let endless = instance(r#"{"mode":"loop-in-configure"}"#);
-    assert_eq!(
-        endless,
-        Err(PluginError::Configure(ScoreError::Deadline { ms: 1_000 }))
-    );
+    assert_eq!(endless, Err(PluginError::Configure(ScoreError::Deadline { ms: 1_000 })));
 }
 
 #[test]
@@ -223,32 +144,20 @@ fn a_compiled_plugin_is_found_again_and_a_damaged_one_is_compiled_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cache = folder.path().join("compiled");
     let load = || {
-        let config = RuntimeConfig {
-            cache_dir: Some(cache.clone()),
-            ..RuntimeConfig::default()
-        };
-        let plugin = Runtime::new(config)
-            .expect("the runtime starts")
-            .load(&module("folding"));
+        let config = RuntimeConfig { cache_dir: Some(cache.clone()), ..RuntimeConfig::default() };
+        let plugin = Runtime::new(config).expect("the runtime starts").load(&module("folding"));
         plugin.expect("the guest is a plugin").manifest().clone()
     };
     let files = || -> Vec<_> {
         let entries = std::fs::read_dir(&cache).expect("the cache is there");
-        entries
-            .map(|entry| entry.expect("the entry can be read").path())
-            .collect()
+        entries.map(|entry| entry.expect("the entry can be read").path()).collect()
     };
     let first = load();
-    let [file] = &files()[..] else {
-        panic!("one file is kept: {:?}", files())
-    };
+    let [file] = &files()[..] else { panic!("one file is kept: {:?}", files()) };
     let whole = std::fs::read(file).expect("the file can be read");
     assert_eq!(load(), first);
     std::fs::write(file, &whole[..whole.len() - 100]).expect("the file can be written");
     assert_eq!(load(), first);
     assert_eq!(files(), [file.clone()]);
-    assert_eq!(
-        std::fs::read(file).expect("it was written anew").len(),
-        whole.len()
-    );
+    assert_eq!(std::fs::read(file).expect("it was written anew").len(), whole.len());
 }

@@ -20,12 +20,7 @@ impl Checker<'_> {
         if let Some(checked) = self.operator(node, call) {
             return checked;
         }
-        let arguments: Vec<&IdedExpr> = call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .collect();
+        let arguments: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
         match call.func_name.as_str() {
             "has" => self.has(node, &arguments),
             "coalesce" => self.coalesce(node, &arguments),
@@ -41,10 +36,7 @@ impl Checker<'_> {
         if !FUNCTIONS.iter().any(|overload| overload.name == name) {
             return Err(self.parsed.error_at_token(at, functions::unknown(name)));
         }
-        let checked = arguments
-            .iter()
-            .map(|argument| self.check(argument))
-            .collect::<Result<Vec<_>, _>>()?;
+        let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         match self.choose(FUNCTIONS, name, &checked) {
             Some(typed) => Ok(typed),
             None => Err(self.refused(at, name, arguments, &checked)),
@@ -52,26 +44,12 @@ impl Checker<'_> {
     }
 
     /// Why no overload of a function takes the arguments: their number, the one argument, or all of them.
-    fn refused(
-        &self,
-        at: &IdedExpr,
-        name: &str,
-        arguments: &[&IdedExpr],
-        checked: &[Typed],
-    ) -> ExprError {
-        let overloads: Vec<&Overload> = FUNCTIONS
-            .iter()
-            .filter(|overload| overload.name == name)
-            .collect();
-        let fitting: Vec<&Overload> = overloads
-            .iter()
-            .copied()
-            .filter(|overload| overload.parameters.len() == checked.len())
-            .collect();
+    fn refused(&self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: &[Typed]) -> ExprError {
+        let overloads: Vec<&Overload> = FUNCTIONS.iter().filter(|overload| overload.name == name).collect();
+        let fitting: Vec<&Overload> =
+            overloads.iter().copied().filter(|overload| overload.parameters.len() == checked.len()).collect();
         let Some(first) = fitting.first() else {
-            let number = overloads
-                .first()
-                .map_or(0, |overload| overload.parameters.len());
+            let number = overloads.first().map_or(0, |overload| overload.parameters.len());
             return self.wrong_number(at, name, number, checked.len());
         };
         if let Some(null) = checked.iter().position(|argument| argument.ty.is_none()) {
@@ -80,33 +58,22 @@ impl Checker<'_> {
         }
         if fitting.len() == 1 {
             let pairs = first.parameters.iter().zip(checked).zip(arguments);
-            let wrong =
-                pairs.filter(|((parameter, argument), _)| argument.ty.as_ref() != Some(parameter));
+            let wrong = pairs.filter(|((parameter, argument), _)| argument.ty.as_ref() != Some(parameter));
             for ((parameter, argument), place) in wrong {
                 if let Err(error) = self.fit(place, argument.clone(), parameter) {
-                    return ExprError {
-                        message: format!("{name}(): {}", error.message),
-                        ..error
-                    };
+                    return ExprError { message: format!("{name}(): {}", error.message), ..error };
                 }
             }
         }
         let found: Vec<String> = checked.iter().map(Typed::name).collect();
         let taken: Vec<String> = fitting.iter().map(|overload| signature(overload)).collect();
-        let message = format!(
-            "{name}() does not take ({}); it takes {}",
-            found.join(", "),
-            taken.join(" or ")
-        );
+        let message = format!("{name}() does not take ({}); it takes {}", found.join(", "), taken.join(" or "));
         self.parsed.error_at_token(at, message)
     }
 
     fn wrong_number(&self, at: &IdedExpr, name: &str, expected: usize, found: usize) -> ExprError {
         let plural = if expected == 1 { "" } else { "s" };
-        self.parsed.error_at_token(
-            at,
-            format!("{name}() takes {expected} argument{plural}, found {found}"),
-        )
+        self.parsed.error_at_token(at, format!("{name}() takes {expected} argument{plural}, found {found}"))
     }
 
     /// `has(a.b)`: whether there is a value under a name.
@@ -115,18 +82,10 @@ impl Checker<'_> {
             return Err(self.wrong_number(at, "has", 1, arguments.len()));
         };
         if path(argument).is_none() {
-            return Err(self
-                .parsed
-                .error(argument, "has() takes a name such as device.os"));
+            return Err(self.parsed.error(argument, "has() takes a name such as device.os"));
         }
         let node = self.check(argument)?.node;
-        Ok(Typed::new(
-            Node::Lenient {
-                kernel: logic::is_present,
-                arguments: vec![node],
-            },
-            Type::Bool,
-        ))
+        Ok(Typed::new(Node::Lenient { kernel: logic::is_present, arguments: vec![node] }, Type::Bool))
     }
 
     fn coalesce(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
@@ -135,15 +94,8 @@ impl Checker<'_> {
         };
         let (a, b) = (self.check(a)?, self.check(b)?);
         let (a, b, ty) = self.unify(at, a, b)?;
-        let node = Node::Lenient {
-            kernel: logic::coalesce,
-            arguments: vec![a, b],
-        };
-        Ok(Typed {
-            node: node.folded(),
-            ty,
-            literal: false,
-        })
+        let node = Node::Lenient { kernel: logic::coalesce, arguments: vec![a, b] };
+        Ok(Typed { node: node.folded(), ty, literal: false })
     }
 
     fn matches(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
@@ -153,25 +105,14 @@ impl Checker<'_> {
         let found = self.check(text)?;
         let text = Box::new(self.fit(text, found, &Type::Text)?);
         let Node::Constant(Constant::Text(pattern)) = self.check(place)?.node else {
-            return Err(self
-                .parsed
-                .error(place, "the pattern of matches() must be a constant string"));
+            return Err(self.parsed.error(place, "the pattern of matches() must be a constant string"));
         };
-        let pattern = RegexBuilder::new(&pattern)
-            .size_limit(LARGEST_PATTERN)
-            .build()
-            .map_err(|error| {
-                // The display form draws the pattern in several lines; the reason is the last.
-                let error = error.to_string();
-                let reason = error
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                self.parsed
-                    .error(place, format!("this is no regular expression: {reason}"))
-            })?;
+        let pattern = RegexBuilder::new(&pattern).size_limit(LARGEST_PATTERN).build().map_err(|error| {
+            // The display form draws the pattern in several lines; the reason is the last.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            self.parsed.error(place, format!("this is no regular expression: {reason}"))
+        })?;
         Ok(Typed::new(Node::Matches { text, pattern }, Type::Bool))
     }
 
@@ -192,20 +133,12 @@ impl Checker<'_> {
             return Err(self.wrong_number(at, "duration", 1, arguments.len()));
         };
         let Node::Constant(Constant::Text(text)) = self.check(argument)?.node else {
-            return Err(self.parsed.error(
-                argument,
-                "duration() takes a constant string such as \"1h30m\"",
-            ));
+            return Err(self.parsed.error(argument, "duration() takes a constant string such as \"1h30m\""));
         };
         match time::parse_duration(&text) {
-            Some(span) => Ok(Typed::new(
-                Node::Constant(Constant::Int(span)),
-                Type::Duration,
-            )),
+            Some(span) => Ok(Typed::new(Node::Constant(Constant::Int(span)), Type::Duration)),
             None => {
-                let message = format!(
-                    "'{text}' is no duration; write one as \"1h30m\", \"90s\" or \"250ms\""
-                );
+                let message = format!("'{text}' is no duration; write one as \"1h30m\", \"90s\" or \"250ms\"");
                 Err(self.parsed.error(argument, message))
             }
         }
@@ -216,10 +149,7 @@ impl Checker<'_> {
         if let [argument] = arguments {
             let found = self.check(argument)?;
             if matches!(found.ty, Some(Type::List(_))) {
-                let node = Node::Strict {
-                    kernel: text::size_of_list,
-                    arguments: vec![found.node],
-                };
+                let node = Node::Strict { kernel: text::size_of_list, arguments: vec![found.node] };
                 return Ok(Typed::new(node, Type::Int));
             }
         }

@@ -25,19 +25,13 @@ pub(super) struct Typed {
 
 impl Typed {
     fn new(node: Node, ty: Type) -> Self {
-        Self {
-            node: node.folded(),
-            ty: Some(ty),
-            literal: false,
-        }
+        Self { node: node.folded(), ty: Some(ty), literal: false }
     }
 
     /// The double that an int literal stands for, if it does so exactly.
     fn as_double(&self) -> Option<Node> {
         match self.node {
-            Node::Constant(Constant::Int(int))
-                if self.literal && i128::from(int) == int as f64 as i128 =>
-            {
+            Node::Constant(Constant::Int(int)) if self.literal && i128::from(int) == int as f64 as i128 => {
                 Some(Node::Constant(Constant::Double(int as f64)))
             }
             _ => None,
@@ -45,9 +39,7 @@ impl Typed {
     }
 
     fn name(&self) -> String {
-        self.ty
-            .as_ref()
-            .map_or_else(|| "null".to_owned(), Type::to_string)
+        self.ty.as_ref().map_or_else(|| "null".to_owned(), Type::to_string)
     }
 }
 
@@ -62,11 +54,7 @@ type Checked = Result<Typed, ExprError>;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(parsed: &'a Parsed<'a>, scope: &'a dyn Scope) -> Self {
-        Self {
-            parsed,
-            scope,
-            columns: Vec::new(),
-        }
+        Self { parsed, scope, columns: Vec::new() }
     }
 
     /// The slots that the checked expression reads.
@@ -82,25 +70,14 @@ impl<'a> Checker<'a> {
                 None => Err(self.parsed.error(node, "only a name has fields")),
             },
             Syntax::Call(call) => self.call(node, call),
-            Syntax::List(_) => Err(self
-                .parsed
-                .error(node, "a list can only stand behind 'in' yet")),
-            Syntax::Map(_) | Syntax::Struct(_) => {
-                Err(self.parsed.error(node, "maps are not supported yet"))
-            }
-            Syntax::Comprehension(_) | Syntax::Unspecified => {
-                Err(self.parsed.error(node, "this is not supported yet"))
-            }
+            Syntax::List(_) => Err(self.parsed.error(node, "a list can only stand behind 'in' yet")),
+            Syntax::Map(_) | Syntax::Struct(_) => Err(self.parsed.error(node, "maps are not supported yet")),
+            Syntax::Comprehension(_) | Syntax::Unspecified => Err(self.parsed.error(node, "this is not supported yet")),
         }
     }
 
     /// The node of an expression that must have a type.
-    pub(super) fn fit(
-        &self,
-        at: &IdedExpr,
-        found: Typed,
-        expected: &Type,
-    ) -> Result<Node, ExprError> {
+    pub(super) fn fit(&self, at: &IdedExpr, found: Typed, expected: &Type) -> Result<Node, ExprError> {
         match &found.ty {
             None => return Ok(found.node),
             Some(ty) if ty == expected => return Ok(found.node),
@@ -116,42 +93,27 @@ impl<'a> Checker<'a> {
             (Some(Type::Double), Type::Int) => "; write int(...)",
             _ => "",
         };
-        Err(self.parsed.error(
-            at,
-            format!("expected {expected}, found {}{advice}", found.name()),
-        ))
+        Err(self.parsed.error(at, format!("expected {expected}, found {}{advice}", found.name())))
     }
 
     fn literal(&self, node: &IdedExpr, literal: &LiteralValue) -> Checked {
         let (constant, ty) = match literal {
             LiteralValue::Null => {
-                return Ok(Typed {
-                    node: Node::Constant(Constant::Null),
-                    ty: None,
-                    literal: false,
-                });
+                return Ok(Typed { node: Node::Constant(Constant::Null), ty: None, literal: false });
             }
             LiteralValue::Boolean(value) => (Constant::Bool(*value.inner()), Type::Bool),
             LiteralValue::Int(value) => (Constant::Int(*value.inner()), Type::Int),
             LiteralValue::Double(value) => (Constant::Double(*value.inner()), Type::Double),
             LiteralValue::String(value) => (Constant::Text(value.inner().into()), Type::Text),
             LiteralValue::UInt(_) => {
-                return Err(self
-                    .parsed
-                    .error(node, "unsigned ints are not supported; drop the 'u'"));
+                return Err(self.parsed.error(node, "unsigned ints are not supported; drop the 'u'"));
             }
             LiteralValue::Bytes(_) => {
-                return Err(self
-                    .parsed
-                    .error(node, "bytes are not supported; write a string"));
+                return Err(self.parsed.error(node, "bytes are not supported; write a string"));
             }
         };
         let literal = ty == Type::Int;
-        Ok(Typed {
-            node: Node::Constant(constant),
-            ty: Some(ty),
-            literal,
-        })
+        Ok(Typed { node: Node::Constant(constant), ty: Some(ty), literal })
     }
 
     fn path(&mut self, node: &IdedExpr, path: &str) -> Checked {
@@ -160,74 +122,36 @@ impl<'a> Checker<'a> {
                 if !self.columns.contains(&slot) {
                     self.columns.push(slot);
                 }
-                Ok(Typed::new(
-                    Node::Column {
-                        slot,
-                        ty: ty.clone(),
-                    },
-                    ty,
-                ))
+                Ok(Typed::new(Node::Column { slot, ty: ty.clone() }, ty))
             }
             Resolution::Unknown { advice } if advice.is_empty() => {
                 Err(self.parsed.error(node, format!("unknown name '{path}'")))
             }
-            Resolution::Unknown { advice } => Err(self
-                .parsed
-                .error(node, format!("unknown name '{path}'; {advice}"))),
+            Resolution::Unknown { advice } => Err(self.parsed.error(node, format!("unknown name '{path}'; {advice}"))),
         }
     }
 
     /// The first overload that takes the arguments as they are, else one that takes int literals as doubles.
-    fn choose(
-        &self,
-        overloads: &'static [Overload],
-        name: &str,
-        arguments: &[Typed],
-    ) -> Option<Typed> {
-        let named = || {
-            overloads
-                .iter()
-                .filter(|o| o.name == name && o.parameters.len() == arguments.len())
-        };
-        let exact = |o: &&Overload| {
-            o.parameters
-                .iter()
-                .zip(arguments)
-                .all(|(p, a)| a.ty.as_ref() == Some(p))
-        };
+    fn choose(&self, overloads: &'static [Overload], name: &str, arguments: &[Typed]) -> Option<Typed> {
+        let named = || overloads.iter().filter(|o| o.name == name && o.parameters.len() == arguments.len());
+        let exact = |o: &&Overload| o.parameters.iter().zip(arguments).all(|(p, a)| a.ty.as_ref() == Some(p));
         let takes = |parameter: &Type, argument: &Typed| {
-            argument.ty.as_ref() == Some(parameter)
-                || (*parameter == Type::Double && argument.as_double().is_some())
+            argument.ty.as_ref() == Some(parameter) || (*parameter == Type::Double && argument.as_double().is_some())
         };
         let near = |o: &&Overload| o.parameters.iter().zip(arguments).all(|(p, a)| takes(p, a));
         let overload = named().find(exact).or_else(|| named().find(near))?;
-        let fitted = overload
-            .parameters
-            .iter()
-            .zip(arguments)
-            .map(|(parameter, argument)| {
-                match (
-                    argument.ty.as_ref() == Some(parameter),
-                    argument.as_double(),
-                ) {
-                    (false, Some(double)) => double,
-                    _ => argument.node.clone(),
-                }
-            });
-        let node = Node::Strict {
-            kernel: overload.kernel,
-            arguments: fitted.collect(),
-        };
+        let fitted = overload.parameters.iter().zip(arguments).map(|(parameter, argument)| {
+            match (argument.ty.as_ref() == Some(parameter), argument.as_double()) {
+                (false, Some(double)) => double,
+                _ => argument.node.clone(),
+            }
+        });
+        let node = Node::Strict { kernel: overload.kernel, arguments: fitted.collect() };
         Some(Typed::new(node, overload.result.clone()))
     }
 
     /// Two branches as one type: the same, or an int literal beside a double, or null beside anything.
-    fn unify(
-        &self,
-        at: &IdedExpr,
-        a: Typed,
-        b: Typed,
-    ) -> Result<(Node, Node, Option<Type>), ExprError> {
+    fn unify(&self, at: &IdedExpr, a: Typed, b: Typed) -> Result<(Node, Node, Option<Type>), ExprError> {
         let ty = match (&a.ty, &b.ty) {
             (None, ty) | (ty, None) => ty.clone(),
             (Some(x), Some(y)) if x == y => Some(x.clone()),
@@ -244,31 +168,15 @@ impl<'a> Checker<'a> {
             _ => return Err(self.not_one_type(at, &a, &b)),
         };
         if let Some(list @ Type::List(_)) = &ty {
-            return Err(self.parsed.error(
-                at,
-                format!("choosing between values of type {list} is not supported yet"),
-            ));
+            return Err(self.parsed.error(at, format!("choosing between values of type {list} is not supported yet")));
         }
         Ok((a.node, b.node, ty))
     }
 
     fn not_one_type(&self, at: &IdedExpr, a: &Typed, b: &Typed) -> ExprError {
-        let mixed = matches!(
-            (&a.ty, &b.ty),
-            (Some(Type::Int), Some(Type::Double)) | (Some(Type::Double), Some(Type::Int))
-        );
-        let advice = if mixed {
-            "; write double(...) around the int"
-        } else {
-            ""
-        };
-        self.parsed.error(
-            at,
-            format!(
-                "the values must have one type, found {} and {}{advice}",
-                a.name(),
-                b.name()
-            ),
-        )
+        let mixed =
+            matches!((&a.ty, &b.ty), (Some(Type::Int), Some(Type::Double)) | (Some(Type::Double), Some(Type::Int)));
+        let advice = if mixed { "; write double(...) around the int" } else { "" };
+        self.parsed.error(at, format!("the values must have one type, found {} and {}{advice}", a.name(), b.name()))
     }
 }

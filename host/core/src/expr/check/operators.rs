@@ -8,9 +8,7 @@ use super::{Checked, Checker, Typed};
 use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::functions::OPERATORS;
-use crate::expr::kernels::compare::{
-    self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation,
-};
+use crate::expr::kernels::compare::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation};
 use crate::expr::kernels::logic;
 use crate::expr::kernels::membership::Members;
 use crate::expr::node::{Kernel, Node};
@@ -28,9 +26,7 @@ impl Checker<'_> {
                 self.comparison(node, call.func_name.trim_matches('_'), a, b)
             }
             ("@in", [value, list]) => self.membership(node, value, list),
-            ("_[_]", _) => Err(self
-                .parsed
-                .error_at_token(node, "indexing with [...] is not supported yet")),
+            ("_[_]", _) => Err(self.parsed.error_at_token(node, "indexing with [...] is not supported yet")),
             ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => self.arithmetic(node, call, &[a, b]),
             ("-_" | "!_", [a]) => self.arithmetic(node, call, &[a]),
             _ => return None,
@@ -47,32 +43,16 @@ impl Checker<'_> {
         Ok(Typed::new(Node::Lenient { kernel, arguments }, Type::Bool))
     }
 
-    fn conditional(
-        &mut self,
-        condition: &IdedExpr,
-        a: &IdedExpr,
-        b: &IdedExpr,
-        at: &IdedExpr,
-    ) -> Checked {
+    fn conditional(&mut self, condition: &IdedExpr, a: &IdedExpr, b: &IdedExpr, at: &IdedExpr) -> Checked {
         let condition = self.bool(condition)?;
         let (a, b) = (self.check(a)?, self.check(b)?);
         let (a, b, ty) = self.unify(at, a, b)?;
-        let node = Node::Lenient {
-            kernel: logic::choose,
-            arguments: vec![condition, a, b],
-        };
-        Ok(Typed {
-            node: node.folded(),
-            ty,
-            literal: false,
-        })
+        let node = Node::Lenient { kernel: logic::choose, arguments: vec![condition, a, b] };
+        Ok(Typed { node: node.folded(), ty, literal: false })
     }
 
     fn arithmetic(&mut self, at: &IdedExpr, call: &CallExpr, arguments: &[&IdedExpr]) -> Checked {
-        let checked = arguments
-            .iter()
-            .map(|argument| self.check(argument))
-            .collect::<Result<Vec<_>, _>>()?;
+        let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         let name = match call.func_name.as_str() {
             "-_" => "-_",
             name => name.trim_matches('_'),
@@ -90,10 +70,7 @@ impl Checker<'_> {
         } else {
             ""
         };
-        Err(self.parsed.error_at_token(
-            at,
-            format!("'{sign}' does not take {}{advice}", types.join(" and ")),
-        ))
+        Err(self.parsed.error_at_token(at, format!("'{sign}' does not take {}{advice}", types.join(" and "))))
     }
 
     fn comparison(&mut self, at: &IdedExpr, sign: &str, a: &IdedExpr, b: &IdedExpr) -> Checked {
@@ -103,10 +80,7 @@ impl Checker<'_> {
                 return Ok(Typed::new(Node::Constant(Constant::Bool(true)), Type::Bool));
             }
             (None, None) if sign == "!=" => {
-                return Ok(Typed::new(
-                    Node::Constant(Constant::Bool(false)),
-                    Type::Bool,
-                ));
+                return Ok(Typed::new(Node::Constant(Constant::Bool(false)), Type::Bool));
             }
             (None, Some(_)) if matches!(sign, "==" | "!=") => {
                 return Ok(against_null(sign, b.node));
@@ -116,38 +90,23 @@ impl Checker<'_> {
             }
             (Some(left), Some(right)) => {
                 if let Some(kernel) = comparison_of(sign, left, right) {
-                    let node = Node::Strict {
-                        kernel,
-                        arguments: vec![a.node, b.node],
-                    };
+                    let node = Node::Strict { kernel, arguments: vec![a.node, b.node] };
                     return Ok(Typed::new(node, Type::Bool));
                 }
             }
             _ => {}
         }
-        Err(self.parsed.error_at_token(
-            at,
-            format!("'{sign}' does not compare {} with {}", a.name(), b.name()),
-        ))
+        Err(self.parsed.error_at_token(at, format!("'{sign}' does not compare {} with {}", a.name(), b.name())))
     }
 
     fn membership(&mut self, at: &IdedExpr, value: &IdedExpr, list: &IdedExpr) -> Checked {
         let value = self.check(value)?;
         let Syntax::List(items) = &list.expr else {
-            return Err(self.parsed.error(
-                list,
-                "behind 'in' only a list such as [1, 2] is supported yet",
-            ));
+            return Err(self.parsed.error(list, "behind 'in' only a list such as [1, 2] is supported yet"));
         };
-        let items = items
-            .elements
-            .iter()
-            .map(|item| Ok((item, self.check(item)?)));
+        let items = items.elements.iter().map(|item| Ok((item, self.check(item)?)));
         let items = items.collect::<Result<Vec<_>, ExprError>>()?;
-        let ty = value
-            .ty
-            .clone()
-            .or_else(|| items.iter().find_map(|(_, item)| item.ty.clone()));
+        let ty = value.ty.clone().or_else(|| items.iter().find_map(|(_, item)| item.ty.clone()));
         let mut nodes = Vec::with_capacity(items.len());
         for (place, item) in items {
             nodes.push(match &ty {
@@ -157,62 +116,26 @@ impl Checker<'_> {
         }
         let constants: Option<Vec<Constant>> = nodes
             .iter()
-            .map(|node| {
-                if let Node::Constant(constant) = node {
-                    Some(constant.clone())
-                } else {
-                    None
-                }
-            })
+            .map(|node| if let Node::Constant(constant) = node { Some(constant.clone()) } else { None })
             .collect();
         if let Some(constants) = constants {
             let members = Arc::new(Members::new(&constants));
-            return Ok(Typed::new(
-                Node::Member {
-                    value: Box::new(value.node),
-                    members,
-                },
-                Type::Bool,
-            ));
+            return Ok(Typed::new(Node::Member { value: Box::new(value.node), members }, Type::Bool));
         }
         let Some(kernel) = ty.as_ref().and_then(|ty| comparison_of("==", ty, ty)) else {
-            return Err(self
-                .parsed
-                .error_at_token(at, format!("'in' does not take {}", value.name())));
+            return Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name())));
         };
         let same = nodes.into_iter().map(|item| {
-            let equal = Node::Strict {
-                kernel,
-                arguments: vec![value.node.clone(), item.clone()],
-            };
-            Node::Lenient {
-                kernel: logic::same,
-                arguments: vec![equal, value.node.clone(), item],
-            }
+            let equal = Node::Strict { kernel, arguments: vec![value.node.clone(), item.clone()] };
+            Node::Lenient { kernel: logic::same, arguments: vec![equal, value.node.clone(), item] }
         });
-        Ok(Typed::new(
-            Node::Lenient {
-                kernel: logic::any,
-                arguments: same.collect(),
-            },
-            Type::Bool,
-        ))
+        Ok(Typed::new(Node::Lenient { kernel: logic::any, arguments: same.collect() }, Type::Bool))
     }
 }
 
 fn against_null(sign: &str, node: Node) -> Typed {
-    let kernel = if sign == "==" {
-        logic::is_missing
-    } else {
-        logic::is_present
-    };
-    Typed::new(
-        Node::Lenient {
-            kernel,
-            arguments: vec![node],
-        },
-        Type::Bool,
-    )
+    let kernel = if sign == "==" { logic::is_missing } else { logic::is_present };
+    Typed::new(Node::Lenient { kernel, arguments: vec![node] }, Type::Bool)
 }
 
 /// The kernel that compares values of two types; none if they do not compare.
@@ -230,9 +153,9 @@ fn comparison_of(sign: &str, left: &Type, right: &Type) -> Option<Kernel> {
 
 fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
     Some(match (left, right) {
-        (Type::Int, Type::Int)
-        | (Type::Timestamp, Type::Timestamp)
-        | (Type::Duration, Type::Duration) => compare::numbers::<R, i64>,
+        (Type::Int, Type::Int) | (Type::Timestamp, Type::Timestamp) | (Type::Duration, Type::Duration) => {
+            compare::numbers::<R, i64>
+        }
         (Type::Double, Type::Double) => compare::numbers::<R, f64>,
         (Type::Int, Type::Double) => compare::int_with_double::<R>,
         (Type::Double, Type::Int) => compare::double_with_int::<R>,

@@ -30,15 +30,11 @@ pub(in crate::expr) fn multiply_ints(arguments: &[Column], rows: usize) -> Colum
 }
 
 pub(in crate::expr) fn divide_ints(arguments: &[Column], rows: usize) -> Column {
-    checked(arguments, rows, |a, b| {
-        a.checked_div(b).map_or((0, true), |value| (value, false))
-    })
+    checked(arguments, rows, |a, b| a.checked_div(b).map_or((0, true), |value| (value, false)))
 }
 
 pub(in crate::expr) fn remainder_ints(arguments: &[Column], rows: usize) -> Column {
-    checked(arguments, rows, |a, b| {
-        a.checked_rem(b).map_or((0, true), |value| (value, false))
-    })
+    checked(arguments, rows, |a, b| a.checked_rem(b).map_or((0, true), |value| (value, false)))
 }
 
 pub(in crate::expr) fn negate_int(arguments: &[Column], rows: usize) -> Column {
@@ -48,16 +44,11 @@ pub(in crate::expr) fn negate_int(arguments: &[Column], rows: usize) -> Column {
 
 pub(in crate::expr) fn abs_int(arguments: &[Column], rows: usize) -> Column {
     let unused = Column::Constant(Constant::Int(0));
-    checked(&[arguments[0].clone(), unused], rows, |a, _| {
-        a.overflowing_abs()
-    })
+    checked(&[arguments[0].clone(), unused], rows, |a, _| a.overflowing_abs())
 }
 
 fn doubles2(arguments: &[Column], rows: usize, f: impl Fn(f64, f64) -> f64) -> Column {
-    f64::into_column(
-        map2(f64::of(&arguments[0]), f64::of(&arguments[1]), rows, f),
-        None,
-    )
+    f64::into_column(map2(f64::of(&arguments[0]), f64::of(&arguments[1]), rows, f), None)
 }
 
 pub(in crate::expr) fn add_doubles(arguments: &[Column], rows: usize) -> Column {

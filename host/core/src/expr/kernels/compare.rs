@@ -41,35 +41,19 @@ relations!(
 );
 
 /// Two columns of ints (or times), or two of doubles.
-pub(in crate::expr) fn numbers<R: Relation, T: Native>(
-    arguments: &[Column],
-    rows: usize,
-) -> Column {
-    Column::Bools(
-        bits2(T::of(&arguments[0]), T::of(&arguments[1]), rows, R::holds),
-        None,
-    )
+pub(in crate::expr) fn numbers<R: Relation, T: Native>(arguments: &[Column], rows: usize) -> Column {
+    Column::Bools(bits2(T::of(&arguments[0]), T::of(&arguments[1]), rows, R::holds), None)
 }
 
 /// An int and a double.
 pub(in crate::expr) fn int_with_double<R: Relation>(arguments: &[Column], rows: usize) -> Column {
-    let bits = bits2(
-        i64::of(&arguments[0]),
-        f64::of(&arguments[1]),
-        rows,
-        |a, b| R::holds(Exact(a), b),
-    );
+    let bits = bits2(i64::of(&arguments[0]), f64::of(&arguments[1]), rows, |a, b| R::holds(Exact(a), b));
     Column::Bools(bits, None)
 }
 
 /// A double and an int.
 pub(in crate::expr) fn double_with_int<R: Relation>(arguments: &[Column], rows: usize) -> Column {
-    let bits = bits2(
-        f64::of(&arguments[0]),
-        i64::of(&arguments[1]),
-        rows,
-        |a, b| R::holds(a, Exact(b)),
-    );
+    let bits = bits2(f64::of(&arguments[0]), i64::of(&arguments[1]), rows, |a, b| R::holds(a, Exact(b)));
     Column::Bools(bits, None)
 }
 
@@ -77,22 +61,15 @@ pub(in crate::expr) fn double_with_int<R: Relation>(arguments: &[Column], rows: 
 pub(in crate::expr) fn bools<R: Relation>(arguments: &[Column], rows: usize) -> Column {
     let (a, b) = (arguments[0].booleans(rows), arguments[1].booleans(rows));
     let (a, b) = (a.values(), b.values());
-    Column::Bools(
-        BooleanBuffer::collect_bool(rows, |row| R::holds(a.value(row), b.value(row))),
-        None,
-    )
+    Column::Bools(BooleanBuffer::collect_bool(rows, |row| R::holds(a.value(row), b.value(row))), None)
 }
 
 /// Two texts.
 pub(in crate::expr) fn texts<R: Relation>(arguments: &[Column], rows: usize) -> Column {
     let (a, b) = (arguments[0].texts(), arguments[1].texts());
     let bits = match (a, b, R::OF_EQUALS) {
-        (Texts::All(array), Texts::One(text), Some(of_equals)) => {
-            equals(array, text.as_bytes(), rows, of_equals)
-        }
-        _ => BooleanBuffer::collect_bool(rows, |row| {
-            R::holds(a.get(row).as_bytes(), b.get(row).as_bytes())
-        }),
+        (Texts::All(array), Texts::One(text), Some(of_equals)) => equals(array, text.as_bytes(), rows, of_equals),
+        _ => BooleanBuffer::collect_bool(rows, |row| R::holds(a.get(row).as_bytes(), b.get(row).as_bytes())),
     };
     Column::Bools(bits, None)
 }

@@ -12,19 +12,14 @@ pub(in crate::expr) fn same(arguments: &[Column], _rows: usize) -> Column {
 }
 
 pub(in crate::expr) fn int_to_double(arguments: &[Column], rows: usize) -> Column {
-    f64::into_column(
-        map(i64::of(&arguments[0]), rows, |value| value as f64),
-        None,
-    )
+    f64::into_column(map(i64::of(&arguments[0]), rows, |value| value as f64), None)
 }
 
 /// Drops the fraction; NaN and what is beyond the range of an int are missing.
 pub(in crate::expr) fn double_to_int(arguments: &[Column], rows: usize) -> Column {
     // Both ends are excluded, as CEL's own implementations do, although -2^63 would be an int.
     let end = -(i64::MIN as f64);
-    let ints = map(f64::of(&arguments[0]), rows, |value| {
-        (-end < value && value < end).then_some(value as i64)
-    });
+    let ints = map(f64::of(&arguments[0]), rows, |value| (-end < value && value < end).then_some(value as i64));
     let (values, nulls) = split(&ints);
     i64::into_column(values, nulls)
 }

@@ -81,10 +81,7 @@ fn select(mask: &BooleanBuffer, a: &Column, b: &Column, rows: usize) -> Column {
     match typed {
         _ if a.is_null() && b.is_null() => a.clone(),
         Column::Bools(..) | Column::Constant(crate::expr::column::Constant::Bool(_)) => {
-            Column::Bools(
-                pick_bits(mask, a.booleans(rows).values(), b.booleans(rows).values()),
-                nulls,
-            )
+            Column::Bools(pick_bits(mask, a.booleans(rows).values(), b.booleans(rows).values()), nulls)
         }
         Column::Ints(..) | Column::Constant(crate::expr::column::Constant::Int(_)) => {
             let values = pick_numbers(mask, numbers(a, 0_i64), numbers(b, 0_i64), rows);
@@ -102,56 +99,29 @@ fn select(mask: &BooleanBuffer, a: &Column, b: &Column, rows: usize) -> Column {
 }
 
 fn numbers<T: Native>(column: &Column, unread: T) -> Numbers<'_, T> {
-    if column.is_null() {
-        Numbers::One(unread)
-    } else {
-        T::of(column)
-    }
+    if column.is_null() { Numbers::One(unread) } else { T::of(column) }
 }
 
 fn pick_bits(mask: &BooleanBuffer, a: &BooleanBuffer, b: &BooleanBuffer) -> BooleanBuffer {
     &(mask & a) | &(&!mask & b)
 }
 
-fn pick_numbers<T: Copy>(
-    mask: &BooleanBuffer,
-    a: Numbers<'_, T>,
-    b: Numbers<'_, T>,
-    rows: usize,
-) -> Vec<T> {
+fn pick_numbers<T: Copy>(mask: &BooleanBuffer, a: Numbers<'_, T>, b: Numbers<'_, T>, rows: usize) -> Vec<T> {
     let at = |numbers: Numbers<'_, T>, row: usize| match numbers {
         Numbers::All(values) => values[row],
         Numbers::One(value) => value,
     };
-    (0..rows)
-        .map(|row| {
-            if mask.value(row) {
-                at(a, row)
-            } else {
-                at(b, row)
-            }
-        })
-        .collect()
+    (0..rows).map(|row| if mask.value(row) { at(a, row) } else { at(b, row) }).collect()
 }
 
-fn pick_texts(
-    mask: &BooleanBuffer,
-    a: &Column,
-    b: &Column,
-    nulls: Option<&NullBuffer>,
-    rows: usize,
-) -> Column {
+fn pick_texts(mask: &BooleanBuffer, a: &Column, b: &Column, nulls: Option<&NullBuffer>, rows: usize) -> Column {
     let mut builder = TextBuilder::new(rows);
     for row in 0..rows {
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
             builder.push_missing();
         } else {
             // A constant null is never reached here: its rows are missing.
-            builder.push(if mask.value(row) {
-                a.texts().get(row)
-            } else {
-                b.texts().get(row)
-            });
+            builder.push(if mask.value(row) { a.texts().get(row) } else { b.texts().get(row) });
         }
     }
     Column::Texts(builder.finish())
@@ -160,8 +130,6 @@ fn pick_texts(
 /// Whether any of some bools, none of which is missing, is true.
 pub(in crate::expr) fn any(arguments: &[Column], rows: usize) -> Column {
     let none = BooleanBuffer::new_unset(rows);
-    let any = arguments.iter().fold(none, |any, argument| {
-        &any | argument.booleans(rows).values()
-    });
+    let any = arguments.iter().fold(none, |any, argument| &any | argument.booleans(rows).values());
     Column::Bools(any, None)
 }

@@ -43,26 +43,17 @@ pub(in crate::expr) fn sqrt(arguments: &[Column], rows: usize) -> Column {
 /// The lower edge of the cell of a grid: floor(x / step) * step.
 pub(in crate::expr) fn grid(arguments: &[Column], rows: usize) -> Column {
     let cell = |x: f64, step: f64| (x / step).floor() * step;
-    f64::into_column(
-        map2(f64::of(&arguments[0]), f64::of(&arguments[1]), rows, cell),
-        None,
-    )
+    f64::into_column(map2(f64::of(&arguments[0]), f64::of(&arguments[1]), rows, cell), None)
 }
 
 /// The smaller; NaN if either is NaN.
 pub(in crate::expr) fn min<T: Extreme>(arguments: &[Column], rows: usize) -> Column {
-    T::into_column(
-        map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::smaller),
-        None,
-    )
+    T::into_column(map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::smaller), None)
 }
 
 /// The larger; NaN if either is NaN.
 pub(in crate::expr) fn max<T: Extreme>(arguments: &[Column], rows: usize) -> Column {
-    T::into_column(
-        map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::larger),
-        None,
-    )
+    T::into_column(map2(T::of(&arguments[0]), T::of(&arguments[1]), rows, T::larger), None)
 }
 
 /// Numbers with a smaller and a larger one, the same on every machine (of two zeros, -0.0 is the smaller).
@@ -110,8 +101,7 @@ pub(in crate::expr) fn haversine(arguments: &[Column], rows: usize) -> Column {
         Numbers::All(values) => values[row],
         Numbers::One(value) => value,
     };
-    let distances =
-        (0..rows).map(|row| distance(at(lat1, row), at(lon1, row), at(lat2, row), at(lon2, row)));
+    let distances = (0..rows).map(|row| distance(at(lat1, row), at(lon1, row), at(lat2, row), at(lon2, row)));
     f64::into_column(distances.collect(), None)
 }
 

@@ -30,10 +30,7 @@ enum Set {
 impl Members {
     /// Of constants that have the same type.
     pub(in crate::expr) fn new(constants: &[Constant]) -> Self {
-        let mut members = Self {
-            set: Set::Empty,
-            null: false,
-        };
+        let mut members = Self { set: Set::Empty, null: false };
         for constant in constants {
             members.add(constant);
         }
@@ -72,17 +69,9 @@ fn bits(value: f64) -> u64 {
 /// For each row, whether its value (or its being missing) is one of the members.
 pub(in crate::expr) fn contains(members: &Members, column: &Column, rows: usize) -> BooleanBuffer {
     let there = column.present(rows);
-    let found = if column.is_null() {
-        BooleanBuffer::new_unset(rows)
-    } else {
-        found(&members.set, column, rows)
-    };
+    let found = if column.is_null() { BooleanBuffer::new_unset(rows) } else { found(&members.set, column, rows) };
     let found = &found & &there;
-    if members.null {
-        &found | &!&there
-    } else {
-        found
-    }
+    if members.null { &found | &!&there } else { found }
 }
 
 fn found(set: &Set, column: &Column, rows: usize) -> BooleanBuffer {
@@ -92,14 +81,10 @@ fn found(set: &Set, column: &Column, rows: usize) -> BooleanBuffer {
             let values = column.booleans(rows);
             BooleanBuffer::collect_bool(rows, |row| set[usize::from(values.value(row))])
         }
-        Set::Ints(set) => bits2(i64::of(column), Numbers::One(()), rows, |value, ()| {
-            set.contains(&value)
-        }),
+        Set::Ints(set) => bits2(i64::of(column), Numbers::One(()), rows, |value, ()| set.contains(&value)),
         Set::Doubles(set) => {
             // NaN's bits are never in the set.
-            bits2(f64::of(column), Numbers::One(()), rows, |value, ()| {
-                set.contains(&bits(value))
-            })
+            bits2(f64::of(column), Numbers::One(()), rows, |value, ()| set.contains(&bits(value)))
         }
         Set::Texts(set) => {
             let texts: Texts<'_> = column.texts();

@@ -14,10 +14,7 @@ fn ints(arguments: &[Column], rows: usize, f: impl Fn(&str) -> i64) -> Column {
 
 fn bools(arguments: &[Column], rows: usize, f: impl Fn(&str, &str) -> bool) -> Column {
     let (texts, others) = (arguments[0].texts(), arguments[1].texts());
-    Column::Bools(
-        BooleanBuffer::collect_bool(rows, |row| f(texts.get(row), others.get(row))),
-        None,
-    )
+    Column::Bools(BooleanBuffer::collect_bool(rows, |row| f(texts.get(row), others.get(row))), None)
 }
 
 /// The number of code points.
@@ -28,21 +25,16 @@ pub(in crate::expr) fn size(arguments: &[Column], rows: usize) -> Column {
 /// The number of items of a list.
 pub(in crate::expr) fn size_of_list(arguments: &[Column], rows: usize) -> Column {
     match &arguments[0] {
-        Column::Lists(lists) => i64::into_column(
-            (0..rows)
-                .map(|row| i64::from(lists.value_length(row)))
-                .collect(),
-            None,
-        ),
+        Column::Lists(lists) => {
+            i64::into_column((0..rows).map(|row| i64::from(lists.value_length(row))).collect(), None)
+        }
         _ => crate::expr::column::mistyped(),
     }
 }
 
 /// XXH3 of the UTF-8 bytes, its 64 bits read as a signed int.
 pub(in crate::expr) fn hash(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |text| {
-        xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed()
-    })
+    ints(arguments, rows, |text| xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed())
 }
 
 pub(in crate::expr) fn contains(arguments: &[Column], rows: usize) -> Column {
@@ -81,12 +73,7 @@ pub(in crate::expr) fn upper(arguments: &[Column], rows: usize) -> Column {
 }
 
 /// Maps ASCII in one pass over the whole column, without an allocation a text, else text by text.
-fn mapped(
-    arguments: &[Column],
-    rows: usize,
-    ascii: fn(&u8) -> u8,
-    unicode: fn(&str) -> String,
-) -> Column {
+fn mapped(arguments: &[Column], rows: usize, ascii: fn(&u8) -> u8, unicode: fn(&str) -> String) -> Column {
     let texts = arguments[0].texts();
     if let Texts::All(array) = texts
         && array.value_data().is_ascii()

@@ -28,30 +28,16 @@ fn date(timestamp: i64) -> Date {
     let days = timestamp.div_euclid(DAY) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let from_march = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * from_march + 2) / 153;
     let day = from_march - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
     // March 1 is day 59 of a year, or 60; January 1 is 306 days behind it.
-    let day_of_year = if month <= 2 {
-        from_march - 306
-    } else {
-        from_march + 59 + i64::from(leap)
-    };
-    Date {
-        year,
-        month,
-        day,
-        day_of_year,
-    }
+    let day_of_year = if month <= 2 { from_march - 306 } else { from_march + 59 + i64::from(leap) };
+    Date { year, month, day, day_of_year }
 }
 
 pub(in crate::expr) fn year(arguments: &[Column], rows: usize) -> Column {
@@ -85,9 +71,7 @@ pub(in crate::expr) fn day_of_year(arguments: &[Column], rows: usize) -> Column 
 
 /// From 0, for Sunday; 1970-01-01 was a Thursday.
 pub(in crate::expr) fn day_of_week(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| {
-        (time.div_euclid(DAY) + 4).rem_euclid(7)
-    })
+    ints(arguments, rows, |time| (time.div_euclid(DAY) + 4).rem_euclid(7))
 }
 
 pub(in crate::expr) fn hour(arguments: &[Column], rows: usize) -> Column {
@@ -130,9 +114,7 @@ pub(in crate::expr) fn unix_seconds(arguments: &[Column], rows: usize) -> Column
 
 /// From seconds since 1970; beyond the range of milliseconds it is missing.
 pub(in crate::expr) fn from_unix_seconds(arguments: &[Column], rows: usize) -> Column {
-    let times = map(i64::of(&arguments[0]), rows, |seconds| {
-        seconds.checked_mul(SECOND)
-    });
+    let times = map(i64::of(&arguments[0]), rows, |seconds| seconds.checked_mul(SECOND));
     let (values, nulls) = split(&times);
     i64::into_column(values, nulls)
 }
@@ -140,9 +122,7 @@ pub(in crate::expr) fn from_unix_seconds(arguments: &[Column], rows: usize) -> C
 /// From RFC 3339; another text is missing.
 pub(in crate::expr) fn from_text(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
-    let times: Vec<Option<i64>> = (0..rows)
-        .map(|row| parse_timestamp(texts.get(row)))
-        .collect();
+    let times: Vec<Option<i64>> = (0..rows).map(|row| parse_timestamp(texts.get(row))).collect();
     let (values, nulls) = split(&times);
     i64::into_column(values, nulls)
 }
@@ -165,13 +145,9 @@ pub(in crate::expr) fn parse_duration(text: &str) -> Option<i64> {
     }
     let mut nanoseconds: i128 = 0;
     loop {
-        let number_end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .filter(|end| *end > 0)?;
+        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
         let (number, behind) = rest.split_at(number_end);
-        let unit_end = behind
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(behind.len());
+        let unit_end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(unit_end);
         nanoseconds = nanoseconds.checked_add(part(number, unit)?)?;
         if behind.is_empty() {
@@ -202,11 +178,7 @@ fn part(number: &str, unit: &str) -> Option<i128> {
         return None;
     }
     let digits = |text: &str| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.parse::<i128>().ok()
-        }
+        if text.is_empty() { Some(0) } else { text.parse::<i128>().ok() }
     };
     let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
     Some(digits(whole)? * unit + digits(fraction)? * unit / scale)
@@ -225,18 +197,7 @@ mod tests {
         assert_eq!(parse_duration(".5m"), Some(30 * SECOND));
         assert_eq!(parse_duration("1999us"), Some(1));
         assert_eq!(parse_duration("0"), Some(0));
-        for bad in [
-            "",
-            "1",
-            "h",
-            "1h ",
-            "1x",
-            "1..5s",
-            ".s",
-            "1h-3m",
-            "9999999999999999h",
-            "999999999999999h",
-        ] {
+        for bad in ["", "1", "h", "1h ", "1x", "1..5s", ".s", "1h-3m", "9999999999999999h", "999999999999999h"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
@@ -247,12 +208,7 @@ mod tests {
             let other = jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
             let ours = date(day * DAY + DAY - 1);
             let found = (ours.year, ours.month, ours.day, ours.day_of_year + 1);
-            let expected = (
-                other.year().into(),
-                other.month().into(),
-                other.day().into(),
-                other.day_of_year().into(),
-            );
+            let expected = (other.year().into(), other.month().into(), other.day().into(), other.day_of_year().into());
             assert_eq!(found, expected, "day {day}");
         }
         // No overflow at the ends.

@@ -28,10 +28,7 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder for a schema.
     pub fn new(schema: &Schema) -> Self {
-        Self {
-            schema: schema.clone(),
-            scratch: Scratch::default(),
-        }
+        Self { schema: schema.clone(), scratch: Scratch::default() }
     }
 
     /// Appends the Avro bytes of one JSON object to `out`. On an error `out` is as it was.
@@ -40,10 +37,8 @@ impl Encoder {
     /// When it is no JSON, does not fit the schema, or is larger than [`MAX_EVENT_BYTES`].
     pub fn encode(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), EventError> {
         // Checked once as a whole: serde_json would check every text of a slice on its own.
-        let json = std::str::from_utf8(json).map_err(|error| EventError::Syntax {
-            path: String::new(),
-            message: error.to_string(),
-        })?;
+        let json = std::str::from_utf8(json)
+            .map_err(|error| EventError::Syntax { path: String::new(), message: error.to_string() })?;
         let mut parser = serde_json::Deserializer::from_str(json);
         self.write(out, |seed| {
             seed.deserialize(&mut parser)?;
@@ -55,11 +50,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When it does not fit the schema, or is larger than [`MAX_EVENT_BYTES`].
-    pub fn encode_value(
-        &mut self,
-        json: &serde_json::Value,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
+    pub fn encode_value(&mut self, json: &serde_json::Value, out: &mut Vec<u8>) -> Result<(), EventError> {
         self.write(out, |seed| seed.deserialize(json))
     }
 
@@ -70,14 +61,8 @@ impl Encoder {
     ) -> Result<(), EventError> {
         let start = out.len();
         self.scratch.reset();
-        let mut writer = Writer {
-            out,
-            scratch: &mut self.scratch,
-        };
-        let result = run(Seed {
-            node: self.schema.root(),
-            writer: &mut writer,
-        });
+        let mut writer = Writer { out, scratch: &mut self.scratch };
+        let result = run(Seed { node: self.schema.root(), writer: &mut writer });
         let result = result.map_err(|error| self.scratch.event_error(&error));
         let length = out.len() - start;
         let result = match result {
@@ -94,20 +79,10 @@ impl Encoder {
 /// The Avro bytes of a field's default, whose timestamps are plain numbers in the schema's unit.
 pub(super) fn encode_default(node: &Node, json: &serde_json::Value) -> Result<Vec<u8>, EventError> {
     let mut out = Vec::new();
-    let mut scratch = Scratch {
-        raw_times: true,
-        ..Scratch::default()
-    };
+    let mut scratch = Scratch { raw_times: true, ..Scratch::default() };
     scratch.reset();
-    let mut writer = Writer {
-        out: &mut out,
-        scratch: &mut scratch,
-    };
-    let result = Seed {
-        node,
-        writer: &mut writer,
-    }
-    .deserialize(json);
+    let mut writer = Writer { out: &mut out, scratch: &mut scratch };
+    let result = Seed { node, writer: &mut writer }.deserialize(json);
     result.map_err(|error| scratch.event_error(&error))?;
     Ok(out)
 }
@@ -163,15 +138,8 @@ impl Scratch {
     fn event_error(&mut self, error: &serde_json::Error) -> EventError {
         let path = join_trail(&self.trail);
         match self.problem.take() {
-            None => EventError::Syntax {
-                path,
-                message: error.to_string(),
-            },
-            Some(Problem::Mismatch { expected, found }) => EventError::Mismatch {
-                path,
-                expected,
-                found,
-            },
+            None => EventError::Syntax { path, message: error.to_string() },
+            Some(Problem::Mismatch { expected, found }) => EventError::Mismatch { path, expected, found },
             Some(Problem::Unknown { suggestion }) => EventError::Unknown { path, suggestion },
             Some(Problem::Missing) => EventError::Missing(path),
             Some(Problem::Duplicate) => EventError::Duplicate(path),

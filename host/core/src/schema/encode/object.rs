@@ -11,10 +11,7 @@ use super::value::Seed;
 use super::{Problem, Span, Writer};
 
 /// A field that has not come yet.
-const ABSENT: Span = Span {
-    start: usize::MAX,
-    end: usize::MAX,
-};
+const ABSENT: Span = Span { start: usize::MAX, end: usize::MAX };
 
 /// Writes an object as a record. `first` is a key that has been read already.
 ///
@@ -27,19 +24,12 @@ pub(super) fn record<'de, A: MapAccess<'de>>(
     first: Option<String>,
 ) -> Result<(), A::Error> {
     let frame = writer.scratch.spans.len();
-    writer
-        .scratch
-        .spans
-        .resize(frame + record.members.len(), ABSENT);
+    writer.scratch.spans.resize(frame + record.members.len(), ABSENT);
     let mut expected = 0;
     let mut ordered = true;
     let mut key = match first {
         Some(name) => Some(known(record, record.position(&name, 0), &name, writer)?),
-        None => map.next_key_seed(FieldName {
-            record,
-            expected,
-            writer: &mut *writer,
-        })?,
+        None => map.next_key_seed(FieldName { record, expected, writer: &mut *writer })?,
     };
     let start = writer.out.len();
     while let Some(index) = key {
@@ -51,20 +41,10 @@ pub(super) fn record<'de, A: MapAccess<'de>>(
         ordered &= index == expected;
         expected = index + 1;
         let start = writer.out.len();
-        map.next_value_seed(Seed {
-            node: &member.node,
-            writer: &mut *writer,
-        })
-        .inspect_err(|_| writer.within(&member.name))?;
-        writer.scratch.spans[frame + index] = Span {
-            start,
-            end: writer.out.len(),
-        };
-        key = map.next_key_seed(FieldName {
-            record,
-            expected,
-            writer: &mut *writer,
-        })?;
+        map.next_value_seed(Seed { node: &member.node, writer: &mut *writer })
+            .inspect_err(|_| writer.within(&member.name))?;
+        writer.scratch.spans[frame + index] = Span { start, end: writer.out.len() };
+        key = map.next_key_seed(FieldName { record, expected, writer: &mut *writer })?;
     }
     if !ordered || expected != record.members.len() {
         stitch(record, frame, start, writer)?;
@@ -74,12 +54,7 @@ pub(super) fn record<'de, A: MapAccess<'de>>(
 }
 
 /// Puts the fields written since `start` in the schema's order, with defaults for what is missing.
-fn stitch<E: Error>(
-    record: &Record,
-    frame: usize,
-    start: usize,
-    writer: &mut Writer<'_>,
-) -> Result<(), E> {
+fn stitch<E: Error>(record: &Record, frame: usize, start: usize, writer: &mut Writer<'_>) -> Result<(), E> {
     writer.scratch.stitched.clear();
     for (index, member) in record.members.iter().enumerate() {
         let span = writer.scratch.spans[frame + index];
@@ -116,11 +91,7 @@ pub(super) fn map<'de, A: MapAccess<'de>>(
             return Err(writer.fail(Problem::TooManyItems));
         }
         writer.binary(name.as_bytes());
-        map.next_value_seed(Seed {
-            node: value,
-            writer: &mut *writer,
-        })
-        .inspect_err(|_| writer.within(&name))?;
+        map.next_value_seed(Seed { node: value, writer: &mut *writer }).inspect_err(|_| writer.within(&name))?;
         if let Some(name) = names.replace(name) {
             writer.within(&name);
             return Err(writer.fail(Problem::Duplicate));
@@ -133,18 +104,11 @@ pub(super) fn map<'de, A: MapAccess<'de>>(
 
 /// The place of a field, or the error for one that the record does not have.
 #[inline]
-fn known<E: Error>(
-    record: &Record,
-    position: Option<usize>,
-    name: &str,
-    writer: &mut Writer<'_>,
-) -> Result<usize, E> {
+fn known<E: Error>(record: &Record, position: Option<usize>, name: &str, writer: &mut Writer<'_>) -> Result<usize, E> {
     position.ok_or_else(|| {
         writer.within(name);
         let names = record.members.iter().map(|member| member.name.as_str());
-        writer.fail(Problem::Unknown {
-            suggestion: nearest(name, names),
-        })
+        writer.fail(Problem::Unknown { suggestion: nearest(name, names) })
     })
 }
 
@@ -173,12 +137,7 @@ impl Visitor<'_> for FieldName<'_, '_, '_> {
 
     #[inline]
     fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
-        known(
-            self.record,
-            self.record.position(name, self.expected),
-            name,
-            self.writer,
-        )
+        known(self.record, self.record.position(name, self.expected), name, self.writer)
     }
 }
 

@@ -39,9 +39,7 @@ pub(super) fn expected(node: &Node) -> String {
     match node {
         Node::Int => "a whole number of 32 bits".to_owned(),
         Node::Long => "a whole number of 64 bits".to_owned(),
-        Node::Timestamp(_) => {
-            "a timestamp (whole milliseconds since 1970, or RFC 3339 text)".to_owned()
-        }
+        Node::Timestamp(_) => "a timestamp (whole milliseconds since 1970, or RFC 3339 text)".to_owned(),
         Node::Float | Node::Double => "a number".to_owned(),
         Node::Bytes => "bytes (text of the characters U+0000 to U+00FF)".to_owned(),
         Node::Fixed { size, .. } => {
@@ -50,20 +48,12 @@ pub(super) fn expected(node: &Node) -> String {
         Node::Enum { symbols, .. } => match symbols.as_slice() {
             [symbol] => format!("\"{symbol}\""),
             symbols if symbols.len() > 12 => {
-                format!(
-                    "one of \"{}\", ... ({} symbols)",
-                    symbols[..12].join("\", \""),
-                    symbols.len()
-                )
+                format!("one of \"{}\", ... ({} symbols)", symbols[..12].join("\", \""), symbols.len())
             }
             symbols => format!("one of \"{}\"", symbols.join("\", \"")),
         },
         Node::Record(_) | Node::Map(_) => "an object".to_owned(),
-        Node::Union(branches) => branches
-            .iter()
-            .map(expected)
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Node::Union(branches) => branches.iter().map(expected).collect::<Vec<_>>().join(" or "),
         Node::Null | Node::Boolean | Node::String | Node::Array(_) => node.kind().to_owned(),
     }
 }
@@ -95,12 +85,10 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
             Some(value) => writer.out.extend_from_slice(&value.to_le_bytes()),
             None => return false,
         },
-        (Node::Enum { symbols, .. }, Found::Text(text)) => {
-            match symbols.iter().position(|symbol| symbol == text) {
-                Some(index) => writer.long(index as i64),
-                None => return false,
-            }
-        }
+        (Node::Enum { symbols, .. }, Found::Text(text)) => match symbols.iter().position(|symbol| symbol == text) {
+            Some(index) => writer.long(index as i64),
+            None => return false,
+        },
         (Node::Bytes, Found::Text(text)) => match latin1_length(text) {
             Some(length) => {
                 writer.long(length as i64);
@@ -120,9 +108,7 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
 fn whole(found: &Found<'_>) -> Option<i64> {
     match found {
         Found::Whole(value) => i64::try_from(*value).ok(),
-        Found::Fraction(value) if value.fract() == 0.0 && value.abs() <= EXACT => {
-            Some(*value as i64)
-        }
+        Found::Fraction(value) if value.fract() == 0.0 && value.abs() <= EXACT => Some(*value as i64),
         _ => None,
     }
 }
@@ -150,9 +136,7 @@ fn timestamp(unit: Unit, found: &Found<'_>, raw: bool) -> Option<i64> {
 
 /// How many bytes the text stands for in ISO 8859-1, if every character is in it.
 fn latin1_length(text: &str) -> Option<usize> {
-    text.chars().try_fold(0, |length, char| {
-        u8::try_from(char).ok().map(|_| length + 1)
-    })
+    text.chars().try_fold(0, |length, char| u8::try_from(char).ok().map(|_| length + 1))
 }
 
 fn latin1(text: &str) -> impl Iterator<Item = u8> {

@@ -21,10 +21,7 @@ pub(super) fn branch_of<'n>(
     writer: &mut Writer<'_>,
 ) -> Option<(usize, &'n Node)> {
     if let Found::Null = found {
-        return branches
-            .iter()
-            .enumerate()
-            .find(|(_, node)| matches!(node, Node::Null));
+        return branches.iter().enumerate().find(|(_, node)| matches!(node, Node::Null));
     }
     // The usual union of null and one type: the type itself says best what does not fit.
     match branches {
@@ -32,10 +29,7 @@ pub(super) fn branch_of<'n>(
         [other, Node::Null] => return Some((0, other)),
         _ => {}
     }
-    let fitting = branches
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| fits(node, found, writer));
+    let fitting = branches.iter().enumerate().filter(|(_, node)| fits(node, found, writer));
     // min_by_key takes the first of equals.
     fitting.min_by_key(|(_, node)| match (found, node) {
         (Found::Whole(_), Node::Int | Node::Long | Node::Timestamp(_)) => 0,
@@ -56,13 +50,10 @@ fn fits(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> bool {
 
 /// The branch for an array, and what its items are.
 pub(super) fn array_of(branches: &[Node]) -> Option<(usize, &Node)> {
-    branches
-        .iter()
-        .enumerate()
-        .find_map(|(index, node)| match node {
-            Node::Array(item) => Some((index, item.as_ref())),
-            _ => None,
-        })
+    branches.iter().enumerate().find_map(|(index, node)| match node {
+        Node::Array(item) => Some((index, item.as_ref())),
+        _ => None,
+    })
 }
 
 /// Writes an object: tagged, or bare for the record or map among the branches.
@@ -78,19 +69,12 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
         writer.long(index as i64);
         return object::map(value, map, writer, None);
     }
-    let first = map.next_key_seed(FirstKey {
-        branches,
-        bare,
-        fields_first: nullable.is_some(),
-    })?;
+    let first = map.next_key_seed(FirstKey { branches, bare, fields_first: nullable.is_some() })?;
     match (first, bare) {
         (Some(First::Tag(index)), _) => {
             writer.long(index as i64);
             let node = &branches[index];
-            map.next_value_seed(Seed {
-                node,
-                writer: &mut *writer,
-            })?;
+            map.next_value_seed(Seed { node, writer: &mut *writer })?;
             match map.next_key_seed(object::Name)? {
                 None => Ok(()),
                 Some(name) => {
@@ -121,10 +105,7 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
 
 /// The one branch that a bare object can mean.
 fn bare_object(branches: &[Node]) -> Option<(usize, &Node)> {
-    let mut objects = branches
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| matches!(node, Node::Record(_) | Node::Map(_)));
+    let mut objects = branches.iter().enumerate().filter(|(_, node)| matches!(node, Node::Record(_) | Node::Map(_)));
     match (objects.next(), objects.next()) {
         (only, None) => only,
         _ => None,
@@ -170,11 +151,7 @@ impl Visitor<'_> for FirstKey<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<First, E> {
-        let tag = if self.is_field(name) {
-            None
-        } else {
-            self.branches.iter().position(|node| node.tag() == name)
-        };
+        let tag = if self.is_field(name) { None } else { self.branches.iter().position(|node| node.tag() == name) };
         Ok(tag.map_or_else(|| First::Name(name.to_owned()), First::Tag))
     }
 }

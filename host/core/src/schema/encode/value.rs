@@ -35,11 +35,7 @@ impl Seed<'_, '_, '_> {
             },
             node => node,
         };
-        if scalar::write(node, &found, self.writer) {
-            Ok(())
-        } else {
-            Err(mismatch(self.writer, node, &found))
-        }
+        if scalar::write(node, &found, self.writer) { Ok(()) } else { Err(mismatch(self.writer, node, &found)) }
     }
 }
 
@@ -91,10 +87,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
         let start = writer.out.len();
         let mut count = 0;
         loop {
-            let next = items.next_element_seed(Seed {
-                node: item,
-                writer: &mut *writer,
-            });
+            let next = items.next_element_seed(Seed { node: item, writer: &mut *writer });
             match next.inspect_err(|_| writer.within(&format!("[{count}]")))? {
                 None => break,
                 Some(()) if !writer.item() => return Err(writer.fail(Problem::TooManyItems)),
@@ -119,8 +112,5 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
 /// The error for a value that does not fit.
 #[cold]
 pub(super) fn mismatch<E: Error>(writer: &mut Writer<'_>, node: &Node, found: &Found<'_>) -> E {
-    writer.fail(Problem::Mismatch {
-        expected: scalar::expected(node),
-        found: found.to_string(),
-    })
+    writer.fail(Problem::Mismatch { expected: scalar::expected(node), found: found.to_string() })
 }
