@@ -154,6 +154,6 @@ impl Offline {
         let name = self.plan.streams.iter().find(|(_, stream)| has(stream)).map(|(name, _)| name)?;
         // This store does not fail.
         let seen = self.streams.get_mut(name)?.partition.view(view, key, at, &NoState).ok()??;
-        Some(seen.1)
+        Some(seen.values)
     }
 }

@@ -85,8 +85,8 @@ impl Engine {
             store: "engine",
             message: "the worker that owns the entity does not answer".to_owned(),
         };
-        let (as_of, measures) = answered.recv_timeout(ANSWER).map_err(late)??.ok_or_else(unknown)?;
-        Ok(ViewValues { view: view.to_owned(), key: key.to_owned(), as_of, measures })
+        let seen = answered.recv_timeout(ANSWER).map_err(late)??.ok_or_else(unknown)?;
+        Ok(ViewValues { view: view.to_owned(), key: key.to_owned(), as_of: seen.as_of, measures: seen.values })
     }
 
     /// All that is known of the events with an id: more than one if a producer sent it again. Without an id of its own

@@ -90,10 +90,10 @@ fn decode(partition: &mut Partition, records: &[(Offset, &[u8])]) -> (Batch, Unr
     let needed = 2 + usize::from(plan.def.id.is_some());
     for (index, path) in plan.projection.iter().take(needed).enumerate() {
         let Some(nulls) = fields[index].nulls().filter(|nulls| nulls.null_count() > 0).cloned() else { continue };
-        for row in 0..nulls.len() {
-            if nulls.is_null(row) {
+        for (offset, is_there) in offsets.iter().zip(nulls.iter()) {
+            if !is_there {
                 let message = format!("field '{path}', which the stream needs of every event, is missing");
-                unreadable.push((offsets[row], "event-incomplete", message));
+                unreadable.push((*offset, "event-incomplete", message));
             }
         }
         let keep = BooleanArray::new(nulls.into_inner(), None);

@@ -95,6 +95,15 @@ pub struct BatchStats {
     pub late: usize,
 }
 
+/// What a view has measured of an entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The time of its newest event that was counted, ms since 1970; none before the first.
+    pub as_of: Option<i64>,
+    /// Values by measure, in the order of the definition.
+    pub values: Vec<(String, Value)>,
+}
+
 /// One partition's scoring.
 pub struct Partition {
     of: StreamPartition,
@@ -153,8 +162,7 @@ impl Partition {
         self.entities.evict(most, saved);
     }
 
-    /// A view's values of an entity at a time, or as of its newest event; with the time that they are of, which is
-    /// none for an entity without events.
+    /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.
     ///
     /// # Errors
     /// The state store failed.
@@ -164,23 +172,23 @@ impl Partition {
         key: &str,
         at: Option<i64>,
         store: &dyn StateStore,
-    ) -> Result<Option<(Option<i64>, Vec<(String, Value)>)>, StoreError> {
+    ) -> Result<Option<Measured>, StoreError> {
         let plan = self.plan.clone();
         let Some(index) = plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
         let mut slots = Vec::new();
         self.entities.resolve(std::iter::once(key), store, &mut slots)?;
         let seen = self.entities.windows(index).value(slots[0], at);
         let names = plan.views[index].measures.iter().map(|(name, _)| name.clone());
-        Ok(Some((seen.as_of, names.zip(seen.values).collect())))
+        Ok(Some(Measured { as_of: seen.as_of, values: names.zip(seen.values).collect() }))
     }
 
     /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising.
     ///
     /// # Errors
     /// State could not be loaded; nothing was folded then.
-    pub fn score<'r>(
+    pub fn score(
         &mut self,
-        records: &[(Offset, &'r [u8])],
+        records: &[(Offset, &[u8])],
         instances: &mut Instances,
         store: &dyn StateStore,
         out: &mut Vec<u8>,

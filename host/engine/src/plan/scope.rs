@@ -93,10 +93,8 @@ impl Scope for NameScope<'_> {
         if self.reach == Reach::Tag && path == "score" {
             return Resolution::Column { slot: self.slots.score_slot(), ty: Type::Double };
         }
-        if path.starts_with("views.") || path.starts_with("scores.") {
-            if let Some(slot) = self.slots.slot_of(path).filter(|_| self.reach >= Reach::Rule) {
-                return Resolution::Column { slot, ty: self.slots.computed.borrow()[slot].1.clone() };
-            }
+        if let Some(slot) = self.slots.slot_of(path).filter(|_| self.reach >= Reach::Rule) {
+            return Resolution::Column { slot, ty: self.slots.computed.borrow()[slot].1.clone() };
         }
         // `event.` reaches a field whose name is hidden by one of ours, such as a field `score` in a tag.
         let field = path.strip_prefix("event.").unwrap_or(path);

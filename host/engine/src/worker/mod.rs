@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use assay_core::value::Value;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::partition::Instances;
+use crate::partition::{Instances, Measured};
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
@@ -21,8 +20,8 @@ use saver::Saver;
 /// How long a worker sleeps at most when nothing rings.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// A view's values with the time that they are of; none: the view is unknown there.
-pub(crate) type ViewAnswer = Result<Option<(Option<i64>, Vec<(String, Value)>)>, StoreError>;
+/// What a view has measured; none: the view is unknown there.
+pub(crate) type ViewAnswer = Result<Option<Measured>, StoreError>;
 
 /// What a worker is asked between two batches.
 pub(crate) enum Request {
