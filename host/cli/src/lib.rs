@@ -1,5 +1,17 @@
-//! The parts of the `assay` command that other programs of this workspace use as well.
+//! The parts of the `assay` command.
 //!
+//! - [`args`]: the command line; [`commands`]: one file per command
+//! - [`serve`]: the composition root of the server; [`config`]: its config file
+//! - [`client`], [`send`]: how commands talk to a server
+//! - [`pack`]: packs on disk; [`rule_test`]: their cases
 //! - [`generate`]: producers of realistic events
 
+pub mod args;
+pub mod client;
+pub mod commands;
+pub mod config;
 pub mod generate;
+pub mod pack;
+pub mod rule_test;
+pub mod send;
+pub mod serve;

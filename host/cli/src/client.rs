@@ -1,0 +1,167 @@
+//! The HTTP client of the command line: the server's address, the key, and errors that can be read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// Which server, and with which key.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArgs {
+    /// The server.
+    #[arg(long, global = true, env = "ASSAY_URL", default_value = "http://127.0.0.1:7717", value_name = "URL")]
+    pub url: String,
+    /// The API key; the server's first start prints one.
+    #[arg(long, global = true, env = "ASSAY_KEY", hide_env_values = true, value_name = "KEY")]
+    pub key: Option<String>,
+    /// A file that holds the API key.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// A client of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    url: String,
+    key: String,
+}
+
+/// What a request carries.
+pub enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// A JSON document.
+    Json(&'a Value),
+    /// Anything else, with its content type.
+    Bytes(&'static str, &'a [u8]),
+}
+
+/// An answer that is not a success, or none at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The server said no.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The problem, with its details.
+        message: String,
+    },
+    /// There was no answer.
+    #[error("no answer from {url}: {source}; is the server running? (assay serve)")]
+    NoAnswer {
+        /// The server.
+        url: String,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+}
+
+impl RequestError {
+    /// Whether the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            Self::NoAnswer { .. } => true,
+        }
+    }
+}
+
+impl Client {
+    /// A client with the key that was given.
+    ///
+    /// # Errors
+    /// There is no key, or its file cannot be read.
+    pub fn new(args: &ServerArgs) -> Result<Self> {
+        let key = match (&args.key, &args.key_file) {
+            (Some(key), _) => key.clone(),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                text.trim().to_owned()
+            }
+            (None, None) => bail!("no API key: set ASSAY_KEY or give --key; the server's first start prints one"),
+        };
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
+        let url = args.url.trim_end_matches('/').to_owned();
+        Ok(Self { agent: config.build().into(), url, key })
+    }
+
+    /// Asks for a JSON document.
+    ///
+    /// # Errors
+    /// The server says no, or nothing.
+    pub fn get(&self, path: &str) -> Result<Value, RequestError> {
+        self.request("GET", path, &Body::Empty)
+    }
+
+    /// Sends something and returns the JSON document that comes back; null if there is none.
+    ///
+    /// # Errors
+    /// The server says no, or nothing.
+    pub fn request(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Value, RequestError> {
+        let mut response = self.send(method, path, body)?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
+        let text = text.map_err(|source| self.no_answer(source))?;
+        if status >= 400 {
+            return Err(RequestError::Refused { status, message: problem(status, &text) });
+        }
+        // An answer without a body is fine: a deletion has none.
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Response<ureq::Body>, RequestError> {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.key));
+        let (content_type, bytes) = match body {
+            Body::Empty => (None, Vec::new()),
+            Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
+            Body::Bytes(content_type, bytes) => (Some(*content_type), bytes.to_vec()),
+        };
+        let request = match content_type {
+            Some(content_type) => request.header("content-type", content_type).body(bytes),
+            None => request.body(bytes),
+        };
+        let request = request.map_err(|error| self.no_answer(ureq::Error::Http(error)))?;
+        let allowed = self.agent.configure_request(request).allow_non_standard_methods(true).build();
+        self.agent.run(allowed).map_err(|source| self.no_answer(source))
+    }
+
+    fn no_answer(&self, source: ureq::Error) -> RequestError {
+        RequestError::NoAnswer { url: self.url.clone(), source: Box::new(source) }
+    }
+}
+
+/// Problem details (RFC 9457) as lines for people.
+fn problem(status: u16, text: &str) -> String {
+    let Ok(problem) = serde_json::from_str::<Value>(text) else { return format!("HTTP {status}: {text}") };
+    let title = problem["title"].as_str().unwrap_or("the server refused the request");
+    let mut message = format!("{title} (HTTP {status})");
+    if let Some(detail) = problem["detail"].as_str().filter(|detail| !detail.is_empty()) {
+        message.push_str(&format!(": {detail}"));
+    }
+    for part in problem["problems"].as_array().into_iter().flatten() {
+        let text = |name: &str| part[name].as_str().unwrap_or_default();
+        let at = if text("at").is_empty() { String::new() } else { format!(", {}", text("at")) };
+        message.push_str(&format!("\n  {} '{}'{at}: {}", text("kind"), text("name"), text("message")));
+    }
+    message
+}
+
+/// A name as a part of a path.
+pub fn escape(name: &str) -> String {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(byte as char),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}

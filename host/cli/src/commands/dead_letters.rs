@@ -1,0 +1,75 @@
+//! `assay dead-letters`: events that a rule could not score.
+
+use anyhow::Result;
+
+use super::{Output, field, items, print, table};
+use crate::client::{Client, escape};
+
+/// List and show events that a rule could not score.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay dead-letters list
+  assay dead-letters list --rule card_velocity --limit 10
+  assay dead-letters show payments 3 4711")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List them, the newest of each partition first.
+    List {
+        /// Of this stream.
+        #[arg(long)]
+        stream: Option<String>,
+        /// Of this rule.
+        #[arg(long)]
+        rule: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one event with why it failed.
+    Show {
+        /// The stream.
+        stream: String,
+        /// The partition.
+        partition: u32,
+        /// The offset.
+        offset: u64,
+    },
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// The server says no.
+pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
+    match &args.action {
+        Action::List { stream, rule, limit } => {
+            let mut path = format!("/v1/dead-letters?limit={limit}");
+            for (name, value) in [("stream", stream), ("rule", rule)] {
+                if let Some(value) = value {
+                    path.push_str(&format!("&{name}={}", escape(value)));
+                }
+            }
+            let letters = client.get(&path)?;
+            print(output, &letters, |letters| {
+                let mut rows = vec![["STREAM", "PLACE", "RULE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
+                rows.extend(items(letters).map(|letter| {
+                    let place = format!("{} {}", letter["place"]["partition"], letter["place"]["offset"]);
+                    let names = ["rule", "code", "message"].map(|name| field(letter, name));
+                    [vec![field(letter, "stream"), place], names.to_vec()].concat()
+                }));
+                table(&rows)
+            });
+        }
+        Action::Show { stream, partition, offset } => {
+            let letter = client.get(&format!("/v1/dead-letters/{}/{partition}/{offset}", escape(stream)))?;
+            print(output, &letter, |letter| format!("{letter:#}\n"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! `assay generate`: a realistic producer of events, to a file, to standard output, or to a server.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::client::{Client, ServerArgs};
+use crate::generate::{ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json};
+use crate::send::Sender;
+
+/// Generate events of a pack.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay generate payments --count 10                             look at some
+  assay generate payments --count 200000 --to-file payments.jsonl
+  assay generate payments --count 200000 --to-file payments.avro an Avro object container file
+  assay generate payments --rate 1000 --to-stream payments       to the server, 1,000 a second, until Ctrl-C
+
+The same seed gives the same events on every machine.")]
+pub struct Args {
+    /// Which pack's events.
+    #[command(subcommand)]
+    pack: Pack,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Pack {
+    /// Card payments: cards, merchants, countries, places, bursts of fraud.
+    Payments(PaymentsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct PaymentsArgs {
+    /// How many; without it, 10 to standard output and no end to a stream.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Another seed gives other payments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many a second are sent; without it, as fast as possible.
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    rate: Option<u64>,
+    /// How many cards.
+    #[arg(long, default_value_t = 100_000)]
+    cards: u32,
+    /// The share of payments that are fraud.
+    #[arg(long, default_value_t = 0.002)]
+    fraud_share: f64,
+    /// The time of the first payment, as 2026-01-05T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    start: Option<jiff::Timestamp>,
+    /// Write to a file: Avro if its name ends in .avro, else a JSON object a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "to_stream")]
+    to_file: Option<PathBuf>,
+    /// Send to a stream of the server.
+    #[arg(long, value_name = "STREAM")]
+    to_stream: Option<String>,
+}
+
+/// Generates events.
+///
+/// # Errors
+/// The config is out of range, or the events cannot be written or sent.
+pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
+    let Pack::Payments(args) = &args.pack;
+    let mut config = PaymentsConfig {
+        seed: args.seed,
+        cards: args.cards,
+        fraud_share: args.fraud_share,
+        ..PaymentsConfig::default()
+    };
+    if let Some(start) = args.start {
+        config.start_ms = start.as_millisecond();
+    }
+    let payments = Payments::new(&config)?;
+    let is_endless = args.to_stream.is_some() && args.count.is_none();
+    let count = args.count.unwrap_or(if is_endless { u64::MAX } else { 10 });
+    let bar = progress(count, is_endless, quiet || (args.to_file.is_none() && args.to_stream.is_none()));
+    let paced = Pace::new(payments.take(usize::try_from(count)?), args.rate, bar.clone());
+    match (&args.to_file, &args.to_stream) {
+        (Some(file), _) => to_file(paced, file, args.seed)?,
+        (None, Some(stream)) => to_stream(paced, Client::new(server)?, stream, args.rate)?,
+        (None, None) => to_lines(paced, std::io::stdout().lock())?,
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn to_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> Result<()> {
+    let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+    let out = BufWriter::with_capacity(1 << 20, out);
+    if file.extension().is_none_or(|extension| extension != "avro") {
+        return to_lines(payments, out).with_context(|| format!("cannot write {}", file.display()));
+    }
+    let mut container = ContainerWriter::new(out, &payments_schema()?, sync_marker(seed))?;
+    for payment in payments {
+        container.append(|datum| write_avro(&payment, datum))?;
+    }
+    container.finish()?;
+    Ok(())
+}
+
+fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> Result<()> {
+    let mut line = Vec::new();
+    for payment in payments {
+        line.clear();
+        write_json(&payment, &mut line);
+        line.push(b'\n');
+        out.write_all(&line)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn to_stream(payments: impl Iterator<Item = Payment>, client: Client, stream: &str, rate: Option<u64>) -> Result<()> {
+    // At a slow pace a batch is a tenth of a second, so that events come as they would.
+    let batch = rate.map_or(5000, |rate| (rate / 10).clamp(1, 5000));
+    let mut sender = Sender::new(client, stream, usize::try_from(batch)?);
+    let mut event = Vec::new();
+    for (number, payment) in (1..).zip(payments) {
+        event.clear();
+        write_json(&payment, &mut event);
+        sender.push(number, &event)?;
+    }
+    let summary = sender.finish()?;
+    summary.errors.iter().take(10).for_each(|error| eprintln!("{error}"));
+    ensure!(summary.rejected == 0, "{} of the events were refused", summary.rejected);
+    Ok(())
+}
+
+fn progress(count: u64, is_endless: bool, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = if is_endless { ProgressBar::no_length() } else { ProgressBar::new(count) };
+    let template = if is_endless { "{msg} {spinner} {pos} {per_sec}" } else { "{msg} [{wide_bar}] {pos}/{len} {per_sec} {eta}" };
+    // The templates are constants that parse.
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message("generate");
+    bar
+}
+
+/// Gives events at a rate, and moves a progress bar.
+struct Pace<I> {
+    events: I,
+    rate: Option<u64>,
+    started: Instant,
+    given: u64,
+    bar: ProgressBar,
+}
+
+impl<I> Pace<I> {
+    fn new(events: I, rate: Option<u64>, bar: ProgressBar) -> Self {
+        Self { events, rate, started: Instant::now(), given: 0, bar }
+    }
+}
+
+impl<I: Iterator> Iterator for Pace<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        if let Some(rate) = self.rate {
+            let due = Duration::from_secs_f64(self.given as f64 / rate as f64);
+            // Short sleeps are late by more than they are long: catch up in steps of a millisecond.
+            if let Some(early) = due.checked_sub(self.started.elapsed()).filter(|early| early.as_millis() > 0) {
+                std::thread::sleep(early);
+            }
+        }
+        self.given += 1;
+        if self.given.is_multiple_of(1024) {
+            self.bar.set_position(self.given);
+        }
+        self.events.next()
+    }
+}

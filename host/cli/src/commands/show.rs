@@ -1,0 +1,74 @@
+//! `assay show`: an entity, an event's explanation, the highest scores.
+
+use anyhow::Result;
+
+use super::{Output, field, items, print, table};
+use crate::client::{Client, escape};
+
+/// Show an entity, explain an event, list the highest scores.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay show scores payment_risk --limit 5
+  assay show entity payments card-000001
+  assay show event payments p-0001")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The entities with the highest scores of a rule.
+    Scores {
+        /// The rule.
+        rule: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// Only scores of at least this.
+        #[arg(long)]
+        min: Option<f64>,
+    },
+    /// An entity's latest scores and tags, and what the views have counted.
+    Entity {
+        /// The stream.
+        stream: String,
+        /// The entity.
+        key: String,
+    },
+    /// An event, what each rule saw of it, and what it said.
+    Event {
+        /// The stream.
+        stream: String,
+        /// The event's id, or PARTITION-OFFSET.
+        id: String,
+    },
+}
+
+/// Shows what was asked for.
+///
+/// # Errors
+/// The server says no.
+pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
+    match &args.what {
+        What::Scores { rule, limit, min } => {
+            let min = min.map_or_else(String::new, |min| format!("&min={min}"));
+            let scores = client.get(&format!("/v1/scores?rule={}&limit={limit}{min}", escape(rule)))?;
+            print(output, &scores, |scores| {
+                let mut rows = vec![["ENTITY", "SCORE", "TAGS", "EVENT"].map(str::to_owned).to_vec()];
+                rows.extend(items(scores).map(|item| ["key", "score", "tags", "event"].map(|name| field(item, name)).to_vec()));
+                table(&rows)
+            });
+        }
+        What::Entity { stream, key } => {
+            let entity = client.get(&format!("/v1/entities/{}/{}", escape(stream), escape(key)))?;
+            print(output, &entity, |entity| format!("{entity:#}\n"));
+        }
+        What::Event { stream, id } => {
+            let event = client.get(&format!("/v1/events/{}/{}", escape(stream), escape(id)))?;
+            print(output, &event, |event| format!("{event:#}\n"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The server's config: one TOML file, overridden by the environment, with defaults for everything.
+//!
+//! `ASSAY_SECTION__KEY` overrides `key` of `[section]`. An unknown key is an error that names the nearest known one.
+
+pub mod log;
+mod read;
+mod span;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use span::Duration as Span;
+
+/// The server's config.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// HTTP.
+    pub server: Server,
+    /// Where data is.
+    pub data: Data,
+    /// The pipeline.
+    pub engine: Engine,
+    /// What plugins may use.
+    pub plugins: Plugins,
+    /// Logs.
+    pub log: log::Log,
+}
+
+/// HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    pub listen: String,
+    /// The largest body of events, in MiB.
+    pub max_body_mib: usize,
+    /// How long requests in flight may take after the order to stop.
+    pub drain: Span,
+}
+
+/// Where data is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The data folder.
+    pub dir: PathBuf,
+    /// Memory for blocks that were read, in MiB.
+    pub cache_mib: u64,
+}
+
+/// The pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Threads that score; 0: one per core.
+    pub workers: usize,
+    /// Partitions of a new stream that does not say how many it wants.
+    pub partitions: u32,
+    /// The most events in a batch.
+    pub batch_rows: usize,
+    /// How often state is saved.
+    pub checkpoint_every: Span,
+    /// Entities that a partition keeps in memory.
+    pub entities_in_memory: usize,
+}
+
+/// What plugins may use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plugins {
+    /// The largest plugin, in MiB.
+    pub max_size_mib: usize,
+    /// CPU time per event.
+    pub time_per_event: Span,
+    /// Memory of an instance, in MiB.
+    pub memory_mib: usize,
+    /// State per entity and rule, in bytes.
+    pub state_bytes: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:7717".to_owned(), max_body_mib: 32, drain: Span::secs(20) }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("assay-data"), cache_mib: 128 }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            partitions: 8,
+            batch_rows: 4096,
+            checkpoint_every: Span::secs(1),
+            entities_in_memory: 1_000_000,
+        }
+    }
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { max_size_mib: 16, time_per_event: Span(Duration::from_millis(1)), memory_mib: 16, state_bytes: 4096 }
+    }
+}
+
+/// Reads the file, if there is one, and the environment.
+///
+/// # Errors
+/// The file cannot be read, or says something that the server does not understand: with its place and what was meant.
+pub fn load(file: Option<&Path>) -> Result<Config> {
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        None => String::new(),
+    };
+    let name = file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    let config = read::read(&text, &name, std::env::vars())?;
+    config.check()?;
+    Ok(config)
+}
+
+impl Config {
+    /// As a file.
+    ///
+    /// # Errors
+    /// A path in it is not UTF-8.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).context("the config cannot be written as TOML")
+    }
+
+    fn check(&self) -> Result<()> {
+        let engine = &self.engine;
+        ensure!((1..=1024).contains(&engine.partitions), "engine.partitions: expected 1 to 1024");
+        ensure!((1..=65_536).contains(&engine.batch_rows), "engine.batch_rows: expected 1 to 65536");
+        ensure!(engine.workers <= 1024, "engine.workers: expected 0 (one per core) to 1024");
+        ensure!(engine.entities_in_memory >= 1000, "engine.entities_in_memory: expected at least 1000");
+        ensure!((1..=1024).contains(&self.server.max_body_mib), "server.max_body_mib: expected 1 to 1024");
+        ensure!((1..=1024).contains(&self.plugins.max_size_mib), "plugins.max_size_mib: expected 1 to 1024");
+        ensure!((1..=4096).contains(&self.plugins.memory_mib), "plugins.memory_mib: expected 1 to 4096");
+        Ok(())
+    }
+
+    pub(crate) fn stores(&self) -> assay_stores::embedded::Config {
+        assay_stores::embedded::Config { cache_bytes: self.data.cache_mib << 20, ..Default::default() }
+    }
+
+    pub(crate) fn runtime(&self) -> assay_runtime::RuntimeConfig {
+        assay_runtime::RuntimeConfig {
+            cache_dir: Some(self.data.dir.join("plugins")),
+            max_module_bytes: self.plugins.max_size_mib << 20,
+            ..Default::default()
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Result<assay_engine::EngineConfig> {
+        let default = assay_engine::EngineConfig::default();
+        Ok(assay_engine::EngineConfig {
+            workers: if self.engine.workers == 0 { default.workers } else { self.engine.workers },
+            partitions: self.engine.partitions,
+            batch_rows: self.engine.batch_rows,
+            checkpoint_every: self.engine.checkpoint_every.0,
+            entities_in_memory: self.engine.entities_in_memory,
+            limits: assay_runtime::Limits {
+                time_per_event: self.plugins.time_per_event.0,
+                memory_bytes: self.plugins.memory_mib << 20,
+                max_state_bytes_per_entity: self.plugins.state_bytes,
+                ..default.limits
+            },
+        })
+    }
+
+    pub(crate) fn api(&self) -> Result<assay_api::ApiConfig> {
+        Ok(assay_api::ApiConfig {
+            max_events_body: self.server.max_body_mib << 20,
+            max_plugin_body: self.plugins.max_size_mib << 20,
+            drain_timeout: self.server.drain.0,
+            ..Default::default()
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Reads the config from text and environment, and makes its errors helpful.
+
+use anyhow::{Result, anyhow};
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Variables that begin so and have a section: `ASSAY_ENGINE__WORKERS`.
+const PREFIX: &str = "ASSAY_";
+
+pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
+    // The file by itself first, so that its mistakes are told with their place in it.
+    toml::from_str::<Config>(text).map_err(|error| anyhow!("{name}: {}", helpful(&error)))?;
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {error}"))?;
+    for (variable, value) in environment {
+        let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+        let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+        let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if let Some(entry) = entry.as_table_mut() {
+            entry.insert(key, plain(&value));
+        }
+        let before = table.clone();
+        before.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", helpful(&error)))?;
+    }
+    table.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))
+}
+
+/// A variable's text as the TOML value that it looks like: a number, true or false, else text.
+fn plain(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Integer(number);
+    }
+    match text.parse::<bool>() {
+        Ok(value) => Value::Boolean(value),
+        Err(_) => Value::String(text.to_owned()),
+    }
+}
+
+/// The message, with the nearest known name behind an unknown one.
+fn helpful(error: &toml::de::Error) -> String {
+    let message = error.to_string();
+    let names: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let Some((unknown, known)) = names.split_first().filter(|_| error.message().starts_with("unknown field")) else {
+        return message.trim_end().to_owned();
+    };
+    let nearest = known.iter().max_by(|a, b| likeness(unknown, a).total_cmp(&likeness(unknown, b)));
+    match nearest.filter(|nearest| likeness(unknown, nearest) > 0.7) {
+        Some(nearest) => format!("{}\ndid you mean '{nearest}'?", message.trim_end()),
+        None => message.trim_end().to_owned(),
+    }
+}
+
+fn likeness(one: &str, other: &str) -> f64 {
+    strsim::jaro_winkler(one, other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config> {
+        read(text, "assay.toml", environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn an_empty_config_is_the_default() {
+        assert_eq!(with("", &[]).unwrap(), Config::default());
+        let printed = Config::default().to_toml().unwrap();
+        assert_eq!(with(&printed, &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let text = "[engine]\nworkers = 3\npartitions = 4\n";
+        let environment = [("ASSAY_ENGINE__WORKERS", "5"), ("ASSAY_URL", "x"), ("ASSAY_LOG__LEVEL", "debug")];
+        let config = with(text, &environment).unwrap();
+        assert_eq!((config.engine.workers, config.engine.partitions, config.log.level.as_str()), (5, 4, "debug"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place_and_a_suggestion() {
+        let error = with("[engine]\nworkers = 3\npartition = 4\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("did you mean 'partitions'?"), "{error}");
+        let error = with("", &[("ASSAY_SERVER__LISTN", "x")]).unwrap_err().to_string();
+        assert!(error.contains("ASSAY_SERVER__LISTN") && error.contains("did you mean 'listen'?"), "{error}");
+        let error = with("[engine]\ncheckpoint_every = \"soon\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("'soon' is not a duration"), "{error}");
+    }
+}

@@ -1,0 +1,86 @@
+//! Reads a pack from its folder: streams/, views/, rules/ and cases/, one YAML or JSON file each.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use assay_core::rule::RuleDef;
+use assay_core::stream::StreamDef;
+use assay_core::view::ViewDef;
+use assay_engine::ports::catalog::{Change, Kind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The definitions of a pack, in the order in which they build on each other.
+///
+/// # Errors
+/// A file that cannot be read, with the line and column of the mistake.
+pub fn read_definitions(dir: &Path) -> Result<Vec<Change>> {
+    ensure!(dir.is_dir(), "{} is not a folder", dir.display());
+    let mut changes = Vec::new();
+    for file in files(&dir.join("streams"))? {
+        changes.push(definition(Kind::Stream, &file, |def: &StreamDef| def.stream.clone())?);
+    }
+    for file in files(&dir.join("views"))? {
+        changes.push(definition(Kind::View, &file, |def: &ViewDef| def.view.clone())?);
+    }
+    for file in files(&dir.join("rules"))? {
+        changes.push(definition(Kind::Rule, &file, |def: &RuleDef| def.rule.clone())?);
+    }
+    if changes.is_empty() {
+        bail!("{} is no pack: it has no streams/, views/ or rules/ with .yaml or .json files", dir.display());
+    }
+    Ok(changes)
+}
+
+/// The YAML and JSON files of a folder by name; none if there is no such folder.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    with_extension(dir, &["yaml", "yml", "json"])
+}
+
+/// The Wasm modules of a folder by name.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn modules(dir: &Path) -> Result<Vec<PathBuf>> {
+    with_extension(dir, &["wasm"])
+}
+
+fn with_extension(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if extensions.contains(&extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn definition<T: DeserializeOwned + Serialize>(
+    kind: Kind,
+    file: &Path,
+    name: impl Fn(&T) -> String,
+) -> Result<Change> {
+    let def: T = read_file(file)?;
+    let body = serde_json::to_value(&def).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Change { kind, name: name(&def), body: Some(body) })
+}
+
+/// Reads one YAML or JSON file.
+///
+/// # Errors
+/// It cannot be read; the message has file, line and column.
+pub fn read_file<T: DeserializeOwned>(file: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    // Without strict booleans a field `n` or a country `NO` would be false, as in YAML 1.1. JSON is YAML.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+}
