@@ -11,13 +11,17 @@ use crate::serve;
 
 /// Score and tag streams of events with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, after_help = "\
+#[command(
+    name = "assay",
+    version,
+    after_help = "\
 First steps:
   assay serve                          start a server; it prints a key
   export ASSAY_KEY=...                 let the other commands use it
   assay apply rules/payments --plugins target/plugins
   assay generate payments --count 100000 --to-stream payments
-  assay show scores payment_risk")]
+  assay show scores payment_risk"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -64,11 +64,7 @@ fn with_extension(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn definition<T: DeserializeOwned + Serialize>(
-    kind: Kind,
-    file: &Path,
-    name: impl Fn(&T) -> String,
-) -> Result<Change> {
+fn definition<T: DeserializeOwned + Serialize>(kind: Kind, file: &Path, name: impl Fn(&T) -> String) -> Result<Change> {
     let def: T = read_file(file)?;
     let body = serde_json::to_value(&def).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Change { kind, name: name(&def), body: Some(body) })

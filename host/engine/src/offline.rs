@@ -89,6 +89,7 @@ impl Offline {
             name: change.name,
             revision: 1,
             version: 1,
+            born: 1,
             author: String::new(),
             at: 0,
             body: change.body,

@@ -135,3 +135,17 @@ proptest! {
         prop_assert_eq!(outcomes(&mut std::iter::repeat(1)), outcomes(&mut cuts.into_iter()));
     }
 }
+
+#[test]
+fn a_paused_rule_leaves_its_score_missing_and_stalls_nobody() {
+    let mut offline = offline(vec![
+        stream(),
+        view("spend", json!({ "n": "count()" })),
+        rule("base", json!({ "score": "amount", "mode": "paused" })),
+        rule("top", json!({ "score": "coalesce(scores.base, -1.0)" })),
+    ]);
+    let outcome = offline.score("payments", &event("p1", "a", 10.0, 1_000)).unwrap();
+    assert_eq!(outcome.verdicts.len(), 1);
+    assert_eq!((outcome.verdicts[0].by.rule.as_str(), outcome.verdicts[0].score), ("top", Some(-1.0)));
+    assert_eq!(offline.view("spend", "a", None).unwrap()[0].1, Value::Int(1));
+}

@@ -119,6 +119,7 @@ mod tests {
                 name: (*name).to_owned(),
                 revision: 1,
                 version,
+                born: version,
                 author: "t".into(),
                 at: 0,
                 body,

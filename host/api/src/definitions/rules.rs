@@ -185,7 +185,16 @@ mod tests {
 
     fn revision(mode: Option<&str>) -> Revision {
         let body = mode.map(|mode| serde_json::json!({"rule": "r", "stream": "s", "score": "1.0", "mode": mode}));
-        Revision { kind: Kind::Rule, name: "r".into(), revision: 1, version: 1, author: "a".into(), at: 0, body }
+        Revision {
+            kind: Kind::Rule,
+            name: "r".into(),
+            revision: 1,
+            version: 1,
+            born: 1,
+            author: "a".into(),
+            at: 0,
+            body,
+        }
     }
 
     fn mode_after(modes: &[Option<&str>]) -> Mode {

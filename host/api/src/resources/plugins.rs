@@ -186,6 +186,7 @@ mod tests {
                 name: name.to_owned(),
                 revision: 1,
                 version: 1,
+                born: 1,
                 author: "a".into(),
                 at: 0,
                 body: Some(serde_json::json!({"digest": "sha256:ab", "size": 3, "manifest": {}})),

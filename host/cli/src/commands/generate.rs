@@ -9,7 +9,9 @@ use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::{Client, ServerArgs};
-use crate::generate::{ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json};
+use crate::generate::{
+    ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json,
+};
 use crate::send::Sender;
 
 /// Generate events of a pack.
@@ -138,7 +140,8 @@ fn progress(count: u64, is_endless: bool, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = if is_endless { ProgressBar::no_length() } else { ProgressBar::new(count) };
-    let template = if is_endless { "{msg} {spinner} {pos} {per_sec}" } else { "{msg} [{wide_bar}] {pos}/{len} {per_sec} {eta}" };
+    let template =
+        if is_endless { "{msg} {spinner} {pos} {per_sec}" } else { "{msg} [{wide_bar}] {pos}/{len} {per_sec} {eta}" };
     // The templates are constants that parse.
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message("generate");

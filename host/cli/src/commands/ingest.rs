@@ -57,7 +57,10 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     let mut lines = BufReader::with_capacity(1 << 20, input);
     let mut line = Vec::new();
     let mut number = 0;
-    while { line.clear(); lines.read_until(b'\n', &mut line).context("the file cannot be read")? > 0 } {
+    while {
+        line.clear();
+        lines.read_until(b'\n', &mut line).context("the file cannot be read")? > 0
+    } {
         number += 1;
         bar.inc(line.len() as u64);
         let event = line.trim_ascii();

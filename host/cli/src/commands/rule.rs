@@ -49,7 +49,7 @@ enum Action {
 /// The server says no.
 pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> {
     let (method, path) = match args.action {
-        Action::Test(args) => return rule_test::run(&args),
+        Action::Test(args) => return rule_test::run(&args, output),
         Action::List => {
             let rules = Client::new(server)?.get("/v1/rules")?;
             print(output, &rules, |rules| {

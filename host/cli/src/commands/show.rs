@@ -57,7 +57,9 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
             let scores = client.get(&format!("/v1/scores?rule={}&limit={limit}{min}", escape(rule)))?;
             print(output, &scores, |scores| {
                 let mut rows = vec![["ENTITY", "SCORE", "TAGS", "EVENT"].map(str::to_owned).to_vec()];
-                rows.extend(items(scores).map(|item| ["key", "score", "tags", "event"].map(|name| field(item, name)).to_vec()));
+                rows.extend(
+                    items(scores).map(|item| ["key", "score", "tags", "event"].map(|name| field(item, name)).to_vec()),
+                );
                 table(&rows)
             });
         }

@@ -1,5 +1,7 @@
 //! Logs: to stderr, as text for people or as JSON for machines.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -35,9 +37,11 @@ impl Default for Log {
 /// # Errors
 /// The level is not one.
 pub fn start(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .with_context(|| format!("log.level: '{}' is not a level: expected error, warn, info, debug or trace", log.level))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&log.level).with_context(|| {
+        format!("log.level: '{}' is not a level: expected error, warn, info, debug or trace", log.level)
+    })?;
+    let is_terminal = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     match log.format {
         Format::Text => logs.init(),
         Format::Json => logs.json().init(),

@@ -13,14 +13,18 @@ pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (St
     toml::from_str::<Config>(text).map_err(|error| anyhow!("{name}: {}", helpful(&error)))?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {error}"))?;
     for (variable, value) in environment {
-        let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+        let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+            continue;
+        };
         let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
         let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
         if let Some(entry) = entry.as_table_mut() {
             entry.insert(key, plain(&value));
         }
         let before = table.clone();
-        before.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", helpful(&error)))?;
+        before
+            .try_into::<Config>()
+            .map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", helpful(&error)))?;
     }
     table.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))
 }

@@ -35,7 +35,8 @@ impl FromStr for Duration {
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0.as_micros() as u64;
-        let (unit, size) = UNITS.iter().find(|(_, size)| micros != 0 && micros.is_multiple_of(*size)).unwrap_or(&("us", 1));
+        let (unit, size) =
+            UNITS.iter().find(|(_, size)| micros != 0 && micros.is_multiple_of(*size)).unwrap_or(&("us", 1));
         write!(f, "{}{unit}", micros / size)
     }
 }

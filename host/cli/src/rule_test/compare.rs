@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use assay_core::verdict::{Outcome, Verdict};
 
-use super::expect::{Expected, Expectation};
+use super::expect::{Expectation, Expected};
 
 /// An expectation that was not met. Lines that both have are those that were met.
 #[derive(Debug, PartialEq, serde::Serialize)]
@@ -176,10 +176,18 @@ mod tests {
     #[test]
     fn what_differs_is_shown_beside_what_is_met() {
         let cases: [(&str, &[&str], &[&str]); 7] = [
-            ("rule: r, score: { min: 0.9 }", &["score: at least 0.9", "tag: big", "tag: late"], &["score: 0.5", "tag: big", "tag: late"]),
+            (
+                "rule: r, score: { min: 0.9 }",
+                &["score: at least 0.9", "tag: big", "tag: late"],
+                &["score: 0.5", "tag: big", "tag: late"],
+            ),
             ("rule: r, tags: [big]", &["score: 0.5", "tag: big"], &["score: 0.5", "tag: big", "tag: late"]),
             ("rule: r, tags: []", &["score: 0.5"], &["score: 0.5", "tag: big", "tag: late"]),
-            ("rule: r, with: [small]", &["score: 0.5", "tag: big", "tag: late", "tag: small"], &["score: 0.5", "tag: big", "tag: late"]),
+            (
+                "rule: r, with: [small]",
+                &["score: 0.5", "tag: big", "tag: late", "tag: small"],
+                &["score: 0.5", "tag: big", "tag: late"],
+            ),
             ("rule: r, without: [late]", &["score: 0.5", "tag: big"], &["score: 0.5", "tag: big", "tag: late"]),
             ("rule: r, skipped: true", &["skipped"], &["score: 0.5", "tag: big", "tag: late"]),
             ("rule: broken, tags: []", &["tags: none"], &["failed: plugin-trap: unreachable"]),

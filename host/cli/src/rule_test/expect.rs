@@ -83,7 +83,10 @@ impl TryFrom<Entry> for Expectation {
             },
             (false, false, false) => {
                 let advice = "say what: score, tags, with, without, skipped or failed";
-                return Err(format!("the entry for event {}, rule {} expects nothing; {advice}", entry.event, entry.rule));
+                return Err(format!(
+                    "the entry for event {}, rule {} expects nothing; {advice}",
+                    entry.event, entry.rule
+                ));
             }
             _ => return Err("'skipped' and 'failed' stand alone: there is no verdict that could be checked".to_owned()),
         };
@@ -122,7 +125,11 @@ impl TryFrom<Value> for ScoreRange {
         match range {
             Range { min: None, max: None, about: Some(about), within } => {
                 let within = within.unwrap_or(WITHIN);
-                if within < 0.0 { Err(wrong(" (within is below 0)")) } else { Ok(Self::Between(about - within, about + within)) }
+                if within < 0.0 {
+                    Err(wrong(" (within is below 0)"))
+                } else {
+                    Ok(Self::Between(about - within, about + within))
+                }
             }
             Range { min, max, about: None, within: None } if min.is_some() || max.is_some() => {
                 let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
@@ -190,7 +197,15 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for text in ["high", "[1.0]", "{}", "{ min: 1.0, max: 0.0 }", "{ about: 1.0, min: 0.0 }", "{ within: 0.1 }", "{ least: 1.0 }"] {
+        for text in [
+            "high",
+            "[1.0]",
+            "{}",
+            "{ min: 1.0, max: 0.0 }",
+            "{ about: 1.0, min: 0.0 }",
+            "{ within: 0.1 }",
+            "{ least: 1.0 }",
+        ] {
             let error = range(text).unwrap_err();
             assert!(error.contains("expected a number, none"), "{error}");
         }

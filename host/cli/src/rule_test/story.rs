@@ -45,7 +45,8 @@ pub(super) fn play(case: &CaseFile, offline: &mut Offline) -> Result<Vec<Mismatc
     let mut outcomes = Vec::with_capacity(events.len());
     for (index, event) in events.iter().enumerate() {
         let outcome = offline.score(&stream, event.to_string().as_bytes());
-        let refused = |error: &dyn std::fmt::Display| StoryError::Event { place: index + 1, message: error.to_string() };
+        let refused =
+            |error: &dyn std::fmt::Display| StoryError::Event { place: index + 1, message: error.to_string() };
         outcomes.push(outcome.map_err(|error| refused(&error))?);
     }
     let checked = case.expect.iter().zip(places);
@@ -120,8 +121,11 @@ mod tests {
             "tags": {"big": "score >= 10.0"}
         });
         let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
-        let changes =
-            vec![change(Kind::Stream, "s", stream), change(Kind::View, "sums", view), change(Kind::Rule, "total", rule)];
+        let changes = vec![
+            change(Kind::Stream, "s", stream),
+            change(Kind::View, "sums", view),
+            change(Kind::Rule, "total", rule),
+        ];
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
         Offline::new(&runtime, &[], changes, &Limits::default()).unwrap()
     }

@@ -121,7 +121,7 @@ impl Engine {
             if let (Kind::Stream, Some(body)) = (change.kind, &change.body) {
                 // What cannot be read is refused with all its problems when the plan is made.
                 if let Ok(def) = serde_json::from_value::<StreamDef>(body.clone()) {
-                    change.body = Some(self.complete_stream(def, before)?);
+                    change.body = Some(self.complete_stream(def)?);
                 }
             }
             complete.push(change);
@@ -129,8 +129,11 @@ impl Engine {
         Ok(complete)
     }
 
-    fn complete_stream(&self, mut def: StreamDef, before: Option<&Revision>) -> Result<serde_json::Value, ChangeError> {
-        let before = before.and_then(|revision| serde_json::from_value::<StreamDef>(revision.body.clone()?).ok());
+    /// A stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
+    fn complete_stream(&self, mut def: StreamDef) -> Result<serde_json::Value, ChangeError> {
+        let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, &def.stream)?;
+        let before = revisions.into_iter().find_map(|revision| revision.body);
+        let before = before.and_then(|body| serde_json::from_value::<StreamDef>(body).ok());
         let partitions = before.as_ref().and_then(|before| before.partitions);
         let wanted = def.partitions.or(partitions).unwrap_or(self.inner.shared.config.partitions);
         def.partitions = Some(wanted);
@@ -173,6 +176,7 @@ impl Engine {
                 name: change.name.clone(),
                 revision: last.first().map_or(1, |last| last.revision + 1),
                 version,
+                born: last.first().filter(|last| last.body.is_some()).map_or(version, |last| last.born),
                 author: author.to_owned(),
                 at: crate::clock::now_ms(),
                 body: change.body.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array, new_null_array};
 use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::{EvalError, Expr};
@@ -50,6 +50,9 @@ pub(super) fn score(
 
     let plan = partition.plan.clone();
     stats.late = fold_views(partition, &mut batch, &slots)?;
+    for slot in &plan.silent {
+        batch.columns[*slot] = new_null_array(&DataType::Float64, batch.rows());
+    }
     let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
     for rule_plan in &plan.rules {
         let (answer, scores) = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances)?;

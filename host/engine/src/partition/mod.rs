@@ -55,13 +55,14 @@ fn key_of(plan: &StreamPlan, rule: &RulePlan) -> String {
     format!("{}/{}", plan.def.stream, rule.stamp.rule)
 }
 
-/// Why a batch could not be scored. Nothing was folded; the batch can be tried again.
+/// Why a batch could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum PartitionError {
-    /// The state store failed.
+    /// The state store failed. Nothing was folded; the batch can be tried again.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The plan does not fit its columns, which compiling it rules out: a mistake in this program.
+    /// Some of the batch may be folded in: the partition must not go on, nor be saved.
     #[error("the plan does not fit its columns: {0}")]
     Plan(String),
 }
@@ -185,7 +186,7 @@ impl Partition {
     /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising.
     ///
     /// # Errors
-    /// State could not be loaded; nothing was folded then.
+    /// State could not be loaded, or the plan is wrong; see [`PartitionError`].
     pub fn score(
         &mut self,
         records: &[(Offset, &[u8])],

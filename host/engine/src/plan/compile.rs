@@ -39,6 +39,8 @@ impl Problems {
 /// A definition with its revision.
 pub(super) struct Defined<T> {
     pub(super) revision: u32,
+    /// The version since which there is a definition of this name without a break.
+    pub(super) born: u64,
     pub(super) def: T,
 }
 
@@ -118,7 +120,7 @@ fn read<T: DeserializeOwned>(
         if name_of(&def) != name {
             problems.add(kind, name, &kind.to_string(), format!("the definition calls itself '{}'", name_of(&def)));
         }
-        all.push(Defined { revision: revision.revision, def });
+        all.push(Defined { revision: revision.revision, born: revision.born, def });
     }
     all
 }

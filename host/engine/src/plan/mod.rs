@@ -50,6 +50,8 @@ pub struct StreamPlan {
     pub computed: usize,
     /// Its views.
     pub views: Vec<ViewPlan>,
+    /// The slots of scores that no running rule gives: those of paused rules. They are missing in every row.
+    pub silent: Vec<usize>,
     /// The rules that run, in an order in which each comes after those whose scores it uses.
     pub rules: Vec<RulePlan>,
     /// The rules' stamps as a verdict block's head holds them.

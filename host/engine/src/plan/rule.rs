@@ -31,7 +31,7 @@ pub(super) fn compile(
         None => None,
     };
     let (scorer, mut stamp) = match (&def.plugin, &def.score) {
-        (Some(reference), None) => plugin_scorer(def, reference, slots, plugins, states, problems)?,
+        (Some(reference), None) => plugin_scorer(defined, reference, slots, plugins, states, problems)?,
         (None, Some(source)) => expression_scorer(def, source, slots, problems)?,
         _ => {
             let message = "expected either 'plugin' or 'score': a rule is scored by one of them";
@@ -107,21 +107,23 @@ fn expression_scorer(
 }
 
 fn plugin_scorer(
-    def: &RuleDef,
+    defined: &Defined<RuleDef>,
     reference: &PluginRef,
     slots: &Slots<'_>,
     plugins: &Plugins<'_>,
     states: &mut Vec<StatePlan>,
     problems: &mut Problems,
 ) -> Option<(Scorer, RuleStamp)> {
+    let def = &defined.def;
     let plugin = problems.keep(Kind::Rule, &def.rule, "plugin", find(reference, plugins))?;
     let manifest = plugin.manifest();
     let inputs = bind(def, manifest, slots, problems);
     let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
     let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, plugins));
     let state = manifest.state_version.map(|version| {
-        // Another plugin cannot read what this one remembers; another version of it migrates.
-        let identity = format!("{}/{}", def.rule, manifest.name);
+        // Another plugin cannot read what this one remembers (another version of it migrates), and a rule that was
+        // deleted and made again remembers nothing.
+        let identity = format!("{}@{}/{}", def.rule, defined.born, manifest.name);
         let fingerprint = xxhash_rust::xxh3::xxh3_64(identity.as_bytes());
         states.push(StatePlan { rule: def.rule.clone(), fingerprint, version });
         states.len() - 1

@@ -59,8 +59,8 @@ pub(super) fn compile(
             return None;
         }
     };
-    let running: Vec<RulePlan> =
-        order.iter().filter_map(|name| compiled.remove(name)).filter(|rule| rule.stamp.mode != Mode::Paused).collect();
+    let all = order.iter().filter_map(|name| compiled.remove(name));
+    let (paused, running): (Vec<RulePlan>, Vec<RulePlan>) = all.partition(|rule| rule.stamp.mode == Mode::Paused);
     let stamps: Vec<Arc<RuleStamp>> = running.iter().map(|rule| rule.stamp.clone()).collect();
     Some(StreamPlan {
         def: def.clone(),
@@ -69,6 +69,7 @@ pub(super) fn compile(
         projection: slots.into_fields(),
         schema: schema.clone(),
         views: compiled_views,
+        silent: paused.iter().map(|rule| rule.slot).collect(),
         rules: running,
         stamps: RuleStamp::stamps_json(&stamps),
         states,

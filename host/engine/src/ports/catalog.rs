@@ -49,6 +49,8 @@ pub struct Revision {
     pub revision: u32,
     /// The catalog's version since which it holds.
     pub version: u64,
+    /// The version since which there is a definition of this name without a break: a deletion ends it.
+    pub born: u64,
     /// Who made it: the name of an API key.
     pub author: String,
     /// When, ms since 1970.

@@ -30,7 +30,8 @@ pub(super) struct Owned {
     due: Instant,
     saved: Arc<AtomicU64>,
     block: Vec<u8>,
-    /// Verdicts could not be appended before the engine stopped: nothing may be saved any more.
+    /// Something was folded in without its verdicts being appended: nothing may be scored or saved any more. The
+    /// next start folds again from the last checkpoint.
     is_silenced: bool,
 }
 
@@ -133,6 +134,10 @@ impl Owned {
         shared: &Shared,
         bell: &Bell,
     ) -> Result<usize, StoreError> {
+        if self.is_silenced {
+            let message = format!("{}: stopped after an error inside the engine; see the log", self.partition.of());
+            return Err(StoreError::Broken { store: "engine", message });
+        }
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
         let records: Vec<(Offset, &[u8])> = blocks.iter().flat_map(Records::iter).collect();
@@ -161,7 +166,10 @@ impl Owned {
         let stats = match self.partition.score(batch, instances, state, &mut self.block) {
             Ok(stats) => stats,
             Err(PartitionError::Store(error)) => return Err(error),
-            Err(error @ PartitionError::Plan(_)) => return Err(broken(self.partition.of(), &error)),
+            Err(error @ PartitionError::Plan(_)) => {
+                self.is_silenced = true;
+                return Err(broken(self.partition.of(), &error));
+            }
         };
         if let Some((last, _)) = batch.last() {
             self.events = last.next();

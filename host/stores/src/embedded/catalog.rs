@@ -49,8 +49,9 @@ impl Now {
                 continue;
             }
             let revision = last.map_or(1, |last| last.revision + 1);
-            let author = author.to_owned();
-            revisions.push(Revision { kind, name, revision, version: self.version + 1, author, at, body });
+            let version = self.version + 1;
+            let born = last.filter(|last| last.body.is_some()).map_or(version, |last| last.born);
+            revisions.push(Revision { kind, name, revision, version, born, author: author.to_owned(), at, body });
         }
         Ok(revisions)
     }

@@ -1,0 +1,217 @@
+//! A real `assay serve` as a child process: started on a free port, asked over HTTP, killed, stopped.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The longest a test waits for something that comes in milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The folder of the example plugins, as `cargo xtask plugins` builds them.
+pub fn plugins() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+    let folder = std::env::var_os("ASSAY_PLUGINS").map_or(built, PathBuf::from);
+    let missing = |name: &&str| !folder.join(name).is_file();
+    let missing: Vec<&str> = ["velocity.wasm", "geo_jump.wasm", "threshold_tagger.wasm"]
+        .iter()
+        .copied()
+        .filter(|name| missing(name))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{} lacks {}: build the plugins with 'cargo xtask plugins' first, or name their folder in ASSAY_PLUGINS",
+        folder.display(),
+        missing.join(", ")
+    );
+    folder
+}
+
+/// A pack of this repository.
+pub fn pack(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules").join(name)
+}
+
+/// The `assay` command, free of what the environment of this test says.
+pub fn assay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ASSAY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running server. Killed when it is dropped.
+pub struct Server {
+    child: Arc<Mutex<Child>>,
+    pub url: String,
+    /// The secret of the key `admin`.
+    pub key: String,
+    log: PathBuf,
+    agent: ureq::Agent,
+}
+
+impl Server {
+    /// Starts a server on a data folder and waits until it listens. `key` is that of the first start, if this is not it;
+    /// `settings` are variables of its environment.
+    pub fn start(data: &Path, key: Option<&str>, settings: &[(&str, &str)]) -> Self {
+        let log = data.with_extension("log");
+        let messages = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut command = assay();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(messages);
+        let mut child = command.spawn().unwrap();
+        let lines = lines_of(&mut child);
+        let deadline = Instant::now() + PATIENCE;
+        let mut key = key.map(str::to_owned);
+        let url = loop {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let line = lines.recv_timeout(patience).unwrap_or_else(|_| {
+                let _ = child.kill();
+                panic!("the server ended, or did not listen in time:\n{}", tail(&log))
+            });
+            if let Some(secret) = line.strip_prefix("admin key: ") {
+                key = Some(secret.trim().to_owned());
+            }
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        let key = key.expect("the first start prints an admin key before it listens");
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        Self { child: Arc::new(Mutex::new(child)), url, key, log, agent: agent.into() }
+    }
+
+    /// Sends a request. An error means that no answer came.
+    pub fn send(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Result<(u16, String), ureq::Error> {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.key));
+        let mut response = match body {
+            Some((kind, bytes)) => self.agent.run(request.header("content-type", kind).body(bytes)?)?,
+            None => self.agent.run(request.body(())?)?,
+        };
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
+        Ok((status, text))
+    }
+
+    /// The answer to a GET, which must come.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let (status, text) = self.send("GET", path, None).unwrap_or_else(|error| {
+            panic!("GET {path}: {error}\n{}", tail(&self.log));
+        });
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("GET {path}: {status} {error}: {text}")))
+    }
+
+    /// The answer to a GET that must succeed.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.get(path);
+        assert_eq!(status, 200, "GET {path}: {answer}");
+        answer
+    }
+
+    /// Asks until the answer is as wanted.
+    #[track_caller]
+    pub fn until(&self, path: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, answer) = self.get(path);
+            if wanted(status, &answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "GET {path} still answers {status} {answer}\n{}", tail(&self.log));
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until all events that were stored before this start can be found by their ids.
+    #[track_caller]
+    pub fn wait_findable(&self) {
+        self.until("/readyz", |_, answer| {
+            let parts = answer["parts"].as_array().into_iter().flatten();
+            let mut archive = parts.filter(|part| part["name"] == "follower archive-events");
+            archive.any(|part| part["ok"] == true && part["lag"] == 0)
+        });
+    }
+
+    /// Runs a command of the command line on this server, which must succeed.
+    #[track_caller]
+    pub fn command(&self, arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> String {
+        let mut command = assay();
+        command.args(arguments.iter().map(|argument| argument.as_ref()));
+        let output = command.env("ASSAY_URL", &self.url).env("ASSAY_KEY", &self.key).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Kills the server (SIGKILL) when the time is over, from a thread of its own; join it to know that it is dead.
+    pub fn kill_after(&self, delay: Duration) -> JoinHandle<()> {
+        let child = self.child.clone();
+        std::thread::spawn(move || {
+            // Nobody sends: this only lets the time pass.
+            let (_keep, never) = mpsc::channel::<()>();
+            let _ = never.recv_timeout(delay);
+            let mut child = child.lock().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+        })
+    }
+
+    /// Asks the server to stop (SIGTERM) and waits until it has.
+    pub fn stop(self) -> ExitStatus {
+        let id = self.child.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop\n{}", tail(&self.log));
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(mut child) = self.child.lock() {
+            // Dead already is fine.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What the child prints, line by line; read to its end, so that the child never waits for us.
+fn lines_of(child: &mut Child) -> mpsc::Receiver<String> {
+    let stdout = child.stdout.take().expect("stdout is a pipe");
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Nobody listens any more once the server does.
+            let _ = send.send(line);
+        }
+    });
+    lines
+}
+
+/// The end of the server's log.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
