@@ -239,16 +239,21 @@ fn a_server_that_is_killed_again_and_again_says_what_an_undisturbed_one_says() {
     let ids: BTreeSet<&str> = batches.iter().flat_map(|batch| &batch.ids).map(String::as_str).collect();
     assert_eq!(ids.len(), EVENTS);
 
+    let t0 = std::time::Instant::now();
     let undisturbed = fresh(&dir.path().join("undisturbed"));
     for batch in &batches {
         assert!(send(&undisturbed, batch), "no answer");
     }
+    println!("T undisturbed sent {:?}", t0.elapsed());
     let data = dir.path().join("disturbed");
     let (server, ..) = disturbed(&data, &batches, &mut dice);
 
+    println!("T disturbed sent {:?}", t0.elapsed());
     wait_judged(&undisturbed, &batches);
     wait_judged(&server, &batches);
+    println!("T judged {:?}", t0.elapsed());
     compare(&server, &undisturbed, &cards, &ids);
+    println!("T compared {:?}", t0.elapsed());
 
     // What it knows in memory is also what it has on disk.
     let key = server.key.clone();
