@@ -26,6 +26,12 @@ pub fn read_definitions(dir: &Path) -> Result<Vec<Change>> {
     for file in files(&dir.join("rules"))? {
         changes.push(definition(Kind::Rule, &file, |def: &RuleDef| def.rule.clone())?);
     }
+    for (index, change) in changes.iter().enumerate() {
+        let is_again = |earlier: &&Change| (earlier.kind, &earlier.name) == (change.kind, &change.name);
+        if changes[..index].iter().any(|earlier| is_again(&earlier)) {
+            bail!("{}: the {} '{}' is defined in two files", dir.display(), change.kind, change.name);
+        }
+    }
     if changes.is_empty() {
         bail!("{} is no pack: it has no streams/, views/ or rules/ with .yaml or .json files", dir.display());
     }

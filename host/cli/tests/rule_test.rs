@@ -83,4 +83,10 @@ fn what_cannot_be_played_is_an_error_with_its_place() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("'payment_risk'") && said.contains("card_gio") && said.contains("did you mean"), "{said}");
+
+    std::fs::write(&rule, &text).unwrap();
+    std::fs::write(dir.path().join("rules").join("again.yaml"), &text).unwrap();
+    let output = rule_test(dir.path(), &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the rule 'payment_risk' is defined in two files"), "{said}");
 }

@@ -69,6 +69,9 @@ impl Owned {
         if judged > checkpoint.events {
             owned.fold_again(judged, checkpoint.catalog, plan, shared)?;
         }
+        if checkpoint.catalog != version {
+            owned.hand_over(plan, shared)?;
+        }
         shared.hub.open(&of, owned.events);
         Ok(owned)
     }
@@ -96,10 +99,10 @@ impl Owned {
                 self.score_batch(batch, &mut instances, shared)?;
             }
         }
-        self.hand_over(now, shared)
+        Ok(())
     }
 
-    /// After recovery: everything is saved, and the rules of now take effect.
+    /// Before the first event is judged by the rules of now, everything is saved with their version.
     fn hand_over(&mut self, now: &Plan, shared: &Shared) -> Result<(), StoreError> {
         let of = self.partition.of().clone();
         let Some(stream) = now.streams.get(&*of.stream) else { return Ok(()) };
