@@ -48,16 +48,18 @@ pub enum RequestError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The problem, with its details.
+        /// The problem, with its details, for people.
         message: String,
+        /// The problem as it came (RFC 9457); null if it was none.
+        problem: Value,
     },
     /// There was no answer.
-    #[error("no answer from {url}: {source}; is the server running? (assay serve)")]
+    #[error("no answer from {url}: {cause}; is the server running? (assay serve)")]
     NoAnswer {
         /// The server.
         url: String,
-        /// Why.
-        source: Box<ureq::Error>,
+        /// Why. Not called `source`: the message says it already.
+        cause: Box<ureq::Error>,
     },
 }
 
@@ -106,9 +108,10 @@ impl Client {
         let mut response = self.send(method, path, body)?;
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
-        let text = text.map_err(|source| self.no_answer(source))?;
+        let text = text.map_err(|cause| self.no_answer(cause))?;
         if status >= 400 {
-            return Err(RequestError::Refused { status, message: problem(status, &text) });
+            let problem = serde_json::from_str(&text).unwrap_or(Value::Null);
+            return Err(RequestError::Refused { status, message: readable(status, &problem, &text), problem });
         }
         // An answer without a body is fine: a deletion has none.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
@@ -130,17 +133,19 @@ impl Client {
         };
         let request = request.map_err(|error| self.no_answer(ureq::Error::Http(error)))?;
         let allowed = self.agent.configure_request(request).allow_non_standard_methods(true).build();
-        self.agent.run(allowed).map_err(|source| self.no_answer(source))
+        self.agent.run(allowed).map_err(|cause| self.no_answer(cause))
     }
 
-    fn no_answer(&self, source: ureq::Error) -> RequestError {
-        RequestError::NoAnswer { url: self.url.clone(), source: Box::new(source) }
+    fn no_answer(&self, cause: ureq::Error) -> RequestError {
+        RequestError::NoAnswer { url: self.url.clone(), cause: Box::new(cause) }
     }
 }
 
 /// Problem details (RFC 9457) as lines for people.
-fn problem(status: u16, text: &str) -> String {
-    let Ok(problem) = serde_json::from_str::<Value>(text) else { return format!("HTTP {status}: {text}") };
+fn readable(status: u16, problem: &Value, text: &str) -> String {
+    if !problem.is_object() {
+        return format!("HTTP {status}: {text}");
+    }
     let title = problem["title"].as_str().unwrap_or("the server refused the request");
     let mut message = format!("{title} (HTTP {status})");
     if let Some(detail) = problem["detail"].as_str().filter(|detail| !detail.is_empty()) {
@@ -164,4 +169,27 @@ pub fn escape(name: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_with_all_its_parts() {
+        let problem = serde_json::json!({
+            "title": "The definition is not valid",
+            "detail": "1 problem",
+            "problems": [{ "kind": "rule", "name": "r", "at": "when", "message": "no field 'amout'" }],
+        });
+        let told = readable(422, &problem, "");
+        assert_eq!(told, "The definition is not valid (HTTP 422): 1 problem\n  rule 'r', when: no field 'amout'");
+        assert_eq!(readable(502, &Value::Null, "Bad Gateway"), "HTTP 502: Bad Gateway");
+    }
+
+    #[test]
+    fn a_name_is_escaped_as_a_part_of_a_path() {
+        assert_eq!(escape("card-000001"), "card-000001");
+        assert_eq!(escape("a/b ü?"), "a%2Fb%20%C3%BC%3F");
+    }
 }

@@ -1,4 +1,4 @@
-//! Sends events in batches over several connections, each partition's order kept by sending one batch after the other.
+//! Sends events in batches, one after the other, so that their order is kept.
 //!
 //! While one batch is under way the next one is read and put together; a batch that gets no answer, or is told to come
 //! back later, is sent again.
@@ -23,7 +23,7 @@ pub struct Summary {
     pub accepted: u64,
     /// Events that were refused.
     pub rejected: u64,
-    /// Why, with line numbers: as many as the server told.
+    /// Why, with line numbers: as many as the server told, which is the first 100 of a request.
     pub errors: Vec<String>,
     /// From the first event to the last answer.
     pub took: Duration,
@@ -110,10 +110,13 @@ impl Sender {
 
 fn deliver(client: &Client, path: &str, body: &[u8], lines: &[u64]) -> Result<Summary> {
     let mut delay = Duration::from_millis(100);
-    for attempt in 1.. {
+    for attempt in 1..=TRIES {
         match client.request("POST", path, &Body::Bytes("application/x-ndjson", body)) {
             Ok(answer) => return Ok(summary(&answer, lines)),
-            Err(RequestError::Refused { status: 422, .. }) => break,
+            // Every event of the batch is bad.
+            Err(RequestError::Refused { status: 422, problem, .. }) if problem["errors"].is_array() => {
+                return Ok(Summary { rejected: lines.len() as u64, ..summary(&problem, lines) });
+            }
             Err(error) if error.is_passing() && attempt < TRIES => {
                 eprintln!("{error}; trying again in {} ms", delay.as_millis());
                 std::thread::sleep(delay);
@@ -125,19 +128,7 @@ fn deliver(client: &Client, path: &str, body: &[u8], lines: &[u64]) -> Result<Su
             }
         }
     }
-    // Every event of the batch is bad: one by one, each tells why.
-    let mut all = Summary::default();
-    for (event, line) in body.split(|byte| *byte == b'\n').zip(lines) {
-        match client.request("POST", path, &Body::Bytes("application/x-ndjson", event)) {
-            Ok(answer) => all.accepted += answer["accepted"].as_u64().unwrap_or_default(),
-            Err(RequestError::Refused { status: 422, message }) => {
-                all.rejected += 1;
-                all.errors.push(format!("line {line}: {message}"));
-            }
-            Err(error) => bail!("line {line}: {error}"),
-        }
-    }
-    Ok(all)
+    bail!("the events could not be sent")
 }
 
 fn summary(answer: &Value, lines: &[u64]) -> Summary {
@@ -153,5 +144,21 @@ fn summary(answer: &Value, lines: &[u64]) -> Summary {
             .map(|error| format!("line {}: {}", line(error), error["message"].as_str().unwrap_or_default()))
             .collect(),
         took: Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_rows_are_told_by_the_lines_they_stood_on() {
+        let answer = serde_json::json!({
+            "accepted": 1, "rejected": 2,
+            "errors": [{ "row": 1, "message": "bad" }, { "row": 3, "message": "worse" }],
+        });
+        let summary = summary(&answer, &[10, 12, 15]);
+        assert_eq!((summary.accepted, summary.rejected), (1, 2));
+        assert_eq!(summary.errors, ["line 10: bad", "line 15: worse"]);
     }
 }

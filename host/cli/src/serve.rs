@@ -52,7 +52,7 @@ pub fn run(args: Args) -> Result<()> {
         config.server.listen = listen;
     }
     if args.print_config {
-        print!("{}", config.to_toml()?);
+        crate::commands::say(&config.to_toml()?);
         return Ok(());
     }
     config::log::start(&config.log)?;

@@ -5,6 +5,8 @@
 //! The producer sends one batch after the other. Of a batch without an answer it asks whether it is stored, and sends it
 //! again if it is not; so both servers get the same events in the same order.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

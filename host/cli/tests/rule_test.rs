@@ -1,5 +1,7 @@
 //! `assay rule test` through the real command, on the packs of this repository and on packs that fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Every mistake is named with its place, and with advice where there is one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
 use assay_core::expr::{Columns, Expr, ExprError, LONGEST_CHAIN};
 use assay_core::types::Type;
 

@@ -1,5 +1,7 @@
 //! A block of verdicts says what was put in, and garbage is refused without a panic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
@@ -7,8 +9,8 @@ use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
-    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, flags, read_block,
-    write_block,
+    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, find_outcome, flags,
+    read_block, write_block,
 };
 use proptest::prelude::*;
 
@@ -98,6 +100,16 @@ fn a_block_says_what_was_put_in() {
 }
 
 #[test]
+fn one_event_is_found_among_the_others() {
+    let bytes = block();
+    let whole = read_block(&bytes).unwrap();
+    for offset in 0..15 {
+        let found = find_outcome(&bytes, Offset(offset)).unwrap();
+        assert_eq!(found.as_ref(), whole.outcomes.iter().find(|outcome| outcome.offset.0 == offset));
+    }
+}
+
+#[test]
 fn every_truncation_is_an_error_or_ends_between_two_events() {
     let bytes = block();
     let whole = read_block(&bytes).unwrap();
@@ -116,5 +128,6 @@ proptest! {
         bytes[at] = byte;
         let _ = read_block(&bytes);
         let _ = block_flags(&bytes);
+        let _ = find_outcome(&bytes, Offset(11));
     }
 }

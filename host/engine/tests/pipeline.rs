@@ -1,5 +1,7 @@
 //! The pipeline without plugins: filters, views as inputs, scores of other rules, tags; and what uploads are refused for.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
 mod support;
 
 use assay_core::value::Value;

@@ -29,7 +29,8 @@ fn main() {
     ports.log.create("payments", 8).unwrap();
     // `-- profiles` measures these alone; the archive and reading need the events that `append` leaves.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let sections: [(&str, fn(&Ports)); 6] = [
+    type Section = (&'static str, fn(&Ports));
+    let sections: [Section; 6] = [
         ("append", append),
         ("append", append_one_by_one),
         ("read", read),
@@ -141,7 +142,7 @@ fn archive(ports: &Ports) {
         offset: Offset(offset),
         time: 1_700_000_000_000 + offset as i64 * 3,
         // Half the events are of a hundred entities, the others of many.
-        key: format!("card-{}", if offset % 2 == 0 { offset % 200 } else { (offset * 7_919) % 100_000 }),
+        key: format!("card-{}", if offset.is_multiple_of(2) { offset % 200 } else { (offset * 7_919) % 100_000 }),
         id: format!("payment-{offset}"),
     };
     let all: Vec<Vec<EventEntry>> =

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::stdout_failed;
 use crate::client::{Client, ServerArgs};
 use crate::generate::{
     ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json,
@@ -87,7 +88,10 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
     match (&args.to_file, &args.to_stream) {
         (Some(file), _) => to_file(paced, file, args.seed)?,
         (None, Some(stream)) => to_stream(paced, Client::new(server)?, stream, args.rate)?,
-        (None, None) => to_lines(paced, std::io::stdout().lock())?,
+        (None, None) => {
+            let out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+            to_lines(paced, out).unwrap_or_else(|error| stdout_failed(&error));
+        }
     }
     bar.finish_and_clear();
     Ok(())
@@ -107,7 +111,7 @@ fn to_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> R
     Ok(())
 }
 
-fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> Result<()> {
+fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std::io::Result<()> {
     let mut line = Vec::new();
     for payment in payments {
         line.clear();
@@ -115,8 +119,7 @@ fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> Res
         line.push(b'\n');
         out.write_all(&line)?;
     }
-    out.flush()?;
-    Ok(())
+    out.flush()
 }
 
 fn to_stream(payments: impl Iterator<Item = Payment>, client: Client, stream: &str, rate: Option<u64>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `assay ingest`: events of a file into a stream, several requests under way.
+//! `assay ingest`: events of a file into a stream; the next batch is read while one is under way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -27,7 +27,8 @@ pub struct Args {
     stream: String,
     /// The file, or - for standard input.
     file: PathBuf,
-    /// Write every refused line with its number and the reason to this file.
+    /// Write the refused lines' numbers and reasons to this file. The server tells the first 100 of a request, so
+    /// --batch 100 gets all of them.
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
     /// Events per request.
@@ -105,6 +106,10 @@ fn report(summary: &Summary, file: Option<&std::path::Path>) -> Result<()> {
             }
         }
         None => summary.errors.iter().take(10).for_each(|error| eprintln!("{error}")),
+    }
+    let told = file.map_or(summary.errors.len().min(10), |_| summary.errors.len()) as u64;
+    if summary.rejected > told {
+        eprintln!("and {} more; --errors FILE --batch 100 writes all of them", summary.rejected - told);
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ pub mod plugin;
 pub mod rule;
 pub mod show;
 
+use std::io::Write as _;
+
 use serde_json::Value;
 
 /// How results are printed.
@@ -23,9 +25,26 @@ pub enum Output {
 /// Prints a result as JSON, or as the text that is made of it.
 pub(crate) fn print(output: Output, value: &Value, text: impl FnOnce(&Value) -> String) {
     match output {
-        Output::Json => println!("{value:#}"),
-        Output::Text => print!("{}", text(value)),
+        Output::Json => say(&format!("{value:#}\n")),
+        Output::Text => say(&text(value)),
     }
+}
+
+/// Writes to standard output. A reader that has seen enough, such as `head`, ends the command quietly.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        stdout_failed(&error);
+    }
+}
+
+/// Ends the process: without a word if nobody reads any more.
+pub(crate) fn stdout_failed(error: &std::io::Error) -> ! {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("error: cannot write to standard output: {error}");
+    std::process::exit(1);
 }
 
 /// A table with aligned columns, a line a row.

@@ -10,7 +10,7 @@ use assay_toolchain::{Build, find, scaffold};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{Output, field, print};
+use super::{Output, field, print, say};
 use crate::client::{Body, Client, ServerArgs};
 
 /// Make, build, test, look at and upload plugins.
@@ -71,7 +71,7 @@ pub fn run(args: &Args, server: &ServerArgs, output: Output) -> Result<()> {
         Action::New { name, dir } => new(name, dir.as_deref().unwrap_or_else(|| Path::new(name))),
         Action::Build { dir } => {
             for module in build(dir)? {
-                println!("{}", module.display());
+                say(&format!("{}\n", module.display()));
             }
             Ok(())
         }
@@ -87,8 +87,9 @@ pub fn run(args: &Args, server: &ServerArgs, output: Output) -> Result<()> {
 
 fn new(name: &str, dir: &Path) -> Result<()> {
     scaffold(name, dir)?;
-    println!("made {}: a scorer in src/lib.rs with a test\n\nnext:", dir.display());
-    println!("  cd {}\n  assay plugin test     # natively\n  assay plugin push     # build and upload", dir.display());
+    let dir = dir.display();
+    say(&format!("made {dir}: a scorer in src/lib.rs with a test\n\nnext:\n"));
+    say(&format!("  cd {dir}\n  assay plugin test     # natively\n  assay plugin push     # build and upload\n"));
     Ok(())
 }
 

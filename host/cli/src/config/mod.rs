@@ -3,6 +3,7 @@
 //! `ASSAY_SECTION__KEY` overrides `key` of `[section]`. An unknown key is an error that names the nearest known one.
 
 pub mod log;
+mod print;
 mod read;
 mod span;
 
@@ -128,12 +129,12 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
 }
 
 impl Config {
-    /// As a file.
+    /// As a file, with comments.
     ///
     /// # Errors
     /// A path in it is not UTF-8.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("the config cannot be written as TOML")
+        print::commented(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -75,7 +75,7 @@ fn places(case: &CaseFile, plan: &Plan, stream: &str, events: &[Value]) -> Resul
             return Err(wrong(format!("there is no rule '{}'; {of}", expectation.rule)));
         }
         let place = place_of(&expectation.event, stream.def.id.as_deref(), events);
-        places.push(place.map_err(|what| wrong(what))?);
+        places.push(place.map_err(wrong)?);
     }
     Ok(places)
 }

@@ -13,7 +13,7 @@ use crate::names::{Digest, Offset};
 use crate::rule::Mode;
 use crate::value::Value;
 
-pub use read::{block_flags, read_block};
+pub use read::{block_flags, find_outcome, read_block};
 pub use write::{BlockHead, EventColumns, RuleRows, write_block};
 
 /// Flags at the head of a block, so that a reader can pass over a block that has nothing for it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::write::{VERSION, kinds, parts};
+use super::write::{Before, VERSION, kinds, parts};
 use super::{Edge, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
 use crate::names::Offset;
 use crate::value::Value;
@@ -35,21 +35,104 @@ fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
 pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
     let mut reader = Reader::new(bytes);
     let (_, catalog, next) = read_head(&mut reader)?;
-    let rules: Vec<RuleStamp> =
-        serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
-    let rules: Vec<Arc<RuleStamp>> = rules.into_iter().map(Arc::new).collect();
+    let rules = read_stamps(&mut reader)?;
     let mut outcomes = Vec::new();
-    let (mut offset, mut time) = (0_u64, 0_i64);
+    let mut before = Before::default();
     while !reader.is_empty() {
-        offset = offset.wrapping_add(reader.varint()?);
-        time = time.wrapping_add(reader.signed()?);
-        let key = reader.text()?.to_owned();
-        let id = reader.text()?.to_owned();
-        let mut outcome = Outcome { offset: Offset(offset), time, key, id, verdicts: Vec::new(), failures: Vec::new() };
-        read_rules(&mut reader, &rules, &mut outcome)?;
-        outcomes.push(outcome);
+        before = read_place(&mut reader, &before)?;
+        outcomes.push(read_outcome(&mut reader, &rules, &before)?);
     }
     Ok(VerdictBlock { catalog, next, rules, outcomes })
+}
+
+/// What a block says of the event at an offset; none if it says nothing. Other events are passed over, not read.
+///
+/// # Errors
+/// The bytes are no block, or damaged before the event.
+pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    read_head(&mut reader)?;
+    let rules = read_stamps(&mut reader)?;
+    let mut before = Before::default();
+    while !reader.is_empty() {
+        before = read_place(&mut reader, &before)?;
+        if before.offset == offset.0 {
+            return read_outcome(&mut reader, &rules, &before).map(Some);
+        }
+        if before.offset > offset.0 {
+            break;
+        }
+        skip_outcome(&mut reader, &rules)?;
+    }
+    Ok(None)
+}
+
+fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
+    let rules: Vec<RuleStamp> =
+        serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
+    Ok(rules.into_iter().map(Arc::new).collect())
+}
+
+/// The offset and time of the next event.
+fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
+    let offset = before.offset.wrapping_add(reader.varint()?);
+    Ok(Before { offset, time: before.time.wrapping_add(reader.signed()?) })
+}
+
+fn read_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], place: &Before) -> Result<Outcome, Corrupt> {
+    let key = reader.text()?.to_owned();
+    let id = reader.text()?.to_owned();
+    let (offset, time) = (Offset(place.offset), place.time);
+    let mut outcome = Outcome { offset, time, key, id, verdicts: Vec::new(), failures: Vec::new() };
+    read_rules(reader, rules, &mut outcome)?;
+    Ok(outcome)
+}
+
+fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
+    skip_texts(reader, 2)?;
+    loop {
+        let rule = reader.varint()?;
+        if rule == 0 {
+            return Ok(());
+        }
+        if rule == u64::from(u32::MAX) {
+            skip_texts(reader, 2)?;
+            continue;
+        }
+        let by = rule_at(reader, rules, rule)?;
+        let present = reader.byte()?;
+        let has = |part: u8| present & part != 0;
+        skip_texts(reader, if has(parts::FAILURE) { 2 } else { 0 })?;
+        reader.take(if has(parts::SCORE) { 8 } else { 0 })?;
+        for (part, floats, texts) in
+            [(parts::TAGS, 0, 0), (parts::REASONS, 1, 0), (parts::EDGES, 0, 2), (parts::ATTRIBUTES, 0, 1)]
+        {
+            while has(part) && reader.varint()? != 0 {
+                reader.take(8 * floats)?;
+                skip_texts(reader, texts)?;
+            }
+        }
+        for _ in by.inputs.iter().filter(|_| has(parts::INPUTS)) {
+            match reader.byte()? {
+                kinds::DOUBLE => drop(reader.take(8)?),
+                kinds::INT | kinds::TIMESTAMP => drop(reader.varint()?),
+                kinds::TEXT => skip_texts(reader, 1)?,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn skip_texts(reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
+    for _ in 0..count {
+        reader.bytes()?;
+    }
+    Ok(())
+}
+
+fn rule_at<'r>(reader: &Reader<'_>, rules: &'r [Arc<RuleStamp>], rule: u64) -> Result<&'r Arc<RuleStamp>, Corrupt> {
+    let by = usize::try_from(rule - 1).ok().and_then(|rule| rules.get(rule));
+    by.ok_or_else(|| reader.corrupt("the index of a rule"))
 }
 
 fn read_rules(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], outcome: &mut Outcome) -> Result<(), Corrupt> {
@@ -63,8 +146,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], outcome: &mut O
             outcome.failures.push(read_failure(reader, None)?);
             continue;
         }
-        let by = usize::try_from(rule - 1).ok().and_then(|rule| rules.get(rule));
-        let by = by.ok_or_else(|| reader.corrupt("the index of a rule"))?;
+        let by = rule_at(reader, rules, rule)?;
         let present = reader.byte()?;
         if present & parts::FAILURE != 0 {
             let failure = read_failure(reader, Some(by.clone()))?;

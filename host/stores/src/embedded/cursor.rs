@@ -35,7 +35,7 @@ pub(super) fn read(listing: Listing, cursor: &str) -> Result<Vec<u8>, StoreError
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     // Keys in cursors are bounded, so whatever is longer is not one.
-    if text.len() % 2 != 0 || text.len() > 16 << 10 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || text.len() > 16 << 10 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

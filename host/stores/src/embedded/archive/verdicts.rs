@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, block_flags, read_block};
+use assay_core::verdict::{Outcome, block_flags, find_outcome};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
 
@@ -65,8 +65,7 @@ impl VerdictIndex {
         let Some((_, block)) = block else {
             return Err(broken(format!("{} is in the index but not in the log", block_at(at))));
         };
-        let block = read_block(&block).map_err(|error| damaged(block_at(at), &error))?;
-        Ok(block.outcomes.into_iter().find(|outcome| outcome.offset.0 == offset))
+        find_outcome(&block, Offset(offset)).map_err(|error| damaged(block_at(at), &error))
     }
 }
 

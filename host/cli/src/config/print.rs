@@ -1,0 +1,67 @@
+//! The config as a file to begin with: every key with its value and what it means.
+
+use anyhow::{Context, Result};
+
+use super::Config;
+
+/// What each key means. A test asks for one of every key.
+const MEANINGS: &[(&str, &str)] = &[
+    ("server.listen", "address and port; port 0: any free one, the server prints which"),
+    ("server.max_body_mib", "the largest body of events"),
+    ("server.drain", "how long requests in flight may take after SIGTERM"),
+    ("data.dir", "store/ is the database, plugins/ the compiled plugins"),
+    ("data.cache_mib", "memory for blocks that were read"),
+    ("engine.workers", "threads that score; 0: one per core"),
+    ("engine.partitions", "of a new stream that does not say; fixed for a stream once it is made"),
+    ("engine.batch_rows", "the most events in a batch"),
+    ("engine.checkpoint_every", "how often state is saved: what a crash makes the next start fold again"),
+    ("engine.entities_in_memory", "per partition; more are dropped after they were saved, loaded when seen again"),
+    ("plugins.max_size_mib", "the largest upload"),
+    ("plugins.time_per_event", "CPU time; a batch may take this for each of its events"),
+    ("plugins.memory_mib", "of an instance"),
+    ("plugins.state_bytes", "per entity and rule"),
+    ("log.level", "error, warn, info, debug, trace, or a filter such as info,assay_engine=debug"),
+    ("log.format", "text or json; to stderr"),
+];
+
+/// The config as TOML with comments.
+///
+/// # Errors
+/// A path in it is not UTF-8.
+pub(super) fn commented(config: &Config) -> Result<String> {
+    let plain = toml::to_string_pretty(config).context("the config cannot be written as TOML")?;
+    let mut section = "";
+    let mut text = String::new();
+    for line in plain.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && let Some(meaning) = meaning_of(section, key)
+        {
+            text.push_str(&format!("# {meaning}\n"));
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn meaning_of(section: &str, key: &str) -> Option<&'static str> {
+    let is_it = |name: &str| name.split_once('.') == Some((section, key));
+    MEANINGS.iter().find(|(name, _)| is_it(name)).map(|(_, meaning)| *meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_explained_and_nothing_else() {
+        let config = Config::default();
+        let printed = commented(&config).unwrap();
+        let keys = printed.lines().filter(|line| line.contains(" = ")).count();
+        let explained = printed.lines().filter(|line| line.starts_with("# ")).count();
+        assert_eq!((keys, explained), (MEANINGS.len(), MEANINGS.len()), "{printed}");
+        assert_eq!(toml::from_str::<Config>(&printed).unwrap(), config);
+    }
+}

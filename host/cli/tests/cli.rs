@@ -1,0 +1,221 @@
+//! The command as its users meet it: help, exit codes, errors that say what to do, and a server from first start to stop.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use support::{Server, assay, pack, plugins};
+
+fn run(arguments: &[&str]) -> Output {
+    assay().args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A command on a server, which may fail.
+fn on(server: &Server, arguments: &[&str]) -> Output {
+    assay().args(arguments).env("ASSAY_URL", &server.url).env("ASSAY_KEY", &server.key).output().unwrap()
+}
+
+#[test]
+fn the_help_is_as_published() {
+    let output = run(&["--help"]);
+    assert!(output.status.success());
+    insta::assert_snapshot!(stdout(&output));
+}
+
+#[test]
+fn every_command_teaches_by_examples() {
+    for command in ["serve", "apply", "generate", "ingest", "plugin", "rule", "show", "keys", "dead-letters"] {
+        let output = run(&[command, "--help"]);
+        assert!(output.status.success(), "{command}");
+        let help = stdout(&output);
+        assert!(help.contains("Examples:\n") && help.contains(&format!("assay {command}")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let output = run(&["completions", "bash"]);
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("dead-letters"));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for wrong in [&["nope"][..], &["ingest", "payments"], &["keys", "create", "x", "--role", "boss"]] {
+        let output = run(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_a_server_is_needed_for_says_how_to_get_one() {
+    let output = run(&["rule", "list"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: no API key: set ASSAY_KEY or give --key; the server's first start prints one\n"
+    );
+    // Port 1 is reserved: nobody listens there.
+    let output = run(&["rule", "list", "--key", "k", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: no answer from http://127.0.0.1:1: "), "{said}");
+    assert!(said.ends_with("is the server running? (assay serve)\n"), "{said}");
+}
+
+#[test]
+fn a_mistake_in_the_config_is_told_before_anything_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("assay.toml");
+    let data = dir.path().join("data");
+    let serve = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = assay().args(["serve", "--config"]).arg(&file).arg("--data").arg(&data).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(!data.exists(), "{text}");
+        stderr(&output)
+    };
+    let said = serve("[engine]\nworker = 2\n");
+    assert!(said.contains("assay.toml") && said.contains("line 2, column 1"), "{said}");
+    assert!(said.ends_with("did you mean 'workers'?\n"), "{said}");
+    let said = serve("[engine]\npartitions = 0\n");
+    assert_eq!(said, "error: engine.partitions: expected 1 to 1024\n");
+    let said = serve("[plugins]\ntime_per_event = \"fast\"\n");
+    assert!(said.contains("'fast' is not a duration: expected a number with us, ms, s, m or h"), "{said}");
+    let said = serve("[log]\nformat = \"xml\"\n");
+    assert!(said.contains("xml") && said.contains("`text` or `json`"), "{said}");
+}
+
+#[test]
+fn the_printed_config_is_a_file_that_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = assay().args(["serve", "--print-config"]).env("ASSAY_ENGINE__WORKERS", "3").output().unwrap();
+    let printed = stdout(&output);
+    assert!(output.status.success() && printed.contains("# threads that score; 0: one per core\nworkers = 3\n"));
+    let file = dir.path().join("assay.toml");
+    std::fs::write(&file, &printed).unwrap();
+    let again = assay().args(["serve", "--print-config", "--config"]).arg(&file).output().unwrap();
+    assert_eq!(stdout(&again), printed);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events_and_a_reader_may_leave_early() {
+    let some = ["generate", "payments", "--count", "100", "--seed", "7"];
+    let (one, two) = (run(&some), run(&some));
+    assert_eq!(stdout(&one).lines().count(), 100);
+    assert_eq!(one.stdout, two.stdout);
+    let mut child = assay()
+        .args(["generate", "payments", "--count", "1000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_pack_that_lacks_its_plugins_changes_nothing_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    let payments = pack("payments");
+    let output = on(&server, &["apply", &payments.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("rule 'card_velocity', plugin: no uploaded plugin is 'velocity@1'"), "{said}");
+    assert!(said.contains("assay plugin push"), "{said}");
+    assert_eq!(server.read("/v1/streams")["items"], serde_json::json!([]));
+    assert!(server.stop().success());
+}
+
+/// Applies the payments pack twice; the second time nothing changes.
+fn apply_payments(server: &Server) {
+    let (payments, plugins) = (pack("payments"), plugins());
+    let apply: [&dyn AsRef<std::ffi::OsStr>; 4] = [&"apply", &payments, &"--plugins", &plugins];
+    let first = server.command(&apply);
+    assert!(first.contains("plugin  velocity@1.0.0") && first.matches("created").count() == 7, "{first}");
+    let second = server.command(&apply);
+    assert!(second.matches("unchanged").count() == 7 && !second.contains("created"), "{second}");
+}
+
+fn ingest_with_mistakes(server: &Server, dir: &Path) {
+    let good = stdout(&run(&["generate", "payments", "--count", "2000"]));
+    let mut lines: Vec<&str> = good.lines().collect();
+    lines.insert(10, r#"{"id":"lacks-everything"}"#);
+    lines.insert(1500, "not json");
+    lines.insert(1600, "");
+    let file = dir.join("events.jsonl");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let errors = dir.join("errors.txt");
+    let arguments = ["ingest", "payments", &file.to_string_lossy(), "--batch", "300", "--errors"];
+    let output = on(server, &[&arguments[..], &[&errors.to_string_lossy()]].concat());
+    assert_eq!(output.status.code(), Some(1), "refused events are a failure");
+    assert!(stdout(&output).starts_with("2000 events accepted, 2 rejected, "), "{}", stdout(&output));
+    let told = std::fs::read_to_string(&errors).unwrap();
+    let told: Vec<&str> = told.lines().collect();
+    assert!(told[0].starts_with("line 11: field `card` is missing"), "{told:?}");
+    assert!(told[1].starts_with("line 1501: not valid JSON"), "{told:?}");
+    assert_eq!(told.len(), 2);
+}
+
+/// A file of nothing but mistakes; more than the server tells of one request.
+fn ingest_only_mistakes(server: &Server, dir: &Path) {
+    let file = dir.join("bad.jsonl");
+    std::fs::write(&file, "{}\n".repeat(250)).unwrap();
+    let output = on(server, &["ingest", "payments", &file.to_string_lossy(), "--output", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer, serde_json::json!({ "accepted": 0, "rejected": 250 }));
+    let said = stderr(&output);
+    assert!(said.contains("line 10: ") && said.contains("and 240 more; --errors FILE --batch 100"), "{said}");
+}
+
+#[test]
+fn from_the_first_start_to_scores_and_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data, None, &[]);
+    apply_payments(&server);
+    ingest_with_mistakes(&server, dir.path());
+    ingest_only_mistakes(&server, dir.path());
+
+    server
+        .until("/v1/scores?rule=payment_risk&limit=1", |status, answer| status == 200 && !answer["items"][0].is_null());
+    let scores = server.command(&[&"show", &"scores", &"payment_risk", &"--limit", &"2"]);
+    assert!(scores.starts_with("ENTITY") && scores.lines().count() == 3, "{scores}");
+    server.wait_findable();
+    let first = stdout(&run(&["generate", "payments", "--count", "1"]));
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let shown = server.command(&[&"show", &"event", &"payments", &first["id"].as_str().unwrap()]);
+    assert!(shown.contains("card_velocity"), "{shown}");
+
+    let secret = server.command(&[&"keys", &"create", &"producer", &"--role", &"ingest"]);
+    let refused = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args(["rule", "list", "--url", &server.url, "--key", secret.trim()])
+        .output()
+        .unwrap();
+    assert!(!refused.status.success() && stderr(&refused).contains("HTTP 403"), "{}", stderr(&refused));
+
+    // Another server on the same data is told so; this one is not disturbed.
+    let second = assay().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).output().unwrap();
+    assert!(stderr(&second).contains("is in use by process"), "{}", stderr(&second));
+    assert!(stdout(&second).is_empty());
+
+    let key = server.key.clone();
+    assert_eq!(server.stop().code(), Some(0), "SIGTERM is a good end");
+    let server = Server::start(&data, Some(&key), &[]);
+    let again = server.command(&[&"show", &"scores", &"payment_risk", &"--limit", &"2"]);
+    assert_eq!(again, scores);
+}
