@@ -109,7 +109,7 @@ fn report(summary: &Summary, file: Option<&std::path::Path>) -> Result<()> {
     }
     let told = file.map_or(summary.errors.len().min(10), |_| summary.errors.len()) as u64;
     if summary.rejected > told {
-        eprintln!("and {} more; --errors FILE --batch 100 writes all of them", summary.rejected - told);
+        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - told);
     }
     Ok(())
 }
