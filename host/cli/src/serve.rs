@@ -72,14 +72,14 @@ async fn serve(config: Config) -> Result<()> {
     let runtime = Runtime::new(config.runtime())?;
     let metrics = Arc::new(Metrics::new());
     let ports = stores.ports();
-    let engine_config = config.engine()?;
+    let engine_config = config.engine();
     let started = move || Engine::start(ports, runtime, engine_config, metrics);
     let engine = tokio::task::spawn_blocking(started).await??;
     let key = first_key(engine.clone()).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     announce(&config, &format!("http://{address}"), key.as_deref())?;
 
-    let app = App::new(engine.clone(), config.api()?);
+    let app = App::new(engine.clone(), config.api());
     let served = assay_api::run(listener, app, stop_signal()?).await;
     tracing::info!("stopping: workers finish their batch and save a checkpoint");
     tokio::task::spawn_blocking(move || engine.shutdown()).await?;

@@ -161,9 +161,9 @@ impl Config {
         }
     }
 
-    pub(crate) fn engine(&self) -> Result<assay_engine::EngineConfig> {
+    pub(crate) fn engine(&self) -> assay_engine::EngineConfig {
         let default = assay_engine::EngineConfig::default();
-        Ok(assay_engine::EngineConfig {
+        assay_engine::EngineConfig {
             workers: if self.engine.workers == 0 { default.workers } else { self.engine.workers },
             partitions: self.engine.partitions,
             batch_rows: self.engine.batch_rows,
@@ -175,15 +175,15 @@ impl Config {
                 max_state_bytes_per_entity: self.plugins.state_bytes,
                 ..default.limits
             },
-        })
+        }
     }
 
-    pub(crate) fn api(&self) -> Result<assay_api::ApiConfig> {
-        Ok(assay_api::ApiConfig {
+    pub(crate) fn api(&self) -> assay_api::ApiConfig {
+        assay_api::ApiConfig {
             max_events_body: self.server.max_body_mib << 20,
             max_plugin_body: self.plugins.max_size_mib << 20,
             drain_timeout: self.server.drain.0,
             ..Default::default()
-        })
+        }
     }
 }

@@ -1,20 +1,6 @@
-//! The bytes of saved windows: integers as varints of 7 bits a byte, low bits first, negative ones zigzag.
+//! Reads the bytes of saved windows, which `wire` wrote: stricter than its reader, so that equal windows are equal bytes.
 
 use super::save::Corrupt;
-
-/// Writes an unsigned integer.
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Writes a signed integer, small ones of either sign in few bytes.
-pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
-    put(out, ((value << 1) ^ (value >> 63)) as u64);
-}
 
 /// What is left to read, and how much there was.
 pub(super) struct Reader<'a> {
@@ -98,6 +84,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{put_signed, put_varint};
     use proptest::prelude::*;
 
     proptest! {
@@ -105,7 +92,7 @@ mod tests {
         fn integers_are_read_as_they_are_written(value: u64, shift in 0..64u32) {
             let (unsigned, signed) = (value >> shift, (value as i64) >> shift);
             let mut bytes = Vec::new();
-            put(&mut bytes, unsigned);
+            put_varint(&mut bytes, unsigned);
             put_signed(&mut bytes, signed);
             let mut reader = Reader::new(&bytes);
             prop_assert_eq!(reader.unsigned(), Ok(unsigned));

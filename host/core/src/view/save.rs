@@ -10,13 +10,14 @@
 //!
 //! The reader must have a layout of the same fingerprint; who keeps the bytes keeps that beside them.
 
-use super::bytes::{Reader, put, put_signed};
+use super::bytes::Reader;
 use super::kernel::Kernel;
 use super::layout::{Cell, Layout};
 use super::texts::{MAX_TEXT, Texts};
 use super::tiles::record_words;
 use super::windows::Windows;
 use crate::types::Type;
+use crate::wire::{put_signed, put_varint};
 
 /// The version of the format.
 const VERSION: u8 = 1;
@@ -41,20 +42,20 @@ impl Windows {
         let Some((window, time)) =
             in_arena.then(|| self.window(slot)).and_then(|window| Some((window, window.newest_time()?)))
         else {
-            return put(out, 0);
+            return put_varint(out, 0);
         };
         let stride = record_words(self.layout.identity.len());
         let records = window.tiles.records();
         let newest = window.newest_tile();
         let [_, _, newest_cells] = window.parts();
         let mut before = records.first().map_or(newest, |tile| *tile as i64);
-        put(out, (records.len() / stride) as u64 + 1);
+        put_varint(out, (records.len() / stride) as u64 + 1);
         put_signed(out, time);
-        put(out, newest.abs_diff(before));
+        put_varint(out, newest.abs_diff(before));
         let older = records.chunks_exact(stride).map(|record| (record[0] as i64, &record[1..]));
         for (place, (tile, cells)) in older.chain([(newest, newest_cells)]).enumerate() {
             if place > 0 {
-                put(out, tile.abs_diff(before));
+                put_varint(out, tile.abs_diff(before));
             }
             before = tile;
             let begin = self.layout.begin_of(tile);
@@ -137,12 +138,12 @@ impl Bounds<'_> {
 /// Writes an accumulator of a tile that begins at `begin`.
 fn put_cell(measure: &Cell, cell: &[u64], begin: i64, texts: &Texts, out: &mut Vec<u8>) {
     match measure.kernel {
-        Kernel::Count => put(out, cell[0]),
+        Kernel::Count => put_varint(out, cell[0]),
         Kernel::SumInt => put_signed(out, cell[0] as i64),
         Kernel::SumDouble | Kernel::MinDouble | Kernel::MaxDouble => out.extend_from_slice(&cell[0].to_le_bytes()),
         Kernel::AverageInt | Kernel::AverageDouble => {
             out.extend_from_slice(&cell[0].to_le_bytes());
-            put(out, cell[1]);
+            put_varint(out, cell[1]);
         }
         Kernel::MinInt | Kernel::MaxInt => {
             out.push(u8::from(cell[1] != 0));
@@ -159,7 +160,7 @@ fn put_cell(measure: &Cell, cell: &[u64], begin: i64, texts: &Texts, out: &mut V
                 Type::Text => {
                     let mut room = [0; 8];
                     let text = texts.get(value, &mut room);
-                    put(out, text.len() as u64);
+                    put_varint(out, text.len() as u64);
                     out.extend_from_slice(text.as_bytes());
                 }
                 Type::Double => out.extend_from_slice(&value.to_le_bytes()),

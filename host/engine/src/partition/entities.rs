@@ -9,7 +9,7 @@ use assay_core::wire::{Corrupt, Reader, put_bytes, put_varint};
 use compact_str::CompactString;
 use hashbrown::HashMap;
 
-use crate::plan::{StatePlan, StreamPlan};
+use crate::plan::StreamPlan;
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
 
@@ -274,9 +274,4 @@ fn read_fingerprint(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(reader.take(8)?);
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// What the plan keeps for a rule's plugin, by its index.
-pub(crate) fn current_version(states: &[StatePlan], state: usize) -> u32 {
-    states[state].version
 }

@@ -40,7 +40,7 @@ pub(super) fn score(
     let mut failures = Failures::new();
     refuse_incomplete(scorer, plan, &inputs, &mut failures);
     if let Some(state) = scorer.state {
-        let current = super::entities::current_version(&plan.states, state);
+        let current = plan.states[state].version;
         migrate(current, slots, entities.states(state), instance, &mut failures);
     }
     let mut answer = if failures.is_empty() {
