@@ -27,6 +27,47 @@ pub struct StreamDef {
     /// Into how many partitions the log is cut; fixed when the stream is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
+    /// The topic that holds its events, where the log is Kafka; else the stream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// How events are written in the topic, where the log is Kafka. The embedded log always keeps plain Avro.
+    #[serde(default, skip_serializing_if = "Format::is_default")]
+    pub format: Format,
+    /// What becomes a point in time of each event, where there is a store for time series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesDef>,
     /// The Avro schema of its events: a record.
     pub schema: serde_json::Value,
+}
+
+/// How events are written in a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Avro behind a zero byte and the schema's id in the registry (4 bytes, big-endian): Confluent's wire format.
+    #[default]
+    Confluent,
+    /// Avro behind `C3 01` and the schema's CRC-64-AVRO fingerprint: the Avro specification's single-object encoding.
+    SingleObject,
+    /// Plain Avro in the stream's own schema.
+    Avro,
+    /// A JSON object.
+    Json,
+}
+
+impl Format {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes a point in time of each event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesDef {
+    /// Paths of fields by which points are told apart: such as have few values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Paths of fields that are kept.
+    pub fields: Vec<String>,
 }

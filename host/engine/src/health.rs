@@ -40,6 +40,11 @@ impl Health {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), status);
     }
 
+    /// Forgets a part that is gone.
+    pub(crate) fn forget(&self, name: &str) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// Ready: all workers work. A follower that does not only lags.
     pub(crate) fn readiness(&self) -> Readiness {
         let parts: Vec<PartStatus> =

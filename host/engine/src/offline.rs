@@ -145,7 +145,7 @@ impl Offline {
         stream.next = Offset(first.0 + records.len() as u64);
         let records: Vec<(Offset, &[u8])> =
             records.iter().enumerate().map(|(i, record)| (Offset(first.0 + i as u64), *record)).collect();
-        let stats = stream.partition.score(&records, &mut self.instances, &NoState, block)?;
+        let stats = stream.partition.score(&records, &[], &mut self.instances, &NoState, block)?;
         Ok((first, stats))
     }
 

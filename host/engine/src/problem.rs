@@ -5,7 +5,7 @@ use std::fmt;
 use assay_runtime::PluginError;
 
 use crate::ports::StoreError;
-use crate::ports::catalog::{CommitError, Kind};
+use crate::ports::catalog::Kind;
 
 /// One thing that is wrong with one definition.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -48,15 +48,6 @@ pub enum ChangeError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<CommitError> for ChangeError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Conflict { .. } => Self::Conflict(error.to_string()),
-            CommitError::Store(error) => Self::Store(error),
-        }
-    }
 }
 
 fn join(problems: &[Problem]) -> String {

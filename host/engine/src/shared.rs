@@ -1,5 +1,6 @@
 //! What the engine's threads share: ports, the plan in effect, the hub, and whether to stop.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) health: Health,
     plan: RwLock<Arc<Plan>>,
+    /// The partitions that this process has.
+    mine: RwLock<BTreeSet<StreamPartition>>,
     stopping: AtomicBool,
 }
 
@@ -45,6 +48,7 @@ impl Shared {
             hub: Hub::new(),
             health: Health::default(),
             plan: RwLock::new(plan),
+            mine: RwLock::default(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -66,6 +70,26 @@ impl Shared {
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 
+    /// Whether this process has a partition.
+    pub(crate) fn is_mine(&self, of: &StreamPartition) -> bool {
+        self.mine.read().unwrap_or_else(PoisonError::into_inner).contains(of)
+    }
+
+    /// The partitions that this process has.
+    pub(crate) fn mine(&self) -> Vec<StreamPartition> {
+        self.mine.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Notes that a partition is this process's, or not any more.
+    pub(crate) fn note_mine(&self, of: &StreamPartition, is_mine: bool) {
+        let mut mine = self.mine.write().unwrap_or_else(PoisonError::into_inner);
+        if is_mine {
+            mine.insert(of.clone())
+        } else {
+            mine.remove(of)
+        };
+    }
+
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }
@@ -77,13 +101,15 @@ impl Shared {
     /// Waits a while, longer each time, but not when the engine stops. Returns whether to go on.
     pub(crate) fn back_off(&self, delay: &mut Duration, bell: &Bell) -> bool {
         bell.wait(*delay);
-        *delay = (*delay * 2).min(Duration::from_secs(5));
+        *delay = (*delay * 2).min(LONGEST_DELAY);
         !self.is_stopping()
     }
 }
 
-/// The first wait after a failure of a store; each further one is twice as long, up to five seconds.
+/// The first wait after a failure of a store; each further one is twice as long.
 pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// The longest wait after a failure of a store.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 impl Plan {
     /// Every partition of every stream.

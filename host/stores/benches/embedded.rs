@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+#[path = "../tests/contract/streams.rs"]
+mod streams;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +29,7 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path(), &Config::default()).unwrap();
     let ports = store.ports();
-    ports.log.create("payments", 8).unwrap();
+    ports.log.create(&streams::stream("payments", 8)).unwrap();
     // `-- profiles` measures these alone; the archive and reading need the events that `append` leaves.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     type Section = (&'static str, fn(&Ports));

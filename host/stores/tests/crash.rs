@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "contract/streams.rs"]
+mod streams;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write as _};
@@ -30,15 +33,15 @@ fn content(partition: u32, number: u64) -> Vec<u8> {
 fn append_for_ever(dir: &Path) {
     let store = Embedded::open(dir, &Config::default()).unwrap();
     let log = store.ports().log;
-    log.create("payments", PARTITIONS).unwrap();
+    log.create(&streams::stream("payments", PARTITIONS)).unwrap();
     let end = |partition| log.end("payments", Topic::Events, Partition(partition)).unwrap().0;
     let mut next: Vec<u64> = (0..PARTITIONS).map(end).collect();
     let (receipts, told) = std::sync::mpsc::sync_channel::<assay_engine::ports::log::Receipt>(64);
     std::thread::spawn(move || {
         for receipt in told {
-            let places = receipt.blocking_recv().unwrap().unwrap();
-            let line: Vec<String> =
-                places.iter().map(|place| format!("{}:{}", place.partition, place.offset)).collect();
+            let appended = receipt.blocking_recv().unwrap().unwrap();
+            let places = appended.iter().filter_map(|appended| appended.place(0));
+            let line: Vec<String> = places.map(|place| format!("{}:{}", place.partition, place.offset)).collect();
             println!("acked {}", line.join(" "));
             std::io::stdout().flush().unwrap();
         }

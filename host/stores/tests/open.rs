@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "contract/streams.rs"]
+mod streams;
+
 use std::fs;
 use std::path::Path;
 
@@ -93,7 +96,7 @@ fn after_shutdown_appends_are_refused_and_reads_work() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     let log = store.ports().log;
-    log.create("payments", 1).unwrap();
+    log.create(&streams::stream("payments", 1)).unwrap();
     let mut records = Records::default();
     records.push(b"a");
     let append = |durability| log.append("payments", Topic::Events, vec![(Partition(0), records.clone())], durability);

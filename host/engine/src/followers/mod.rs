@@ -117,7 +117,8 @@ impl Loop {
     fn round(&mut self) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let (mut carried, mut lag) = (0, 0);
-        for of in plan.partitions() {
+        self.positions.retain(|of, _| self.shared.is_mine(of));
+        for of in self.shared.mine() {
             if self.shared.is_stopping() {
                 return Ok(0);
             }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Engine;
 use crate::plan::{Plan, plugin_name};
-use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
+use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
 use crate::problem::{ChangeError, Problem};
 use crate::worker::Request;
 
@@ -57,33 +57,59 @@ impl Engine {
         // A panic while changing leaves no half-made change: the commit is the last step.
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &self.inner.shared;
-        let now = shared.ports.catalog.snapshot(None)?;
-        let changes = self.complete(changes, &now)?;
-        check_expected(&changes, &now, expected_revision)?;
-        let total = changes.len();
-        let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, &now)).collect();
-        let unchanged = total - changes.len();
-        // Keys are the API's affair: workers need not stop for them.
-        let concerns_workers = changes.iter().any(|change| change.kind != Kind::Key);
-        if changes.is_empty() {
-            return Ok(Applied { version: now.version, revisions: Vec::new(), unchanged });
+        let mut now = shared.ports.catalog.snapshot(None)?;
+        loop {
+            if let Some(applied) = self.attempt(&changes, author, expected_revision, dry_run, &now)? {
+                return Ok(applied);
+            }
+            // Another process committed between reading and writing. What it changed may have nothing to do with this.
+            let later = shared.ports.catalog.snapshot(None)?;
+            for change in &changes {
+                let revision = |snapshot: &Snapshot| snapshot.get(change.kind, &change.name).map(|have| have.version);
+                if revision(&now) != revision(&later) {
+                    let what = format!("{} '{}'", change.kind, change.name);
+                    return Err(ChangeError::Conflict(format!("{what} was changed by somebody else at the same time")));
+                }
+            }
+            now = later;
         }
-        let then = Arc::new(self.preview(&now, &changes, author)?);
+    }
+
+    /// One attempt to make changes to a catalog that is as it is now; none: another process was faster.
+    fn attempt(
+        &self,
+        changes: &[Change],
+        author: &str,
+        expected_revision: Option<u32>,
+        dry_run: bool,
+        now: &Snapshot,
+    ) -> Result<Option<Applied>, ChangeError> {
+        let shared = &self.inner.shared;
+        let changes = self.complete(changes.to_vec(), now)?;
+        check_expected(&changes, now, expected_revision)?;
+        let total = changes.len();
+        let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, now)).collect();
+        let unchanged = total - changes.len();
+        if changes.is_empty() {
+            return Ok(Some(Applied { version: now.version, revisions: Vec::new(), unchanged }));
+        }
+        let then = Arc::new(self.preview(now, &changes, author)?);
         let plan = shared.compile(then.clone()).map_err(ChangeError::Invalid)?;
         if dry_run {
-            return Ok(Applied { version: now.version, revisions: changed(&then, now.version + 1), unchanged });
+            return Ok(Some(Applied { version: now.version, revisions: changed(&then, now.version + 1), unchanged }));
         }
-        for (name, stream) in &plan.streams {
-            shared.ports.log.create(name, stream.partitions)?;
+        for stream in plan.streams.values() {
+            shared.ports.log.create(&stream.def)?;
         }
-        let committed = shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms())?;
+        let committed = match shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms()) {
+            Ok(committed) => committed,
+            Err(CommitError::Conflict { .. }) => return Ok(None),
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        };
         let revisions = changed(&committed, committed.version);
-        let plan = Arc::new(Plan { snapshot: Arc::new(committed), streams: plan.streams });
-        shared.set_plan(plan.clone());
-        if concerns_workers {
-            self.take_up(&plan);
-        }
-        Ok(Applied { version: now.version + 1, revisions, unchanged })
+        let before = shared.plan().snapshot.clone();
+        self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams })?;
+        Ok(Some(Applied { version: now.version + 1, revisions, unchanged }))
     }
 
     /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles.
@@ -135,7 +161,10 @@ impl Engine {
         let before = revisions.into_iter().find_map(|revision| revision.body);
         let before = before.and_then(|body| serde_json::from_value::<StreamDef>(body).ok());
         let partitions = before.as_ref().and_then(|before| before.partitions);
-        let wanted = def.partitions.or(partitions).unwrap_or(self.inner.shared.config.partitions);
+        let wanted = match def.partitions.or(partitions) {
+            Some(wanted) => wanted,
+            None => self.ports().log.partitions(&def)?.unwrap_or(self.inner.shared.config.partitions),
+        };
         def.partitions = Some(wanted);
         if let Some(before) = before {
             let fixed = [
@@ -143,6 +172,7 @@ impl Engine {
                 ("time", def.time != before.time),
                 ("id", def.id != before.id),
                 ("partitions", def.partitions != before.partitions),
+                ("topic", def.topic != before.topic),
                 ("schema", def.schema != before.schema),
             ];
             let problems: Vec<Problem> = fixed
@@ -191,14 +221,14 @@ impl Engine {
     }
 
     /// Hands a plan to all workers and waits until each has taken it up.
-    fn take_up(&self, plan: &Arc<Plan>) {
-        let workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn take_up(&self, plan: &Arc<Plan>) {
+        let workers = self.inner.ownership.workers();
         let (done, all_done) = bounded(workers.len());
-        for worker in workers.iter() {
+        for worker in workers {
             worker.ask(Request::Adopt(plan.clone(), done.clone()));
         }
         drop(done);
-        for _ in 0..workers.len() {
+        for _ in workers {
             if all_done.recv_timeout(TAKE_UP).is_err() && !self.inner.shared.is_stopping() {
                 tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
                 return;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Partition, partition_of};
+use assay_core::names::Partition;
 use assay_core::schema::{Encoder, EventError, Extractor, FieldError, Scalar};
 
 use super::Engine;
 use crate::plan::StreamPlan;
-use crate::ports::log::{Durability, Receipt, Records, Topic};
+use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
 use crate::ports::{Place, StoreError};
 use crate::shared::Shared;
 
@@ -82,7 +82,7 @@ impl StreamPlan {
     }
 
     /// The partition of the event's entity. Key, time and id are never missing in an event that is let in.
-    fn partition_of_event(&self, extractor: &Extractor, avro: &[u8]) -> Result<Partition, EventError> {
+    fn partition_of_event(&self, log: &dyn Log, extractor: &Extractor, avro: &[u8]) -> Result<Partition, EventError> {
         let mut found = [Scalar::Null; 3];
         // The encoder has just written what is read here.
         extractor.extract(avro, &mut found).map_err(|error| EventError::Missing(error.path))?;
@@ -93,7 +93,7 @@ impl StreamPlan {
             }
         }
         let key = found[0].key().ok_or_else(|| EventError::Missing(self.def.key.clone()))?;
-        Ok(partition_of(&key, self.partitions))
+        Ok(log.partition_of(&key, self.partitions))
     }
 }
 
@@ -113,7 +113,7 @@ impl Ingest {
     fn push(&mut self, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         self.encoder.encode(event, &mut self.avro)?;
-        let partition = self.stream.partition_of_event(&self.extractor, &self.avro)?.0;
+        let partition = self.stream.partition_of_event(&*self.shared.ports.log, &self.extractor, &self.avro)?.0;
         let batch = &mut self.batches[partition as usize];
         // A batch is bounded by the size of a request, far below what a u32 counts.
         self.order.push((partition, batch.len() as u32));
@@ -163,14 +163,14 @@ impl Submitted {
     pub async fn durable(self) -> Result<Vec<Place>, StoreError> {
         let Some(receipt) = self.receipt else { return Ok(Vec::new()) };
         let stopped = |_| Err(StoreError::Unavailable { store: "log", message: "it was stopped".to_owned() });
-        let firsts = receipt.await.unwrap_or_else(stopped)?;
+        let appended = receipt.await.unwrap_or_else(stopped)?;
         let label = crate::metrics::Metrics::stream(&self.stream);
         self.shared.metrics.ingested.get_or_create(&label).inc_by(self.order.len() as u64);
-        let place = |(batch, at): (u32, u32)| {
-            let mut place = firsts[batch as usize];
-            place.offset.0 += u64::from(at);
-            place
-        };
-        Ok(self.order.into_iter().map(place).collect())
+        let place = |(batch, at): (u32, u32)| appended.get(batch as usize)?.place(at as usize);
+        let places: Option<Vec<Place>> = self.order.into_iter().map(place).collect();
+        places.ok_or_else(|| {
+            let message = format!("it did not say where the events of stream '{}' are", self.stream);
+            StoreError::Broken { store: "log", message }
+        })
     }
 }

@@ -4,6 +4,7 @@ mod change;
 mod ingest;
 mod read;
 mod wait;
+mod watch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +21,8 @@ use crate::plan::{Plan, Shelf};
 use crate::ports::{Ports, StoreError};
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::worker::WorkerHandle;
+use crate::worker::{Ownership, WorkerHandle};
+use watch::Watcher;
 
 pub use change::{Applied, UploadedPlugin};
 pub use ingest::{Ingest, IngestError, Submitted};
@@ -50,14 +52,16 @@ pub struct Engine {
 
 struct Inner {
     shared: Arc<Shared>,
+    ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
     followers: Mutex<Vec<Follower>>,
+    watcher: Mutex<Option<Watcher>>,
     /// Held while the catalog changes, so that changes come one after the other.
     changing: Mutex<()>,
 }
 
 impl Engine {
-    /// Compiles what the catalog holds and starts workers and followers.
+    /// Compiles what the catalog holds, starts workers and followers, and asks for partitions.
     ///
     /// # Errors
     /// A store fails, or the catalog does not compile.
@@ -71,25 +75,41 @@ impl Engine {
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
         let artifact = |digest: &Digest| ports.catalog.artifact(digest);
         let plan = Plan::compile(snapshot, &shelf, &artifact, &config.limits).map_err(EngineError::Catalog)?;
-        for (name, stream) in &plan.streams {
-            ports.log.create(name, stream.partitions)?;
+        for stream in plan.streams.values() {
+            ports.log.create(&stream.def)?;
         }
         let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
         let shared = Shared::new(ports, shelf, config, metrics, Arc::new(plan));
-        for of in shared.plan().partitions() {
-            shared.health.note(&format!("partition {of}"), Some("it is being opened"), 0);
-        }
         let workers: Result<Vec<WorkerHandle>, std::io::Error> =
-            (0..count).map(|index| WorkerHandle::start(index, count, shared.clone())).collect();
+            (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
+        let workers = workers?;
         let followers = followers::start(&shared)?;
-        let inner =
-            Inner { shared, workers: Mutex::new(workers?), followers: Mutex::new(followers), changing: Mutex::new(()) };
-        Ok(Self { inner: Arc::new(inner) })
+        let ownership = Ownership::new(shared.clone(), workers.iter().map(WorkerHandle::address).collect());
+        shared.ports.membership.join(ownership.clone());
+        shared.ports.membership.share(shared.plan().partitions().collect());
+        let inner = Inner {
+            shared,
+            ownership,
+            workers: Mutex::new(workers),
+            followers: Mutex::new(followers),
+            watcher: Mutex::default(),
+            changing: Mutex::new(()),
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        *engine.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&engine)?);
+        Ok(engine)
     }
 
-    /// Stops: workers after the batch in hand and a checkpoint, then followers. Blocks; a second call does nothing.
+    /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then followers. Blocks; a
+    /// second call does nothing.
     pub fn shutdown(&self) {
+        if !self.inner.shared.is_stopping() {
+            self.inner.shared.ports.membership.leave();
+        }
         self.inner.shared.stop();
+        if let Some(watcher) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            watcher.join();
+        }
         let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();

@@ -1,15 +1,15 @@
 //! Reads that need more than one port.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition, partition_of};
+use assay_core::names::{Offset, Partition};
 use assay_core::schema::to_json;
 use assay_core::value::Value;
 use assay_core::verdict::Outcome;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::Engine;
+use crate::partition::Partition as Scoring;
 use crate::plan::StreamPlan;
 use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
@@ -51,7 +51,7 @@ impl Engine {
     pub fn partition_of(&self, stream: &str, key: &str) -> Option<StreamPartition> {
         let plan = self.plan();
         let partitions = plan.streams.get(stream)?.partitions;
-        Some(StreamPartition { stream: stream.into(), partition: partition_of(key, partitions) })
+        Some(StreamPartition { stream: stream.into(), partition: self.ports().log.partition_of(key, partitions) })
     }
 
     /// All partitions of a stream; none for an unknown stream.
@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// A view's values of an entity at a time, or as of its newest event. Blocks: the worker that owns the entity
-    /// answers between two batches.
+    /// answers between two batches. When another process owns it, the values are those of its last checkpoint.
     ///
     /// # Errors
     /// The view is unknown, or the state store fails.
@@ -71,21 +71,27 @@ impl Engine {
         let plan = self.plan();
         let has = |stream: &&std::sync::Arc<StreamPlan>| stream.views.iter().any(|plan| plan.def.view == view);
         let stream = plan.streams.values().find(has).ok_or_else(unknown)?;
-        let partition = partition_of(key, stream.partitions);
+        let partition = self.ports().log.partition_of(key, stream.partitions);
         let of = StreamPartition { stream: stream.def.stream.as_str().into(), partition };
         let (answer, answered) = bounded(1);
-        {
-            let workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
-            let owner = partition.0 as usize % workers.len().max(1);
-            if let Some(owner) = workers.get(owner) {
-                owner.ask(Request::View { of, view: view.to_owned(), key: key.to_owned(), at, answer });
-            }
+        if let Some(worker) = self.inner.ownership.worker_of(&of) {
+            let of = of.clone();
+            worker.ask(Request::View { of, view: view.to_owned(), key: key.to_owned(), at, answer });
+        } else {
+            drop(answer);
         }
-        let late = |_| StoreError::Unavailable {
-            store: "engine",
-            message: "the worker that owns the entity does not answer".to_owned(),
+        let seen = match answered.recv_timeout(ANSWER) {
+            Ok(seen) => seen?,
+            Err(RecvTimeoutError::Disconnected) => {
+                let saved = Scoring::new(of, stream.clone(), plan.snapshot.version);
+                saved.map_err(|error| ReadError::Bad(error.to_string()))?.view(view, key, at, &*self.ports().state)?
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let message = "the worker that owns the entity does not answer".to_owned();
+                return Err(StoreError::Unavailable { store: "engine", message }.into());
+            }
         };
-        let seen = answered.recv_timeout(ANSWER).map_err(late)??.ok_or_else(unknown)?;
+        let seen = seen.ok_or_else(unknown)?;
         Ok(ViewValues { view: view.to_owned(), key: key.to_owned(), as_of: seen.as_of, measures: seen.values })
     }
 

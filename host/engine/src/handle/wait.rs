@@ -21,6 +21,9 @@ pub enum WaitError {
     Store(#[from] StoreError),
 }
 
+/// How often to look whether a partition still is this process's.
+const STILL_MINE: Duration = Duration::from_millis(250);
+
 impl Engine {
     /// Waits for what is said of events, at most so long. In the order of the places; of an event that no rule judged
     /// nothing is said.
@@ -42,8 +45,12 @@ impl Engine {
             let of = StreamPartition { stream: stream.into(), partition };
             let Some(last) = wanted.last().map(|(offset, _)| *offset) else { continue };
             let mut progress = self.inner.shared.hub.progress(&of);
-            // The hub lives as long as the engine, so the sender does not go away.
-            let _ = progress.wait_for(|next| *next > last).await;
+            // When another process scores them, from the beginning or from now on, the archive will tell.
+            while self.inner.shared.is_mine(&of) {
+                if tokio::time::timeout(STILL_MINE, progress.wait_for(|next| *next > last)).await.is_ok() {
+                    break;
+                }
+            }
             let offsets: Vec<u64> = wanted.iter().map(|(offset, _)| *offset).collect();
             let found = self.inner.shared.hub.outcomes(&of, &offsets);
             for ((_, index), outcome) in wanted.into_iter().zip(found) {
@@ -66,9 +73,10 @@ impl Engine {
         loop {
             let (archive, of) = (self.ports().archive.clone(), of.clone());
             let look = move || -> Result<Option<Outcome>, StoreError> {
-                let found = archive.outcome(&of, place.offset)?;
-                let is_past = archive.event(&of, place.offset)?.is_some() && found.is_none();
-                Ok(found.or_else(|| is_past.then(|| silent(place.offset))))
+                if archive.judged(&of)? <= place.offset {
+                    return Ok(None);
+                }
+                Ok(Some(archive.outcome(&of, place.offset)?.unwrap_or_else(|| silent(place.offset))))
             };
             let looked = tokio::task::spawn_blocking(look).await;
             let found = looked.unwrap_or_else(|error| {

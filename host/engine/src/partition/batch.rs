@@ -13,6 +13,7 @@ use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
 use assay_core::view::Rows;
 
 use super::{BatchStats, Instances, Partition, PartitionError, rule};
+use crate::ports::log::Refused;
 use crate::ports::state::StateStore;
 
 /// The events of a batch that can be scored.
@@ -36,17 +37,27 @@ type Unreadable = Vec<(u64, &'static str, String)>;
 pub(super) fn score(
     partition: &mut Partition,
     records: &[(Offset, &[u8])],
+    refused: &[(Offset, &Refused)],
     instances: &mut Instances,
     store: &dyn StateStore,
     out: &mut Vec<u8>,
 ) -> Result<BatchStats, PartitionError> {
-    let Some((last, _)) = records.last() else { return Ok(BatchStats::default()) };
-    let (mut batch, unreadable) = decode(partition, records);
+    let ends = [records.last().map(|(offset, _)| *offset), refused.last().map(|(offset, _)| *offset)];
+    let Some(last) = ends.into_iter().flatten().max() else { return Ok(BatchStats::default()) };
+    let (mut batch, mut unreadable) = decode(partition, records);
+    if !refused.is_empty() {
+        unreadable.extend(refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())));
+        unreadable.sort_unstable_by_key(|event| event.0);
+    }
     let mut slots = std::mem::take(&mut partition.slots);
     partition.entities.resolve(batch.keys.iter().flatten(), store, &mut slots)?;
     let repeated = pass_over_repeated(partition, &mut batch, &mut slots);
-    let mut stats =
-        BatchStats { events: records.len(), unreadable: unreadable.len(), repeated, ..BatchStats::default() };
+    let mut stats = BatchStats {
+        events: records.len() + refused.len(),
+        unreadable: unreadable.len(),
+        repeated,
+        ..BatchStats::default()
+    };
 
     let plan = partition.plan.clone();
     stats.late = fold_views(partition, &mut batch, &slots)?;

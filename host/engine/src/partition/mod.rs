@@ -20,6 +20,7 @@ use assay_core::view::FoldError;
 use assay_runtime::{Instance, Limits, PluginError};
 
 use crate::plan::{RulePlan, Scorer, StreamPlan};
+use crate::ports::log::Refused;
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
 
@@ -183,18 +184,20 @@ impl Partition {
         Ok(Some(Measured { as_of: seen.as_of, values: names.zip(seen.values).collect() }))
     }
 
-    /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising.
+    /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising; so are
+    /// `refused`, which the log could not turn into Avro.
     ///
     /// # Errors
     /// State could not be loaded, or the plan is wrong; see [`PartitionError`].
     pub fn score(
         &mut self,
         records: &[(Offset, &[u8])],
+        refused: &[(Offset, &Refused)],
         instances: &mut Instances,
         store: &dyn StateStore,
         out: &mut Vec<u8>,
     ) -> Result<BatchStats, PartitionError> {
-        batch::score(self, records, instances, store, out)
+        batch::score(self, records, refused, instances, store, out)
     }
 }
 

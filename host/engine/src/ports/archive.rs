@@ -95,7 +95,13 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
 
-    /// What was said of the event at an offset.
+    /// All events before this offset are judged, and what was said of them is archived.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// What was said of the event at an offset; none: nothing, or it is not judged yet.
     ///
     /// # Errors
     /// The store fails.

@@ -91,6 +91,17 @@ impl Snapshot {
     }
 }
 
+/// A definition that somebody put into the catalog's store directly, to be checked and committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// By what it is answered.
+    pub id: String,
+    /// Who submitted it, as far as it says so.
+    pub author: String,
+    /// What is wanted.
+    pub change: Change,
+}
+
 /// Why a commit to the catalog was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -139,6 +150,28 @@ pub trait Catalog: Send + Sync {
     /// The store fails or holds other bytes.
     fn artifact(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Rings the bell when the version changes.
+    /// Rings the bell when the version changes, by this process or another one, or when something was submitted.
     fn on_change(&self, bell: Arc<Bell>);
+
+    /// The version, as cheaply as it can be known.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn version(&self) -> Result<u64, StoreError>;
+
+    /// Takes definitions that were submitted directly; no one else gets them for a while.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn take_submissions(&self) -> Result<Vec<Submission>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Says what became of a submission: its revision, or why it was refused.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn answer_submission(&self, _id: &str, _outcome: Result<u32, Vec<String>>) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, Partition, partition_of};
+use assay_core::stream::StreamDef;
 
 use super::{Place, StoreError};
 
@@ -27,6 +28,17 @@ pub struct Records {
     pub data: Vec<u8>,
     /// Where each record ends in `data`.
     pub ends: Vec<u32>,
+    /// Records that the log could not turn into the stream's Avro, by rising index. Their bytes are as they came.
+    pub refused: Vec<(u32, Refused)>,
+}
+
+/// Why a record cannot be read as an event of its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What kind of failure, such as `schema-unknown`.
+    pub code: &'static str,
+    /// What is wrong, for whoever reads the dead letter.
+    pub message: String,
 }
 
 impl Records {
@@ -79,18 +91,61 @@ pub enum Durability {
     Ordered,
 }
 
-/// Comes when an append is done: the first offset in each partition, in the order of the append.
-pub type Receipt = tokio::sync::oneshot::Receiver<Result<Vec<Place>, StoreError>>;
+/// Where the records of one batch are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Their partition.
+    pub partition: Partition,
+    /// Their offsets.
+    pub offsets: Offsets,
+}
+
+/// The offsets of records that were appended together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offsets {
+    /// One behind the other, from this one on.
+    From(Offset),
+    /// Each by itself: others appended between them.
+    Each(Vec<Offset>),
+}
+
+impl Appended {
+    /// The place of the i-th record; none if there are not so many.
+    pub fn place(&self, index: usize) -> Option<Place> {
+        let offset = match &self.offsets {
+            Offsets::From(first) => Offset(first.0 + index as u64),
+            Offsets::Each(offsets) => *offsets.get(index)?,
+        };
+        Some(Place { partition: self.partition, offset })
+    }
+}
+
+/// Comes when an append is done: where the records of each batch are, in the order of the append.
+pub type Receipt = tokio::sync::oneshot::Receiver<Result<Vec<Appended>, StoreError>>;
 
 /// Partitioned, ordered, durable records.
 pub trait Log: Send + Sync {
-    /// Makes the topics of a stream, or does nothing if they are there.
+    /// Makes the topics of a stream, or does nothing if they are there. Its number of partitions must be filled in.
     ///
     /// # Errors
     /// They are there with another number of partitions, or the store fails.
-    fn create(&self, stream: &str, partitions: u32) -> Result<(), StoreError>;
+    fn create(&self, stream: &StreamDef) -> Result<(), StoreError>;
 
-    /// Appends records to partitions of a topic, in one piece: all of them or none. Blocks while too much is under way.
+    /// Into how many partitions a stream's events are cut already, if they are there before the stream is made:
+    /// somebody else made the topic.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn partitions(&self, _stream: &StreamDef) -> Result<Option<u32>, StoreError> {
+        Ok(None)
+    }
+
+    /// The partition of an entity's events. Whoever else writes to the log has to place events by the same function.
+    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+        partition_of(key, partitions)
+    }
+
+    /// Appends records to partitions of a topic. A batch keeps its order. Blocks while too much is under way.
     ///
     /// # Errors
     /// The stream is unknown or the store fails; later failures come with the receipt.
@@ -102,11 +157,12 @@ pub trait Log: Send + Sync {
         durability: Durability,
     ) -> Result<Receipt, StoreError>;
 
-    /// Reads records from an offset on: at least one if there is one, whole blocks as they were appended, and not many
-    /// more than `max_records` or `max_bytes`. The first block begins exactly at `from`.
+    /// Reads records from an offset on: not many more than `max_records` or `max_bytes`. The first block begins exactly
+    /// at `from`, or later if the offsets between belong to no record. There may be none though the end is farther:
+    /// they are on their way then, and a bell rings when they are there.
     ///
     /// # Errors
-    /// The store fails, or `from` was deleted by retention.
+    /// The store fails.
     fn read(
         &self,
         stream: &str,

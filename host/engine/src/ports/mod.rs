@@ -8,7 +8,10 @@ pub mod catalog;
 pub mod dead_letters;
 pub mod graph;
 pub mod log;
+pub mod membership;
+pub mod outbox;
 pub mod profiles;
+pub mod series;
 pub mod state;
 
 use std::sync::Arc;
@@ -77,6 +80,8 @@ pub struct Page<T> {
 pub struct Ports {
     /// Events and verdicts.
     pub log: Arc<dyn log::Log>,
+    /// Which partitions this process scores.
+    pub membership: Arc<dyn membership::Membership>,
     /// Streams, views, rules, plugins, keys.
     pub catalog: Arc<dyn catalog::Catalog>,
     /// What entities' views and plugins remember.
@@ -89,4 +94,8 @@ pub struct Ports {
     pub graph: Arc<dyn graph::Graph>,
     /// Events that could not be scored.
     pub dead_letters: Arc<dyn dead_letters::DeadLetters>,
+    /// Points in time, if there is a store for them.
+    pub series: Option<Arc<dyn series::TimeSeries>>,
+    /// Verdicts and dead letters as messages, if somebody reads them.
+    pub outbox: Option<Arc<dyn outbox::Outbox>>,
 }

@@ -1,11 +1,12 @@
 //! A worker: a plain thread that owns some partitions of every stream and scores their events. No locks on the way.
 
 mod owned;
+mod ownership;
 mod saver;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -13,56 +14,83 @@ use crate::partition::{Instances, Measured};
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
-use crate::shared::{FIRST_DELAY, Shared};
+use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared};
 use owned::Owned;
+pub(crate) use ownership::Ownership;
 use saver::Saver;
 
 /// How long a worker sleeps at most when nothing rings.
 const IDLE: Duration = Duration::from_millis(100);
+/// How long it sleeps at most while verdicts are on their way into the log.
+const RECEIPT: Duration = Duration::from_millis(1);
 
-/// What a view has measured; none: the view is unknown there.
+/// What a view has measured; none: the plan does not know the view.
 pub(crate) type ViewAnswer = Result<Option<Measured>, StoreError>;
 
 /// What a worker is asked between two batches.
 pub(crate) enum Request {
     /// Go over to a plan; answer when it is in effect.
     Adopt(Arc<Plan>, Sender<()>),
-    /// A view's values of an entity at a time.
+    /// Score a partition from now on.
+    Open(StreamPartition),
+    /// Let go of a partition. With somebody to answer, everything is saved first; else it is another's already.
+    Release(StreamPartition, Option<Sender<()>>),
+    /// A view's values of an entity at a time. There is no answer if the partition is not open.
     View { of: StreamPartition, view: String, key: String, at: Option<i64>, answer: Sender<ViewAnswer> },
 }
 
-/// The engine's end of a worker.
-pub(crate) struct WorkerHandle {
+/// Where a worker is asked.
+#[derive(Clone)]
+pub(crate) struct Address {
     requests: Sender<Request>,
     bell: Arc<Bell>,
-    thread: Option<JoinHandle<()>>,
 }
 
-impl WorkerHandle {
-    /// Starts the worker that owns every partition whose number is `index` modulo `workers`.
-    pub(crate) fn start(index: u32, workers: u32, shared: Arc<Shared>) -> std::io::Result<Self> {
-        let (requests, inbox) = unbounded();
-        let bell = Arc::new(Bell::default());
-        shared.ports.log.on_append(Topic::Events, bell.clone());
-        let saver = Saver::start(format!("saver-{index}"), shared.clone())?;
-        let plan = shared.plan();
-        let instances = Instances::default();
-        let mut worker =
-            Worker { index, workers, shared, inbox, bell: bell.clone(), plan, owned: Vec::new(), instances, saver };
-        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
-        Ok(Self { requests, bell, thread: Some(thread) })
-    }
-
+impl Address {
     /// Asks the worker; it answers between two batches.
     pub(crate) fn ask(&self, request: Request) {
         // A worker ends only when the engine stops; whoever waits for the answer sees that no one will give it.
         let _ = self.requests.send(request);
         self.bell.ring();
     }
+}
+
+/// A running worker.
+pub(crate) struct WorkerHandle {
+    address: Address,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker without partitions.
+    pub(crate) fn start(index: u32, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (requests, inbox) = unbounded();
+        let bell = Arc::new(Bell::default());
+        shared.ports.log.on_append(Topic::Events, bell.clone());
+        let saver = Saver::start(format!("saver-{index}"), shared.clone())?;
+        let plan = shared.plan();
+        let mut worker = Worker {
+            shared,
+            inbox,
+            bell: bell.clone(),
+            plan,
+            owned: Vec::new(),
+            opening: Vec::new(),
+            instances: Instances::default(),
+            saver,
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
+        Ok(Self { address: Address { requests, bell }, thread: Some(thread) })
+    }
+
+    /// Where it is asked.
+    pub(crate) fn address(&self) -> Address {
+        self.address.clone()
+    }
 
     /// Waits until the worker has ended. The engine must be stopping.
     pub(crate) fn join(&mut self) {
-        self.bell.ring();
+        self.address.bell.ring();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -70,37 +98,45 @@ impl WorkerHandle {
 }
 
 struct Worker {
-    index: u32,
-    workers: u32,
     shared: Arc<Shared>,
     inbox: Receiver<Request>,
     bell: Arc<Bell>,
     plan: Arc<Plan>,
     owned: Vec<Owned>,
+    opening: Vec<Opening>,
     instances: Instances,
     saver: Saver,
+}
+
+/// A partition that is to be opened.
+struct Opening {
+    of: StreamPartition,
+    due: Instant,
+    delay: Duration,
 }
 
 impl Worker {
     fn run(&mut self) {
         self.equip();
-        self.open_partitions();
         while !self.shared.is_stopping() {
             let requests: Vec<Request> = self.inbox.try_iter().collect();
             for request in requests {
                 self.answer(request);
             }
+            self.open_due();
             let mut scored = 0;
             for index in 0..self.owned.len() {
                 scored += self.turn(index);
-                self.owned[index].save_if_due(&self.saver, &self.shared);
+                self.owned[index].save_if_due(&self.saver, &self.shared, &self.bell);
             }
+            self.reopen_failed();
             if scored == 0 {
-                self.bell.wait(IDLE);
+                let is_waiting = self.owned.iter().any(Owned::is_waiting);
+                self.bell.wait(if is_waiting { RECEIPT } else { IDLE });
             }
         }
         for owned in &mut self.owned {
-            owned.save(owned.partition.catalog(), &self.saver);
+            owned.save(owned.partition.catalog(), &self.saver, &self.shared, &self.bell);
         }
         self.saver.flush();
     }
@@ -109,6 +145,10 @@ impl Worker {
     fn turn(&mut self, index: usize) -> usize {
         let owned = &mut self.owned[index];
         let (shared, bell) = (&self.shared, &self.bell);
+        if !shared.ports.membership.is_member() {
+            // Others may have this process's partitions by now.
+            return 0;
+        }
         let turned = owned.lag(shared).and_then(|lag| {
             if lag == 0 {
                 return Ok((0, 0));
@@ -144,30 +184,41 @@ impl Worker {
         }
     }
 
-    /// Opens the partitions of this worker that are not open yet; tries each until it can be opened.
-    fn open_partitions(&mut self) {
-        for of in self.plan.partitions() {
-            let is_open = self.owned.iter().any(|owned| *owned.partition.of() == of);
-            if is_open || of.partition.0 % self.workers != self.index {
-                continue;
-            }
-            let Some(stream) = self.plan.streams.get(&*of.stream) else { continue };
-            let mut delay = FIRST_DELAY;
-            loop {
-                match Owned::open(of.clone(), &self.plan, stream, &self.shared) {
-                    Ok(owned) => {
-                        self.owned.push(owned);
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::error!(partition = %of, %error, "a partition cannot be opened; trying again");
-                        self.shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
-                        if !self.shared.back_off(&mut delay, &self.bell) {
-                            return;
-                        }
-                    }
+    /// Opens the partitions whose turn it is. What fails is tried again, later each time.
+    fn open_due(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.opening).into_iter().partition(|opening| opening.due <= now);
+        self.opening = later;
+        for mut opening in due {
+            let of = &opening.of;
+            let opened = match self.plan.streams.get(&*of.stream) {
+                Some(stream) => Owned::open(of.clone(), &self.plan, stream, &self.shared),
+                // The catalog was changed by another process, and this one has not heard of it yet.
+                None => Err(StoreError::Unavailable {
+                    store: "catalog",
+                    message: format!("it does not know the stream '{}' yet", of.stream),
+                }),
+            };
+            match opened {
+                Ok(owned) => self.owned.push(owned),
+                Err(error) => {
+                    tracing::warn!(partition = %of, %error, "a partition cannot be opened; trying again");
+                    self.shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
+                    opening.due = Instant::now() + opening.delay;
+                    opening.delay = (opening.delay * 2).min(LONGEST_DELAY);
+                    self.opening.push(opening);
                 }
             }
+        }
+    }
+
+    /// A partition whose verdicts could not be appended is opened anew, from its last checkpoint.
+    fn reopen_failed(&mut self) {
+        let (failed, working) = std::mem::take(&mut self.owned).into_iter().partition(Owned::has_failed);
+        self.owned = working;
+        for owned in failed as Vec<Owned> {
+            let of = owned.partition.of().clone();
+            self.opening.push(Opening { of, due: Instant::now() + FIRST_DELAY, delay: FIRST_DELAY });
         }
     }
 
@@ -177,12 +228,30 @@ impl Worker {
                 self.adopt(plan);
                 let _ = done.send(());
             }
-            Request::View { of, view, key, at, answer } => {
-                let owned = self.owned.iter_mut().find(|owned| *owned.partition.of() == of);
-                let state = &*self.shared.ports.state;
-                let found = owned.map_or(Ok(None), |owned| owned.partition.view(&view, &key, at, state));
-                let _ = answer.send(found);
+            Request::Open(of) => {
+                self.opening.push(Opening { of, due: Instant::now(), delay: FIRST_DELAY });
+                self.open_due();
             }
+            Request::Release(of, done) => self.release(&of, done),
+            Request::View { of, view, key, at, answer } => {
+                let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) else { return };
+                let _ = answer.send(owned.partition.view(&view, &key, at, &*self.shared.ports.state));
+            }
+        }
+    }
+
+    fn release(&mut self, of: &StreamPartition, done: Option<Sender<()>>) {
+        self.opening.retain(|opening| opening.of != *of);
+        if let Some(index) = self.owned.iter().position(|owned| owned.partition.of() == of) {
+            let mut owned = self.owned.swap_remove(index);
+            if done.is_some() {
+                owned.save(owned.partition.catalog(), &self.saver, &self.shared, &self.bell);
+                self.saver.flush();
+            }
+        }
+        self.shared.health.forget(&format!("partition {of}"));
+        if let Some(done) = done {
+            let _ = done.send(());
         }
     }
 
@@ -191,7 +260,7 @@ impl Worker {
     fn adopt(&mut self, plan: Arc<Plan>) {
         self.owned.retain(|owned| plan.streams.contains_key(&*owned.partition.of().stream));
         for owned in &mut self.owned {
-            owned.save(plan.snapshot.version, &self.saver);
+            owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);
         }
         self.saver.flush();
         self.plan = plan;
@@ -204,6 +273,5 @@ impl Worker {
                 tracing::error!(partition = %of, %error, "a plan that compiled cannot be adopted");
             }
         }
-        self.open_partitions();
     }
 }

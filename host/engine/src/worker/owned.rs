@@ -1,22 +1,29 @@
 //! A partition in a worker's hands: where it is in its logs, its recovery, its checkpoints.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 use assay_core::verdict::block_flags;
+use tokio::sync::oneshot::error::TryRecvError;
 
+use super::RECEIPT;
 use super::saver::{Save, Saver};
 use crate::partition::{Instances, Partition, PartitionError};
 use crate::plan::{Plan, StreamPlan};
-use crate::ports::log::{Bell, Durability, Records, Topic};
+use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
-use crate::shared::{FIRST_DELAY, Shared};
+use crate::shared::Shared;
 
 /// Bytes of events that are read at once, about.
 const READ_BYTES: usize = 4 << 20;
+/// Blocks of verdicts that may be on their way into the log; then scoring waits.
+const MOST_UNDER_WAY: usize = 8;
+/// How long to wait for records that the log has but cannot give yet.
+const RETRY_READ: Duration = Duration::from_millis(2);
 
 /// A partition in a worker's hands.
 pub(super) struct Owned {
@@ -30,9 +37,29 @@ pub(super) struct Owned {
     due: Instant,
     saved: Arc<AtomicU64>,
     block: Vec<u8>,
-    /// Something was folded in without its verdicts being appended: nothing may be scored or saved any more. The
-    /// next start folds again from the last checkpoint.
-    is_silenced: bool,
+    /// Blocks that were handed to the log, and are not known to be in it yet.
+    under_way: VecDeque<Said>,
+    /// What became of it if it cannot go on.
+    fate: Fate,
+}
+
+/// Whether a partition can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Working,
+    /// Verdicts could not be appended: nothing may be scored or saved any more. It is opened anew, and folds again
+    /// from its last checkpoint.
+    Reopen,
+    /// A mistake in this program, which opening it anew would only repeat.
+    Stuck,
+}
+
+/// A block that was handed to the log.
+struct Said {
+    receipt: Receipt,
+    from: Offset,
+    next: Offset,
+    block: Vec<u8>,
 }
 
 impl Owned {
@@ -64,7 +91,8 @@ impl Owned {
             due: Instant::now() + shared.config.checkpoint_every,
             saved: Arc::new(AtomicU64::new(0)),
             block: Vec::new(),
-            is_silenced: false,
+            under_way: VecDeque::new(),
+            fate: Fate::Working,
         };
         if judged > checkpoint.events {
             owned.fold_again(judged, checkpoint.catalog, plan, shared)?;
@@ -88,15 +116,23 @@ impl Owned {
         instances.equip(&stream, &shared.config.limits).map_err(|error| broken(&of, &error))?;
         while self.events < judged {
             let blocks = self.read(shared)?;
-            let records: Vec<(Offset, &[u8])> =
-                blocks.iter().flat_map(Records::iter).filter(|(offset, _)| *offset < judged).collect();
-            if records.is_empty() {
-                let message = format!("{of}: the events before {judged} were judged, but end at {}", self.events);
-                return Err(StoreError::Broken { store: "log", message });
+            let batches = Batches::of(&blocks, judged);
+            if batches.is_empty() {
+                // Where the log is another server, records may still be on their way.
+                let end = shared.ports.log.end(&of.stream, Topic::Events, of.partition)?;
+                if end < judged {
+                    let message = format!("{of}: the events before {judged} were judged, but end at {end}");
+                    return Err(StoreError::Broken { store: "log", message });
+                }
+                if shared.is_stopping() || !shared.is_mine(&of) {
+                    return Err(log_stopped());
+                }
+                std::thread::sleep(RETRY_READ);
+                continue;
             }
-            for batch in records.chunks(shared.config.batch_rows) {
+            for (records, refused) in batches.iter(shared.config.batch_rows) {
                 self.block.clear();
-                self.score_batch(batch, &mut instances, shared)?;
+                self.score_batch(records, refused, &mut instances, shared)?;
             }
         }
         Ok(())
@@ -137,44 +173,55 @@ impl Owned {
         shared: &Shared,
         bell: &Bell,
     ) -> Result<usize, StoreError> {
-        if self.is_silenced {
-            let message = format!("{}: stopped after an error inside the engine; see the log", self.partition.of());
-            return Err(StoreError::Broken { store: "engine", message });
+        match self.fate {
+            Fate::Working => {}
+            Fate::Reopen => return Ok(0),
+            Fate::Stuck => {
+                let message = format!("{}: stopped after an error inside the engine; see the log", self.partition.of());
+                return Err(StoreError::Broken { store: "engine", message });
+            }
         }
+        self.settle(MOST_UNDER_WAY, shared, bell);
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
-        let records: Vec<(Offset, &[u8])> = blocks.iter().flat_map(Records::iter).collect();
-        for batch in records.chunks(shared.config.batch_rows) {
+        let batches = Batches::of(&blocks, Offset(u64::MAX));
+        for (records, refused) in batches.iter(shared.config.batch_rows) {
+            if self.fate != Fate::Working {
+                break;
+            }
             self.block.clear();
             let from = self.events;
-            self.score_batch(batch, instances, shared)?;
-            self.say(from, shared, bell);
+            self.score_batch(records, refused, instances, shared)?;
+            self.say(from, shared);
+            self.settle(MOST_UNDER_WAY, shared, bell);
         }
         if let Some(oldest) = oldest {
             let label = crate::metrics::Metrics::stream(&self.partition.of().stream);
             let now = crate::clock::now_ms();
             shared.metrics.latency.get_or_create(&label).observe((now - oldest).max(0) as f64 / 1e3);
         }
-        Ok(records.len())
+        Ok(batches.len())
     }
 
     fn score_batch(
         &mut self,
-        batch: &[(Offset, &[u8])],
+        records: &[(Offset, &[u8])],
+        refused: &[(Offset, &Refused)],
         instances: &mut Instances,
         shared: &Shared,
     ) -> Result<(), StoreError> {
         let started = Instant::now();
         let state = &*shared.ports.state;
-        let stats = match self.partition.score(batch, instances, state, &mut self.block) {
+        let stats = match self.partition.score(records, refused, instances, state, &mut self.block) {
             Ok(stats) => stats,
             Err(PartitionError::Store(error)) => return Err(error),
             Err(error @ PartitionError::Plan(_)) => {
-                self.is_silenced = true;
+                self.fate = Fate::Stuck;
                 return Err(broken(self.partition.of(), &error));
             }
         };
-        if let Some((last, _)) = batch.last() {
+        let ends = [records.last().map(|(offset, _)| *offset), refused.last().map(|(offset, _)| *offset)];
+        if let Some(last) = ends.into_iter().flatten().max() {
             self.events = last.next();
         }
         let metrics = &shared.metrics;
@@ -187,54 +234,80 @@ impl Owned {
         Ok(())
     }
 
-    /// Appends the batch's verdicts. The events are folded in already, so this is tried until it succeeds; when the
-    /// engine stops before, the events are folded again at the next start.
-    fn say(&mut self, from: Offset, shared: &Shared, bell: &Bell) {
-        let of = self.partition.of().clone();
-        let mut delay = FIRST_DELAY;
+    /// Hands the batch's verdicts to the log. Scoring goes on meanwhile.
+    fn say(&mut self, from: Offset, shared: &Shared) {
+        let of = self.partition.of();
         let block = std::mem::take(&mut self.block);
-        loop {
-            let mut records = Records { appended_at: crate::clock::now_ms(), ..Records::default() };
-            records.push(&block);
-            let batches = vec![(of.partition, records)];
-            let appended = shared
-                .ports
-                .log
-                .append(&of.stream, Topic::Verdicts, batches, Durability::Ordered)
-                .and_then(|receipt| receipt.blocking_recv().unwrap_or_else(|_| Err(log_stopped())));
-            match appended {
-                Ok(places) => {
-                    self.verdicts = places.first().map_or(self.verdicts, |place| place.offset.next());
-                    shared.hub.publish(&of, from, self.events, block);
-                    return;
+        let mut records = Records { appended_at: crate::clock::now_ms(), ..Records::default() };
+        records.push(&block);
+        let batches = vec![(of.partition, records)];
+        match shared.ports.log.append(&of.stream, Topic::Verdicts, batches, Durability::Ordered) {
+            Ok(receipt) => self.under_way.push_back(Said { receipt, from, next: self.events, block }),
+            Err(error) => self.give_up(&error, shared),
+        }
+    }
+
+    /// Publishes the blocks that have come into the log, and waits until at most `most` are on their way.
+    fn settle(&mut self, most: usize, shared: &Shared, bell: &Bell) {
+        while let Some(first) = self.under_way.front_mut() {
+            let result = match first.receipt.try_recv() {
+                Ok(result) => result,
+                Err(TryRecvError::Empty) if self.under_way.len() <= most || shared.is_stopping() => return,
+                Err(TryRecvError::Empty) => {
+                    bell.wait(RECEIPT);
+                    continue;
                 }
-                Err(error) => {
-                    tracing::warn!(partition = %of, %error, "verdicts cannot be appended; trying again");
-                    shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
-                    if !shared.back_off(&mut delay, bell) {
-                        self.is_silenced = true;
-                        return;
-                    }
+                Err(TryRecvError::Closed) => Err(log_stopped()),
+            };
+            let Some(said) = self.under_way.pop_front() else { return };
+            match result {
+                Ok(appended) => {
+                    let place = appended.first().and_then(|appended| appended.place(0));
+                    self.verdicts = place.map_or(self.verdicts, |place| place.offset.next());
+                    shared.hub.publish(self.partition.of(), said.from, said.next, said.block);
                 }
+                Err(error) => self.give_up(&error, shared),
             }
         }
     }
 
+    /// The events are folded in already, and their verdicts are not in the log: only the last checkpoint is right.
+    fn give_up(&mut self, error: &StoreError, shared: &Shared) {
+        let of = self.partition.of();
+        tracing::warn!(partition = %of, %error, "verdicts cannot be appended; going back to the last checkpoint");
+        shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
+        self.under_way.clear();
+        self.fate = Fate::Reopen;
+    }
+
+    /// Whether verdicts are on their way into the log.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Whether it has to be opened anew.
+    pub(super) fn has_failed(&self) -> bool {
+        self.fate == Fate::Reopen
+    }
+
     /// Saves a checkpoint if one is due and something has changed.
-    pub(super) fn save_if_due(&mut self, saver: &Saver, shared: &Shared) {
+    pub(super) fn save_if_due(&mut self, saver: &Saver, shared: &Shared, bell: &Bell) {
+        self.settle(MOST_UNDER_WAY, shared, bell);
         if Instant::now() < self.due || !saver.is_free() {
             return;
         }
         self.due = Instant::now() + shared.config.checkpoint_every;
         let catalog = self.partition.catalog();
-        self.save(catalog, saver);
+        self.save(catalog, saver, shared, bell);
         self.partition.evict(shared.config.entities_in_memory, self.saved.load(Ordering::SeqCst));
     }
 
-    /// Hands a checkpoint to the saver, if something has changed since the last.
-    pub(super) fn save(&mut self, catalog: u64, saver: &Saver) {
+    /// Hands a checkpoint to the saver, if something has changed since the last. Waits until all verdicts before it are
+    /// in the log.
+    pub(super) fn save(&mut self, catalog: u64, saver: &Saver, shared: &Shared, bell: &Bell) {
+        self.settle(0, shared, bell);
         let checkpoint = self.checkpoint(catalog);
-        if checkpoint == self.saved_at || self.is_silenced {
+        if checkpoint == self.saved_at || self.fate != Fate::Working || self.is_waiting() {
             return;
         }
         let (epoch, rows) = self.partition.barrier();
@@ -244,13 +317,69 @@ impl Owned {
     }
 }
 
+/// The records of some blocks, cut into batches.
+struct Batches<'a> {
+    records: Vec<(Offset, &'a [u8])>,
+    refused: Vec<(Offset, &'a Refused)>,
+}
+
+impl<'a> Batches<'a> {
+    /// The records before an offset.
+    fn of(blocks: &'a [Records], before: Offset) -> Self {
+        let mut batches = Self { records: Vec::new(), refused: Vec::new() };
+        for block in blocks {
+            let mut refused = block.refused.iter().peekable();
+            for (index, (offset, bytes)) in (0_u32..).zip(block.iter()).take_while(|(_, (offset, _))| *offset < before)
+            {
+                match refused.next_if(|(at, _)| *at == index) {
+                    Some((_, why)) => batches.refused.push((offset, why)),
+                    None => batches.records.push((offset, bytes)),
+                }
+            }
+        }
+        batches
+    }
+
+    fn len(&self) -> usize {
+        self.records.len() + self.refused.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Batches of at most so many readable records, each with the refused ones that stand among them.
+    fn iter(&self, rows: usize) -> impl Iterator<Item = (&[(Offset, &'a [u8])], &[(Offset, &'a Refused)])> {
+        let (mut at, mut refused_at) = (0, 0);
+        std::iter::from_fn(move || {
+            let end = (at + rows).min(self.records.len());
+            let records = &self.records[at..end];
+            let rest = &self.refused[refused_at..];
+            let many = match (end < self.records.len(), records.last()) {
+                (true, Some((last, _))) => rest.partition_point(|(offset, _)| offset < last),
+                _ => rest.len(),
+            };
+            let refused = &rest[..many];
+            at = end;
+            refused_at += many;
+            (!records.is_empty() || !refused.is_empty()).then_some((records, refused))
+        })
+    }
+}
+
 /// The end of the verdicts, and the offset before which all events have theirs.
 fn tail(of: &StreamPartition, checkpoint: Checkpoint, shared: &Shared) -> Result<(Offset, Offset), StoreError> {
     let (mut at, mut judged) = (checkpoint.verdicts, checkpoint.events);
     loop {
         let blocks = shared.ports.log.read(&of.stream, Topic::Verdicts, of.partition, at, 64, READ_BYTES)?;
         if blocks.is_empty() {
-            return Ok((at, judged));
+            if at >= shared.ports.log.end(&of.stream, Topic::Verdicts, of.partition)? {
+                return Ok((at, judged));
+            }
+            if shared.is_stopping() {
+                return Err(log_stopped());
+            }
+            std::thread::sleep(RETRY_READ);
         }
         for (offset, block) in blocks.iter().flat_map(Records::iter) {
             let (_, next) = block_flags(block).map_err(|error| StoreError::Broken {

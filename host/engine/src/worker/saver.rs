@@ -93,6 +93,7 @@ fn write(save: &Save, shared: &Shared) {
             Ok(()) => {
                 shared.metrics.checkpoint_time.observe(started.elapsed().as_secs_f64());
                 save.saved.fetch_max(save.epoch, Ordering::SeqCst);
+                shared.ports.membership.saved(&save.of, save.checkpoint.events);
                 return;
             }
             Err(error) => {

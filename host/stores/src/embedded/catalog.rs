@@ -168,6 +168,10 @@ impl Catalog for EmbeddedCatalog {
     fn on_change(&self, bell: Arc<Bell>) {
         self.bells().push(bell);
     }
+
+    fn version(&self) -> Result<u64, StoreError> {
+        Ok(self.now().version)
+    }
 }
 
 fn name_key(kind: Kind, name: &str) -> Vec<u8> {

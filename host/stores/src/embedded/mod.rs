@@ -22,6 +22,7 @@ mod streams;
 use std::path::Path;
 use std::sync::Arc;
 
+use assay_engine::ports::membership::Alone;
 use assay_engine::ports::{Ports, StoreError};
 
 pub use archive::EmbeddedArchive;
@@ -72,12 +73,15 @@ impl Embedded {
     pub fn ports(&self) -> Ports {
         Ports {
             log: self.log.clone(),
+            membership: Arc::new(Alone::default()),
             catalog: self.catalog.clone(),
             state: self.state.clone(),
             archive: self.archive.clone(),
             profiles: self.profiles.clone(),
             graph: self.graph.clone(),
             dead_letters: self.dead_letters.clone(),
+            series: None,
+            outbox: None,
         }
     }
 

@@ -7,6 +7,7 @@ use assay_core::verdict::{BlockHead, EventColumns, write_block};
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Durability, Log, Records, Topic};
 
+use super::streams::stream;
 use super::{all_pages, append, is_bad_cursor, payments, place, records};
 
 /// An event as the tests make them up.
@@ -33,7 +34,7 @@ impl Event {
 
 /// Appends events to partition 0 of the log.
 pub(crate) fn append_events(log: &dyn Log, events: &[Event]) {
-    log.create("payments", 2).unwrap();
+    log.create(&stream("payments", 2)).unwrap();
     let base = log.end("payments", Topic::Events, Partition(0)).unwrap().0;
     let contents: Vec<Vec<u8>> = (base..).zip(events).map(|(offset, event)| event.bytes(offset)).collect();
     append(log, Topic::Events, vec![(0, records(&contents))], Durability::Ordered).unwrap();
@@ -151,7 +152,7 @@ fn verdict_block(next: u64, spoken_of: &[u64]) -> Vec<u8> {
 
 /// What was said of an event is found in the block that speaks of it, also if it is written twice.
 pub(crate) fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
-    log.create("payments", 2).unwrap();
+    log.create(&stream("payments", 2)).unwrap();
     assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(0));
     let blocks =
         [verdict_block(10, &[0, 4, 9]), verdict_block(20, &[]), verdict_block(21, &[20]), verdict_block(21, &[15])];

@@ -6,23 +6,24 @@ use std::time::Duration;
 use assay_core::names::{Offset, Partition};
 use assay_engine::ports::log::{Bell, Durability, Log, Records, Topic};
 
+use super::streams::stream;
 use super::{append, place, read_all, records};
 
 /// Makes the stream that the other functions use.
 pub(crate) fn create(log: &dyn Log) {
-    log.create("payments", 4).unwrap();
+    log.create(&stream("payments", 4)).unwrap();
 }
 
 /// Streams are made once, with a number of partitions that stays.
 pub(crate) fn streams_are_made_once(log: &dyn Log) {
     create(log);
-    log.create("payments", 4).unwrap();
-    let error = log.create("payments", 8).unwrap_err().to_string();
+    log.create(&stream("payments", 4)).unwrap();
+    let error = log.create(&stream("payments", 8)).unwrap_err().to_string();
     assert!(error.contains("4 partitions"), "{error}");
     assert!(log.end("unknown", Topic::Events, Partition(0)).is_err());
     assert!(log.end("payments", Topic::Events, Partition(4)).is_err());
     assert!(append(log, Topic::Events, vec![(4, records(&["x"]))], Durability::Synced).is_err());
-    assert!(log.create("nothing", 0).is_err());
+    assert!(log.create(&stream("nothing", 0)).is_err());
 }
 
 /// Offsets count from 0 per topic and partition; receipts tell them in the order of the append.
@@ -127,7 +128,8 @@ pub(crate) fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
                     receipts.push((i, log.append("payments", Topic::Events, batches, durability).unwrap()));
                 }
                 for (i, receipt) in receipts {
-                    let places = receipt.blocking_recv().unwrap().unwrap();
+                    let appended = receipt.blocking_recv().unwrap().unwrap();
+                    let places: Vec<_> = appended.iter().filter_map(|appended| appended.place(0)).collect();
                     let at = places[0].offset;
                     let found = log.read("payments", Topic::Events, Partition(0), at, 2, 1 << 20).unwrap();
                     assert_eq!(found[0].get(0), Some(format!("{thread}/{i}/a").as_bytes()));
@@ -150,7 +152,7 @@ pub(crate) fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
 /// What is to be there after the store was opened again.
 pub(crate) fn appends_written(log: &dyn Log) {
     create(log);
-    log.create("other", 1).unwrap();
+    log.create(&stream("other", 1)).unwrap();
     append(log, Topic::Events, vec![(0, records(&["a", "b"])), (3, records(&["c"]))], Durability::Synced).unwrap();
     append(log, Topic::Verdicts, vec![(3, records(&["v"]))], Durability::Ordered).unwrap();
     append(log, Topic::Events, vec![(0, records(&["d"]))], Durability::Ordered).unwrap();
@@ -162,7 +164,7 @@ pub(crate) fn appends_kept(log: &dyn Log) {
     assert_eq!(read_all(log, Topic::Events, 3, 0), [(0, b"c".to_vec())]);
     assert_eq!(read_all(log, Topic::Verdicts, 3, 0), [(0, b"v".to_vec())]);
     assert_eq!(log.end("other", Topic::Events, Partition(0)).unwrap(), Offset(0));
-    assert!(log.create("payments", 5).is_err());
+    assert!(log.create(&stream("payments", 5)).is_err());
     let places = append(log, Topic::Events, vec![(0, records(&["e"]))], Durability::Synced).unwrap();
     assert_eq!(places, [place(0, 3)]);
 }

@@ -11,6 +11,7 @@ pub(crate) mod graph;
 pub(crate) mod log;
 pub(crate) mod profiles;
 pub(crate) mod state;
+pub(crate) mod streams;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub(crate) fn records<T: AsRef<[u8]>>(contents: &[T]) -> Records {
     records
 }
 
-/// Appends and waits for the receipt.
+/// Appends and waits for the receipt. The place of each batch's first record.
 pub(crate) fn append(
     log: &dyn Log,
     topic: Topic,
@@ -38,7 +39,8 @@ pub(crate) fn append(
     durability: Durability,
 ) -> Result<Vec<Place>, StoreError> {
     let batches = batches.into_iter().map(|(partition, records)| (Partition(partition), records)).collect();
-    log.append("payments", topic, batches, durability)?.blocking_recv().unwrap()
+    let appended = log.append("payments", topic, batches, durability)?.blocking_recv().unwrap()?;
+    Ok(appended.iter().map(|appended| appended.place(0).unwrap()).collect())
 }
 
 /// A place in the stream.

@@ -141,6 +141,11 @@ impl Archive for EmbeddedArchive {
         Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
     }
 
+    fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        let id = self.database.streams.find_partition(of);
+        id.map_or(Ok(Offset(0)), |id| self.verdicts.judged(id).map(Offset))
+    }
+
     fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
         let id = self.database.streams.find_partition(of);
         id.map_or(Ok(None), |id| self.verdicts.outcome(id, offset.0))

@@ -38,6 +38,14 @@ impl VerdictIndex {
         self.database.commit(batch, Durability::Process, "writing the index of verdicts")
     }
 
+    /// The offset before which all events are judged by blocks that are in the index.
+    pub(super) fn judged(&self, of: PartitionId) -> Result<u64, StoreError> {
+        let mut rows = self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX));
+        let Some(last) = rows.next_back() else { return Ok(0) };
+        let key = last.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+        Ok(places(&key)?.0)
+    }
+
     /// What was said of an event: it is in the first block that goes beyond it, or nothing was said.
     pub(super) fn outcome(&self, of: PartitionId, offset: u64) -> Result<Option<Outcome>, StoreError> {
         let Some(behind) = offset.checked_add(1) else {

@@ -84,7 +84,8 @@ pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, C
     if !reader.is_empty() {
         return Err(reader.corrupt("the end of the block"));
     }
-    Ok(Records { first: Offset(first + skip.min(count) as u64), appended_at, data, ends })
+    let first = Offset(first + skip.min(count) as u64);
+    Ok(Records { first, appended_at, data, ends, refused: Vec::new() })
 }
 
 /// One record of a block, and when it was appended; none if the block has fewer.

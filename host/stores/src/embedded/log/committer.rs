@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::{Offset, Partition};
-use assay_engine::ports::log::{Bell, Records, Topic};
-use assay_engine::ports::{Place, StoreError};
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::{Appended, Bell, Offsets, Records, Topic};
 
 use super::super::database::{Database, Durability};
 use super::block;
@@ -70,11 +70,11 @@ impl Committer {
         for (answer, places) in answers {
             let result = match &firsts {
                 Ok(firsts) => {
-                    let place = |&Within { group, behind }: &Within| Place {
+                    let appended = |&Within { group, behind }: &Within| Appended {
                         partition: groups[group].partition,
-                        offset: Offset(firsts[group] + behind),
+                        offsets: Offsets::From(Offset(firsts[group] + behind)),
                     };
-                    Ok(places.iter().map(place).collect())
+                    Ok(places.iter().map(appended).collect())
                 }
                 Err(error) => Err(error.clone()),
             };

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::stream::StreamDef;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{self, Bell, Log, Receipt, Records, Topic};
 use tokio::sync::oneshot;
@@ -83,8 +84,8 @@ impl Drop for EmbeddedLog {
 }
 
 impl Log for EmbeddedLog {
-    fn create(&self, stream: &str, partitions: u32) -> Result<(), StoreError> {
-        self.topics.create(&self.database, stream, partitions)
+    fn create(&self, stream: &StreamDef) -> Result<(), StoreError> {
+        self.topics.create(&self.database, &stream.stream, stream.partitions.unwrap_or(0))
     }
 
     fn append(

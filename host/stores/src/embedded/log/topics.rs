@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use assay_core::names::Partition;
 use assay_core::wire::{Reader, put_varint};
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::Appended;
 use assay_engine::ports::log::{Records, Topic};
-use assay_engine::ports::{Place, StoreError};
 use tokio::sync::oneshot;
 
 use super::super::database::{Database, Durability};
@@ -18,7 +19,7 @@ use super::reader::LogReader;
 const PREFIX: &[u8] = b"log/";
 
 /// Where an append's answer goes.
-pub(super) type Answer = oneshot::Sender<Result<Vec<Place>, StoreError>>;
+pub(super) type Answer = oneshot::Sender<Result<Vec<Appended>, StoreError>>;
 
 /// An append under way.
 pub(super) struct Append {

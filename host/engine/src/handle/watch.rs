@@ -1,0 +1,124 @@
+//! Watching the catalog: changes that other processes made, and definitions that were put into its store directly.
+
+use std::sync::{Arc, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Engine, Inner};
+use crate::plan::Plan;
+use crate::ports::StoreError;
+use crate::ports::catalog::{Kind, Revision, Snapshot, Submission};
+use crate::ports::log::Bell;
+use crate::problem::ChangeError;
+use crate::shared::FIRST_DELAY;
+
+/// How often the catalog's version is asked for when no bell rings.
+const EVERY: Duration = Duration::from_secs(1);
+/// The part that tells in `/readyz` whether the catalog can be read and makes sense.
+const PART: &str = "catalog";
+
+/// The thread that watches the catalog.
+pub(super) struct Watcher {
+    bell: Arc<Bell>,
+    thread: JoinHandle<()>,
+}
+
+impl Watcher {
+    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+        let bell = Arc::new(Bell::default());
+        engine.ports().catalog.on_change(bell.clone());
+        // The engine holds the watcher, not the other way round.
+        let (inner, own_bell) = (Arc::downgrade(&engine.inner), bell.clone());
+        let thread = std::thread::Builder::new().name("catalog".to_owned()).spawn(move || watch(&inner, &own_bell))?;
+        Ok(Self { bell, thread })
+    }
+
+    /// Waits until the thread has ended. The engine must be stopping.
+    pub(super) fn join(self) {
+        self.bell.ring();
+        let _ = self.thread.join();
+    }
+}
+
+fn watch(inner: &Weak<Inner>, bell: &Bell) {
+    let mut delay = FIRST_DELAY;
+    loop {
+        let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
+        if engine.inner.shared.is_stopping() {
+            return;
+        }
+        let watched = engine.refresh().and_then(|()| engine.take_in_submissions());
+        let problem = watched.err().map(|error| error.to_string());
+        engine.inner.shared.health.note(PART, problem.as_deref(), 0);
+        match problem {
+            None => {
+                delay = FIRST_DELAY;
+                drop(engine);
+                bell.wait(EVERY);
+            }
+            Some(problem) => {
+                tracing::warn!(problem, "the catalog cannot be followed; going on with the rules of before");
+                if !engine.inner.shared.back_off(&mut delay, bell) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Takes up what other processes changed.
+    fn refresh(&self) -> Result<(), ChangeError> {
+        if self.ports().catalog.version()? <= self.plan().snapshot.version {
+            return Ok(());
+        }
+        // A change of our own that is under way sets the plan itself.
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.inner.shared;
+        let snapshot = Arc::new(shared.ports.catalog.snapshot(None)?);
+        let before = shared.plan();
+        if snapshot.version <= before.snapshot.version {
+            return Ok(());
+        }
+        tracing::info!(version = snapshot.version, "the catalog was changed by another process");
+        let plan = shared.compile(snapshot.clone()).map_err(ChangeError::Invalid)?;
+        self.go_over(&before.snapshot, plan)?;
+        Ok(())
+    }
+
+    /// Puts a plan into effect. Keys are the API's affair: workers need not stop for them.
+    pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) -> Result<(), StoreError> {
+        let shared = &self.inner.shared;
+        for stream in plan.streams.values() {
+            shared.ports.log.create(&stream.def)?;
+        }
+        let concerns_workers = !without_keys(before).eq(without_keys(&plan.snapshot));
+        let plan = Arc::new(plan);
+        shared.set_plan(plan.clone());
+        if concerns_workers {
+            self.take_up(&plan);
+            shared.ports.membership.share(plan.partitions().collect());
+        }
+        Ok(())
+    }
+
+    /// Checks and commits definitions that were put into the catalog's store directly.
+    fn take_in_submissions(&self) -> Result<(), ChangeError> {
+        for Submission { id, author, change } in self.ports().catalog.take_submissions()? {
+            let (kind, name) = (change.kind, change.name.clone());
+            let outcome = match self.change(vec![change], &author, None, false) {
+                Ok(_) => Ok(self.plan().snapshot.get(kind, &name).map_or(0, |revision| revision.revision)),
+                Err(ChangeError::Store(error)) => return Err(error.into()),
+                Err(ChangeError::Invalid(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
+                Err(error) => Err(vec![error.to_string()]),
+            };
+            tracing::info!(%kind, name, author, applied = outcome.is_ok(), "a definition was submitted directly");
+            self.ports().catalog.answer_submission(&id, outcome)?;
+        }
+        Ok(())
+    }
+}
+
+fn without_keys(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
+    snapshot.revisions.iter().filter(|revision| revision.kind != Kind::Key)
+}

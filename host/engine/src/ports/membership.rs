@@ -1,0 +1,80 @@
+//! The membership port: which partitions this process scores. One process alone has all of them; several share them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use assay_core::names::Offset;
+
+use super::StreamPartition;
+
+/// Who scores the partitions that this process is given: the engine.
+pub trait Owner: Send + Sync {
+    /// These partitions are this process's from now on. Does not wait until they are open.
+    fn assign(&self, partitions: Vec<StreamPartition>);
+
+    /// These partitions go to another process: finishes the batch in hand, saves a checkpoint, lets go. Returns when
+    /// that is done, or after `at_most`: whoever has a partition next does not depend on it, it only has to fold less
+    /// again.
+    fn revoke(&self, partitions: Vec<StreamPartition>, at_most: Duration);
+
+    /// These partitions are another process's already: lets go without saving. Does not wait.
+    fn lose(&self, partitions: Vec<StreamPartition>);
+}
+
+/// Which partitions this process scores.
+pub trait Membership: Send + Sync {
+    /// Names who is told of assignments. They come one after the other.
+    fn join(&self, owner: Arc<dyn Owner>);
+
+    /// These are all partitions that there are to share out from now on. The log has them.
+    fn share(&self, partitions: Vec<StreamPartition>);
+
+    /// Says that all events of a partition before an offset are folded into state that is saved.
+    fn saved(&self, of: &StreamPartition, events: Offset);
+
+    /// Whether this process still is in the group as far as it can know. One that slept too long is not, until it has
+    /// heard from the group again.
+    fn is_member(&self) -> bool;
+
+    /// Gives all partitions back and leaves. Returns when they are given back; no call of the owner comes after it.
+    fn leave(&self);
+}
+
+/// The membership of a process that shares with no one: it has every partition.
+#[derive(Default)]
+pub struct Alone {
+    inner: Mutex<Shares>,
+}
+
+#[derive(Default)]
+struct Shares {
+    owner: Option<Arc<dyn Owner>>,
+    partitions: BTreeSet<StreamPartition>,
+}
+
+impl Membership for Alone {
+    fn join(&self, owner: Arc<dyn Owner>) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).owner = Some(owner);
+    }
+
+    fn share(&self, partitions: Vec<StreamPartition>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: BTreeSet<StreamPartition> = partitions.into_iter().collect();
+        let new: Vec<StreamPartition> = all.difference(&inner.partitions).cloned().collect();
+        let gone: Vec<StreamPartition> = inner.partitions.difference(&all).cloned().collect();
+        inner.partitions = all;
+        if let Some(owner) = &inner.owner {
+            owner.lose(gone);
+            owner.assign(new);
+        }
+    }
+
+    fn saved(&self, _: &StreamPartition, _: Offset) {}
+
+    fn is_member(&self) -> bool {
+        true
+    }
+
+    fn leave(&self) {}
+}

@@ -1,0 +1,66 @@
+//! The time series port: points in time with tags and fields, for dashboards. Optional: without one, queries are
+//! answered from the archive.
+
+use assay_core::names::Offset;
+
+use super::{StoreError, StreamPartition};
+
+/// A value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValue {
+    /// A number. Not NaN, not infinite.
+    Float(f64),
+    /// An integer.
+    Int(i64),
+    /// A truth value.
+    Bool(bool),
+    /// A text.
+    Text(String),
+}
+
+/// One point. Two points with the same measurement, tags and time are the same point: the later write wins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// What is measured.
+    pub measurement: String,
+    /// By what it is told apart: few values each.
+    pub tags: Vec<(String, String)>,
+    /// What was measured; not empty.
+    pub fields: Vec<(String, FieldValue)>,
+    /// When, ns since 1970: the event's time, with its offset in the digits below the millisecond, so that events of
+    /// the same millisecond stay apart.
+    pub time_ns: i64,
+}
+
+/// Points in time. Fed by two followers, one for each topic.
+pub trait TimeSeries: Send + Sync {
+    /// The offset from which on a partition's events have no points yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Writes points of events: all events before `next` have theirs then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write_events(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<(), StoreError>;
+
+    /// The offset of the verdicts topic from which on blocks have no points yet.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Writes points of verdicts: all blocks before `next` have theirs then.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write_verdicts(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<(), StoreError>;
+
+    /// Writes points that follow no log, such as the process's own metrics. Losing some is no harm.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn write(&self, points: Vec<Point>) -> Result<(), StoreError>;
+}
