@@ -49,6 +49,7 @@ impl Follow for Follower {
                 }
             }
         }
-        self.0.write(of, edges.into_values().collect(), next)
+        // Edges that the store refuses for good are in its log; there is nothing else to carry them to.
+        self.0.write(of, edges.into_values().collect(), next).map(drop)
     }
 }
