@@ -21,6 +21,7 @@ mod worker;
 
 pub use clock::now_ms;
 pub use config::EngineConfig;
+pub use followers::FOLLOWERS;
 pub use handle::{
     Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
 };
