@@ -5,7 +5,10 @@ set -euo pipefail
 INFLUX_TOKEN=$(cat /run/secrets/influxdb_token)
 export INFLUX_TOKEN
 
-if ! influx bucket list --name assay_1m --hide-headers >/dev/null 2>&1; then
+bucket=$(influx bucket list --hide-headers | awk '$2 == "assay_1m" { print $1 }')
+if [ -n "$bucket" ]; then
+    influx bucket update --id "$bucket" --retention "$RETENTION_1M"
+else
     influx bucket create --name assay_1m --retention "$RETENTION_1M"
 fi
 tasks=$(influx task list --limit 500 --hide-headers)

@@ -8,10 +8,11 @@ option task = {name: "events_1m", every: 1m, offset: 10s}
 start = date.truncate(t: date.sub(d: 10m, from: now()), unit: 1m)
 stop = date.truncate(t: now(), unit: 1m)
 
+// Raw events only: verdicts are in `score`, what Assay keeps for itself in `assay_...`.
 // An event has one value in each of its fields. A field may be missing in some, so the fullest field counts.
 from(bucket: "assay")
     |> range(start: start, stop: stop)
-    |> filter(fn: (r) => r._measurement != "score" and r._measurement != "assay_position")
+    |> filter(fn: (r) => r._measurement !~ /^(score$|assay_)/)
     |> aggregateWindow(every: 1m, fn: count, createEmpty: false, timeSrc: "_start")
     |> drop(columns: ["_start", "_stop"])
     |> group(columns: ["_field", "_value"], mode: "except")
