@@ -27,6 +27,6 @@ pub use handle::{
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;
-pub use metrics::{FollowerLabel, Metrics, RouteLabel, StreamLabel};
+pub use metrics::{FollowerLabel, Metrics, PartitionLabel, RouteLabel, StreamLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};

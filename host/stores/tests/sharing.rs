@@ -67,7 +67,7 @@ fn define(engine: &Engine) {
     ]});
     let stream = json!({ "stream": "payments", "key": "card", "time": "at", "id": "id", "schema": schema });
     let measures = json!({ "n": "count()", "sum": "sum(amount)" });
-    let view = json!({ "view": "spend", "stream": "payments", "over": "1h", "measures": measures });
+    let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
     let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
     let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
     let changes = vec![

@@ -124,6 +124,14 @@ impl Engine {
         &self.inner.shared.metrics
     }
 
+    /// All metrics as they are now, in Prometheus's text format.
+    pub fn measure(&self) -> String {
+        let failing = self.readiness().parts.iter().filter(|part| !part.ok).count();
+        let metrics = self.metrics();
+        metrics.parts_failing.set(failing as i64);
+        metrics.encode()
+    }
+
     /// How the engine's parts are.
     pub fn readiness(&self) -> Readiness {
         self.inner.shared.health.readiness()
