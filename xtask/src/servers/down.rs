@@ -23,9 +23,7 @@ pub(super) fn stop(server: &dyn Server, kill: bool) -> Result<bool> {
 pub(super) fn wipe(server: &dyn Server) -> Result<bool> {
     let ran = stop(server, true)?;
     let folder = state::folder()?.join(server.name());
-    if let Some(state) = State::read(server.name())?
-        && let Some(elsewhere) = server.data_elsewhere(&state.place(server)?)
-    {
+    if let Some(elsewhere) = server.data_elsewhere(&folder) {
         cache::remove(&elsewhere)?;
     }
     cache::remove(&folder)?;

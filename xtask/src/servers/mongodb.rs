@@ -41,7 +41,7 @@ impl Server for MongoDb {
     }
 
     fn programs(&self, place: &Place) -> Result<Vec<Program>> {
-        let data = data(place);
+        let data = data(&place.folder);
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let mut command = Command::new(place.installed.join("ferretdb"));
         command.arg(format!("127.0.0.1:{}", place.ports[0])).arg(data);
@@ -58,17 +58,17 @@ impl Server for MongoDb {
         vec![("ASSAY_TEST_MONGODB", format!("mongodb://127.0.0.1:{}/", ports[0]))]
     }
 
-    fn data_elsewhere(&self, place: &Place) -> Option<PathBuf> {
-        Some(data(place))
+    fn data_elsewhere(&self, folder: &Path) -> Option<PathBuf> {
+        Some(data(folder))
     }
 }
 
 /// SQLite syncs every write: on a memory file system, where there is one, that costs nothing.
-fn data(place: &Place) -> PathBuf {
+fn data(folder: &Path) -> PathBuf {
     let memory = Path::new("/dev/shm");
     if !memory.is_dir() {
-        return place.folder.join("data");
+        return folder.join("data");
     }
-    let of_this_checkout = place.folder.display().to_string().replace('/', "-");
+    let of_this_checkout = folder.display().to_string().replace('/', "-");
     memory.join(format!("assay{of_this_checkout}"))
 }

@@ -1,7 +1,6 @@
 //! The processes of servers: started so that they outlive this one, and ended only if they are still who they were.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,8 +25,8 @@ impl Process {
         }
         let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        // Not in this group, so that Ctrl-C here is not for them.
-        let child = command.process_group(0).spawn().with_context(|| format!("cannot start {command:?}"))?;
+        leave_group(command);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let pid = child.id();
         let started = started(pid).with_context(|| format!("{name} ended at once; see {}", log.display()))?;
         Ok(Self { name: name.to_owned(), pid, started })
@@ -75,6 +74,15 @@ impl Process {
         true
     }
 }
+
+/// Keeps a program out of this one's group: Ctrl-C here is not for it.
+#[cfg(unix)]
+fn leave_group(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn leave_group(_command: &mut Command) {}
 
 /// When a process was started, in a form that only compares; none if there is none, or if it only waits to be reaped.
 fn started(pid: u32) -> Option<String> {

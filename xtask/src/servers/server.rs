@@ -1,6 +1,6 @@
 //! What a server is to these tasks: how it is installed, configured, asked whether it is up, and found by the tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -20,7 +20,7 @@ pub(super) trait Server {
     fn needs(&self) -> &'static [Tool];
 
     /// Installs into `into`, an empty folder. What is only needed on the way goes to `work`.
-    fn install(&self, into: &std::path::Path, work: &std::path::Path, steps: &Steps) -> Result<()>;
+    fn install(&self, into: &Path, work: &Path, steps: &Steps) -> Result<()>;
 
     /// Its ports, as distances from the first one, which is the one that clients use unless `variables` says otherwise.
     fn ports(&self) -> &'static [u16];
@@ -35,7 +35,7 @@ pub(super) trait Server {
     fn variables(&self, ports: &[u16]) -> Vec<(&'static str, String)>;
 
     /// Data that it keeps outside of its run folder: deleted with it.
-    fn data_elsewhere(&self, _place: &Place) -> Option<PathBuf> {
+    fn data_elsewhere(&self, _folder: &Path) -> Option<PathBuf> {
         None
     }
 }

@@ -1,9 +1,9 @@
 //! Bringing servers up: installed, configured, started, and asked until they answer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::process::Process;
 use super::server::Server;
@@ -14,6 +14,9 @@ use super::{cache, down, ports};
 /// How long a server may take until it answers, on a machine that is busy with builds.
 const DEADLINE: Duration = Duration::from_secs(180);
 
+/// How long ports may stay taken after the process that had them ended.
+const PORTS_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Brings a server up as far as starting its processes. Does nothing if they run.
 pub(super) fn start(server: &dyn Server) -> Result<()> {
     let known = State::read(server.name())?;
@@ -23,18 +26,27 @@ pub(super) fn start(server: &dyn Server) -> Result<()> {
     cache::installed(server)?;
     let mut state = prepare(server, known)?;
     let place = state.place(server)?;
-    if let Some(port) = place.ports.iter().find(|port| !ports::is_free(**port)) {
-        let name = server.name();
-        bail!(
-            "port {port}, which it keeps, is used by another program; `cargo xtask servers down --wipe {name}` frees it \
-               of its ports and its data"
-        );
-    }
+    wait_for_ports(server, &place.ports)?;
     for mut program in server.programs(&place)? {
         let log = log(&place.folder, program.name);
         state.processes.push(Process::start(program.name, &mut program.command, &log)?);
         // Noted one by one: whatever fails after this, it can be stopped.
         state.write(server.name())?;
+    }
+    Ok(())
+}
+
+/// Waits until its ports are free: those of a process that was killed are so only a little after it.
+fn wait_for_ports(server: &dyn Server, ports: &[u16]) -> Result<()> {
+    let deadline = Instant::now() + PORTS_DEADLINE;
+    while let Some(port) = ports.iter().find(|port| !ports::is_free(**port)) {
+        let name = server.name();
+        ensure!(
+            Instant::now() < deadline,
+            "port {port}, which it keeps, is used by another program. End that, or let go of the port and of the data: \
+             cargo xtask servers down --wipe {name}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
@@ -77,7 +89,7 @@ pub(super) fn wait(server: &dyn Server) -> Result<()> {
             Err(_) => {}
         }
         if let Some(ended) = state.processes.iter().find(|process| !process.is_alive()) {
-            break Err(anyhow::anyhow!("it ended. {}", end_of(&log(&place.folder, &ended.name))));
+            break Err(anyhow!("it ended. {}", end_of(&log(&place.folder, &ended.name))));
         }
         std::thread::sleep(Duration::from_millis(100));
     };
@@ -91,6 +103,6 @@ pub(super) fn wait(server: &dyn Server) -> Result<()> {
 }
 
 /// The log of a program.
-fn log(folder: &Path, program: &str) -> std::path::PathBuf {
+fn log(folder: &Path, program: &str) -> PathBuf {
     folder.join(format!("{program}.log"))
 }
