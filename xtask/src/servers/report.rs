@@ -61,8 +61,13 @@ pub(super) fn addresses() -> Result<Value> {
         });
         servers.insert(server.name().to_owned(), about);
     }
-    let control = std::env::current_exe().context("this program does not know where it is")?;
-    Ok(json!({"control": control, "servers": servers}))
+    Ok(json!({"control": this_program()?, "servers": servers}))
+}
+
+/// The path of this program, also if it was built anew since it began: Linux then says so behind the path.
+fn this_program() -> Result<String> {
+    let path = std::env::current_exe().context("this program does not know where it is")?.display().to_string();
+    Ok(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
 }
 
 /// Brings addresses.json up to date.
