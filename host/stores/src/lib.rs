@@ -3,5 +3,6 @@
 //! Absent on purpose: any decision about events. An adapter translates a call, makes it and translates the error.
 
 pub mod embedded;
+pub mod kafka;
 pub mod mongodb;
 pub mod scylladb;
