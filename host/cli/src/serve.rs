@@ -68,7 +68,7 @@ async fn serve(config: Config) -> Result<()> {
         format!("cannot listen on {listen}: is another server there? --listen 127.0.0.1:0 takes any free port")
     })?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
-    let stores = Embedded::open(&dir.join("store"), &config.stores())?;
+    let stores = Embedded::open(&dir.join("store"), &config.embedded())?;
     let runtime = Runtime::new(config.runtime())?;
     let metrics = Arc::new(Metrics::new());
     let ports = stores.ports();

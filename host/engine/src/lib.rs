@@ -21,11 +21,12 @@ mod worker;
 
 pub use clock::now_ms;
 pub use config::EngineConfig;
+pub use followers::FOLLOWERS;
 pub use handle::{
     Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;
-pub use metrics::{FollowerLabel, Metrics, RouteLabel, StreamLabel};
+pub use metrics::{FollowerLabel, Metrics, PartitionLabel, RouteLabel, StreamLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};

@@ -6,3 +6,6 @@ pub mod dgraph;
 pub mod embedded;
 mod http;
 pub mod influxdb;
+pub mod kafka;
+pub mod mongodb;
+pub mod scylladb;

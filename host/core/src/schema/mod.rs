@@ -18,6 +18,7 @@ mod node;
 mod parsed;
 mod program;
 mod reader;
+mod resolve;
 mod walk;
 
 pub use decode::{Decoded, Decoder};
@@ -27,6 +28,7 @@ pub use extract::{Extractor, Scalar};
 pub use fields::Field;
 pub use json::to_json;
 pub use parsed::Schema;
+pub use resolve::{Incompatible, Resolver};
 
 /// The most bytes one event may have. Kafka's default limit for a message is the same.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;

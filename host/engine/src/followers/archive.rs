@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use assay_core::names::Offset;
 use assay_core::schema::Decoder;
 
-use super::Follow;
+use super::{Follow, refused};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{Archive, EventEntry};
 use crate::ports::log::{Records, Topic};
@@ -45,11 +45,15 @@ impl Events {
         };
         let decoded = decoder.decode(records.iter().flat_map(Records::iter).map(|(_, bytes)| bytes));
         let offsets: Vec<Offset> = records.iter().flat_map(Records::iter).map(|(offset, _)| offset).collect();
+        let refused = refused(records);
         let times = decoded.columns[1].as_primitive::<TimestampMillisecondType>();
         let entries = decoded.rows.iter().enumerate().filter_map(|(row, record)| {
             let key = text(&decoded.columns[0], row)?;
             let id = if has_id { text(&decoded.columns[2], row)? } else { String::new() };
             let time = times.is_valid(row).then(|| times.value(row))?;
+            if refused.contains(&offsets[*record]) {
+                return None;
+            }
             Some(EventEntry { offset: offsets[*record], time, key, id })
         });
         Ok(entries.collect())

@@ -49,7 +49,11 @@ impl Follow for Follower {
                 }
             }
         }
-        // Edges that the store refuses for good are in its log; there is nothing else to carry them to.
-        self.0.write(of, edges.into_values().collect(), next).map(drop)
+        let refused = self.0.write(of, edges.into_values().collect(), next)?;
+        if let Some(first) = refused.first() {
+            let (follower, edges) = (self.name(), refused.len());
+            tracing::warn!(follower, partition = %of, edges, first = %first.message, "edges are refused for good");
+        }
+        Ok(())
     }
 }

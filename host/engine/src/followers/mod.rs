@@ -5,21 +5,36 @@
 mod archive;
 mod dead_letters;
 mod graph;
+mod outbox;
 mod profiles;
+mod series;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{VerdictBlock, read_block};
+use assay_core::verdict::{VerdictBlock, block_flags, read_block};
+use assay_core::wire::Corrupt;
 
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Records, Topic};
 use crate::ports::{StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, Shared};
+
+/// The names of all followers.
+pub const FOLLOWERS: [&str; 8] = [
+    "archive-events",
+    "archive-verdicts",
+    "profiles",
+    "graph",
+    "dead-letters",
+    "series-events",
+    "series-verdicts",
+    "outbox",
+];
 
 /// Records that are read at once, about.
 const READ_RECORDS: usize = 32_768;
@@ -35,6 +50,11 @@ trait Follow: Send {
 
     /// Which topic it follows.
     fn topic(&self) -> Topic;
+
+    /// Whether there is anything for it in a partition.
+    fn wants(&self, _plan: &Plan, _of: &StreamPartition) -> bool {
+        true
+    }
 
     /// Where it is in a partition.
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
@@ -63,13 +83,22 @@ impl Follower {
 /// Starts all followers.
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
     let ports = &shared.ports;
-    let all: Vec<Box<dyn Follow>> = vec![
+    let mut all: Vec<Box<dyn Follow>> = vec![
         Box::new(archive::Events::new(ports.archive.clone())),
         Box::new(archive::Verdicts(ports.archive.clone())),
         Box::new(profiles::Follower(ports.profiles.clone())),
         Box::new(graph::Follower(ports.graph.clone())),
         Box::new(dead_letters::Follower(ports.dead_letters.clone())),
     ];
+    if let Some(series) = &ports.series {
+        all.push(Box::new(series::Events::new(series.clone())));
+        all.push(Box::new(series::Verdicts(series.clone())));
+    }
+    if let Some(outbox) = &ports.outbox {
+        all.push(Box::new(outbox::Follower(outbox.clone())));
+    }
+    let wanted = &shared.config.followers;
+    all.retain(|follow| wanted.is_empty() || wanted.contains(follow.name()));
     all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
 }
 
@@ -122,6 +151,9 @@ impl Loop {
             if self.shared.is_stopping() {
                 return Ok(0);
             }
+            if !plan.streams.contains_key(&*of.stream) || !self.follow.wants(&plan, &of) {
+                continue;
+            }
             let position = match self.positions.get(&of) {
                 Some(position) => *position,
                 None => self.follow.position(&of)?,
@@ -154,18 +186,24 @@ impl Loop {
     }
 }
 
+/// The offsets of records that are no events of their stream: their bytes mean nothing.
+fn refused(records: &[Records]) -> HashSet<Offset> {
+    let offset = |block: &Records, at: u32| Offset(block.first.0 + u64::from(at));
+    records.iter().flat_map(|block| block.refused.iter().map(move |(at, _)| offset(block, *at))).collect()
+}
+
 /// Reads the verdict blocks that have any of the flags; 0 means all.
 fn blocks_with(flags: u8, of: &StreamPartition, records: &[Records]) -> Result<Vec<VerdictBlock>, StoreError> {
     let mut blocks = Vec::new();
     for (offset, bytes) in records.iter().flat_map(Records::iter) {
-        let broken = |error: assay_core::wire::Corrupt| StoreError::Broken {
-            store: "log",
-            message: format!("verdicts of {of} at offset {offset}: {error}"),
-        };
-        let (has, _) = assay_core::verdict::block_flags(bytes).map_err(broken)?;
+        let (has, _) = block_flags(bytes).map_err(|error| unreadable(of, offset, &error))?;
         if flags == 0 || has & flags != 0 {
-            blocks.push(read_block(bytes).map_err(broken)?);
+            blocks.push(read_block(bytes).map_err(|error| unreadable(of, offset, &error))?);
         }
     }
     Ok(blocks)
+}
+
+fn unreadable(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
+    StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }
 }

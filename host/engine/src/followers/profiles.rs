@@ -46,7 +46,9 @@ impl Follow for Follower {
                     revision: verdict.by.revision,
                     plugin: verdict.by.plugin.as_ref().map(|plugin| plugin.digest),
                 };
+                // An owner that was replaced may repeat older blocks behind newer ones.
                 match profile.rules.get_mut(&verdict.by.rule) {
+                    Some(before) if before.offset >= latest.offset => {}
                     Some(before) => *before = latest,
                     None => drop(profile.rules.insert(verdict.by.rule.clone(), latest)),
                 }

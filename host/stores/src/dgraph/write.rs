@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::server::Failure;
 use super::text::quoted;
-use super::{DgraphGraph, STORE, transaction};
+use super::{DgraphGraph, transaction};
 use crate::http::jitter;
 
 /// How often a transaction begins again at most.
@@ -74,9 +74,6 @@ impl DgraphGraph {
         }
         self.write_batch(of, last, Some(next), &mut poison)?;
         poison.sort_by_key(|poison| poison.index);
-        if let Some(first) = poison.first() {
-            tracing::warn!(store = STORE, edges = poison.len(), said = %first.message, "edges are refused for good");
-        }
         Ok(poison)
     }
 

@@ -156,6 +156,8 @@ fn cut(text: &str, bytes: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use assay_core::names::Offset;
+
     use super::*;
 
     fn point(fields: Vec<(&str, FieldValue)>) -> Point {
@@ -165,6 +167,7 @@ mod tests {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
             fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            offset: Offset(0),
             time_ns: -5,
         }
     }

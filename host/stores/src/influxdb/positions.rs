@@ -75,6 +75,7 @@ impl Database {
                 ("stream".to_owned(), of.stream.to_string()),
             ],
             fields: vec![("next".to_owned(), FieldValue::Int(next.0 as i64))],
+            offset: next,
             time_ns: now - now % NANOS_PER_MINUTE,
         };
         match self.write(&[position])?.pop() {

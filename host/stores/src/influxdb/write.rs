@@ -32,9 +32,6 @@ impl Database {
             self.write_batch(&lines, batch, &mut poison)?;
         }
         poison.sort_by_key(|poison| poison.index);
-        if let Some(first) = poison.first() {
-            tracing::warn!(store = STORE, points = poison.len(), said = %first.message, "points are refused for good");
-        }
         Ok(poison)
     }
 

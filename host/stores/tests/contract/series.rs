@@ -28,6 +28,7 @@ pub(crate) fn point(measurement: &str, tag: &str, fields: &[(&str, FieldValue)],
         measurement: measurement.to_owned(),
         tags: vec![("tag".to_owned(), tag.to_owned())],
         fields: fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        offset: Offset(0),
         time_ns,
     }
 }
