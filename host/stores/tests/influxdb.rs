@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::series::{FieldValue, Point, TimeSeries};
+use assay_engine::ports::series::{FieldValue, Point};
 use assay_stores::influxdb::InfluxDb;
 use bucket::Bucket;
 use contract::payments;

@@ -53,7 +53,7 @@ pub(super) fn run(
     for (number, (edge, id)) in edges.iter().zip(&ids).enumerate() {
         let have = have.get(id.as_str());
         let latest = have.and_then(|have| have.latest.as_deref());
-        if latest.and_then(|latest| with_facets(edge, latest)).is_some_and(|have| !edge.is_later_than(&have)) {
+        if latest.and_then(read_facets).is_some_and(|have| !edge.is_later_than(&have)) {
             continue;
         }
         triples.push_record(number, have.map(|have| have.uid.as_str()), id, edge);
@@ -96,11 +96,10 @@ fn facets(edge: &GraphEdge) -> String {
     serde_json::json!([edge.time, edge.score, edge.rule]).to_string()
 }
 
-/// The edge as its record says it is; none if that cannot be read: it is written anew then.
-fn with_facets(edge: &GraphEdge, latest: &str) -> Option<GraphEdge> {
+/// The edge as its record says it is, without name and ends; none if that cannot be read: it is written anew then.
+fn read_facets(latest: &str) -> Option<GraphEdge> {
     let (time, score, rule) = serde_json::from_str(latest).ok()?;
-    // Without the ends, which do not matter to what is later.
-    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new(), ..*edge })
+    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new() })
 }
 
 /// Triples to write, in RDF.
