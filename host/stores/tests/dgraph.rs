@@ -87,20 +87,26 @@ fn edges_kept() {
 fn any_text_comes_back() {
     let dgraph = Empty::take();
     let graph = dgraph.open();
-    let mut texts: Vec<String> =
-        ["uid", "count", "assay.id", "dgraph.type", "expand(_all_)", "a|b@c:.", "_:x", "<0x1>"]
-            .iter()
-            .chain(&[
-                "say \"no\"",
-                "back\\slash\\",
-                "} } }",
-                "two\nlines\ttab\r\n",
-                "é日本🦀",
-                "\u{7f}\u{85}\u{2028}\u{fffd}",
-            ])
-            .chain(&["%20", "2020-01-01", "true", "12", "~x", "#", "$x", " "])
-            .map(|text| (*text).to_owned())
-            .collect();
+    let mut texts: Vec<String> = [
+        "uid",
+        "count",
+        "min",
+        "val",
+        "math",
+        "checkpwd",
+        "type",
+        "assay.id",
+        "dgraph.type",
+        "expand(_all_)",
+        "a|b@c:.",
+        "_:x",
+        "<0x1>",
+    ]
+    .iter()
+    .chain(&["say \"no\"", "back\\slash\\", "} } }", "two\nlines\ttab\r\n", "é日本🦀", "\u{7f}\u{85}\u{2028}\u{fffd}"])
+    .chain(&["%20", "2020-01-01", "true", "12", "~x", "#", "$x", " "])
+    .map(|text| (*text).to_owned())
+    .collect();
     texts.extend((0..32_u8).map(|control| char::from(control).to_string()));
     let numbers = [Some(0.1), None, Some(5.0), Some(-1e300), Some(5e-324), Some(1.0 / 3.0), Some(1e21)];
     let mut edges: Vec<GraphEdge> = (texts.iter().enumerate())

@@ -1,5 +1,7 @@
 //! The predicates of edges: their names, with what a predicate cannot hold percent-encoded. Pure.
 
+/// What DQL takes for a function where a predicate stands, and what Dgraph has for itself.
+const RESERVED: [&str; 10] = ["avg", "checkpwd", "count", "expand", "math", "max", "min", "sum", "uid", "val"];
 /// The longest predicate, in bytes.
 const LONGEST: usize = 1_000;
 
@@ -37,10 +39,10 @@ pub(super) fn decode(predicate: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Names that are Dgraph's, or that belong to the records of this adapter. Their first character is encoded.
+/// Names that are Dgraph's or DQL's, or that belong to the records of this adapter. Their first character is encoded.
 fn is_reserved(name: &str) -> bool {
     let name = name.to_lowercase();
-    name == "uid" || name.starts_with("dgraph.") || name.starts_with("assay.")
+    RESERVED.contains(&name.as_str()) || name.starts_with("dgraph.") || name.starts_with("assay.")
 }
 
 #[cfg(test)]
@@ -55,6 +57,8 @@ mod tests {
             ("日本é", "日本é"),
             ("a b|c>@~%", "a%20b%7Cc%3E%40%7E%25"),
             ("uid", "%75id"),
+            ("Count", "%43ount"),
+            ("counted", "counted"),
             ("DGRAPH.type", "%44GRAPH.type"),
             ("assay.id", "%61ssay.id"),
             ("\u{2028}", "%E2%80%A8"),

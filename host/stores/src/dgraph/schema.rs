@@ -9,7 +9,7 @@ use assay_engine::ports::graph::GraphEdge;
 use serde::Deserialize;
 
 use super::predicate;
-use super::server::{Failure, Server};
+use super::server::{Failure, Server, again_if_aborted};
 use super::text::quoted;
 
 const SCHEMA: &str = "
@@ -91,18 +91,24 @@ impl Schema {
     fn add(&self, server: &Server, predicate: &str) -> Result<(), Failure> {
         // Refused if somebody has this predicate for something else.
         server.alter(&format!("<{predicate}>: [uid] @reverse ."))?;
-        let query =
-            format!("{{ all(func: eq(assay.predicate, {})) {{ predicate: assay.predicate }} }}", quoted(predicate));
-        let doing = "registering the name of an edge";
-        let (found, transaction) = server.begin::<Registered>(doing, &query)?;
-        if found.all.is_empty() {
-            server.commit(doing, &transaction, &format!("_:new <assay.predicate> {} .\n", quoted(predicate)))?;
-        }
+        again_if_aborted(|| register(server, predicate))?;
         let all = registered(server)?;
         server.alter(&node_type(&all))?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(all);
         Ok(())
     }
+}
+
+/// Registers a predicate, once.
+fn register(server: &Server, predicate: &str) -> Result<(), Failure> {
+    let doing = "registering the name of an edge";
+    let predicate = quoted(predicate);
+    let query = format!("{{ all(func: eq(assay.predicate, {predicate})) {{ predicate: assay.predicate }} }}");
+    let (found, transaction) = server.begin::<Registered>(doing, &query)?;
+    if found.all.is_empty() {
+        server.commit(doing, &transaction, &format!("_:new <assay.predicate> {predicate} .\n"))?;
+    }
+    Ok(())
 }
 
 fn registered(server: &Server) -> Result<BTreeSet<String>, Failure> {

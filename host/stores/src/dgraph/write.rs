@@ -1,22 +1,15 @@
 //! Writing edges: in transactions that begin again when somebody else's came first, halved where Dgraph refuses some.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use assay_core::names::Offset;
 use assay_engine::ports::graph::GraphEdge;
 use assay_engine::ports::{Poison, StoreError, StreamPartition};
 use serde::Deserialize;
 
-use super::server::Failure;
+use super::server::{Failure, again_if_aborted};
 use super::text::quoted;
 use super::{DgraphGraph, transaction};
-use crate::http::jitter;
-
-/// How often a transaction begins again at most.
-const TRIES: u32 = 10;
-/// The longest pause before the second try; each following one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// An edge, and its index in the write.
 type Indexed = (usize, GraphEdge);
@@ -121,17 +114,10 @@ impl DgraphGraph {
         next: Option<Offset>,
     ) -> Result<Result<(), String>, StoreError> {
         let edges: Vec<&GraphEdge> = batch.iter().map(|(_, edge)| edge).collect();
-        let mut tried = 0;
-        loop {
-            match transaction::run(&self.server, of, &edges, next) {
-                Ok(()) => return Ok(Ok(())),
-                Err(Failure::Refused(said)) => return Ok(Err(said)),
-                Err(Failure::Aborted(_)) if tried < TRIES => {
-                    tried += 1;
-                    std::thread::sleep(jitter(FIRST_PAUSE * 2_u32.pow(tried)));
-                }
-                Err(failure) => return Err(self.server.failed("writing edges", failure)),
-            }
+        match again_if_aborted(|| transaction::run(&self.server, of, &edges, next)) {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Refused(said)) => Ok(Err(said)),
+            Err(failure) => Err(self.server.failed("writing edges", failure)),
         }
     }
 
