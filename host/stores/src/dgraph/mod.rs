@@ -8,6 +8,7 @@
 mod cursor;
 mod neighbours;
 mod predicate;
+mod record;
 mod schema;
 mod server;
 mod text;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use assay_core::names::{Digest, Offset};
+use assay_core::names::Offset;
 use assay_engine::ports::StreamPartition;
 use assay_engine::ports::graph::GraphEdge;
 use serde::Deserialize;
 
-use super::predicate;
 use super::server::{Failure, Server};
 use super::text::{quoted, quoted_list};
+use super::{predicate, record};
 
 /// What a batch of edges needs to know.
 #[derive(Default, Deserialize)]
@@ -45,7 +45,7 @@ pub(super) fn run(
     edges: &[&GraphEdge],
     next: Option<Offset>,
 ) -> Result<(), Failure> {
-    let ids: Vec<String> = edges.iter().map(|edge| edge_id(edge)).collect();
+    let ids: Vec<String> = edges.iter().map(|edge| record::id(edge)).collect();
     let doing = "reading what there is of some edges";
     let (found, transaction) = server.begin::<Found>(doing, &query(of, edges, &ids))?;
     let mut triples = Triples::new(&found);
@@ -53,7 +53,7 @@ pub(super) fn run(
     for (number, (edge, id)) in edges.iter().zip(&ids).enumerate() {
         let have = have.get(id.as_str());
         let latest = have.and_then(|have| have.latest.as_deref());
-        if latest.and_then(read_facets).is_some_and(|have| !edge.is_later_than(&have)) {
+        if latest.and_then(record::read).is_some_and(|have| !edge.is_later_than(&have)) {
             continue;
         }
         triples.push_record(number, have.map(|have| have.uid.as_str()), id, edge);
@@ -79,27 +79,6 @@ fn query(of: &StreamPartition, edges: &[&GraphEdge], ids: &[String]) -> String {
     }
     query.push('}');
     query
-}
-
-/// The id of an edge's record: a digest of its ends and name, so that any of them can be long.
-fn edge_id(edge: &GraphEdge) -> String {
-    let mut identity = Vec::with_capacity(edge.source.len() + edge.name.len() + edge.target.len() + 24);
-    for part in [&edge.source, &edge.name, &edge.target] {
-        identity.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        identity.extend_from_slice(part.as_bytes());
-    }
-    Digest::of(&identity).hex()
-}
-
-/// What a record holds of its edge: time, score and rule.
-fn facets(edge: &GraphEdge) -> String {
-    serde_json::json!([edge.time, edge.score, edge.rule]).to_string()
-}
-
-/// The edge as its record says it is, without name and ends; none if that cannot be read: it is written anew then.
-fn read_facets(latest: &str) -> Option<GraphEdge> {
-    let (time, score, rule) = serde_json::from_str(latest).ok()?;
-    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new() })
 }
 
 /// Triples to write, in RDF.
@@ -144,7 +123,7 @@ impl<'a> Triples<'a> {
                 record
             }
         };
-        self.push(format_args!("{record} <assay.edge.latest> {}", quoted(&facets(edge))));
+        self.push(format_args!("{record} <assay.edge.latest> {}", quoted(&record::write(edge))));
     }
 
     fn push_edge(&mut self, edge: &'a GraphEdge) {
