@@ -49,6 +49,11 @@ impl Follow for Follower {
                 }
             }
         }
-        self.0.write(of, edges.into_values().collect(), next)
+        let refused = self.0.write(of, edges.into_values().collect(), next)?;
+        if let Some(first) = refused.first() {
+            let (follower, edges) = (self.name(), refused.len());
+            tracing::warn!(follower, partition = %of, edges, first = %first.message, "edges are refused for good");
+        }
+        Ok(())
     }
 }

@@ -17,8 +17,10 @@ use super::{Follow, blocks_with, refused};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Records, Topic};
 use crate::ports::series::{FieldValue, Point, TimeSeries};
-use crate::ports::{StoreError, StreamPartition};
+use crate::ports::{Poison, StoreError, StreamPartition};
 
+/// Of so many refused points of one write each is named.
+const LONGEST_WARNING: usize = 10;
 /// The measurement of scores.
 const SCORE: &str = "score";
 
@@ -72,7 +74,7 @@ impl Events {
                 continue;
             }
             let offset = offsets[*record];
-            let Some(time_ns) = times.is_valid(row).then(|| time_ns(times.value(row), offset)).flatten() else {
+            let Some(time_ns) = times.is_valid(row).then(|| Point::time_ns(times.value(row), offset)).flatten() else {
                 continue;
             };
             let mut tags = vec![("partition".to_owned(), of.partition.to_string())];
@@ -93,9 +95,15 @@ impl Events {
     }
 }
 
-/// The nanosecond of an event; none outside of the years 1677 to 2262, which 64 bits hold.
-fn time_ns(ms: i64, offset: Offset) -> Option<i64> {
-    ms.checked_mul(1_000_000)?.checked_add((offset.0 % 1_000_000) as i64)
+/// Says which points the store refuses for good: they are missing there, and nowhere else.
+fn warn(follower: &str, of: &StreamPartition, offsets: &[Offset], poison: &[Poison]) {
+    for Poison { index, message } in poison.iter().take(LONGEST_WARNING) {
+        let offset = offsets.get(*index).map(|offset| offset.0);
+        tracing::warn!(follower, partition = %of, offset, %message, "a point is refused for good");
+    }
+    if let Some(more) = poison.len().checked_sub(LONGEST_WARNING).filter(|more| *more > 0) {
+        tracing::warn!(follower, partition = %of, more, "further points are refused for good");
+    }
 }
 
 fn field(value: Value) -> Option<FieldValue> {
@@ -144,7 +152,9 @@ impl Follow for Events {
         let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
         let Some(def) = &stream.def.series else { return Ok(()) };
         let points = self.points(stream, def, of, records)?;
-        self.series.write_events(of, points, next)
+        let offsets: Vec<Offset> = points.iter().map(|point| point.offset).collect();
+        warn(self.name(), of, &offsets, &self.series.write_events(of, points, next)?);
+        Ok(())
     }
 }
 
@@ -169,7 +179,9 @@ impl Follow for Verdicts {
         for outcome in blocks_with(0, of, records)?.into_iter().flat_map(|block| block.outcomes) {
             points.extend(outcome.verdicts.iter().filter_map(|verdict| point(of, &outcome, verdict)));
         }
-        self.0.write_verdicts(of, points, next)
+        let offsets: Vec<Offset> = points.iter().map(|point| point.offset).collect();
+        warn(self.name(), of, &offsets, &self.0.write_verdicts(of, points, next)?);
+        Ok(())
     }
 }
 
@@ -206,6 +218,6 @@ fn point(of: &StreamPartition, outcome: &Outcome, verdict: &Verdict) -> Option<P
         tags: tags.map(|(name, value)| (name.to_owned(), value)).into(),
         fields,
         offset: outcome.offset,
-        time_ns: time_ns(outcome.time, outcome.offset)?,
+        time_ns: Point::time_ns(outcome.time, outcome.offset)?,
     })
 }
