@@ -14,6 +14,7 @@ mod fetch;
 mod format;
 mod history;
 mod log;
+mod member;
 mod partitioner;
 mod produce;
 mod schemas;
@@ -26,12 +27,14 @@ use std::time::Duration;
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Log;
+use assay_engine::ports::membership::Membership;
 
 use admin::Admin;
 use bells::Bells;
 use fetch::Fetcher;
 use history::History;
 use log::KafkaLog;
+use member::KafkaMembership;
 use produce::Producer;
 use tails::Tails;
 use topics::Topics;
@@ -45,6 +48,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The adapters on one Kafka cluster.
 pub struct Kafka {
     log: Arc<KafkaLog>,
+    membership: Arc<KafkaMembership>,
 }
 
 impl Kafka {
@@ -61,14 +65,20 @@ impl Kafka {
         let events = Producer::open("events", settings, config.in_flight_bytes)?;
         let verdicts = Producer::open("verdicts", client::producer(&config, 0), config.in_flight_bytes)?;
         let partitioner = config.partitioner;
-        let topics = Arc::new(Topics::new(Admin::open(&config)?, config, schemas));
+        let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas));
+        let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone()));
         let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
-        Ok(Self { log: Arc::new(log) })
+        Ok(Self { log: Arc::new(log), membership })
     }
 
     /// The log of events and verdicts.
     pub fn log(&self) -> Arc<dyn Log> {
         self.log.clone()
+    }
+
+    /// The membership in the group.
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        self.membership.clone()
     }
 
     /// How many records were deleted by retention before they were read.
@@ -78,6 +88,7 @@ impl Kafka {
 
     /// Lets go of everything. Waits a while for what is on its way to the brokers.
     pub fn close(&self) {
+        self.membership.leave();
         self.log.events.close(LAST_WORDS);
         self.log.verdicts.close(LAST_WORDS);
         self.log.history.close();
