@@ -30,6 +30,8 @@ pub struct Point {
     pub tags: Vec<(String, String)>,
     /// What was measured; not empty.
     pub fields: Vec<(String, FieldValue)>,
+    /// The offset of the event that it is of.
+    pub offset: Offset,
     /// When, ns since 1970: the event's time, with its offset in the digits below the millisecond, so that events of
     /// the same millisecond stay apart.
     pub time_ns: i64,
