@@ -7,6 +7,7 @@
 
 mod check;
 mod columns;
+mod compatible;
 mod decode;
 mod encode;
 mod error;
@@ -20,6 +21,7 @@ mod program;
 mod reader;
 mod walk;
 
+pub use compatible::{AvroSchema, Misfit, RootName};
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;
 pub use error::{DecodeError, DecodeProblem, EventError, FieldError, SchemaError};
