@@ -17,8 +17,7 @@ use crate::http::ApiError;
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 /// The challenge names Basic here and nowhere else: a browser that is asked for a password sends it along with whatever
 /// any page makes it send to this server.
-const CHALLENGE: HeaderValue =
-    HeaderValue::from_static("Bearer realm=\"assay\", Basic realm=\"assay\", charset=\"UTF-8\"");
+const CHALLENGE: &str = "Bearer realm=\"assay\", Basic realm=\"assay\", charset=\"UTF-8\"";
 /// The largest problem document that is turned into an error of the registry.
 const MAX_PROBLEM_BYTES: usize = 1 << 20;
 
