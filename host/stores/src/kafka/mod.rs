@@ -13,10 +13,13 @@ mod error;
 mod fetch;
 mod format;
 mod history;
+mod last;
 mod log;
 mod member;
+mod outbox;
 mod partitioner;
 mod produce;
+mod registry;
 mod schemas;
 mod tail;
 mod tails;
@@ -28,6 +31,7 @@ use std::time::Duration;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Log;
 use assay_engine::ports::membership::Membership;
+use assay_engine::ports::outbox::Outbox;
 
 use admin::Admin;
 use bells::Bells;
@@ -35,11 +39,13 @@ use fetch::Fetcher;
 use history::History;
 use log::KafkaLog;
 use member::KafkaMembership;
+use outbox::KafkaOutbox;
 use produce::Producer;
 use tails::Tails;
 use topics::Topics;
 
 pub use config::{Config, Partitioner};
+pub use registry::RegistryClient;
 pub use schemas::Schemas;
 
 /// How long to wait at the end for what is on its way.
@@ -49,6 +55,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub struct Kafka {
     log: Arc<KafkaLog>,
     membership: Arc<KafkaMembership>,
+    outbox: Arc<KafkaOutbox>,
 }
 
 impl Kafka {
@@ -65,10 +72,11 @@ impl Kafka {
         let events = Producer::open("events", settings, config.in_flight_bytes)?;
         let verdicts = Producer::open("verdicts", client::producer(&config, 0), config.in_flight_bytes)?;
         let partitioner = config.partitioner;
-        let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas));
+        let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
+        let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas)?);
         let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone()));
         let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
-        Ok(Self { log: Arc::new(log), membership })
+        Ok(Self { log: Arc::new(log), membership, outbox })
     }
 
     /// The log of events and verdicts.
@@ -81,6 +89,11 @@ impl Kafka {
         self.membership.clone()
     }
 
+    /// Verdicts and dead letters for others. Its topics are made when a stream first has something to publish.
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        self.outbox.clone()
+    }
+
     /// How many records were deleted by retention before they were read.
     pub fn lost_records(&self) -> u64 {
         self.log.history.lost()
@@ -89,6 +102,7 @@ impl Kafka {
     /// Lets go of everything. Waits a while for what is on its way to the brokers.
     pub fn close(&self) {
         self.membership.leave();
+        self.outbox.close(LAST_WORDS);
         self.log.events.close(LAST_WORDS);
         self.log.verdicts.close(LAST_WORDS);
         self.log.history.close();
