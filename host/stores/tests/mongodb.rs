@@ -2,11 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+#[path = "mongodb/clients.rs"]
+mod clients;
 #[allow(dead_code, reason = "the contracts of ports that MongoDB does not have")]
 mod contract;
+#[path = "mongodb/outages.rs"]
+mod outages;
+#[path = "mongodb/stored.rs"]
+mod stored;
+#[path = "mongodb/submissions.rs"]
+mod submissions;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
+use ::mongodb::bson::{Document, doc};
 use assay_stores::mongodb::{Config, MongoDb};
 
 /// A database of its own on the server that the tests are given, dropped at the end.
@@ -29,6 +39,27 @@ impl Fresh {
     /// The database as those see it who come with a client of their own.
     fn raw(&self) -> ::mongodb::sync::Database {
         ::mongodb::sync::Client::with_uri_str(&self.config.uri).unwrap().database(&self.config.database)
+    }
+
+    /// What those hold who write the same documents at the same time. FerretDB, unlike MongoDB, changes a document in
+    /// two steps, so there they have to take turns.
+    fn turns(&self) -> Turns {
+        let told = self.raw().run_command(doc! { "buildInfo": 1 }).run().unwrap();
+        Turns(told.contains_key("ferretdbVersion").then(Mutex::default))
+    }
+
+    /// A collection, as those see it.
+    fn collection(&self, name: &str) -> ::mongodb::sync::Collection<Document> {
+        self.raw().collection(name)
+    }
+}
+
+/// See [`Fresh::turns`].
+struct Turns(Option<Mutex<()>>);
+
+impl Turns {
+    fn take(&self) -> Option<MutexGuard<'_, ()>> {
+        self.0.as_ref().map(|turns| turns.lock().unwrap())
     }
 }
 

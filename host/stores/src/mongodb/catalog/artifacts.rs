@@ -1,5 +1,5 @@
 //! The bucket `plugins`: artifacts as GridFS keeps files, so that any GridFS client can read them. A file's `_id` and
-//! name are its digest, and a chunk's `_id` follows from it, so writing one again, by whomever, makes nothing twice.
+//! name are its digest, and its chunks are found by that, so writing one again, by whomever, makes nothing twice.
 
 use std::sync::Arc;
 
@@ -45,10 +45,8 @@ impl Artifacts {
         let doing = format_args!("keeping the artifact {digest}");
         for (n, chunk) in (0_i32..).zip(bytes.chunks(CHUNK)) {
             let data = Binary { subtype: BinarySubtype::Generic, bytes: chunk.to_vec() };
-            let chunk = Upsert::new(
-                doc! { "_id": format!("{id}/{n}") },
-                doc! { "$set": { "files_id": &id, "n": n, "data": data } },
-            )?;
+            // The `_id` is an ObjectId that the server makes: GridFS clients expect that.
+            let chunk = Upsert::new(doc! { "files_id": &id, "n": n }, doc! { "$set": { "data": data } })?;
             self.database.upsert(doing, CHUNKS, &[chunk])?;
         }
         // The file comes last: where it is, its chunks are.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ::mongodb::bson::{Bson, doc};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Bell;
+use futures_util::StreamExt as _;
 
 use super::super::database::Database;
 use super::commits::{COMMITS, Commits};
@@ -16,8 +17,8 @@ use super::submissions::{SUBMISSIONS, Submissions};
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// After so long, a server that had no change streams is tried again: it may have become a replica set.
 const TRY_STREAM_EVERY: Duration = Duration::from_secs(60);
-/// How long the server may keep a change stream's request when there is nothing to tell.
-const AWAIT: Duration = Duration::from_millis(500);
+/// How long to wait for a change stream before looking whether all is over.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Rings bells when something is committed or submitted. Its thread begins with the first bell and ends when this is
 /// dropped.
@@ -121,27 +122,31 @@ impl Eyes {
     /// Rings whenever a change stream tells of something. Returns when it ends.
     fn follow(&self, bells: &Bells, seen: &mut Seen) -> Result<(), StoreError> {
         let doing = "watching for changes";
-        // Our own answers to submissions are no news.
-        let news = doc! { "$match": { "$or": [
-            { "ns.coll": COMMITS, "operationType": "insert" },
-            { "ns.coll": SUBMISSIONS, "operationType": { "$in": ["insert", "replace"] } },
-            {
-                "ns.coll": SUBMISSIONS,
-                "operationType": "update",
-                "updateDescription.updatedFields.status": { "$exists": false },
-            },
+        // Answers to submissions are no news.
+        let put_there = doc! { "$match": { "$or": [
+            { "operationType": { "$in": ["insert", "replace"] } },
+            { "operationType": "update", "updateDescription.updatedFields.status": { "$exists": false } },
         ] } };
-        let watch = self.database.mongo().watch().pipeline([news]).max_await_time(AWAIT);
-        let mut changes = self.database.call(doing, watch)?;
-        // What came before the stream was open.
+        let commits = self.database.collection(COMMITS);
+        let submissions = self.database.collection(SUBMISSIONS);
+        let commits = self.database.call(doing, commits.watch())?;
+        let submissions = self.database.call(doing, submissions.watch().pipeline([put_there]))?;
+        let mut news = futures_util::stream::select(commits, submissions);
+        // What came before the streams were open.
         if self.look(seen)? {
             bells.ring();
         }
-        while !bells.is_over() && changes.is_alive() {
-            if self.database.call(doing, changes.next_if_any())?.is_some() {
-                bells.ring();
-                // What is asked for later, should the stream end, is compared with this.
-                self.look(seen)?;
+        while !bells.is_over() {
+            let next = async { Ok(tokio::time::timeout(PATIENCE, news.next()).await) };
+            match self.database.call(doing, next)? {
+                Ok(Some(Ok(_))) => {
+                    bells.ring();
+                    // What is asked for later, should a stream end, is compared with this.
+                    self.look(seen)?;
+                }
+                Ok(Some(Err(error))) => return Err(self.database.failed(doing, &error)),
+                Ok(None) => return Ok(()),
+                Err(_) => {}
             }
         }
         Ok(())
