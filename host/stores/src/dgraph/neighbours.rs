@@ -109,7 +109,8 @@ impl DgraphGraph {
             uid: String,
         }
         self.schema.predicates(&self.server)?;
-        let found: Vec<Node> = self.ask(&format!("func: eq(assay.id, {})", quoted(node)), "uid")?;
+        let found: Vec<Node> =
+            self.ask(&format!("func: eq({}.id, {})", self.server.namespace(), quoted(node)), "uid")?;
         Ok(found.into_iter().next().map(|node| node.uid))
     }
 
@@ -146,10 +147,10 @@ impl DgraphGraph {
     /// The other ends of the next edges of a name: so many of each direction.
     fn ends(&self, uid: &str, name: &Name, first: usize) -> Result<Ends, StoreError> {
         let part = |alias: &str, direction: &str, side: &Side| {
-            let (predicate, offset) = (&name.predicate, side.passed);
-            let order = format!("(orderasc: assay.id, first: {first}, offset: {offset})");
+            let (predicate, offset, ns) = (&name.predicate, side.passed, self.server.namespace());
+            let order = format!("(orderasc: {ns}.id, first: {first}, offset: {offset})");
             if side.more {
-                format!("{alias}: <{direction}{predicate}> {order} {{ id: assay.id }}\n")
+                format!("{alias}: <{direction}{predicate}> {order} {{ id: {ns}.id }}\n")
             } else {
                 String::new()
             }
@@ -170,8 +171,9 @@ impl DgraphGraph {
         if ids.is_empty() {
             return Ok(edges);
         }
-        let which = format!("func: eq(assay.edge, {})", quoted_list(ids.iter().map(String::as_str)));
-        let records: Vec<Record> = self.ask(&which, "id: assay.edge latest: assay.edge.latest")?;
+        let (ns, wanted) = (self.server.namespace(), quoted_list(ids.iter().map(String::as_str)));
+        let what = format!("id: {ns}.edge latest: {ns}.edge.latest");
+        let records: Vec<Record> = self.ask(&format!("func: eq({ns}.edge, {wanted})"), &what)?;
         let records: HashMap<String, String> = records.into_iter().map(|record| (record.id, record.latest)).collect();
         for (edge, id) in edges.iter_mut().zip(&ids) {
             // An edge without a record was drawn by somebody else.

@@ -36,6 +36,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// An alpha of Dgraph.
 pub(super) struct Server {
     client: Client,
+    namespace: String,
 }
 
 /// Why a request failed.
@@ -93,8 +94,13 @@ struct Extensions {
 }
 
 impl Server {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, namespace: String) -> Self {
+        Self { client, namespace }
+    }
+
+    /// What the names of our predicates and types begin with.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Adds to the schema. Dgraph makes others' transactions begin again for that, and is told the same by theirs.
