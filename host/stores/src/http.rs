@@ -99,7 +99,9 @@ impl Client {
     pub(crate) fn post(&self, post: Post<'_>) -> Result<Answer, StoreError> {
         let body = if post.gzip { compressed(post.body) } else { post.body.to_vec() };
         let started = Instant::now();
-        for tried in 1.. {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let (said, asked_pause) = match self.try_once(post, &body) {
                 Ok(Tried::Answer(answer)) => return Ok(answer),
                 Ok(Tried::Later { said, pause }) => (said, pause),
@@ -112,7 +114,6 @@ impl Client {
             tracing::debug!(store = self.store, doing = post.doing, %said, ?pause, "trying again");
             std::thread::sleep(pause);
         }
-        unreachable!("the loop ends by the number of tries")
     }
 
     fn try_once(&self, post: Post<'_>, body: &[u8]) -> Result<Tried, ureq::Error> {
