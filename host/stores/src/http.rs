@@ -108,7 +108,7 @@ impl Client {
                 Err(error) => (self.no_answer(&error), None),
             };
             let pause = asked_pause.unwrap_or_else(|| jitter(FIRST_PAUSE * 2_u32.pow(tried - 1)));
-            if tried == TRIES || started.elapsed() + pause > self.timeout {
+            if tried == TRIES || started.elapsed().saturating_add(pause) > self.timeout {
                 return Err(self.unavailable(post.doing, &format!("{said} (tried {tried} times)")));
             }
             tracing::debug!(store = self.store, doing = post.doing, %said, ?pause, "trying again");
