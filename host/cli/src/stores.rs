@@ -154,6 +154,6 @@ impl Config {
     fn dgraph(&self) -> Result<dgraph::Config> {
         let token = secret("dgraph.token_file", &self.dgraph.token_file)?;
         let token = (!token.is_empty()).then_some(token);
-        Ok(dgraph::Config { token, ..dgraph::Config::new(&self.dgraph.url) })
+        Ok(dgraph::Config { token, namespace: self.dgraph.namespace.clone(), ..dgraph::Config::new(&self.dgraph.url) })
     }
 }
