@@ -4,6 +4,7 @@
 //! own. `member` shares the events' partitions out among processes; `fetch` keeps the newest events of this process's
 //! partitions in memory (`tail`); `history` reads everything older. `outbox` publishes verdicts and dead letters.
 
+mod acked;
 mod admin;
 mod bells;
 mod blocks;

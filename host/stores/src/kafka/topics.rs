@@ -164,6 +164,7 @@ impl Topics {
 
     fn ensure(&self, stream: &str, topic: &str, partitions: u32, settings: &[(&str, &str)]) -> Result<(), StoreError> {
         let have = match self.admin.partitions(topic)? {
+            Some(0) => self.admin.wait_until_shown(topic, partitions)?,
             Some(have) => have,
             None => self.admin.create(&Wanted { topic, partitions, settings }, &self.config)?,
         };
