@@ -58,10 +58,7 @@ impl Connection {
         let session = match connected {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(not_connected(&nodes, &error)),
-            Err(_) => {
-                runtime.shutdown_background();
-                return Err(unavailable(format!("connecting to {nodes}: no answer within {at_most:?}")));
-            }
+            Err(_) => return Err(unavailable(format!("connecting to {nodes}: no answer within {at_most:?}"))),
         };
         let handle = runtime.handle().clone();
         Ok(Self { session, handle, runtime: Some(runtime), config: config.clone(), nodes })
