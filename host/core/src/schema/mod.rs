@@ -7,6 +7,7 @@
 
 mod check;
 mod columns;
+mod compatible;
 mod decode;
 mod encode;
 mod error;
@@ -18,8 +19,10 @@ mod node;
 mod parsed;
 mod program;
 mod reader;
+mod resolve;
 mod walk;
 
+pub use compatible::{AvroSchema, Misfit, RootName};
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;
 pub use error::{DecodeError, DecodeProblem, EventError, FieldError, SchemaError};
@@ -27,6 +30,7 @@ pub use extract::{Extractor, Scalar};
 pub use fields::Field;
 pub use json::to_json;
 pub use parsed::Schema;
+pub use resolve::{Incompatible, Resolver};
 
 /// The most bytes one event may have. Kafka's default limit for a message is the same.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;

@@ -32,6 +32,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The bytes that a walk passes over.
+    pub(super) fn passed(&mut self, walk: impl FnOnce(&mut Self) -> Result<(), Problem>) -> Result<&'a [u8], Problem> {
+        let start = self.at;
+        walk(self)?;
+        Ok(&self.bytes[start..self.at])
+    }
+
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Problem> {
         // `at` is never behind the end, so the slice is there.

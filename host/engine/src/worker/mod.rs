@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::metrics::Metrics;
 use crate::partition::{Instances, Measured};
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Topic};
@@ -155,6 +156,7 @@ impl Worker {
             }
             Ok((owned.turn(&mut self.instances, shared, bell)?, lag))
         });
+        owned.measure(shared, turned.as_ref().map_or(0, |(scored, lag)| lag.saturating_sub(*scored as u64)));
         let of = owned.partition.of();
         let name = format!("partition {of}");
         match turned {
@@ -250,6 +252,9 @@ impl Worker {
             }
         }
         self.shared.health.forget(&format!("partition {of}"));
+        let label = Metrics::partition(of);
+        self.shared.metrics.lag.remove(&label);
+        self.shared.metrics.entities.remove(&label);
         if let Some(done) = done {
             let _ = done.send(());
         }

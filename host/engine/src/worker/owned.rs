@@ -11,6 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
 use super::saver::{Save, Saver};
+use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
@@ -159,6 +160,13 @@ impl Owned {
         shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)
     }
 
+    /// Tells the metrics how many events wait and how many entities are in memory.
+    pub(super) fn measure(&self, shared: &Shared, lag: u64) {
+        let label = Metrics::partition(self.partition.of());
+        shared.metrics.lag.get_or_create(&label).set(lag as i64);
+        shared.metrics.entities.get_or_create(&label).set(self.partition.entities() as i64);
+    }
+
     /// How many events are in the log and not scored yet.
     pub(super) fn lag(&self, shared: &Shared) -> Result<u64, StoreError> {
         let of = self.partition.of();
@@ -196,7 +204,7 @@ impl Owned {
             self.settle(MOST_UNDER_WAY, shared, bell);
         }
         if let Some(oldest) = oldest {
-            let label = crate::metrics::Metrics::stream(&self.partition.of().stream);
+            let label = Metrics::stream(&self.partition.of().stream);
             let now = crate::clock::now_ms();
             shared.metrics.latency.get_or_create(&label).observe((now - oldest).max(0) as f64 / 1e3);
         }
@@ -225,7 +233,7 @@ impl Owned {
             self.events = last.next();
         }
         let metrics = &shared.metrics;
-        let label = crate::metrics::Metrics::stream(&self.partition.of().stream);
+        let label = Metrics::stream(&self.partition.of().stream);
         metrics.scored.get_or_create(&label).inc_by(stats.events as u64);
         metrics.verdicts.get_or_create(&label).inc_by(stats.verdicts as u64);
         metrics.failures.get_or_create(&label).inc_by((stats.failures + stats.unreadable) as u64);

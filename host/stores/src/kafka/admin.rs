@@ -1,0 +1,118 @@
+//! Makes topics and asks what they are like.
+
+use std::time::{Duration, Instant};
+
+use assay_engine::ports::StoreError;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::client::{self, Logged};
+use super::config::Config;
+use super::error::{failed, failed_with, unavailable};
+
+/// How often to look whether brokers show a new topic.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A topic that is to be there.
+pub(super) struct Wanted<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partitions: u32,
+    pub(super) settings: &'a [(&'a str, &'a str)],
+}
+
+/// Makes topics and asks what they are like.
+pub(super) struct Admin {
+    client: AdminClient<Logged>,
+    runtime: tokio::runtime::Runtime,
+    timeout: Duration,
+}
+
+impl Admin {
+    pub(super) fn open(config: &Config) -> Result<Self, StoreError> {
+        let client = AdminClient::from_config_and_context(&client::admin(config), Logged)
+            .map_err(|error| failed("making a client", &error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| unavailable(format!("making a client: {error}")))?;
+        Ok(Self { client, runtime, timeout: config.request_timeout })
+    }
+
+    /// How many partitions a topic has; none if there is no such topic.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Option<u32>, StoreError> {
+        let doing = || format!("looking for the topic '{topic}'");
+        let metadata = self.client.inner().fetch_metadata(Some(topic), self.timeout);
+        let metadata = metadata.map_err(|error| failed(doing(), &error))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        match found.error() {
+            None => Ok(Some(found.partitions().len() as u32)),
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+            // A topic that is being made has no leaders yet.
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => Ok(Some(0)),
+            Some(error) => {
+                let code = RDKafkaErrorCode::from(error);
+                Err(failed_with(doing(), Some(code), &code))
+            }
+        }
+    }
+
+    /// Makes a topic, unless another process was faster. Returns how many partitions brokers show.
+    pub(super) fn create(&self, wanted: &Wanted<'_>, config: &Config) -> Result<u32, StoreError> {
+        let Wanted { topic, partitions, settings } = *wanted;
+        let doing = || format!("making the topic '{topic}'");
+        let replication = TopicReplication::Fixed(config.replication_factor);
+        // At most 4,096, as the caller checks.
+        let mut new = NewTopic::new(topic, partitions as i32, replication);
+        for (name, value) in settings {
+            if !config.topic_properties.contains_key(*name) {
+                new = new.set(name, value);
+            }
+        }
+        for (name, value) in &config.topic_properties {
+            new = new.set(name, value);
+        }
+        let made = self.wait(self.client.create_topics([&new], &self.options()));
+        for result in made.map_err(|error| failed(doing(), &error))? {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(failed_with(doing(), Some(code), &code)),
+            }
+        }
+        tracing::info!(topic, partitions, "made a topic");
+        self.wait_until_shown(topic, partitions)
+    }
+
+    /// Brokers hear of a new topic one after the other; until then it cannot be written to.
+    fn wait_until_shown(&self, topic: &str, partitions: u32) -> Result<u32, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let shown = self.partitions(topic)?.unwrap_or(0);
+            if shown >= partitions || Instant::now() >= deadline {
+                return Ok(shown);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// A topic's setting.
+    pub(super) fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, StoreError> {
+        let doing = || format!("reading the settings of the topic '{topic}'");
+        let described = self.wait(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &self.options()));
+        for resource in described.map_err(|error| failed(doing(), &error))? {
+            let resource = resource.map_err(|code| failed_with(doing(), Some(code), &code))?;
+            if let Some(entry) = resource.get(name) {
+                return Ok(entry.value.clone());
+            }
+        }
+        Ok(None)
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
+    }
+
+    fn wait<T>(&self, answer: impl Future<Output = KafkaResult<T>>) -> KafkaResult<T> {
+        self.runtime.block_on(answer)
+    }
+}

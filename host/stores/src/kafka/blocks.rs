@@ -1,0 +1,130 @@
+//! Messages of one partition, collected into blocks without gaps; and blocks cut to what a reader asks for.
+
+use assay_core::names::Offset;
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::Records;
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use super::format::Reading;
+
+/// The most records in a block.
+const BLOCK_RECORDS: usize = 4096;
+/// A block with so many bytes takes no more.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Collects messages of one partition.
+pub(super) struct Blocks {
+    /// None: the bytes are taken as they are.
+    reading: Option<Reading>,
+    open: Records,
+    done: Vec<Records>,
+    records: usize,
+    bytes: usize,
+}
+
+impl Blocks {
+    pub(super) fn new(reading: Option<Reading>) -> Self {
+        Self { reading, open: Records::default(), done: Vec::new(), records: 0, bytes: 0 }
+    }
+
+    /// Adds the next message.
+    ///
+    /// # Errors
+    /// It cannot be read yet: the schema registry cannot be asked. Nothing was added.
+    pub(super) fn push(&mut self, message: &BorrowedMessage<'_>) -> Result<(), StoreError> {
+        // Offsets of what was fetched are not negative.
+        let offset = Offset(message.offset() as u64);
+        let is_behind = !self.open.is_empty() && self.open.next() == offset;
+        if !is_behind || self.open.len() >= BLOCK_RECORDS || self.open.data.len() >= BLOCK_BYTES {
+            self.close_block();
+            self.open.first = offset;
+            self.open.appended_at = message.timestamp().to_millis().unwrap_or(0);
+        }
+        let before = self.open.data.len();
+        match &mut self.reading {
+            Some(reading) => reading.push(message.payload(), &mut self.open)?,
+            None => self.open.push(message.payload().unwrap_or_default()),
+        }
+        self.records += 1;
+        self.bytes += self.open.data.len() - before;
+        Ok(())
+    }
+
+    /// How many records were collected.
+    pub(super) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// How many bytes were collected.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives out what was collected.
+    pub(super) fn take(&mut self) -> Vec<Records> {
+        self.close_block();
+        (self.records, self.bytes) = (0, 0);
+        std::mem::take(&mut self.done)
+    }
+
+    fn close_block(&mut self) {
+        if !self.open.is_empty() {
+            self.done.push(std::mem::take(&mut self.open));
+        }
+    }
+}
+
+/// The records of a block from an offset on: at least one, until there are so many records or bytes.
+pub(super) fn slice(block: &Records, from: Offset, max_records: usize, max_bytes: usize) -> Records {
+    let skip = from.0.saturating_sub(block.first.0).min(block.len() as u64) as usize;
+    let start = skip.checked_sub(1).map_or(0, |before| block.ends[before]);
+    let rest = &block.ends[skip..];
+    let full = start as usize + max_bytes;
+    let until_full = rest.partition_point(|end| (*end as usize) < full) + 1;
+    let ends = &rest[..until_full.min(max_records.max(1)).min(rest.len())];
+    let end = ends.last().copied().unwrap_or(start);
+    let (low, high) = (skip as u32, (skip + ends.len()) as u32);
+    let refused = block.refused.iter().filter(|(at, _)| (low..high).contains(at));
+    Records {
+        first: Offset(block.first.0 + skip as u64),
+        appended_at: block.appended_at,
+        data: block.data[start as usize..end as usize].to_vec(),
+        ends: ends.iter().map(|end| end - start).collect(),
+        refused: refused.map(|(at, why)| (at - low, why.clone())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_engine::ports::log::Refused;
+
+    use super::*;
+
+    fn block() -> Records {
+        let mut block = Records { first: Offset(10), appended_at: 5, ..Records::default() };
+        ["a", "bb", "", "ccc", "d"].iter().for_each(|record| block.push(record.as_bytes()));
+        block.refused = vec![(1, Refused { code: "x", message: String::new() }), (3, refused())];
+        block
+    }
+
+    fn refused() -> Refused {
+        Refused { code: "y", message: String::new() }
+    }
+
+    fn texts(block: &Records) -> Vec<(u64, String)> {
+        block.iter().map(|(offset, record)| (offset.0, String::from_utf8_lossy(record).into_owned())).collect()
+    }
+
+    #[test]
+    fn slices_begin_and_end_where_asked() {
+        let whole = slice(&block(), Offset(10), 100, 100);
+        assert_eq!(whole, block());
+        let part = slice(&block(), Offset(12), 2, 100);
+        assert_eq!(texts(&part), [(12, String::new()), (13, "ccc".to_owned())]);
+        assert_eq!((part.refused, part.appended_at), (vec![(1, refused())], 5));
+        assert_eq!(slice(&block(), Offset(10), 100, 2).len(), 2);
+        assert_eq!(slice(&block(), Offset(10), 100, 0).len(), 1);
+        assert_eq!(slice(&block(), Offset(10), 0, 100).len(), 1);
+        assert!(slice(&block(), Offset(15), 100, 100).is_empty());
+    }
+}

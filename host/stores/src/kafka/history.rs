@@ -1,0 +1,242 @@
+//! Reads what no tail holds: from a broker, at any offset. Who goes on where he stopped finds his reader waiting.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use assay_core::names::Offset;
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::{Records, Topic};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+
+use super::blocks::Blocks;
+use super::client::{self, Logged};
+use super::config::Config;
+use super::error::{closed, failed, unavailable};
+use super::format::Reading;
+use super::topics::StreamTopics;
+
+/// Readers that wait for whoever goes on, at most.
+const MOST_IDLE: usize = 16;
+/// How long one waits.
+const IDLE: Duration = Duration::from_secs(10);
+/// Bytes that a reader fetches ahead, about.
+const AHEAD_BYTES: usize = 8 << 20;
+/// How long a broker holds an answer back when there is nothing: a reader that is sent elsewhere waits for it.
+const BROKER_WAIT_MS: u32 = 20;
+/// How often a waiting read looks whether it should end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Which records are wanted.
+pub(super) struct Wanted<'a> {
+    pub(super) topics: &'a Arc<StreamTopics>,
+    pub(super) topic: Topic,
+    pub(super) partition: i32,
+    pub(super) from: Offset,
+    pub(super) max_records: usize,
+    pub(super) max_bytes: usize,
+}
+
+/// Reads from brokers.
+pub(super) struct History {
+    settings: ClientConfig,
+    timeout: Duration,
+    /// Asks for ends.
+    asker: BaseConsumer<Logged>,
+    idle: Mutex<Vec<Reader>>,
+    lost: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+struct Reader {
+    consumer: BaseConsumer<Logged>,
+    topic: Arc<str>,
+    partition: i32,
+    /// The next record that it gives.
+    position: u64,
+    /// The partition's end, as it was once.
+    end: u64,
+    blocks: Blocks,
+    used: Instant,
+}
+
+impl History {
+    pub(super) fn open(config: &Config) -> Result<Self, StoreError> {
+        let settings = client::reader(config, AHEAD_BYTES, BROKER_WAIT_MS);
+        Ok(Self {
+            asker: consumer(&settings)?,
+            settings,
+            timeout: config.request_timeout,
+            idle: Mutex::default(),
+            lost: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    /// The first offset of a partition, and the one behind its last record that can be read.
+    pub(super) fn ends(&self, topic: &str, partition: i32) -> Result<(u64, u64), StoreError> {
+        let found = self.asker.fetch_watermarks(topic, partition, self.timeout);
+        let (low, high) =
+            found.map_err(|error| failed(format_args!("asking for the end of {topic}/{partition}"), &error))?;
+        // Offsets are not negative.
+        Ok((low as u64, high as u64))
+    }
+
+    /// How many records were deleted before they were read.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Counts records that were deleted before they were read, loudly.
+    pub(super) fn note_lost(&self, topic: &str, partition: i32, from: u64, low: u64) {
+        self.lost.fetch_add(low.saturating_sub(from), Ordering::Relaxed);
+        tracing::error!(
+            topic,
+            partition,
+            from,
+            first_left = low,
+            "records were deleted by the topic's retention before they were read, and are lost to whoever reads here; \
+             raise retention.ms"
+        );
+    }
+
+    /// Reads records; none: there are none yet.
+    pub(super) fn read(&self, wanted: &Wanted<'_>) -> Result<Vec<Records>, StoreError> {
+        let Some(mut reader) = self.reader_at(wanted)? else { return Ok(Vec::new()) };
+        let collected = self.collect(&mut reader, wanted);
+        let records = reader.blocks.take();
+        if let Some(last) = records.last() {
+            reader.position = last.next().0;
+        }
+        if collected.is_err() {
+            // The reader has lost a message. What came before it is good.
+            return if records.is_empty() { collected.map(|()| records) } else { Ok(records) };
+        }
+        reader.used = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push(reader);
+        }
+        Ok(records)
+    }
+
+    /// A reader that stands at the offset; none: there is nothing to read.
+    fn reader_at(&self, wanted: &Wanted<'_>) -> Result<Option<Reader>, StoreError> {
+        let topic = wanted.topics.topic(wanted.topic);
+        if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0) {
+            if reader.end <= reader.position {
+                (_, reader.end) = self.ends(topic, wanted.partition)?;
+            }
+            return Ok((reader.end > reader.position).then_some(reader));
+        }
+        let (low, end) = self.ends(topic, wanted.partition)?;
+        let mut position = wanted.from.0;
+        if position < low {
+            self.note_lost(topic, wanted.partition, position, low);
+            position = low;
+        }
+        if position >= end {
+            return Ok(None);
+        }
+        let is_events = wanted.topic == Topic::Events;
+        let reader = Reader {
+            consumer: self.any_consumer()?,
+            topic: topic.clone(),
+            partition: wanted.partition,
+            position,
+            end,
+            blocks: Blocks::new(is_events.then(|| Reading::new(wanted.topics.codec.clone()))),
+            used: Instant::now(),
+        };
+        let mut assignment = TopicPartitionList::new();
+        // Offsets are far below what an i64 holds.
+        let at = KafkaOffset::Offset(position as i64);
+        let assigned = assignment.add_partition_offset(topic, wanted.partition, at);
+        let assigned = assigned.and_then(|()| reader.consumer.assign(&assignment));
+        assigned.map_err(|error| failed(format_args!("reading {topic}/{} at {position}", wanted.partition), &error))?;
+        Ok(Some(reader))
+    }
+
+    fn idle_at(&self, topic: &str, partition: i32, position: u64) -> Option<Reader> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it =
+            |reader: &Reader| reader.position == position && reader.partition == partition && *reader.topic == *topic;
+        let index = idle.iter().position(is_it)?;
+        Some(idle.swap_remove(index))
+    }
+
+    /// The consumer that waits longest, if there are many; else a new one.
+    fn any_consumer(&self) -> Result<BaseConsumer<Logged>, StoreError> {
+        {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() >= MOST_IDLE / 2 {
+                let oldest = idle.iter().enumerate().min_by_key(|(_, reader)| reader.used).map(|(index, _)| index);
+                if let Some(oldest) = oldest {
+                    return Ok(idle.swap_remove(oldest).consumer);
+                }
+            }
+        }
+        consumer(&self.settings)
+    }
+
+    fn collect(&self, reader: &mut Reader, wanted: &Wanted<'_>) -> Result<(), StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let (records, bytes) = (reader.blocks.records(), reader.blocks.bytes());
+            if records > 0 && (records >= wanted.max_records || bytes >= wanted.max_bytes) {
+                return Ok(());
+            }
+            let patience = if records > 0 { Duration::ZERO } else { LOOK };
+            match reader.consumer.poll(patience) {
+                // The consumer may still have been elsewhere when this was fetched.
+                Some(Ok(message)) if (message_offset(&message)) < reader.position => {}
+                Some(Ok(message)) => reader.blocks.push(&message)?,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) => tracing::warn!(topic = &*reader.topic, %error, "reading from a broker"),
+                None if records > 0 => return Ok(()),
+                None => {
+                    if self.is_closed.load(Ordering::Acquire) {
+                        return Err(closed());
+                    }
+                    if Instant::now() >= deadline {
+                        let Reader { topic, partition, position, .. } = reader;
+                        let message = format!("no records of {topic}/{partition} at {position} came in time");
+                        return Err(unavailable(message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets go of readers that nobody has come back to. To be called now and then.
+    pub(super) fn sweep(&self) {
+        // Its logs wait in its queue.
+        let _ = self.asker.poll(Duration::ZERO);
+        let old = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let (old, young) = std::mem::take(&mut *idle).into_iter().partition(|reader| reader.used.elapsed() > IDLE);
+            *idle = young;
+            old
+        };
+        // Closing a consumer takes a while: outside of the lock.
+        drop::<Vec<Reader>>(old);
+    }
+
+    /// Ends reads that wait.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn message_offset(message: &rdkafka::message::BorrowedMessage<'_>) -> u64 {
+    use rdkafka::Message as _;
+    message.offset() as u64
+}
+
+fn consumer(settings: &ClientConfig) -> Result<BaseConsumer<Logged>, StoreError> {
+    BaseConsumer::from_config_and_context(settings, Logged).map_err(|error| failed("making a reader", &error))
+}

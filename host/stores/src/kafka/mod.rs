@@ -1,0 +1,117 @@
+//! The log, the membership and the outbox on Kafka's protocol: Apache Kafka, Redpanda.
+//!
+//! Events are in a topic that others may write to; `format` translates. The engine's verdicts are in a topic of their
+//! own. `member` shares the events' partitions out among processes; `fetch` keeps the newest events of this process's
+//! partitions in memory (`tail`); `history` reads everything older. `outbox` publishes verdicts and dead letters.
+
+mod admin;
+mod bells;
+mod blocks;
+mod client;
+mod config;
+mod error;
+mod fetch;
+mod format;
+mod history;
+mod last;
+mod log;
+mod member;
+mod outbox;
+mod partitioner;
+mod produce;
+mod registry;
+mod schemas;
+mod tail;
+mod tails;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_engine::ports::StoreError;
+use assay_engine::ports::log::Log;
+use assay_engine::ports::membership::Membership;
+use assay_engine::ports::outbox::Outbox;
+
+use admin::Admin;
+use bells::Bells;
+use fetch::Fetcher;
+use history::History;
+use log::KafkaLog;
+use member::KafkaMembership;
+use outbox::KafkaOutbox;
+use produce::Producer;
+use tails::Tails;
+use topics::Topics;
+
+pub use config::{Config, Partitioner};
+pub use registry::RegistryClient;
+pub use schemas::Schemas;
+
+/// How long to wait at the end for what is on its way.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// The adapters on one Kafka cluster.
+pub struct Kafka {
+    log: Arc<KafkaLog>,
+    membership: Arc<KafkaMembership>,
+    outbox: Arc<KafkaOutbox>,
+}
+
+impl Kafka {
+    /// Connects to a cluster. Does not wait until it answers.
+    ///
+    /// # Errors
+    /// librdkafka refuses the settings.
+    pub fn open(config: Config, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
+        let history = Arc::new(History::open(&config)?);
+        let bells = Arc::new(Bells::default());
+        let tails = Arc::new(Tails::new(config.tail_bytes_per_partition));
+        let fetcher = Arc::new(Fetcher::start(&config, tails, history.clone(), bells.clone())?);
+        let settings = client::producer(&config, config.append_timeout.as_millis().max(1));
+        let events = Producer::open("events", settings, config.in_flight_bytes)?;
+        let verdicts = Producer::open("verdicts", client::producer(&config, 0), config.in_flight_bytes)?;
+        let partitioner = config.partitioner;
+        let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
+        let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas)?);
+        let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone()));
+        let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
+        Ok(Self { log: Arc::new(log), membership, outbox })
+    }
+
+    /// The log of events and verdicts.
+    pub fn log(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// The membership in the group.
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        self.membership.clone()
+    }
+
+    /// Verdicts and dead letters for others. Its topics are made when a stream first has something to publish.
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        self.outbox.clone()
+    }
+
+    /// How many records were deleted by retention before they were read.
+    pub fn lost_records(&self) -> u64 {
+        self.log.history.lost()
+    }
+
+    /// Lets go of everything. Waits a while for what is on its way to the brokers.
+    pub fn close(&self) {
+        self.membership.leave();
+        self.outbox.close(LAST_WORDS);
+        self.log.events.close(LAST_WORDS);
+        self.log.verdicts.close(LAST_WORDS);
+        self.log.history.close();
+        self.log.fetcher.close();
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,173 @@
+//! The streams that this process knows, and the topics that hold their events, verdicts and what is published of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use assay_core::names::Partition;
+use assay_core::stream::StreamDef;
+use assay_engine::ports::log::Topic;
+use assay_engine::ports::{StoreError, StreamPartition};
+
+use super::admin::{Admin, Wanted};
+use super::client::MAX_BLOCK_BYTES;
+use super::config::Config;
+use super::error::{broken, unavailable};
+use super::format::Codec;
+use super::schemas::Schemas;
+
+/// Room for the largest event with its frame, key and headers.
+const EVENT_MESSAGE_BYTES: usize = 2 << 20;
+
+/// The topics of one stream.
+pub(super) struct StreamTopics {
+    /// The stream's name.
+    pub(super) stream: Arc<str>,
+    pub(super) partitions: u32,
+    /// The topic of the events.
+    pub(super) events: Arc<str>,
+    /// The topic of the engine's verdict blocks.
+    pub(super) verdict_log: Arc<str>,
+    /// How events are written and read.
+    pub(super) codec: Arc<Codec>,
+}
+
+impl StreamTopics {
+    /// The topic's name.
+    pub(super) fn topic(&self, topic: Topic) -> &Arc<str> {
+        match topic {
+            Topic::Events => &self.events,
+            Topic::Verdicts => &self.verdict_log,
+        }
+    }
+
+    /// The number of a partition for librdkafka, if there is such a partition.
+    pub(super) fn number(&self, partition: Partition) -> Result<i32, StoreError> {
+        if partition.0 >= self.partitions {
+            let (stream, last) = (&self.stream, self.partitions - 1);
+            return Err(broken(format!("'{stream}' has the partitions 0 to {last}, not {partition}")));
+        }
+        number(partition)
+    }
+}
+
+/// The number of a partition for librdkafka.
+pub(super) fn number(partition: Partition) -> Result<i32, StoreError> {
+    i32::try_from(partition.0).map_err(|_| broken(format!("there is no partition {partition}")))
+}
+
+/// All streams.
+pub(super) struct Topics {
+    admin: Admin,
+    config: Config,
+    schemas: Arc<dyn Schemas>,
+    streams: RwLock<HashMap<String, Arc<StreamTopics>>>,
+}
+
+impl Topics {
+    pub(super) fn new(admin: Admin, config: Config, schemas: Arc<dyn Schemas>) -> Self {
+        Self { admin, config, schemas, streams: RwLock::default() }
+    }
+
+    /// A stream's topics.
+    pub(super) fn get(&self, stream: &str) -> Result<Arc<StreamTopics>, StoreError> {
+        // Each entry is put in whole.
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let found = streams.get(stream).cloned();
+        found.ok_or_else(|| broken(format!("the log has no stream '{stream}'; was it created?")))
+    }
+
+    /// The stream whose events a topic holds.
+    pub(super) fn of_events(&self, topic: &str, partition: i32) -> Option<StreamPartition> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let found = streams.values().find(|topics| &*topics.events == topic)?;
+        let partition = u32::try_from(partition).ok()?;
+        if partition >= found.partitions {
+            tracing::error!(
+                topic,
+                partition,
+                expected = found.partitions,
+                "the topic has more partitions than its stream: events in it are not scored. Keys have moved to other \
+                 partitions; make a new stream over a new topic"
+            );
+            return None;
+        }
+        Some(StreamPartition { stream: found.stream.clone(), partition: Partition(partition) })
+    }
+
+    /// How many partitions the topic of a stream's events has, if it is there.
+    pub(super) fn partitions(&self, def: &StreamDef) -> Result<Option<u32>, StoreError> {
+        self.admin.partitions(&events_topic(def))
+    }
+
+    /// Makes a stream's topics, or finds that they are there.
+    pub(super) fn create(&self, def: &StreamDef) -> Result<(), StoreError> {
+        let stream = &def.stream;
+        let partitions = def.partitions.unwrap_or(0);
+        if !(1..=4096).contains(&partitions) {
+            return Err(broken(format!("a stream has 1 to 4096 partitions, not {partitions}")));
+        }
+        let events = events_topic(def);
+        self.check_unused(stream, &events)?;
+        let size = EVENT_MESSAGE_BYTES.to_string();
+        self.ensure(stream, &events, partitions, &[("max.message.bytes", &size)])?;
+        let verdict_log = format!("{events}{}", self.config.verdict_log_suffix);
+        let size = (MAX_BLOCK_BYTES + (1 << 20)).to_string();
+        // Recovery needs the verdicts of all events that are still there.
+        let retention = self.admin.setting(&events, "retention.ms")?.unwrap_or_else(|| "-1".to_owned());
+        let settings = [("max.message.bytes", &*size), ("retention.ms", &*retention), ("retention.bytes", "-1")];
+        self.ensure(stream, &verdict_log, partitions, &settings)?;
+        let codec = Arc::new(Codec::new(def, &events, self.schemas.clone())?);
+        let topics = StreamTopics {
+            stream: Arc::from(stream.as_str()),
+            partitions,
+            events: Arc::from(events),
+            verdict_log: Arc::from(verdict_log),
+            codec,
+        };
+        self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(stream.clone(), Arc::new(topics));
+        Ok(())
+    }
+
+    /// Makes the topics that the outbox of a stream writes to. Returns their names: of verdicts and of dead letters.
+    pub(super) fn create_outbox(&self, of: &StreamTopics) -> Result<(Arc<str>, Arc<str>), StoreError> {
+        let names = [&self.config.verdicts_suffix, &self.config.dead_letters_suffix]
+            .map(|suffix| Arc::from(format!("{}{suffix}", of.events)));
+        for name in &names {
+            self.ensure(&of.stream, name, of.partitions, &[])?;
+        }
+        let [verdicts, dead_letters] = names;
+        Ok((verdicts, dead_letters))
+    }
+
+    fn check_unused(&self, stream: &str, events: &str) -> Result<(), StoreError> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        match streams.values().find(|topics| &*topics.events == events && &*topics.stream != stream) {
+            Some(other) => {
+                let other = &other.stream;
+                Err(broken(format!("the topic '{events}' belongs to the stream '{other}': give '{stream}' its own")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn ensure(&self, stream: &str, topic: &str, partitions: u32, settings: &[(&str, &str)]) -> Result<(), StoreError> {
+        let have = match self.admin.partitions(topic)? {
+            Some(have) => have,
+            None => self.admin.create(&Wanted { topic, partitions, settings }, &self.config)?,
+        };
+        if have == partitions {
+            return Ok(());
+        }
+        if have == 0 {
+            return Err(unavailable(format!("the topic '{topic}' was made, but brokers do not show it yet")));
+        }
+        Err(broken(format!(
+            "the topic '{topic}' of the stream '{stream}' has {have} partitions, not {partitions}: its entities would \
+             move to other partitions; make a new stream over a new topic, or say 'partitions: {have}'"
+        )))
+    }
+}
+
+fn events_topic(def: &StreamDef) -> String {
+    def.topic.clone().unwrap_or_else(|| def.stream.clone())
+}
