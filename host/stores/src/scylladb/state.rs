@@ -84,6 +84,13 @@ impl StateStore for ScyllaState {
     }
 
     fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
+        let place = |checkpoint: Checkpoint| (checkpoint.events, checkpoint.catalog);
+        if self.checkpoint(of)?.is_some_and(|newer| place(newer) > place(checkpoint)) {
+            // Where two write at the same time the write timestamps decide; this spares the rows that the newer owner
+            // has not touched.
+            tracing::warn!(partition = %of, events = %checkpoint.events, "a newer checkpoint is there; nothing is saved");
+            return Ok(());
+        }
         let home = self.connection.home(of);
         let timestamp = keys::timestamp(checkpoint.events);
         let row = |row: &StateRow| {
