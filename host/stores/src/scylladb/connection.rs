@@ -26,7 +26,7 @@ use super::keys::Home;
 
 /// Threads on which the driver writes and reads sockets. They wait more than they work.
 const THREADS: usize = 2;
-/// The most rows of a batch.
+/// The most rows of a batch. ScyllaDB takes no more than 100 keys in one read.
 const BATCH_ROWS: usize = 100;
 /// The most bytes of a batch of more than one row, about.
 const BATCH_BYTES: usize = 64 << 10;

@@ -15,8 +15,8 @@ const ATTEMPTS: usize = 5;
 /// `{}` stands for the keyspace.
 const STEPS: &[&[&str]] = &[&[
     "CREATE TABLE IF NOT EXISTS {}.state (
-        stream text, log_partition int, key text, state blob,
-        PRIMARY KEY ((stream, log_partition, key)))",
+        stream text, log_partition int, bucket int, key text, state blob,
+        PRIMARY KEY ((stream, log_partition, bucket), key))",
     "CREATE TABLE IF NOT EXISTS {}.checkpoints (
         stream text, log_partition int, events bigint, verdicts bigint, catalog bigint,
         PRIMARY KEY ((stream, log_partition)))",

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use assay_stores::scylladb::{Config, ScyllaDb};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::deserialize::row::DeserializeRow;
+use scylla::response::query_result::QueryResult;
 
 /// A keyspace of a test's own; dropped with this.
 pub(crate) struct Keyspace {
@@ -32,23 +33,31 @@ impl Keyspace {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm>,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let session = SessionBuilder::new().known_nodes(&self.config.nodes).build().await.unwrap();
-            let answer = session.query_unpaged(statement.replace("{}", &self.config.keyspace), ()).await.unwrap();
-            let Ok(rows) = answer.into_rows_result() else { return Vec::new() };
-            rows.rows::<R>().unwrap().map(Result::unwrap).collect()
-        })
+        let Ok(rows) = self.answer(statement).unwrap().into_rows_result() else { return Vec::new() };
+        rows.rows::<R>().unwrap().map(Result::unwrap).collect()
     }
 
     /// Executes a statement that gives no rows.
     pub(crate) fn execute(&self, statement: &str) {
-        self.rows::<()>(statement);
+        self.answer(statement).unwrap();
+    }
+
+    fn answer(&self, statement: &str) -> Result<QueryResult, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let session = SessionBuilder::new().known_nodes(&self.config.nodes).build().await;
+            let session = session.map_err(|error| error.to_string())?;
+            let answer = session.query_unpaged(statement.replace("{}", &self.config.keyspace), ()).await;
+            answer.map_err(|error| error.to_string())
+        })
     }
 }
 
 impl Drop for Keyspace {
     fn drop(&mut self) {
-        self.execute("DROP KEYSPACE IF EXISTS {}");
+        if let Err(error) = self.answer("DROP KEYSPACE IF EXISTS {}") {
+            // A panic here would hide why the test failed.
+            eprintln!("keyspace {} is left behind: {error}", self.config.keyspace);
+        }
     }
 }
