@@ -26,7 +26,7 @@ use super::keys::Home;
 
 /// Threads on which the driver writes and reads sockets. They wait more than they work.
 const THREADS: usize = 2;
-/// The most rows of a batch.
+/// The most rows of a batch. ScyllaDB takes no more than 100 keys in one read.
 const BATCH_ROWS: usize = 100;
 /// The most bytes of a batch of more than one row, about.
 const BATCH_BYTES: usize = 64 << 10;
@@ -58,10 +58,7 @@ impl Connection {
         let session = match connected {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(not_connected(&nodes, &error)),
-            Err(_) => {
-                runtime.shutdown_background();
-                return Err(unavailable(format!("connecting to {nodes}: no answer within {at_most:?}")));
-            }
+            Err(_) => return Err(unavailable(format!("connecting to {nodes}: no answer within {at_most:?}"))),
         };
         let handle = runtime.handle().clone();
         Ok(Self { session, handle, runtime: Some(runtime), config: config.clone(), nodes })

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use assay_core::names::{Digest, Offset};
 use assay_engine::ports::StreamPartition;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Texts up to this many bytes are in keys as they are. CQL takes keys of 64 kB.
 const LONGEST_TEXT: usize = 512;
@@ -64,6 +65,12 @@ pub(super) fn bigint(offset: Offset) -> i64 {
 /// The other way.
 pub(super) fn offset(bigint: i64) -> Offset {
     Offset(bigint as u64)
+}
+
+/// Which of the 256 buckets of its log partition an entity's state is in: the highest byte of its key's XXH3. The
+/// log's partitions are told by the lower ones.
+pub(super) fn state_bucket(key: &str) -> i32 {
+    (xxh3_64(key.as_bytes()) >> 56) as i32
 }
 
 /// Which bucket of its log partition an offset is in.

@@ -19,8 +19,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// `{}` stands for the keyspace.
 const STEPS: &[&[&str]] = &[&[
     "CREATE TABLE IF NOT EXISTS {}.state (
-        stream text, log_partition int, key text, state blob,
-        PRIMARY KEY ((stream, log_partition, key)))",
+        stream text, log_partition int, bucket int, key text, state blob,
+        PRIMARY KEY ((stream, log_partition, bucket), key))",
     "CREATE TABLE IF NOT EXISTS {}.checkpoints (
         stream text, log_partition int, events bigint, verdicts bigint, catalog bigint,
         PRIMARY KEY ((stream, log_partition)))",

@@ -168,9 +168,18 @@ impl Events {
                 let (key, id) = (set(event.entry.map(|entry| &*entry.key)), set(event.entry.map(|entry| &*entry.id)));
                 let unreadable = set(event.entry.is_none().then_some(event.bytes));
                 let bucket = bucket(event);
-                values.push(
-                    (&home.stream, home.partition, bucket, offset, appended_at, time, key, id, unreadable, ttl),
-                );
+                values.push((
+                    &home.stream,
+                    home.partition,
+                    bucket,
+                    offset,
+                    appended_at,
+                    time,
+                    key,
+                    id,
+                    unreadable,
+                    ttl,
+                ));
             }
             values
         });
