@@ -2,6 +2,9 @@
 
 import os
 import time
+from datetime import datetime, timedelta, timezone
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def variable(name):
@@ -34,6 +37,11 @@ def until(what, attempt, patience=PATIENCE):
             return answer
         assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
         time.sleep(0.1)
+
+
+def millis(at):
+    """A time as milliseconds since 1970, as Assay writes it. One without a zone is of UTC."""
+    return ((at if at.tzinfo else at.replace(tzinfo=timezone.utc)) - EPOCH) // timedelta(milliseconds=1)
 
 
 def same(what, expected, found):

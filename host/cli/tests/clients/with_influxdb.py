@@ -44,17 +44,15 @@ def check(stored, said):
             for (partition, _), payment in stored.items()
         }
         points = rows(client, setting.NAME, len(events))
-        found = {
-            it["id"]: (it["card"], it["amount"], it["channel"], it["partition"], millis(it["_time"])) for it in points
-        }
+        found = {it["id"]: event(it) for it in points}
         assert len(found) == len(points), "an event has several points"
         setting.same("points of events", events, found)
 
 
+def event(it):
+    return it["card"], it["amount"], it["channel"], it["partition"], setting.millis(it["_time"])
+
+
 def point(it):
-    return it["partition"], it["key"], it.get("score"), it.get("tags"), millis(it["_time"]), it["mode"]
-
-
-def millis(time):
-    # The rest of a millisecond is the offset's: it keeps events of the same time apart.
-    return int(time.timestamp() * 1000)
+    # The time's rest of a millisecond is the offset's: it keeps events of the same time apart.
+    return it["partition"], it["key"], it.get("score"), it.get("tags"), setting.millis(it["_time"]), it["mode"]

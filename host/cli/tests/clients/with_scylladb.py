@@ -2,7 +2,6 @@
 
 import io
 import json
-from datetime import datetime, timezone
 
 from cassandra.cluster import Cluster
 from fastavro import parse_schema, schemaless_reader
@@ -13,10 +12,6 @@ import setting
 
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 OFFSETS_PER_BUCKET = 10_000
-
-
-def millis(time):
-    return int(time.replace(tzinfo=timezone.utc).timestamp() * 1000)
 
 
 def check(stored, said, unreadable):
@@ -47,7 +42,7 @@ def check_entities(session, stored, said):
         for row in session.execute(of_card, (stream(), partition, card, week)):
             times.append((row.time, row.offset))
             event = schemaless_reader(io.BytesIO(row.bytes), schema)
-            event["time"] = millis(event["time"])
+            event["time"] = setting.millis(event["time"])
             found[(partition, row.offset)] = (event, dict(row.scores or {}), set(row.tags or []))
         assert times == sorted(times, reverse=True), f"{card}: {times}"
     expected = {}
