@@ -1,9 +1,12 @@
 """Where the servers are and what things are called in this run: what the test that starts us says in the environment."""
 
 import os
+import re
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
+DOCS = Path(__file__).parents[4] / "docs"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -55,3 +58,10 @@ def same(what, expected, found):
         + "; ".join(f"{key}: expected {expected[key]!r}, found {found[key]!r}" for key in other[:3])
     )
     assert expected, f"{what}: nothing was expected, so nothing was checked"
+
+
+def snippets(page, language):
+    """The examples in a language that a page of the documentation has."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    assert found, f"docs/{page} has no example in {language}"
+    return found

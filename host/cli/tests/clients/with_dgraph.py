@@ -55,7 +55,17 @@ def check(stored):
                     forwards[(name, node, end)] = about
                 for end, about in edges(client, node, name, reverse=True).items():
                     backwards[(name, end, node)] = about
+        cards = sorted({it["card"] for it in stored.values()})
+        check_docs(client, f"card:{cards[0]}", f"card:{cards[1]}")
     finally:
         stub.close()
     setting.same("edges", expected, forwards)
     setting.same("edges backwards", expected, backwards)
+
+
+def check_docs(client, card, other):
+    """The examples of the documentation find something."""
+    for example in setting.snippets("dgraph.md", "dql"):
+        query = example.replace("card-17", card).replace("card-99", other)
+        found = json.loads(client.txn(read_only=True).query(query).json)
+        assert any(found.values()), f"{query}\nfound nothing: {found}"

@@ -1,16 +1,21 @@
 """influxdb-client: reads scores and raw events by Flux."""
 
+import re
+
 from influxdb_client import InfluxDBClient
 
 import assay
 import setting
 
 
+RANGE = "range(start: 2026-01-01T00:00:00Z, stop: 2026-02-01T00:00:00Z)"
+
+
 def rows(client, measurement, expected):
     """All points of a measurement, once there are so many; a row has a point's tags and fields."""
     query = f"""
         from(bucket: "{setting.NAME}")
-          |> range(start: 2026-01-01T00:00:00Z, stop: 2026-02-01T00:00:00Z)
+          |> {RANGE}
           |> filter(fn: (r) => r._measurement == "{measurement}")
           |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
     """
@@ -47,6 +52,7 @@ def check(stored, said):
         found = {it["id"]: event(it) for it in points}
         assert len(found) == len(points), "an event has several points"
         setting.same("points of events", events, found)
+        check_docs(client)
 
 
 def event(it):
@@ -56,3 +62,12 @@ def event(it):
 def point(it):
     # The time's rest of a millisecond is the offset's: it keeps events of the same time apart.
     return it["partition"], it["key"], it.get("score"), it.get("tags"), setting.millis(it["_time"]), it["mode"]
+
+
+def check_docs(client):
+    """The examples of the documentation find something."""
+    for example in setting.snippets("influxdb.md", "flux"):
+        query = example.replace('"assay"', f'"{setting.NAME}"').replace("card-velocity", "card_velocity")
+        query = re.sub(r"range\(start: [^)]*\)", RANGE, query)
+        tables = client.query_api().query(query)
+        assert any(table.records for table in tables), f"{query}\nfound nothing"
