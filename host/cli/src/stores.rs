@@ -76,7 +76,7 @@ impl Distributed {
         let influxdb = config.influxdb()?.map(|config| InfluxDb::open(&config)).transpose().context("[influxdb]")?;
         let schemas: Arc<dyn Schemas> = match config.kafka.schema_registry.as_str() {
             "" => Arc::new(CatalogSchemas::new(mongodb.catalog())),
-            url => Arc::new(RegistryClient::new(url).context("kafka.schema_registry")?),
+            url => Arc::new(RegistryClient::new(url)),
         };
         let kafka = Kafka::open(config.kafka(), schemas).context("[kafka]")?;
         let ports = Ports {

@@ -16,6 +16,7 @@ pub mod partition;
 pub mod plan;
 pub mod ports;
 mod problem;
+pub mod registry;
 mod shared;
 mod worker;
 

@@ -114,11 +114,17 @@ impl Copy {
         let (from, to) = (&self.from.catalog, &self.to.catalog);
         let last = from.version()?;
         let have = to.version()?;
-        ensure!(have <= last, "the target's catalog is at version {have}, beyond the data folder's {last}: it is another");
+        ensure!(
+            have <= last,
+            "the target's catalog is at version {have}, beyond the data folder's {last}: it is another"
+        );
         self.bar.set_message("catalog");
         self.bar.set_length(last);
         let mut before = from.snapshot(Some(have))?;
-        ensure!(before == to.snapshot(None)?, "the target's catalog is not a copy of the data folder's: use a new database");
+        ensure!(
+            before == to.snapshot(None)?,
+            "the target's catalog is not a copy of the data folder's: use a new database"
+        );
         for version in have + 1..=last {
             let now = from.snapshot(Some(version))?;
             let changed = now.revisions.iter().filter(|revision| revision.version == version);

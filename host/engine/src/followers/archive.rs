@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use assay_core::names::Offset;
 use assay_core::schema::Decoder;
 
-use super::{Follow, refused};
+use super::{Follow, Refusal, refused};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{Archive, EventEntry};
 use crate::ports::log::{Records, Topic};
@@ -90,10 +90,10 @@ impl Follow for Events {
         of: &StreamPartition,
         records: &[Records],
         next: Offset,
-    ) -> Result<(), StoreError> {
-        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(Vec::new()) };
         let entries = self.entries(stream, of, records)?;
-        self.archive.write_events(of, &entries, records, next)
+        self.archive.write_events(of, &entries, records, next).map(|()| Vec::new())
     }
 }
 
@@ -113,7 +113,13 @@ impl Follow for Verdicts {
         self.0.verdicts_position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
-        self.0.write_verdicts(of, records, next)
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
+        self.0.write_verdicts(of, records, next).map(|()| Vec::new())
     }
 }

@@ -20,8 +20,10 @@ use assay_core::wire::Corrupt;
 
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
+use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
-use crate::ports::{StoreError, StreamPartition};
+
+use crate::ports::{Place, Poison, StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, Shared};
 
 /// The names of all followers.
@@ -59,9 +61,26 @@ trait Follow: Send {
     /// Where it is in a partition.
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
-    /// Carries records, all before `next`, into the store.
-    fn carry(&mut self, plan: &Plan, of: &StreamPartition, records: &[Records], next: Offset)
-    -> Result<(), StoreError>;
+    /// Carries records, all before `next`, into the store. Returns what the store refuses for good.
+    fn carry(
+        &mut self,
+        plan: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError>;
+}
+
+/// What a store refuses for good of an event.
+struct Refusal {
+    offset: Offset,
+    message: String,
+}
+
+/// The events of refused items, where `offsets` has the event of each item of the write.
+fn refusals(poison: Vec<Poison>, offsets: &[Offset]) -> Vec<Refusal> {
+    let refusal = |poison: Poison| Some(Refusal { offset: *offsets.get(poison.index)?, message: poison.message });
+    poison.into_iter().filter_map(refusal).collect()
 }
 
 /// A running follower.
@@ -164,7 +183,8 @@ impl Loop {
             if log.end(&of.stream, topic, of.partition)? > position {
                 let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
                 next = records.last().map_or(position, Records::next);
-                self.follow.carry(&plan, &of, &records, next)?;
+                let refused = self.follow.carry(&plan, &of, &records, next)?;
+                self.set_aside(&of, refused)?;
                 carried += next.0 - position.0;
             }
             lag += log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
@@ -172,6 +192,32 @@ impl Loop {
         }
         self.note(None, lag);
         Ok(carried)
+    }
+
+    /// What the store refuses becomes dead letters; the rest goes on.
+    fn set_aside(&self, of: &StreamPartition, refused: Vec<Refusal>) -> Result<(), StoreError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let name = self.follow.name();
+        let letter = |refusal: Refusal| DeadLetter {
+            stream: of.stream.to_string(),
+            place: Place { partition: of.partition, offset: refusal.offset },
+            time: 0,
+            key: String::new(),
+            id: String::new(),
+            rule: None,
+            revision: None,
+            plugin: None,
+            digest: None,
+            code: "store-refused".to_owned(),
+            message: format!("{name}: {}", refusal.message),
+        };
+        let letters: Vec<DeadLetter> = refused.into_iter().map(letter).collect();
+        tracing::warn!(follower = name, partition = %of, count = letters.len(), "a store refuses some writes for good");
+        let dead_letters = &self.shared.ports.dead_letters;
+        // Where their own follower is stays as it is; should it go on meanwhile, it repeats a few, which changes nothing.
+        dead_letters.write(of, &letters, dead_letters.position(of)?)
     }
 
     fn note(&self, problem: Option<&str>, lag: u64) {

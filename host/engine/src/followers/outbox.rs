@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_core::names::Offset;
 use assay_core::verdict::read_block;
 
-use super::Follow;
+use super::{Follow, Refusal};
 use crate::plan::Plan;
 use crate::ports::log::{Records, Topic};
 use crate::ports::outbox::Outbox;
@@ -26,12 +26,18 @@ impl Follow for Follower {
         self.0.position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
         let mut outcomes = Vec::new();
         for (offset, bytes) in records.iter().flat_map(Records::iter) {
             let block = read_block(bytes).map_err(|error| super::unreadable(of, offset, &error))?;
             outcomes.extend(block.outcomes.into_iter().map(|outcome| (offset, outcome)));
         }
-        self.0.publish(of, outcomes, next)
+        self.0.publish(of, outcomes, next).map(|()| Vec::new())
     }
 }

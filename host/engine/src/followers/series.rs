@@ -13,14 +13,12 @@ use assay_core::stream::SeriesDef;
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, Verdict};
 
-use super::{Follow, blocks_with, refused};
+use super::{Follow, Refusal, blocks_with, refusals, refused};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Records, Topic};
 use crate::ports::series::{FieldValue, Point, TimeSeries};
-use crate::ports::{Poison, StoreError, StreamPartition};
+use crate::ports::{StoreError, StreamPartition};
 
-/// Of so many refused points of one write each is named.
-const LONGEST_WARNING: usize = 10;
 /// The measurement of scores.
 const SCORE: &str = "score";
 
@@ -73,7 +71,6 @@ impl Events {
             if refused.contains(&offset) {
                 continue;
             }
-            let offset = offsets[*record];
             let Some(time_ns) = times.is_valid(row).then(|| Point::time_ns(times.value(row), offset)).flatten() else {
                 continue;
             };
@@ -92,17 +89,6 @@ impl Events {
             }
         }
         Ok(points)
-    }
-}
-
-/// Says which points the store refuses for good: they are missing there, and nowhere else.
-fn warn(follower: &str, of: &StreamPartition, offsets: &[Offset], poison: &[Poison]) {
-    for Poison { index, message } in poison.iter().take(LONGEST_WARNING) {
-        let offset = offsets.get(*index).map(|offset| offset.0);
-        tracing::warn!(follower, partition = %of, offset, %message, "a point is refused for good");
-    }
-    if let Some(more) = poison.len().checked_sub(LONGEST_WARNING).filter(|more| *more > 0) {
-        tracing::warn!(follower, partition = %of, more, "further points are refused for good");
     }
 }
 
@@ -148,13 +134,12 @@ impl Follow for Events {
         of: &StreamPartition,
         records: &[Records],
         next: Offset,
-    ) -> Result<(), StoreError> {
-        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
-        let Some(def) = &stream.def.series else { return Ok(()) };
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(Vec::new()) };
+        let Some(def) = &stream.def.series else { return Ok(Vec::new()) };
         let points = self.points(stream, def, of, records)?;
         let offsets: Vec<Offset> = points.iter().map(|point| point.offset).collect();
-        warn(self.name(), of, &offsets, &self.series.write_events(of, points, next)?);
-        Ok(())
+        Ok(refusals(self.series.write_events(of, points, next)?, &offsets))
     }
 }
 
@@ -174,14 +159,19 @@ impl Follow for Verdicts {
         self.0.verdicts_position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
         let mut points = Vec::new();
         for outcome in blocks_with(0, of, records)?.into_iter().flat_map(|block| block.outcomes) {
             points.extend(outcome.verdicts.iter().filter_map(|verdict| point(of, &outcome, verdict)));
         }
         let offsets: Vec<Offset> = points.iter().map(|point| point.offset).collect();
-        warn(self.name(), of, &offsets, &self.0.write_verdicts(of, points, next)?);
-        Ok(())
+        Ok(refusals(self.0.write_verdicts(of, points, next)?, &offsets))
     }
 }
 

@@ -60,12 +60,6 @@ impl Blocks {
         self.bytes
     }
 
-    /// The offset behind the last message that was collected.
-    pub(super) fn next(&self) -> Option<u64> {
-        let last = if self.open.is_empty() { self.done.last() } else { Some(&self.open) };
-        last.map(|block| block.next().0)
-    }
-
     /// Gives out what was collected.
     pub(super) fn take(&mut self) -> Vec<Records> {
         self.close_block();

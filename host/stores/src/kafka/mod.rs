@@ -13,9 +13,13 @@ mod error;
 mod fetch;
 mod format;
 mod history;
+mod last;
 mod log;
+mod member;
+mod outbox;
 mod partitioner;
 mod produce;
+mod registry;
 mod schemas;
 mod tail;
 mod tails;
@@ -26,18 +30,23 @@ use std::time::Duration;
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Log;
+use assay_engine::ports::membership::Membership;
+use assay_engine::ports::outbox::Outbox;
 
 use admin::Admin;
 use bells::Bells;
 use fetch::Fetcher;
 use history::History;
 use log::KafkaLog;
+use member::KafkaMembership;
+use outbox::KafkaOutbox;
 use produce::Producer;
 use tails::Tails;
 use topics::Topics;
 
 pub use config::{Config, Partitioner};
-pub use schemas::Schemas;
+pub use registry::RegistryClient;
+pub use schemas::{CatalogSchemas, Schemas};
 
 /// How long to wait at the end for what is on its way.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -45,6 +54,8 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The adapters on one Kafka cluster.
 pub struct Kafka {
     log: Arc<KafkaLog>,
+    membership: Arc<KafkaMembership>,
+    outbox: Arc<KafkaOutbox>,
 }
 
 impl Kafka {
@@ -61,14 +72,26 @@ impl Kafka {
         let events = Producer::open("events", settings, config.in_flight_bytes)?;
         let verdicts = Producer::open("verdicts", client::producer(&config, 0), config.in_flight_bytes)?;
         let partitioner = config.partitioner;
-        let topics = Arc::new(Topics::new(Admin::open(&config)?, config, schemas));
+        let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
+        let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas)?);
+        let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone()));
         let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
-        Ok(Self { log: Arc::new(log) })
+        Ok(Self { log: Arc::new(log), membership, outbox })
     }
 
     /// The log of events and verdicts.
     pub fn log(&self) -> Arc<dyn Log> {
         self.log.clone()
+    }
+
+    /// The membership in the group.
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        self.membership.clone()
+    }
+
+    /// Verdicts and dead letters for others. Its topics are made when a stream first has something to publish.
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        self.outbox.clone()
     }
 
     /// How many records were deleted by retention before they were read.
@@ -78,6 +101,8 @@ impl Kafka {
 
     /// Lets go of everything. Waits a while for what is on its way to the brokers.
     pub fn close(&self) {
+        self.membership.leave();
+        self.outbox.close(LAST_WORDS);
         self.log.events.close(LAST_WORDS);
         self.log.verdicts.close(LAST_WORDS);
         self.log.history.close();

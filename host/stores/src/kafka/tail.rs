@@ -81,11 +81,6 @@ impl Tail {
         state.is_started.then(|| state.next.max(state.known_end))
     }
 
-    /// The offset behind the newest record in it.
-    pub(super) fn next(&self) -> u64 {
-        self.state().next
-    }
-
     /// The partition goes on at least to here, though it is not in the tail yet.
     pub(super) fn note_end(&self, end: u64) {
         let mut state = self.state();

@@ -33,6 +33,28 @@ pub(crate) fn records<T: AsRef<[u8]>>(contents: &[T]) -> Records {
     records
 }
 
+/// An event of the tests' streams, as Avro: of a card with this name.
+pub(crate) fn event(card: &str) -> Vec<u8> {
+    let mut avro = Vec::new();
+    assay_core::wire::put_signed(&mut avro, card.len() as i64);
+    avro.extend_from_slice(card.as_bytes());
+    // The time: 0.
+    avro.push(0);
+    avro
+}
+
+/// The card of an event.
+pub(crate) fn card(avro: &[u8]) -> &str {
+    let length = assay_core::wire::Reader::new(avro).signed().unwrap() as usize;
+    std::str::from_utf8(&avro[avro.len() - 1 - length..avro.len() - 1]).unwrap()
+}
+
+/// Events of these cards.
+pub(crate) fn events<T: AsRef<str>>(cards: &[T]) -> Records {
+    let cards: Vec<Vec<u8>> = cards.iter().map(|card| event(card.as_ref())).collect();
+    records(&cards)
+}
+
 /// Appends and waits for the receipt. The place of each batch's first record.
 pub(crate) fn append(
     log: &dyn Log,

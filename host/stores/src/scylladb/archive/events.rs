@@ -169,7 +169,7 @@ impl Events {
                 let unreadable = set(event.entry.is_none().then_some(event.bytes));
                 let bucket = bucket(event);
                 values.push(
-                    ((&home.stream, home.partition, bucket, offset, appended_at, time, key, id, unreadable, ttl)),
+                    (&home.stream, home.partition, bucket, offset, appended_at, time, key, id, unreadable, ttl),
                 );
             }
             values

@@ -1,0 +1,180 @@
+//! Publishes verdicts and dead letters for other programs.
+//!
+//! How far it has come is written in the topics themselves: each record says which event it is of (`assay-offset`),
+//! which rule spoke (`assay-rule`) and where the verdict stands in the engine's log (`assay-block`). Who goes on reads
+//! the last record of each topic's partition and passes over what is there, so that stops, crashes and repeated calls
+//! double nothing.
+//!
+//! What can double: a process that has lost a partition without knowing it yet may still have records on their way
+//! after the next owner has read the last one. Both say the same of the same event, so that a reader who must not count
+//! anything twice tells them by (partition, `assay-offset`, `assay-rule`), or passes over whatever does not come after
+//! the last (`assay-offset`, rule) that it has seen in the partition.
+
+mod letter;
+mod mark;
+mod verdict;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use assay_core::names::Offset;
+use assay_core::verdict::Outcome;
+use assay_engine::ports::outbox::Outbox;
+use assay_engine::ports::{StoreError, StreamPartition};
+use rdkafka::ClientConfig;
+use rdkafka::message::OwnedHeaders;
+
+use super::client;
+use super::config::Config;
+use super::error::closed;
+use super::produce::{Outgoing, Producer};
+use super::schemas::Schemas;
+use super::topics::Topics;
+use mark::Mark;
+
+/// Bytes that are fetched ahead when the last record is looked for.
+const AHEAD_BYTES: usize = 1 << 20;
+
+/// Publishes verdicts and dead letters.
+pub(super) struct KafkaOutbox {
+    topics: Arc<Topics>,
+    schemas: Arc<dyn Schemas>,
+    producer: Producer,
+    settings: ClientConfig,
+    timeout: Duration,
+    streams: Mutex<HashMap<Arc<str>, Arc<Published>>>,
+    marks: Mutex<HashMap<StreamPartition, Marks>>,
+}
+
+/// The topics of one stream that others read.
+struct Published {
+    verdicts: Arc<str>,
+    letters: Arc<str>,
+    /// Confluent's frame with the id of the verdicts' schema.
+    frame: Vec<u8>,
+}
+
+/// The last records of one partition.
+#[derive(Clone, Default)]
+struct Marks {
+    verdict: Option<Mark>,
+    letter: Option<Mark>,
+}
+
+/// A record that is to be published.
+struct Ready {
+    mark: Mark,
+    key: Vec<u8>,
+    payload: Vec<u8>,
+    headers: OwnedHeaders,
+}
+
+impl KafkaOutbox {
+    pub(super) fn open(config: &Config, topics: Arc<Topics>, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
+        let settings = client::producer(config, config.append_timeout.as_millis().max(1));
+        Ok(Self {
+            topics,
+            schemas,
+            producer: Producer::open("outbox", settings, config.in_flight_bytes)?,
+            settings: client::reader(config, AHEAD_BYTES, 20),
+            timeout: config.request_timeout,
+            streams: Mutex::default(),
+            marks: Mutex::default(),
+        })
+    }
+
+    pub(super) fn close(&self, at_most: Duration) {
+        self.producer.close(at_most);
+    }
+
+    /// The topics of a stream; made when they are asked for the first time.
+    fn published(&self, of: &StreamPartition) -> Result<Arc<Published>, StoreError> {
+        // One makes them, the others wait.
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(published) = streams.get(&of.stream) {
+            return Ok(published.clone());
+        }
+        let (verdicts, letters) = self.topics.create_outbox(&*self.topics.get(&of.stream)?)?;
+        let id = self.schemas.register(&format!("{verdicts}-value"), verdict::SCHEMA)?;
+        let frame = [&[0][..], &id.to_be_bytes()].concat();
+        let published = Arc::new(Published { verdicts, letters, frame });
+        streams.insert(of.stream.clone(), published.clone());
+        Ok(published)
+    }
+
+    /// Reads the last records of a partition.
+    fn read_marks(&self, of: &StreamPartition, published: &Published) -> Result<Marks, StoreError> {
+        let partition = self.topics.get(&of.stream)?.number(of.partition)?;
+        let read = |topic: &str| mark::read(&self.settings, topic, partition, self.timeout);
+        Ok(Marks { verdict: read(&published.verdicts)?, letter: read(&published.letters)? })
+    }
+
+    /// Sends records and waits until all are there.
+    fn send(&self, of: &StreamPartition, topic: &Arc<str>, ready: Vec<Ready>) -> Result<Option<Mark>, StoreError> {
+        let Some(last) = ready.last().map(|ready| ready.mark.clone()) else { return Ok(None) };
+        let partition = self.topics.get(&of.stream)?.number(of.partition)?;
+        let bytes = ready.iter().map(|ready| ready.payload.len() + ready.key.len()).sum();
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        // Whoever waits does so until the end.
+        let done = Box::new(move |result| drop(answer.send(result)));
+        let mut sending = self.producer.begin(topic, &[(of.partition, ready.len())], bytes, done)?;
+        for Ready { key, payload, headers, .. } in ready {
+            let key = (!key.is_empty()).then_some(&*key);
+            sending.send(0, Outgoing { partition, key, payload: &payload, timestamp: None, headers: Some(headers) });
+        }
+        drop(sending);
+        answered.recv().unwrap_or_else(|_| Err(closed()))?;
+        Ok(Some(last))
+    }
+
+    fn publish_behind(
+        &self,
+        of: &StreamPartition,
+        marks: &mut Marks,
+        published: &Published,
+        outcomes: &[(Offset, Outcome)],
+    ) -> Result<(), StoreError> {
+        let (mut verdicts, mut letters) = (Vec::new(), Vec::new());
+        for (block, outcome) in outcomes {
+            let speakers: Vec<&str> = outcome.verdicts.iter().map(|verdict| verdict.by.rule.as_str()).collect();
+            let from = mark::first_behind(marks.verdict.as_ref(), outcome.offset, &speakers);
+            for verdict in &outcome.verdicts[from..] {
+                verdicts.push(verdict::ready(&published.frame, of, *block, outcome, verdict));
+            }
+            let failed: Vec<&str> = outcome.failures.iter().map(letter::rule_of).collect();
+            let from = mark::first_behind(marks.letter.as_ref(), outcome.offset, &failed);
+            for failure in &outcome.failures[from..] {
+                letters.push(letter::ready(of, *block, outcome, failure)?);
+            }
+        }
+        // Letters first: where the verdicts' topic says that a block is published, its letters are.
+        marks.letter = self.send(of, &published.letters, letters)?.or(marks.letter.take());
+        marks.verdict = self.send(of, &published.verdicts, verdicts)?.or(marks.verdict.take());
+        Ok(())
+    }
+}
+
+impl Outbox for KafkaOutbox {
+    /// The block that the last published verdict stands in: it may be published in part.
+    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+        let published = self.published(of)?;
+        let marks = self.read_marks(of, &published)?;
+        let position = marks.verdict.as_ref().map_or(Offset(0), |mark| mark.block);
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
+        Ok(position)
+    }
+
+    fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, _: Offset) -> Result<(), StoreError> {
+        let published = self.published(of)?;
+        // While they are taken out, a failure leaves none behind: they are read again then.
+        let known = self.marks.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        let mut marks = match known {
+            Some(marks) => marks,
+            None => self.read_marks(of, &published)?,
+        };
+        self.publish_behind(of, &mut marks, &published, &outcomes)?;
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
+        Ok(())
+    }
+}
