@@ -60,6 +60,7 @@ fn start(folder: &Path, name: &str) -> Server {
         ("ASSAY_INFLUXDB__BUCKET", name),
         ("ASSAY_INFLUXDB__TOKEN_FILE", &token.display().to_string()),
         ("ASSAY_DGRAPH__URL", &address("ASSAY_TEST_DGRAPH")),
+        ("ASSAY_DGRAPH__NAMESPACE", name),
     ];
     Server::start(&folder.join("data"), None, &settings)
 }

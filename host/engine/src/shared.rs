@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assay_core::names::{Digest, Partition as PartitionId};
 
@@ -100,7 +100,9 @@ impl Shared {
 
     /// Waits a while, longer each time, but not when the engine stops. Returns whether to go on.
     pub(crate) fn back_off(&self, delay: &mut Duration, bell: &Bell) -> bool {
-        bell.wait(*delay);
+        // News ring the bell as well, and are no reason to try a failing store sooner.
+        let until = Instant::now() + *delay;
+        while !self.is_stopping() && bell.wait(until.saturating_duration_since(Instant::now())) {}
         *delay = (*delay * 2).min(LONGEST_DELAY);
         !self.is_stopping()
     }

@@ -151,7 +151,7 @@ impl Default for ScyllaDb {
             nodes: "127.0.0.1:9042".to_owned(),
             keyspace: "assay".to_owned(),
             replication: 1,
-            incarnation: 1,
+            incarnation: 0,
             user: String::new(),
             password_file: PathBuf::new(),
             archive_for: Span::secs(0),

@@ -1,5 +1,8 @@
 """Deletes what a run has left on the servers, once its server has stopped."""
 
+import json
+
+import pydgraph
 from cassandra.cluster import Cluster
 from confluent_kafka.admin import AdminClient
 from influxdb_client import InfluxDBClient
@@ -18,4 +21,10 @@ kafka = AdminClient({"bootstrap.servers": setting.KAFKA})
 topics = [topic for topic in kafka.list_topics(timeout=30).topics if topic.split(".")[0] == setting.NAME]
 for deleted in kafka.delete_topics(topics).values():
     deleted.result(60)
-# Dgraph has no place of its own for a run. Its nodes have the run's name in their ids and disturb nobody.
+dgraph = pydgraph.DgraphClientStub(setting.DGRAPH_GRPC)
+client = pydgraph.DgraphClient(dgraph)
+for predicate in json.loads(client.txn(read_only=True).query("schema {}").json)["schema"]:
+    # Edges have predicates that all installations share.
+    if predicate["predicate"].startswith(f"{setting.NAME}."):
+        client.alter(pydgraph.Operation(drop_attr=predicate["predicate"]))
+dgraph.close()

@@ -31,26 +31,17 @@ def all_judged(count):
     return setting.until(f"verdicts on {count} events", attempt)
 
 
-def caught_up():
-    """Waits until no follower is behind."""
-
-    def attempt():
-        parts = assay.get("/readyz")["parts"]
-        return all(part["ok"] and part["lag"] == 0 for part in parts if part["name"].startswith("follower"))
-
-    setting.until("followers without a lag", attempt)
-
-
 def main():
     stored, unreadable = step("confluent-kafka: 1,100 payments by two schemas", with_kafka.produce)
     said = step("all are judged", all_judged, len(stored))
     step("their scores are right", with_kafka.check_scores, stored, said)
     step("two dead letters over HTTP", with_kafka.check_dead_letters, unreadable)
+    step("confluent-kafka: the documentation's producer", with_kafka.run_docs, 0)
     step("pymongo: submissions", with_mongodb.check_submissions)
-    said = all_judged(len(stored) + 3)
+    said = all_judged(len(stored) + 4)
     stored = assay.events(payments.CARDS)
-    step("all stores have it all", caught_up)
     step("confluent-kafka: topics of verdicts and dead letters", with_kafka.check_topics, said, unreadable)
+    step("confluent-kafka: the documentation's consumer", with_kafka.run_docs, 1)
     step("pymongo: definitions and commits", with_mongodb.check_catalog)
     step("pymongo: profiles", with_mongodb.check_profiles, said)
     step("pymongo: dead letters", with_mongodb.check_dead_letters, unreadable)

@@ -29,7 +29,8 @@ impl Python {
             let advice = "python3 with its module venv is needed: on Debian the packages python3 and python3-venv";
             run(Command::new("python3").args(["-m", "venv"]).arg(&environment), advice);
             let advice = "the packages of requirements.txt must have wheels for this Python; 3.11 was tried";
-            let pip = ["-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:", "-r"];
+            let pip =
+                ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--only-binary", ":all:", "-r"];
             run(Command::new(&program).args(pip).arg(&requirements), advice);
             fs::write(&installed, wanted).unwrap();
         }

@@ -5,6 +5,7 @@ import re
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DOCS = Path(__file__).parents[4] / "docs"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -21,7 +22,9 @@ MONGODB = variable("ASSAY_TEST_MONGODB")
 CASSANDRA = variable("ASSAY_TEST_CASSANDRA")
 INFLUXDB = variable("ASSAY_TEST_INFLUXDB")
 INFLUXDB_TOKEN = variable("ASSAY_TEST_INFLUXDB_TOKEN")
-DGRAPH = variable("ASSAY_TEST_DGRAPH")
+DGRAPH = urlsplit(variable("ASSAY_TEST_DGRAPH"))
+# Of an alpha's ports the one for gRPC is a thousand behind the one for HTTP.
+DGRAPH_GRPC = f"{DGRAPH.hostname}:{DGRAPH.port + 1000}"
 
 # The stream, its topic, the database, the keyspace and the bucket all have this name. It is new in every run: the
 # servers keep what earlier runs have left.
@@ -38,7 +41,8 @@ def until(what, attempt, patience=PATIENCE):
         answer = attempt()
         if answer is not None and answer is not False:
             return answer
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"waited {patience:.0f} s in vain for {what() if callable(what) else what}")
         time.sleep(0.1)
 
 

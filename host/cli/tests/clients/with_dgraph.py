@@ -1,51 +1,50 @@
 """pydgraph: walks the graph by DQL."""
 
 import json
-from urllib.parse import urlsplit
 
 import pydgraph
 
 import assay
 import setting
 
-
-def grpc_address():
-    # Of an alpha's ports the one for gRPC is a thousand behind the one for HTTP.
-    url = urlsplit(setting.DGRAPH)
-    return f"{url.hostname}:{url.port + 1000}"
+# What the installation's own predicates begin with.
+ID = f"{setting.NAME}.id"
 
 
 def edges(client, node, name, reverse=False):
     """The edges of one name that begin at a node, or with `reverse` those that end there: other end -> facets."""
     predicate = f"~{name}" if reverse else name
     query = f"""query edges($node: string) {{
-      nodes(func: eq(<assay.id>, $node)) {{ ends: <{predicate}> @facets {{ id: <assay.id> }} }}
+      nodes(func: eq(<{ID}>, $node)) {{ ends: <{predicate}> @facets {{ id: <{ID}> }} }}
     }}"""
     nodes = json.loads(client.txn(read_only=True).query(query, variables={"$node": node}).json)["nodes"]
     ends = [end for it in nodes for end in it.get("ends", [])]
     return {end["id"]: tuple(end.get(f"ends|{facet}") for facet in ("score", "time", "rule")) for end in ends}
 
 
+def drawn(stored):
+    """The edges that the payments make: name, source and target -> score, time and rule of the latest one."""
+    edges = {}
+    for payment in sorted(stored.values(), key=lambda payment: payment["time"]):
+        about = (min(payment["amount"] / 1000, 1.0), payment["time"], "payment_links")
+        card = f"card:{payment['card']}"
+        edges[("paid", card, f"merchant:{payment['merchant']}")] = about
+        if payment["device"]:
+            edges[("used", card, f"device:{payment['device']}")] = about
+    return edges
+
+
 def check(stored):
-    """The edges of cards, merchants and devices are those that HTTP lists and those that the payments make."""
-    nodes = {f"card:{payment['card']}" for payment in stored.values()}
-    nodes |= {f"merchant:{payment['merchant']}" for payment in stored.values()}
-    nodes |= {f"device:{payment['device']}" for payment in stored.values() if payment["device"]}
-    drawn = {("paid", f"card:{it['card']}", f"merchant:{it['merchant']}") for it in stored.values()}
-    drawn |= {("used", f"card:{it['card']}", f"device:{it['device']}") for it in stored.values() if it["device"]}
+    """The edges of cards, merchants and devices are those that the payments make, over HTTP and by DQL."""
+    expected = drawn(stored)
+    nodes = sorted({node for _, *ends in expected for node in ends})
 
     def listed():
-        found = {}
-        for node in nodes:
-            for edge in assay.graph(node):
-                about = (edge["score"], edge["time"], edge["rule"])
-                found[(edge["name"], edge["source"], edge["target"])] = about
-        return found if len(found) >= len(drawn) else None
+        edges = [edge for node in nodes for edge in assay.graph(node)]
+        return {(it["name"], it["source"], it["target"]): (it["score"], it["time"], it["rule"]) for it in edges}
 
-    expected = setting.until(f"{len(drawn)} edges", listed)
-    assert set(expected) == drawn, f"HTTP lists {len(expected)} edges, the payments make {len(drawn)}"
-
-    stub = pydgraph.DgraphClientStub(grpc_address())
+    setting.until("the edges over HTTP", lambda: listed() == expected)
+    stub = pydgraph.DgraphClientStub(setting.DGRAPH_GRPC)
     try:
         client = pydgraph.DgraphClient(stub)
         forwards, backwards = {}, {}
@@ -66,6 +65,6 @@ def check(stored):
 def check_docs(client, card, other):
     """The examples of the documentation find something."""
     for example in setting.snippets("dgraph.md", "dql"):
-        query = example.replace("card-17", card).replace("card-99", other)
+        query = example.replace("assay.", f"{setting.NAME}.").replace("card-17", card).replace("card-99", other)
         found = json.loads(client.txn(read_only=True).query(query).json)
         assert any(found.values()), f"{query}\nfound nothing: {found}"

@@ -4,6 +4,7 @@ import json
 import math
 
 from confluent_kafka import Consumer, Producer, SerializingProducer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext, StringSerializer
@@ -14,7 +15,8 @@ import setting
 
 # An id that the registry has not given.
 UNKNOWN_ID = 999_999
-CLUSTER = {"bootstrap.servers": setting.KAFKA, "partitioner": "murmur2_random"}
+CLUSTER = {"bootstrap.servers": setting.KAFKA}
+PRODUCER = {**CLUSTER, "partitioner": "murmur2_random"}
 
 
 def registry(role):
@@ -52,7 +54,7 @@ def produce():
     def serializing(schema):
         serializer = AvroSerializer(client, json.dumps(schema))
         return SerializingProducer(
-            {**CLUSTER, "key.serializer": StringSerializer("utf_8"), "value.serializer": serializer}
+            {**PRODUCER, "key.serializer": StringSerializer("utf_8"), "value.serializer": serializer}
         )
 
     def send(producer, payment, note):
@@ -72,7 +74,7 @@ def produce():
     whole = AvroSerializer(client, json.dumps(schema))(next(payments.make(2000, 1)), context)
     unreadable = [whole[:1] + UNKNOWN_ID.to_bytes(4, "big") + whole[5:], whole[: len(whole) // 2]]
     places = delivered(
-        Producer(CLUSTER),
+        Producer(PRODUCER),
         unreadable,
         lambda producer, value, note: producer.produce(setting.NAME, key=b"somebody", value=value, on_delivery=note),
     )
@@ -106,21 +108,26 @@ def check_dead_letters(unreadable):
 
 def read_topic(topic, count):
     """So many messages of a topic, from its beginning; there must not be more."""
-    consumer = Consumer({"bootstrap.servers": setting.KAFKA, "group.id": topic, "enable.auto.commit": False})
+    consumer = Consumer({**CLUSTER, "group.id": topic, "enable.auto.commit": False})
     try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        # The topic is made when there is something to publish.
+        partitions = setting.until(
+            f"the topic {topic}", lambda: consumer.list_topics(topic, timeout=30).topics[topic].partitions or None
+        )
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
         messages = []
 
         def more():
-            message = consumer.poll(0.1)
-            if message is not None:
+            for message in consumer.consume(1000, timeout=0.5):
                 assert message.error() is None, message.error()
                 messages.append(message)
             return len(messages) >= count
 
-        setting.until(f"{count} messages in {topic} (there are {len(messages)})", more)
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1] for number in partitions]
+        setting.until(lambda: f"{count} messages in {topic}, of which {len(messages)} came", more)
+        latest = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+        # Without a name of its own the client is gone before it is answered.
+        admin = AdminClient(CLUSTER)
+        ends = [end.result(30).offset for end in admin.list_offsets(latest).values()]
         assert sum(ends) == count, f"{topic} has {sum(ends)} messages, not {count}"
         return messages
     finally:
@@ -135,7 +142,7 @@ def check_topics(said, unreadable):
     """The topics of verdicts and of dead letters have what HTTP says, each once."""
     deserialize = AvroDeserializer(registry("read"))
     expected = {
-        at: (said[at[:2]]["key"], verdict["score"], verdict["tags"], verdict["revision"])
+        at: (said[at[:2]]["key"], verdict["score"], verdict["tags"], verdict["revision"], verdict["inputs"])
         for at, verdict in assay.verdicts(said).items()
     }
     topic = f"{setting.NAME}.verdicts"
@@ -144,7 +151,8 @@ def check_topics(said, unreadable):
         verdict = deserialize(message.value(), SerializationContext(topic, MessageField.VALUE))
         at = (verdict["partition"], verdict["offset"], verdict["rule"])
         assert message.partition() == verdict["partition"] and int(headers(message)["assay-offset"]) == at[1]
-        found[at] = (message.key().decode(), verdict["score"], verdict["tags"], verdict["revision"])
+        about = (verdict["score"], verdict["tags"], verdict["revision"], verdict["inputs"])
+        found[at] = (message.key().decode(), *about)
     setting.same(f"the topic {topic}", expected, found)
 
     topic = f"{setting.NAME}.dead-letters"
@@ -152,6 +160,18 @@ def check_topics(said, unreadable):
     for message in read_topic(topic, len(unreadable)):
         letter = json.loads(message.value())
         about = headers(message)
-        found[(message.partition(), int(about["assay-offset"]))] = letter["code"]
-        assert letter["message"], letter
+        found[(letter["partition"], letter["offset"])] = about["assay-code"]
+        assert (message.partition(), int(about["assay-offset"])) == (letter["partition"], letter["offset"]), letter
+        assert (letter["code"], letter["message"]) == (about["assay-code"], about["assay-message"]), letter
     setting.same(f"the topic {topic}", unreadable, found)
+
+
+def run_docs(number):
+    """Runs an example of the documentation, with the names of this run."""
+    example = setting.snippets("kafka.md", "python")[number]
+    names = {"127.0.0.1:9092": setting.KAFKA, "card-17": payments.CARDS[0], "payments-risk": f"{setting.NAME}-risk"}
+    names |= {"/streams/payments": f"/streams/{setting.NAME}", '"payments"': f'"{setting.NAME}"'}
+    names |= {'"payments.verdicts"': f'"{setting.NAME}.verdicts"'}
+    for name, ours in names.items():
+        example = example.replace(name, ours)
+    exec(compile(example, f"docs/kafka.md, example {number + 1}", "exec"), {})

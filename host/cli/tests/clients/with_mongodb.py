@@ -88,10 +88,17 @@ def latest(verdict):
 
 def check_profiles(said):
     """Each card's document has what HTTP says of the card, and the index serves the highest scores."""
-    cards = sorted({outcome["key"] for outcome in said.values()})
+    newest = {}
+    for (_, offset), outcome in said.items():
+        newest[outcome["key"]] = max(offset, newest.get(outcome["key"], 0))
     expected = {}
-    for card in cards:
-        rules = assay.get(assay.entity(card))["rules"]
+    for card, offset in newest.items():
+
+        def rules():
+            rules = assay.get(assay.entity(card))["rules"]
+            return rules if rules.get("payment_risk", {}).get("offset") == offset else None
+
+        rules = setting.until(f"the profile of {card} with the event at offset {offset}", rules)
         expected[card] = {rule: latest(verdict) for rule, verdict in rules.items()}
 
     def found():

@@ -22,11 +22,6 @@ def check(stored, said, unreadable):
         check_places(session, stored, said, unreadable)
 
 
-def stream():
-    # Rows are of the first incarnation of the stream's topic.
-    return f"{setting.NAME}~1"
-
-
 def check_entities(session, stored, said):
     """An entity's events of a week, newest first, with their bytes, scores and tags."""
     schema = parse_schema(assay.get(f"/v1/streams/{setting.NAME}")["definition"]["schema"])
@@ -39,7 +34,7 @@ def check_entities(session, stored, said):
     found = {}
     for card, partition in partitions.items():
         times = []
-        for row in session.execute(of_card, (stream(), partition, card, week)):
+        for row in session.execute(of_card, (setting.NAME, partition, card, week)):
             times.append((row.time, row.offset))
             event = schemaless_reader(io.BytesIO(row.bytes), schema)
             event["time"] = setting.millis(event["time"])
@@ -65,9 +60,9 @@ def check_places(session, stored, said, unreadable):
     )
     found_events, found_verdicts, failures = {}, {}, {}
     for partition, bucket in buckets:
-        for row in session.execute(events, (stream(), partition, bucket)):
+        for row in session.execute(events, (setting.NAME, partition, bucket)):
             found_events[(partition, row.offset)] = (row.key, row.id, row.unreadable is not None)
-        for row in session.execute(verdicts, (stream(), partition, bucket)):
+        for row in session.execute(verdicts, (setting.NAME, partition, bucket)):
             if row.failure is not None:
                 failures[(partition, row.offset)] = row.failure
                 continue

@@ -15,8 +15,10 @@ use crate::members::{ANSWER, LOOK, Members};
 
 pub(crate) const PARTITIONS: u32 = 8;
 const CARDS: u32 = 1_200;
-/// Payments a second, of all senders.
-const RATE: f64 = 300.0;
+/// Payments a second, of all senders: what a small machine that also runs all servers can follow.
+const RATE: f64 = 120.0;
+/// Payments of a phase; those who wait for its faults to end send at a tenth of the rate from then on.
+const PHASE: usize = 5_000;
 const SENDERS: usize = 3;
 /// How long a batch is sent again and again, while members and the broker come and go.
 const DELIVERY: Duration = Duration::from_secs(180);
@@ -68,13 +70,15 @@ impl Load {
         let senders = (0..SENDERS as u64).map(|sender| {
             scope.spawn(move || {
                 let mut dice = Dice::new(seed.wrapping_add(sender));
-                let mut due = Instant::now();
+                let (mut due, mut sent) = (Instant::now(), 0);
                 while !enough.load(Ordering::SeqCst) {
                     let size = dice.between(10, 60);
                     let batch = self.take(size);
                     self.deliver(&batch, members, &mut dice);
-                    // The rate; who was kept waiting does not hurry afterwards.
-                    due = Instant::now().max(due + Duration::from_secs_f64(size as f64 * SENDERS as f64 / RATE));
+                    sent += size;
+                    let rate = if sent * SENDERS < PHASE { RATE } else { RATE / 10.0 };
+                    // Who was kept waiting does not hurry afterwards.
+                    due = Instant::now().max(due + Duration::from_secs_f64(size as f64 * SENDERS as f64 / rate));
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 }
             })

@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(300);
 /// How long all may take until nothing waits any more, after the last fault.
 const SETTLE: Duration = Duration::from_secs(300);
 /// How long an answer may take, of a member that may be frozen.
-pub(crate) const ANSWER: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER: Duration = Duration::from_secs(8);
 /// Between two looks at something that takes its time.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
 /// Checkpoints are saved often by one and rarely by another.

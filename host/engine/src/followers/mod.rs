@@ -127,7 +127,7 @@ fn start_one(follow: Box<dyn Follow>, shared: Arc<Shared>) -> std::io::Result<Fo
     let name = format!("follow-{}", follow.name());
     let own_bell = bell.clone();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        Loop { follow, shared, bell: own_bell, positions: HashMap::new() }.run();
+        Loop { follow, shared, bell: own_bell, positions: HashMap::new(), is_failing: false }.run();
     })?;
     Ok(Follower { bell, thread: Some(thread) })
 }
@@ -137,13 +137,16 @@ struct Loop {
     shared: Arc<Shared>,
     bell: Arc<Bell>,
     positions: HashMap<StreamPartition, Offset>,
+    is_failing: bool,
 }
 
 impl Loop {
     fn run(&mut self) {
         let mut delay = FIRST_DELAY;
         while !self.shared.is_stopping() {
-            match self.round() {
+            let round = self.round();
+            self.is_failing = round.is_err();
+            match round {
                 Ok(0) => {
                     delay = FIRST_DELAY;
                     self.bell.wait(IDLE);
@@ -180,7 +183,12 @@ impl Loop {
             let log = &self.shared.ports.log;
             let topic = self.follow.topic();
             let mut next = position;
-            if log.end(&of.stream, topic, of.partition)? > position {
+            let end = log.end(&of.stream, topic, of.partition)?;
+            if end > position {
+                if !self.is_failing {
+                    // Carrying may take its time: it lags meanwhile.
+                    self.note(None, lag + (end.0 - position.0));
+                }
                 let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;

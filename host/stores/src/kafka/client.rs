@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::config::Config;
 
@@ -43,7 +43,10 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 /// Writes an error of a client as a whole to our log.
 pub(super) fn report(error: &KafkaError, reason: &str) {
-    tracing::warn!(%error, "Kafka client: {reason}");
+    // Who asks for the ends of partitions is told of each one here too.
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::warn!(%error, "Kafka client: {reason}");
+    }
 }
 
 /// Settings of any client.

@@ -45,9 +45,9 @@ pub(crate) fn build(folder: &Path, version: &str) -> Vec<u8> {
     );
     std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
     std::fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
-    // The target folder of this checkout: what plugins need is built there already.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let build = Build { dir: &dir, packages: &[], profile: "release", target_dir: Some(target) };
+    // Not the target folder of this checkout: another cargo may be at work there, and this one would wait for it.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    let build = Build { dir: &dir, packages: &[], profile: "release", target_dir: Some(&target) };
     let built = find(&dir).unwrap().build(&build, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
     std::fs::read(&built[0]).unwrap()
 }

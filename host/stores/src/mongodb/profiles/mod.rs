@@ -21,7 +21,7 @@ const PROFILES: &str = "profiles";
 /// The follower's name in the positions.
 const FOLLOWER: &str = "profiles";
 /// How many profiles are read and written at once.
-const CHUNK: usize = 1_000;
+const CHUNK: usize = 250;
 /// A change of a profile that is larger is left out, for nothing would get past it. MongoDB takes documents of 16 MiB.
 const LARGEST: usize = 8 << 20;
 /// How often a write is tried when others change the same profiles meanwhile.
