@@ -306,8 +306,9 @@ fn the_key_is_taken_as_the_password_of_basic() {
 fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.as_bytes().chunks(3).flat_map(|chunk| {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        let digit = move |i: usize| if i <= chunk.len() { DIGITS[(bits >> (18 - 6 * i) & 63) as usize] } else { b'=' };
+        let bits = chunk.iter().fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let digit =
+            move |i: usize| if i <= chunk.len() { DIGITS[((bits >> (18 - 6 * i)) & 63) as usize] } else { b'=' };
         [0, 1, 2, 3].map(digit)
     });
     digits.map(char::from).collect()

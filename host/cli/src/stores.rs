@@ -76,7 +76,7 @@ impl Distributed {
         let influxdb = config.influxdb()?.map(|config| InfluxDb::open(&config)).transpose().context("[influxdb]")?;
         let schemas: Arc<dyn Schemas> = match config.kafka.schema_registry.as_str() {
             "" => Arc::new(CatalogSchemas::new(mongodb.catalog())),
-            url => Arc::new(RegistryClient::new(url).context("kafka.schema_registry")?),
+            url => Arc::new(RegistryClient::new(url)),
         };
         let kafka = Kafka::open(config.kafka(), schemas).context("[kafka]")?;
         let ports = Ports {
@@ -154,6 +154,6 @@ impl Config {
     fn dgraph(&self) -> Result<dgraph::Config> {
         let token = secret("dgraph.token_file", &self.dgraph.token_file)?;
         let token = (!token.is_empty()).then_some(token);
-        Ok(dgraph::Config { token, ..dgraph::Config::new(&self.dgraph.url) })
+        Ok(dgraph::Config { token, namespace: self.dgraph.namespace.clone(), ..dgraph::Config::new(&self.dgraph.url) })
     }
 }

@@ -99,20 +99,21 @@ impl Client {
     pub(crate) fn post(&self, post: Post<'_>) -> Result<Answer, StoreError> {
         let body = if post.gzip { compressed(post.body) } else { post.body.to_vec() };
         let started = Instant::now();
-        for tried in 1.. {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let (said, asked_pause) = match self.try_once(post, &body) {
                 Ok(Tried::Answer(answer)) => return Ok(answer),
                 Ok(Tried::Later { said, pause }) => (said, pause),
                 Err(error) => (self.no_answer(&error), None),
             };
             let pause = asked_pause.unwrap_or_else(|| jitter(FIRST_PAUSE * 2_u32.pow(tried - 1)));
-            if tried == TRIES || started.elapsed() + pause > self.timeout {
+            if tried == TRIES || started.elapsed().saturating_add(pause) > self.timeout {
                 return Err(self.unavailable(post.doing, &format!("{said} (tried {tried} times)")));
             }
             tracing::debug!(store = self.store, doing = post.doing, %said, ?pause, "trying again");
             std::thread::sleep(pause);
         }
-        unreachable!("the loop ends by the number of tries")
     }
 
     fn try_once(&self, post: Post<'_>, body: &[u8]) -> Result<Tried, ureq::Error> {
@@ -178,13 +179,15 @@ pub(crate) fn jitter(longest: Duration) -> Duration {
     longest.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// At most some hundred characters of what a server said.
+/// At most some hundred characters of what a server said: the beginning and the end, where the reason often stands.
 pub(crate) fn shorten(text: &str) -> String {
-    const LONGEST: usize = 600;
+    const LONGEST_PART: usize = 300;
     let text = text.trim();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    let beginning = text.char_indices().nth(LONGEST_PART).map(|(at, _)| at);
+    let end = text.char_indices().nth_back(LONGEST_PART).map(|(at, _)| at);
+    match (beginning, end) {
+        (Some(beginning), Some(end)) if beginning < end => format!("{} ... {}", &text[..beginning], &text[end..]),
+        _ => text.to_owned(),
     }
 }
 
@@ -240,6 +243,14 @@ mod tests {
         let pauses: std::collections::HashSet<Duration> = (0..100).map(|_| jitter(FIRST_PAUSE)).collect();
         assert!(pauses.len() > 90);
         assert!(pauses.iter().all(|pause| *pause <= FIRST_PAUSE));
+    }
+
+    #[test]
+    fn long_answers_keep_both_ends() {
+        let long = format!("{}{}", "é".repeat(500), "reason".repeat(100));
+        let short = shorten(&long);
+        assert!(short.starts_with('é') && short.ends_with("reason") && short.chars().count() < 610, "{short}");
+        assert_eq!(shorten(" as it is\n"), "as it is");
     }
 
     #[test]

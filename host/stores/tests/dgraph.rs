@@ -1,4 +1,4 @@
-//! The Dgraph adapter, against a real server. Each test begins with an empty one, so they run one after the other.
+//! The Dgraph adapter, against a real server. Each test has a namespace of its own there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -6,54 +6,18 @@
 mod contract;
 #[allow(dead_code, reason = "shared with other tests")]
 mod faults;
+#[path = "dgraph/namespace.rs"]
+mod namespace;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::graph::{Graph, GraphEdge};
+use assay_engine::ports::graph::GraphEdge;
 use assay_stores::dgraph::{Config, Dgraph};
 use contract::{all_pages, payments};
 use faults::Proxy;
-use serde_json::Value;
-
-/// An empty Dgraph, for one test at a time.
-struct Empty {
-    url: String,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Empty {
-    fn take() -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = "ASSAY_TEST_DGRAPH";
-        let url = std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test --servers`"));
-        let empty = Self { url, _turn: turn };
-        empty.post("/alter", "{\"drop_all\": true}");
-        empty
-    }
-
-    fn open(&self) -> Arc<dyn Graph> {
-        Dgraph::open(&Config::new(&self.url)).unwrap().graph()
-    }
-
-    fn post(&self, path: &str, body: &str) -> Value {
-        let request = ureq::post(format!("{}{path}", self.url)).header("content-type", "application/dql");
-        let answer = request.send(body.as_bytes()).unwrap().body_mut().read_to_string().unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert!(answer["errors"].is_null(), "{answer}");
-        answer["data"].clone()
-    }
-
-    fn mutate(&self, body: &str) {
-        let url = format!("{}/mutate?commitNow=true", self.url);
-        let request = ureq::post(url).header("content-type", "application/rdf");
-        let answer = request.send(body.as_bytes()).unwrap().body_mut().read_to_string().unwrap();
-        assert!(answer.contains("\"Success\""), "{answer}");
-    }
-}
+use namespace::Namespace;
 
 fn edge(source: &str, name: &str, target: &str, time: i64) -> GraphEdge {
     let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
@@ -66,7 +30,7 @@ macro_rules! contract {
             #[test]
             #[ignore = "needs servers: cargo xtask test --servers"]
             fn $check() {
-                contract::graph::$check(&*Empty::take().open());
+                contract::graph::$check(&*Namespace::new().open());
             }
         )+
     };
@@ -77,7 +41,7 @@ contract!(edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_eq
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn edges_kept() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     contract::graph::edges_written(&*dgraph.open());
     contract::graph::edges_kept(&*dgraph.open());
 }
@@ -85,22 +49,28 @@ fn edges_kept() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn any_text_comes_back() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let graph = dgraph.open();
-    let mut texts: Vec<String> =
-        ["uid", "count", "assay.id", "dgraph.type", "expand(_all_)", "a|b@c:.", "_:x", "<0x1>"]
-            .iter()
-            .chain(&[
-                "say \"no\"",
-                "back\\slash\\",
-                "} } }",
-                "two\nlines\ttab\r\n",
-                "é日本🦀",
-                "\u{7f}\u{85}\u{2028}\u{fffd}",
-            ])
-            .chain(&["%20", "2020-01-01", "true", "12", "~x", "#", "$x", " "])
-            .map(|text| (*text).to_owned())
-            .collect();
+    let mut texts: Vec<String> = [
+        "uid",
+        "count",
+        "min",
+        "val",
+        "math",
+        "checkpwd",
+        "type",
+        "dgraph.type",
+        "expand(_all_)",
+        "a|b@c:.",
+        "_:x",
+        "<0x1>",
+    ]
+    .iter()
+    .chain(&["say \"no\"", "back\\slash\\", "} } }", "two\nlines\ttab\r\n", "é日本🦀", "\u{7f}\u{85}\u{2028}\u{fffd}"])
+    .chain(&["%20", "2020-01-01", "true", "12", "~x", "#", "$x", " "])
+    .map(|text| (*text).to_owned())
+    .collect();
+    texts.push(format!("{}.id", dgraph.name));
     texts.extend((0..32_u8).map(|control| char::from(control).to_string()));
     let numbers = [Some(0.1), None, Some(5.0), Some(-1e300), Some(5e-324), Some(1.0 / 3.0), Some(1e21)];
     let mut edges: Vec<GraphEdge> = (texts.iter().enumerate())
@@ -130,28 +100,24 @@ fn any_text_comes_back() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn queries_in_dql_see_nodes_edges_and_facets() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let edges = vec![edge("card-1", "paid", "shop-1", 50), edge("card-2", "paid", "shop-1", 60)];
     dgraph.open().write(&payments(0), edges, Offset(1)).unwrap();
-    let found = dgraph.post(
-        "/query",
+    let found = dgraph.query(
         "{ q(func: eq(assay.id, \"card-1\")) @filter(type(assay.Node)) {
-             paid @facets(score, time, rule) { assay.id ~paid @facets(gt(time, 55)) { assay.id } } }
-           all(func: eq(assay.id, \"card-2\")) { expand(_all_) { assay.id } } }",
+             paid @facets(score, time, rule) { id: assay.id ~paid @facets(gt(time, 55)) { id: assay.id } } }
+           all(func: eq(assay.id, \"card-2\")) { expand(_all_) { id: assay.id } } }",
     );
     let shop = &found["q"][0]["paid"][0];
-    assert_eq!(
-        (&shop["assay.id"], &shop["paid|score"], &shop["paid|time"]),
-        (&"shop-1".into(), &0.1.into(), &50.into())
-    );
-    assert_eq!(shop["~paid"][0]["assay.id"], "card-2");
-    assert_eq!(found["all"][0]["paid"][0]["assay.id"], "shop-1");
+    assert_eq!((&shop["id"], &shop["paid|score"], &shop["paid|time"]), (&"shop-1".into(), &0.1.into(), &50.into()));
+    assert_eq!(shop["~paid"][0]["id"], "card-2");
+    assert_eq!(found["all"][0]["paid"][0]["id"], "shop-1");
 }
 
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn edges_from_many_writers_are_upserted_once() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     // Each writer writes the same edges, at times of its own, in an order of its own.
     std::thread::scope(|scope| {
         for writer in 0..4_u32 {
@@ -182,15 +148,14 @@ fn edges_from_many_writers_are_upserted_once() {
         assert_eq!(graph.neighbours(&format!("shop-{at}"), 10, None).unwrap().items, [expected]);
     }
     assert!((0..4).all(|writer| graph.position(&payments(writer)).unwrap() == Offset(5)));
-    let counts =
-        dgraph.post("/query", "{ n(func: has(assay.id)) { count(uid) } e(func: has(assay.edge)) { count(uid) } }");
+    let counts = dgraph.query("{ n(func: has(assay.id)) { count(uid) } e(func: has(assay.edge)) { count(uid) } }");
     assert_eq!((&counts["n"][0]["count"], &counts["e"][0]["count"]), (&80.into(), &60.into()));
 }
 
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn edges_that_come_between_two_pages_do_not_disturb_the_listing() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let graph = dgraph.open();
     let edges = |ids: std::ops::Range<u32>, step: u32| -> Vec<GraphEdge> {
         ids.step_by(step as usize).map(|id| edge("m", "paid", &format!("n{id:03}"), 1)).collect()
@@ -206,18 +171,20 @@ fn edges_that_come_between_two_pages_do_not_disturb_the_listing() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn poison_is_set_aside_and_the_rest_is_written() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     // Somebody has this predicate for texts.
-    dgraph.post("/alter", "taken: string .");
-    dgraph.mutate("{ set { _:x <taken> \"text\" . } }");
+    let taken = format!("{}_taken", dgraph.name);
+    dgraph.alter(&format!("{taken}: string ."));
+    let text = format!("{{ set {{ _:x <{taken}> \"text\" . }} }}");
+    dgraph.post("/mutate?commitNow=true", "application/rdf", &text);
     let graph = dgraph.open();
     let mut edges: Vec<GraphEdge> = (0..300).map(|at| edge("m", "paid", &format!("n{at:03}"), 1)).collect();
-    edges[7].name = "taken".to_owned();
+    edges[7].name = taken.clone();
     edges[8].name = "x".repeat(2_000);
     edges[9].name = String::new();
     let poison = graph.write(&payments(0), edges.clone(), Offset(1)).unwrap();
     assert_eq!(poison.iter().map(|poison| poison.index).collect::<Vec<_>>(), [7, 8, 9]);
-    assert!(poison[0].message.contains("taken"), "{}", poison[0].message);
+    assert!(poison[0].message.contains(&taken), "{}", poison[0].message);
     edges.drain(7..10);
     assert_eq!(graph.neighbours("m", 1_000, None).unwrap().items, edges);
     assert_eq!(graph.position(&payments(0)).unwrap(), Offset(1));
@@ -226,14 +193,14 @@ fn poison_is_set_aside_and_the_rest_is_written() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn batches_that_dgraph_refuses_are_searched() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let refuse = |request: &faults::Request| {
         let refused = request.path.starts_with("/mutate") && String::from_utf8_lossy(&request.body).contains("\"bad");
         let said = "{\"errors\":[{\"message\":\"cannot be\",\"extensions\":{\"code\":\"ErrorInvalidRequest\"}}],\"data\":null}";
         refused.then(|| (200, "", said.to_owned()))
     };
     let proxy = Proxy::start(&dgraph.url, Box::new(refuse));
-    let graph = Dgraph::open(&Config { batch_edges: 64, ..Config::new(&proxy.url()) }).unwrap().graph();
+    let graph = Dgraph::open(&Config { batch_edges: 64, ..dgraph.config(&proxy.url()) }).unwrap().graph();
     let mut edges: Vec<GraphEdge> = (0..200).map(|at| edge("m", "paid", &format!("n{at:03}"), 1)).collect();
     edges[70].target = "bad 1".to_owned();
     edges[199].target = "bad 2".to_owned();
@@ -249,13 +216,13 @@ fn batches_that_dgraph_refuses_are_searched() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn a_dgraph_that_refuses_everything_loses_no_edge() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let refuse = |request: &faults::Request| {
         let said = "{\"errors\":[{\"message\":\"read only\"}],\"data\":null}";
         request.path.starts_with("/mutate").then(|| (200, "", said.to_owned()))
     };
     let proxy = Proxy::start(&dgraph.url, Box::new(refuse));
-    let graph = Dgraph::open(&Config::new(&proxy.url())).unwrap().graph();
+    let graph = dgraph.open_at(&proxy.url());
     dgraph.open().write(&payments(1), vec![edge("m", "paid", "n", 1)], Offset(1)).unwrap();
     let error = graph.write(&payments(0), vec![edge("m", "paid", "n", 2)], Offset(1)).unwrap_err();
     assert!(matches!(&error, StoreError::Broken { .. }) && error.to_string().contains("read only"), "{error}");
@@ -265,13 +232,13 @@ fn a_dgraph_that_refuses_everything_loses_no_edge() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn overload_and_passing_failures() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let retry = "{\"errors\":[{\"message\":\"Please retry again, server is not ready to accept requests\"}]}";
     let proxy = Proxy::with_faults(&dgraph.url, [(503, "", String::new()), (429, "retry-after: 0\r\n", String::new())]);
-    let graph = Dgraph::open(&Config::new(&proxy.url())).unwrap().graph();
+    let graph = dgraph.open_at(&proxy.url());
     graph.write(&payments(0), vec![edge("m", "paid", "n", 2)], Offset(1)).unwrap();
     let proxy = Proxy::start(&dgraph.url, Box::new(|_| Some((200, "", retry.to_owned()))));
-    let graph = Dgraph::open(&Config::new(&proxy.url())).unwrap().graph();
+    let graph = dgraph.open_at(&proxy.url());
     let error = graph.write(&payments(0), vec![], Offset(2)).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
 }
@@ -279,10 +246,10 @@ fn overload_and_passing_failures() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn a_dgraph_that_was_emptied_gets_its_schema_again() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let graph = dgraph.open();
     graph.write(&payments(0), vec![edge("m", "paid", "n", 2)], Offset(1)).unwrap();
-    dgraph.post("/alter", "{\"drop_all\": true}");
+    dgraph.clear();
     // The first call may notice it; the follower calls again.
     let again = || graph.write(&payments(0), vec![edge("m", "paid", "n", 3)], Offset(2));
     again().or_else(|_| again()).unwrap();
@@ -305,7 +272,7 @@ fn a_server_that_is_not_there_is_named_in_time() {
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn throughput() {
-    let dgraph = Empty::take();
+    let dgraph = Namespace::new();
     let graph = dgraph.open();
     let edges = |round: u64, time: i64| -> Vec<GraphEdge> {
         let one = |at: u64| edge(&format!("card-{}", at * 7 % 5_000), "paid", &format!("shop-{}", at % 200), time);

@@ -4,6 +4,14 @@
 
 #[allow(dead_code, reason = "of all contracts this crate checks the log's")]
 mod contract;
+#[path = "kafka/formats.rs"]
+mod formats;
+#[path = "kafka/members.rs"]
+mod members;
+#[path = "kafka/outbox.rs"]
+mod outbox;
+#[path = "kafka/peer.rs"]
+mod peer;
 #[path = "kafka/support.rs"]
 mod support;
 

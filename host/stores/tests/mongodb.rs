@@ -102,7 +102,7 @@ macro_rules! contract {
 
 contract!(catalog:
     versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,
-    changes_ring;
+    every_kind_is_kept_apart, changes_ring;
     definitions_written then definitions_kept);
 contract!(profiles: newer_verdicts_win, repeated_writes_change_nothing, the_highest_scores_are_listed;
     profiles_written then profiles_kept);

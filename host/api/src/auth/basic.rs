@@ -17,12 +17,12 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits {
-        bits = (bits << 6 | u32::from(sextet(*digit)?)) & 0xfff;
+        bits = ((bits << 6) | u32::from(sextet(*digit)?)) & 0xfff;
         count += 6;
         if count >= 8 {
             count -= 8;
             // Eight bits: those above the `count` that stay.
-            bytes.push((bits >> count & 0xff) as u8);
+            bytes.push(((bits >> count) & 0xff) as u8);
         }
     }
     Some(bytes)

@@ -34,6 +34,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("influxdb.token_file", "a file that holds the token"),
     ("dgraph.url", "an alpha's HTTP port"),
     ("dgraph.token_file", "a file that holds the token; empty: none"),
+    ("dgraph.namespace", "tells several Assays on one Dgraph apart"),
     ("engine.followers", "those that run in this process; none named: all"),
     ("engine.workers", "threads that score; 0: one per core"),
     ("engine.partitions", "of a new stream that does not say; fixed for a stream once it is made"),

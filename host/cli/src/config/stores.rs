@@ -107,13 +107,21 @@ pub struct InfluxDb {
 }
 
 /// Dgraph: edges.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dgraph {
     /// The address of an alpha's HTTP port.
     pub url: String,
     /// A file that holds the token; empty: none.
     pub token_file: PathBuf,
+    /// Tells several Assays on one Dgraph apart.
+    pub namespace: String,
+}
+
+impl Default for Dgraph {
+    fn default() -> Self {
+        Self { url: String::new(), token_file: PathBuf::new(), namespace: "assay".to_owned() }
+    }
 }
 
 impl Default for Kafka {

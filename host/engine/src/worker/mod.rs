@@ -189,8 +189,12 @@ impl Worker {
     /// Opens the partitions whose turn it is. What fails is tried again, later each time.
     fn open_due(&mut self) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.opening).into_iter().partition(|opening| opening.due <= now);
+        let (due, later): (Vec<_>, _) = std::mem::take(&mut self.opening).into_iter().partition(|one| one.due <= now);
         self.opening = later;
+        if !due.is_empty() {
+            // Whoever had the partition before may have gone over to these rules already.
+            self.adopt(self.shared.plan());
+        }
         for mut opening in due {
             let of = &opening.of;
             let opened = match self.plan.streams.get(&*of.stream) {
@@ -261,8 +265,11 @@ impl Worker {
     }
 
     /// Everything is saved with the version that comes into effect, then the plan changes. So recovery knows by which
-    /// rules each event was judged.
+    /// rules each event was judged. There is no way back to an older version.
     fn adopt(&mut self, plan: Arc<Plan>) {
+        if plan.snapshot.version <= self.plan.snapshot.version {
+            return;
+        }
         self.owned.retain(|owned| plan.streams.contains_key(&*owned.partition.of().stream));
         for owned in &mut self.owned {
             owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);

@@ -82,6 +82,13 @@ impl Owned {
                 first
             }
         };
+        if checkpoint.catalog > version {
+            // Its last owner had gone over to rules that this process has not heard of. No event may be judged by older
+            // ones than the event before it.
+            let message =
+                format!("{of} is judged by version {} already, and {version} is known here", checkpoint.catalog);
+            return Err(StoreError::Unavailable { store: "catalog", message });
+        }
         let (verdicts, judged) = tail(&of, checkpoint, shared)?;
         let partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
         let mut owned = Self {

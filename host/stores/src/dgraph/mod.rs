@@ -8,6 +8,7 @@
 mod cursor;
 mod neighbours;
 mod predicate;
+mod record;
 mod schema;
 mod server;
 mod text;
@@ -33,6 +34,9 @@ pub struct Config {
     pub url: String,
     /// The token of `--security token=..`, or that of a proxy before Dgraph, if there is one.
     pub token: Option<String>,
+    /// What the predicates and types of this Assay begin with, as in `assay.id`: letters, digits and `_`. Several
+    /// installations with one Dgraph have a namespace each.
+    pub namespace: String,
     /// How long one request may take, and how long one that failed is tried again.
     pub timeout: Duration,
     /// The most edges of one transaction.
@@ -40,9 +44,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Without a token, with the usual limits: 30 seconds, 1,000 edges.
+    /// Without a token, in the namespace `assay`, with the usual limits: 30 seconds, 1,000 edges.
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), token: None, timeout: Duration::from_secs(30), batch_edges: 1_000 }
+        let (url, namespace) = (url.to_owned(), "assay".to_owned());
+        Self { url, token: None, namespace, timeout: Duration::from_secs(30), batch_edges: 1_000 }
     }
 }
 
@@ -56,14 +61,23 @@ impl Dgraph {
     /// that is down only makes the follower wait.
     ///
     /// # Errors
-    /// The address is none, or the token cannot be in a header.
+    /// The address is none, the token cannot be in a header, or the namespace is no name.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
+        let namespace = config.namespace.as_str();
+        let is_name = namespace.starts_with(|first: char| first.is_ascii_alphabetic())
+            && namespace.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !namespace.eq_ignore_ascii_case("dgraph");
+        if !is_name {
+            let expected = "expected a letter, then letters, digits and '_', and not 'dgraph', which is Dgraph's own";
+            let message = format!("the namespace '{namespace}': {expected}");
+            return Err(StoreError::Broken { store: STORE, message });
+        }
         let headers = config
             .token
             .iter()
             .flat_map(|token| [("x-dgraph-authtoken", token.clone()), ("authorization", format!("Bearer {token}"))]);
         let client = Client::new(STORE, &config.url, headers.collect(), config.timeout)?;
-        let server = server::Server::new(client);
+        let server = server::Server::new(client, config.namespace.clone());
         let graph = DgraphGraph { server, schema: schema::Schema::default(), batch_edges: config.batch_edges.max(1) };
         Ok(Self { graph: Arc::new(graph) })
     }

@@ -1,50 +1,53 @@
-//! The edges of a node: how many it has under each name, then those that a page needs, merged from both directions.
+//! The edges of a node: under which names it has any, then those that a page needs, merged from both directions.
 //!
 //! Edges are never deleted, so what was passed once stays passed: a cursor holds how many that were, and edges that
-//! came before it meanwhile are recognised and passed over.
+//! came before it meanwhile are recognised and passed over. What an edge holds is read from its record, not from its
+//! facets: for those Dgraph would read all edges of the node and name.
 
 use std::collections::HashMap;
 
 use assay_engine::ports::graph::GraphEdge;
 use assay_engine::ports::{Page, StoreError};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::cursor::Place;
-use super::text::quoted;
-use super::{DgraphGraph, predicate};
+use super::text::{quoted, quoted_list};
+use super::{DgraphGraph, predicate, record};
 
 /// The most edges of one page.
 const LONGEST_PAGE: usize = 10_000;
 const DOING: &str = "reading the edges of a node";
 
-/// The edges of a node under one name: how many begin at it, and how many end there.
+/// The edges of a node under one name, ordered by the other end, and how far the listing is among them.
 struct Name {
     name: String,
     predicate: String,
-    out: usize,
-    back: usize,
+    out: Side,
+    back: Side,
 }
 
-/// Edges of one name in both directions, each list ordered by the other end.
+/// The edges that begin at the node, or those that end there.
+#[derive(Default)]
+struct Side {
+    passed: usize,
+    /// Whether there may be more behind those that were passed.
+    more: bool,
+}
+
+/// The other ends of the next edges of one name.
 #[derive(Default, Deserialize)]
-struct Sides {
+struct Ends {
     #[serde(default)]
-    out: Vec<OtherEnd>,
+    out: Vec<End>,
     #[serde(default)]
-    back: Vec<OtherEnd>,
+    back: Vec<End>,
 }
 
-/// The other end of an edge, and the edge's facets.
 #[derive(Deserialize)]
-struct OtherEnd {
+struct End {
     #[serde(default)]
     id: String,
-    #[serde(alias = "out|score", alias = "back|score")]
-    score: Option<f64>,
-    #[serde(alias = "out|time", alias = "back|time")]
-    time: Option<i64>,
-    #[serde(alias = "out|rule", alias = "back|rule")]
-    rule: Option<String>,
 }
 
 /// An edge in the listing's order, and how many were passed in each direction, this one included.
@@ -56,7 +59,7 @@ struct Passed {
 
 #[derive(Deserialize)]
 struct Answer<T> {
-    node: Vec<T>,
+    found: Vec<T>,
 }
 
 impl DgraphGraph {
@@ -74,19 +77,20 @@ impl DgraphGraph {
         let Some(uid) = uid else {
             return Ok(Page { items, cursor: None });
         };
-        for name in self.names(&uid, place.as_ref())? {
+        for mut name in self.names(&uid, place.as_ref())? {
             let mut behind = place.as_ref().filter(|place| place.predicate == name.predicate);
-            let (mut out, mut back) = behind.map_or((0, 0), |place| (place.out, place.back));
-            while out < name.out || back < name.back {
+            if let Some(place) = behind {
+                (name.out.passed, name.back.passed) = (place.out, place.back);
+            }
+            while name.out.more || name.back.more {
                 let wanted = limit + 1 - items.len();
-                let sides = self.sides(&uid, &name, (out, back), wanted)?;
-                let edges = merge(node, &name, sides, (&mut out, &mut back));
-                let Some(length) = Some(edges.len()).filter(|length| *length > 0) else { break };
+                let ends = self.ends(&uid, &name, wanted)?;
+                let edges = merge(node, &mut name, ends, wanted);
                 let seen = behind.map_or(0, |place| place.seen(node, edges.iter().map(|passed| &passed.edge)));
-                behind = behind.filter(|_| seen == length);
+                behind = behind.filter(|_| seen == edges.len());
                 for passed in edges.into_iter().skip(seen) {
                     if items.len() == limit {
-                        return Ok(Page { items, cursor: last });
+                        return Ok(Page { items: self.with_facets(items)?, cursor: last });
                     }
                     if items.len() + 1 == limit {
                         last = Some(self.cursor(node, &name, &passed)?);
@@ -95,7 +99,7 @@ impl DgraphGraph {
                 }
             }
         }
-        Ok(Page { items, cursor: None })
+        Ok(Page { items: self.with_facets(items)?, cursor: None })
     }
 
     /// The node of an external id, if it is there.
@@ -105,9 +109,9 @@ impl DgraphGraph {
             uid: String,
         }
         self.schema.predicates(&self.server)?;
-        let query = format!("{{ node(func: eq(assay.id, {})) {{ uid }} }}", quoted(node));
-        let found: Answer<Node> = self.server.read(DOING, &query).map_err(|failure| self.failed(DOING, failure))?;
-        Ok(found.node.into_iter().next().map(|node| node.uid))
+        let found: Vec<Node> =
+            self.ask(&format!("func: eq({}.id, {})", self.server.namespace(), quoted(node)), "uid")?;
+        Ok(found.into_iter().next().map(|node| node.uid))
     }
 
     /// The names under which a node has edges, in order, from the cursor's on.
@@ -123,37 +127,66 @@ impl DgraphGraph {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let counts: String = (names.iter().enumerate())
-            .map(|(at, (_, predicate))| format!("o{at}: count(<{predicate}>) i{at}: count(<~{predicate}>)\n"))
+        let any: String = (names.iter().enumerate())
+            .map(|(at, (_, predicate))| {
+                format!("o{at}: <{predicate}> (first: 1) {{ uid }} i{at}: <~{predicate}> (first: 1) {{ uid }}\n")
+            })
             .collect();
-        let query = format!("{{ node(func: uid({uid})) {{ {counts} }} }}");
-        let found: Result<Answer<HashMap<String, usize>>, _> = self.server.read(DOING, &query);
-        let found = found.map_err(|failure| self.failed(DOING, failure))?;
-        let counts = found.node.into_iter().next().unwrap_or_default();
-        let count = |key: String| counts.get(&key).copied().unwrap_or(0);
+        let found: Vec<HashMap<String, serde::de::IgnoredAny>> = self.ask(&format!("func: uid({uid})"), &any)?;
+        let found = found.into_iter().next().unwrap_or_default();
+        let side = |key: String| Side { passed: 0, more: found.contains_key(&key) };
         let names = names.into_iter().enumerate().map(|(at, (name, predicate))| Name {
             name,
             predicate,
-            out: count(format!("o{at}")),
-            back: count(format!("i{at}")),
+            out: side(format!("o{at}")),
+            back: side(format!("i{at}")),
         });
-        Ok(names.filter(|name| name.out + name.back > 0).collect())
+        Ok(names.filter(|name| name.out.more || name.back.more).collect())
     }
 
-    /// The next edges of a name in both directions, behind so many.
-    fn sides(&self, uid: &str, name: &Name, behind: (usize, usize), first: usize) -> Result<Sides, StoreError> {
-        let side = |alias: &str, direction: &str, offset: usize| {
-            format!(
-                "{alias}: <{direction}{}> @facets(score, time, rule) \
-                 (orderasc: assay.id, first: {first}, offset: {offset}) {{ id: assay.id }}\n",
-                name.predicate
-            )
+    /// The other ends of the next edges of a name: so many of each direction.
+    fn ends(&self, uid: &str, name: &Name, first: usize) -> Result<Ends, StoreError> {
+        let part = |alias: &str, direction: &str, side: &Side| {
+            let (predicate, offset, ns) = (&name.predicate, side.passed, self.server.namespace());
+            let order = format!("(orderasc: {ns}.id, first: {first}, offset: {offset})");
+            if side.more {
+                format!("{alias}: <{direction}{predicate}> {order} {{ id: {ns}.id }}\n")
+            } else {
+                String::new()
+            }
         };
-        let out = if behind.0 < name.out { side("out", "", behind.0) } else { String::new() };
-        let back = if behind.1 < name.back { side("back", "~", behind.1) } else { String::new() };
-        let query = format!("{{ node(func: uid({uid})) {{ {out}{back} }} }}");
-        let found: Answer<Sides> = self.server.read(DOING, &query).map_err(|failure| self.failed(DOING, failure))?;
-        Ok(found.node.into_iter().next().unwrap_or_default())
+        let parts = part("out", "", &name.out) + &part("back", "~", &name.back);
+        let found: Vec<Ends> = self.ask(&format!("func: uid({uid})"), &parts)?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Edges with what their records hold.
+    fn with_facets(&self, mut edges: Vec<GraphEdge>) -> Result<Vec<GraphEdge>, StoreError> {
+        #[derive(Deserialize)]
+        struct Record {
+            id: String,
+            latest: String,
+        }
+        let ids: Vec<String> = edges.iter().map(record::id).collect();
+        if ids.is_empty() {
+            return Ok(edges);
+        }
+        let (ns, wanted) = (self.server.namespace(), quoted_list(ids.iter().map(String::as_str)));
+        let what = format!("id: {ns}.edge latest: {ns}.edge.latest");
+        let records: Vec<Record> = self.ask(&format!("func: eq({ns}.edge, {wanted})"), &what)?;
+        let records: HashMap<String, String> = records.into_iter().map(|record| (record.id, record.latest)).collect();
+        for (edge, id) in edges.iter_mut().zip(&ids) {
+            // An edge without a record was drawn by somebody else.
+            let Some(holds) = records.get(id).and_then(|latest| record::read(latest)) else { continue };
+            (edge.time, edge.score, edge.rule) = (holds.time, holds.score, holds.rule);
+        }
+        Ok(edges)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, which: &str, what: &str) -> Result<Vec<T>, StoreError> {
+        let query = format!("{{ found({which}) {{ {what} }} }}");
+        let answer: Answer<T> = self.server.read(DOING, &query).map_err(|failure| self.failed(DOING, failure))?;
+        Ok(answer.found)
     }
 
     /// The cursor behind an edge.
@@ -163,28 +196,30 @@ impl DgraphGraph {
     }
 }
 
-/// Both directions in one order, as far as both are known, and how many of each are passed then.
-fn merge(node: &str, name: &Name, sides: Sides, passed: (&mut usize, &mut usize)) -> Vec<Passed> {
-    let (out_passed, back_passed) = passed;
-    let mut merged = Vec::with_capacity(sides.out.len() + sides.back.len());
-    let (mut out, mut back) = (sides.out.into_iter().peekable(), sides.back.into_iter().peekable());
+/// Both directions in one order, as far as both are known when so many of each were asked for.
+fn merge(node: &str, name: &mut Name, ends: Ends, first: usize) -> Vec<Passed> {
+    let Name { name, out, back, .. } = name;
+    (out.more, back.more) = (ends.out.len() == first, ends.back.len() == first);
+    let mut merged = Vec::with_capacity(ends.out.len() + ends.back.len());
+    let (mut targets, mut sources) = (ends.out.into_iter().peekable(), ends.back.into_iter().peekable());
     loop {
-        let out_is_next = match (out.peek(), back.peek()) {
+        let out_is_next = match (targets.peek(), sources.peek()) {
             (Some(target), Some(source)) => target.id <= source.id,
-            (Some(_), None) if *back_passed >= name.back => true,
-            (None, Some(_)) if *out_passed >= name.out => false,
-            _ => return merged,
+            (Some(_), None) if !back.more => true,
+            (None, Some(_)) if !out.more => false,
+            _ => break,
         };
-        let end = if out_is_next { out.next() } else { back.next() };
-        let Some(OtherEnd { id, score, time, rule }) = end else { return merged };
-        *(if out_is_next { &mut *out_passed } else { &mut *back_passed }) += 1;
+        let Some(End { id }) = (if out_is_next { targets.next() } else { sources.next() }) else { break };
+        (if out_is_next { &mut *out } else { &mut *back }).passed += 1;
         // An edge from the node to itself is in both lists.
         if !out_is_next && id == node {
             continue;
         }
         let (source, target) = if out_is_next { (node.to_owned(), id) } else { (id, node.to_owned()) };
-        let (time, rule) = (time.unwrap_or(0), rule.unwrap_or_default());
-        let edge = GraphEdge { source, name: name.name.clone(), target, score, time, rule };
-        merged.push(Passed { edge, out: *out_passed, back: *back_passed });
+        let edge = GraphEdge { source, name: name.clone(), target, score: None, time: 0, rule: String::new() };
+        merged.push(Passed { edge, out: out.passed, back: back.passed });
     }
+    out.more |= targets.peek().is_some();
+    back.more |= sources.peek().is_some();
+    merged
 }

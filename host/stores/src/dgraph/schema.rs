@@ -9,17 +9,8 @@ use assay_engine::ports::graph::GraphEdge;
 use serde::Deserialize;
 
 use super::predicate;
-use super::server::{Failure, Server};
+use super::server::{Failure, Server, again_if_aborted};
 use super::text::quoted;
-
-const SCHEMA: &str = "
-assay.id: string @index(hash) @upsert .
-assay.edge: string @index(hash) @upsert .
-assay.edge.latest: string .
-assay.predicate: string @index(hash) @upsert .
-assay.position: string @index(hash) @upsert .
-assay.position.next: int .
-";
 
 /// What of the schema is known to be there.
 #[derive(Default)]
@@ -46,7 +37,7 @@ impl Schema {
             return Ok(known.clone());
         }
         let doing = "applying the schema";
-        server.alter(SCHEMA).map_err(|failure| server.failed(doing, failure))?;
+        server.alter(&schema(server.namespace())).map_err(|failure| server.failed(doing, failure))?;
         let all = registered(server).map_err(|failure| server.failed(doing, failure))?;
         Ok(known.insert(all).clone())
     }
@@ -67,7 +58,7 @@ impl Schema {
         let names: BTreeSet<&str> = edges.map(|edge| edge.name.as_str()).collect();
         let mut refused = BTreeMap::new();
         for name in names {
-            let Some(predicate) = predicate::encode(name) else {
+            let Some(predicate) = predicate::encode(name, server.namespace()) else {
                 refused.insert(name.to_owned(), "the edge's name is empty or too long for a predicate".to_owned());
                 continue;
             };
@@ -91,28 +82,42 @@ impl Schema {
     fn add(&self, server: &Server, predicate: &str) -> Result<(), Failure> {
         // Refused if somebody has this predicate for something else.
         server.alter(&format!("<{predicate}>: [uid] @reverse ."))?;
-        let query =
-            format!("{{ all(func: eq(assay.predicate, {})) {{ predicate: assay.predicate }} }}", quoted(predicate));
-        let doing = "registering the name of an edge";
-        let (found, transaction) = server.begin::<Registered>(doing, &query)?;
-        if found.all.is_empty() {
-            server.commit(doing, &transaction, &format!("_:new <assay.predicate> {} .\n", quoted(predicate)))?;
-        }
+        again_if_aborted(|| register(server, predicate))?;
         let all = registered(server)?;
-        server.alter(&node_type(&all))?;
+        server.alter(&node_type(server.namespace(), &all))?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(all);
         Ok(())
     }
 }
 
+/// Registers a predicate, once.
+fn register(server: &Server, predicate: &str) -> Result<(), Failure> {
+    let doing = "registering the name of an edge";
+    let (ns, predicate) = (server.namespace(), quoted(predicate));
+    let query = format!("{{ all(func: eq({ns}.predicate, {predicate})) {{ predicate: {ns}.predicate }} }}");
+    let (found, transaction) = server.begin::<Registered>(doing, &query)?;
+    if found.all.is_empty() {
+        server.commit(doing, &transaction, &format!("_:new <{ns}.predicate> {predicate} .\n"))?;
+    }
+    Ok(())
+}
+
 fn registered(server: &Server) -> Result<BTreeSet<String>, Failure> {
-    let query = "{ all(func: has(assay.predicate)) { predicate: assay.predicate } }";
-    let found: Registered = server.read("reading the names of edges", query)?;
+    let ns = server.namespace();
+    let query = format!("{{ all(func: has({ns}.predicate)) {{ predicate: {ns}.predicate }} }}");
+    let found: Registered = server.read("reading the names of edges", &query)?;
     Ok(found.all.into_iter().map(|entry| entry.predicate).collect())
 }
 
+/// What nodes, records and positions need.
+fn schema(ns: &str) -> String {
+    let ids = ["id", "edge", "predicate", "position"];
+    let ids: String = ids.iter().map(|id| format!("{ns}.{id}: string @index(hash) @upsert .\n")).collect();
+    format!("{ids}{ns}.edge.latest: string .\n{ns}.position.next: int .")
+}
+
 /// The type of nodes, by which `expand(_all_)` finds their edges.
-fn node_type(predicates: &BTreeSet<String>) -> String {
+fn node_type(ns: &str, predicates: &BTreeSet<String>) -> String {
     let edges: String = predicates.iter().map(|predicate| format!("  <{predicate}>\n")).collect();
-    format!("type assay.Node {{\n  assay.id\n{edges}}}")
+    format!("type {ns}.Node {{\n  {ns}.id\n{edges}}}")
 }

@@ -1,10 +1,12 @@
 //! Dgraph's HTTP API: alter, query, mutate, and what its errors mean.
 
+use std::time::Duration;
+
 use assay_engine::ports::StoreError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::http::{Answer, Client, Post, shorten};
+use crate::http::{Answer, Client, Post, jitter, shorten};
 
 /// What Dgraph says when it cannot do now what it may do later. It has no codes for that.
 const PASSING: [&str; 14] = [
@@ -26,9 +28,15 @@ const PASSING: [&str; 14] = [
 /// What it says when somebody else's transaction came first.
 const ABORTED: [&str; 2] = ["Transaction has been aborted", "Transaction is too old"];
 
+/// How often a transaction begins again at most.
+const TRIES: u32 = 10;
+/// The longest pause before the second try; each following one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
 /// An alpha of Dgraph.
 pub(super) struct Server {
     client: Client,
+    namespace: String,
 }
 
 /// Why a request failed.
@@ -45,6 +53,17 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// Does something again while somebody else's transaction comes first, a few times at most.
+pub(super) fn again_if_aborted<T>(run: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    for tried in 1..TRIES {
+        match run() {
+            Err(Failure::Aborted(_)) => std::thread::sleep(jitter(FIRST_PAUSE * 2_u32.pow(tried))),
+            done => return done,
+        }
+    }
+    run()
 }
 
 /// A transaction, as its first query began it.
@@ -75,11 +94,16 @@ struct Extensions {
 }
 
 impl Server {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, namespace: String) -> Self {
+        Self { client, namespace }
     }
 
-    /// Adds to the schema.
+    /// What the names of our predicates and types begin with.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Adds to the schema. Dgraph makes others' transactions begin again for that, and is told the same by theirs.
     pub(super) fn alter(&self, schema: &str) -> Result<(), Failure> {
         let post = Post {
             doing: "changing the schema",
@@ -88,7 +112,7 @@ impl Server {
             body: schema.as_bytes(),
             gzip: false,
         };
-        self.send::<serde_json::Value>(post).map(drop)
+        again_if_aborted(|| self.send::<serde_json::Value>(post).map(drop))
     }
 
     /// Asks for data.

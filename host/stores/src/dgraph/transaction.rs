@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use assay_core::names::{Digest, Offset};
+use assay_core::names::Offset;
 use assay_engine::ports::StreamPartition;
 use assay_engine::ports::graph::GraphEdge;
 use serde::Deserialize;
 
-use super::predicate;
 use super::server::{Failure, Server};
 use super::text::{quoted, quoted_list};
+use super::{predicate, record};
 
 /// What a batch of edges needs to know.
 #[derive(Default, Deserialize)]
@@ -45,15 +45,15 @@ pub(super) fn run(
     edges: &[&GraphEdge],
     next: Option<Offset>,
 ) -> Result<(), Failure> {
-    let ids: Vec<String> = edges.iter().map(|edge| edge_id(edge)).collect();
+    let ids: Vec<String> = edges.iter().map(|edge| record::id(edge)).collect();
     let doing = "reading what there is of some edges";
-    let (found, transaction) = server.begin::<Found>(doing, &query(of, edges, &ids))?;
-    let mut triples = Triples::new(&found);
+    let (found, transaction) = server.begin::<Found>(doing, &query(server.namespace(), of, edges, &ids))?;
+    let mut triples = Triples::new(server.namespace(), &found);
     let have: HashMap<&str, &Named> = found.edges.iter().map(|edge| (edge.id.as_str(), edge)).collect();
     for (number, (edge, id)) in edges.iter().zip(&ids).enumerate() {
         let have = have.get(id.as_str());
         let latest = have.and_then(|have| have.latest.as_deref());
-        if latest.and_then(|latest| with_facets(edge, latest)).is_some_and(|have| !edge.is_later_than(&have)) {
+        if latest.and_then(record::read).is_some_and(|have| !edge.is_later_than(&have)) {
             continue;
         }
         triples.push_record(number, have.map(|have| have.uid.as_str()), id, edge);
@@ -63,9 +63,9 @@ pub(super) fn run(
     server.commit("writing edges", &transaction, &triples.text)
 }
 
-fn query(of: &StreamPartition, edges: &[&GraphEdge], ids: &[String]) -> String {
+fn query(ns: &str, of: &StreamPartition, edges: &[&GraphEdge], ids: &[String]) -> String {
     let position = quoted(&of.to_string());
-    let mut query = format!("{{ position(func: eq(assay.position, {position})) {{ uid next: assay.position.next }}\n");
+    let mut query = format!("{{ position(func: eq({ns}.position, {position})) {{ uid next: {ns}.position.next }}\n");
     if !edges.is_empty() {
         let mut nodes: Vec<&str> = edges.iter().flat_map(|edge| [edge.source.as_str(), edge.target.as_str()]).collect();
         nodes.sort_unstable();
@@ -73,38 +73,16 @@ fn query(of: &StreamPartition, edges: &[&GraphEdge], ids: &[String]) -> String {
         let ids = quoted_list(ids.iter().map(String::as_str));
         let nodes = quoted_list(nodes.into_iter());
         // Writing to a String does not fail.
-        let _ =
-            writeln!(query, "edges(func: eq(assay.edge, {ids})) {{ uid id: assay.edge latest: assay.edge.latest }}");
-        let _ = writeln!(query, "nodes(func: eq(assay.id, {nodes})) {{ uid id: assay.id }}");
+        let _ = writeln!(query, "edges(func: eq({ns}.edge, {ids})) {{ uid id: {ns}.edge latest: {ns}.edge.latest }}");
+        let _ = writeln!(query, "nodes(func: eq({ns}.id, {nodes})) {{ uid id: {ns}.id }}");
     }
     query.push('}');
     query
 }
 
-/// The id of an edge's record: a digest of its ends and name, so that any of them can be long.
-fn edge_id(edge: &GraphEdge) -> String {
-    let mut identity = Vec::with_capacity(edge.source.len() + edge.name.len() + edge.target.len() + 24);
-    for part in [&edge.source, &edge.name, &edge.target] {
-        identity.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        identity.extend_from_slice(part.as_bytes());
-    }
-    Digest::of(&identity).hex()
-}
-
-/// What a record holds of its edge: time, score and rule.
-fn facets(edge: &GraphEdge) -> String {
-    serde_json::json!([edge.time, edge.score, edge.rule]).to_string()
-}
-
-/// The edge as its record says it is; none if that cannot be read: it is written anew then.
-fn with_facets(edge: &GraphEdge, latest: &str) -> Option<GraphEdge> {
-    let (time, score, rule) = serde_json::from_str(latest).ok()?;
-    // Without the ends, which do not matter to what is later.
-    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new(), ..*edge })
-}
-
 /// Triples to write, in RDF.
 struct Triples<'a> {
+    ns: &'a str,
     text: String,
     /// The node of each external id, as RDF names it.
     nodes: HashMap<&'a str, String>,
@@ -113,9 +91,9 @@ struct Triples<'a> {
 }
 
 impl<'a> Triples<'a> {
-    fn new(found: &'a Found) -> Self {
+    fn new(ns: &'a str, found: &'a Found) -> Self {
         let nodes = found.nodes.iter().map(|node| (node.id.as_str(), format!("<{}>", node.uid))).collect();
-        Self { text: String::new(), nodes, made: 0 }
+        Self { ns, text: String::new(), nodes, made: 0 }
     }
 
     fn push(&mut self, triple: std::fmt::Arguments<'_>) {
@@ -128,30 +106,32 @@ impl<'a> Triples<'a> {
         if let Some(node) = self.nodes.get(id) {
             return node.clone();
         }
+        let ns = self.ns;
         let node = format!("_:n{}", self.made);
         self.made += 1;
-        self.push(format_args!("{node} <assay.id> {}", quoted(id)));
-        self.push(format_args!("{node} <dgraph.type> \"assay.Node\""));
+        self.push(format_args!("{node} <{ns}.id> {}", quoted(id)));
+        self.push(format_args!("{node} <dgraph.type> \"{ns}.Node\""));
         self.nodes.insert(id, node.clone());
         node
     }
 
     fn push_record(&mut self, number: usize, uid: Option<&str>, id: &str, edge: &GraphEdge) {
+        let ns = self.ns;
         let record = match uid {
             Some(uid) => format!("<{uid}>"),
             None => {
                 let record = format!("_:e{number}");
-                self.push(format_args!("{record} <assay.edge> {}", quoted(id)));
+                self.push(format_args!("{record} <{ns}.edge> {}", quoted(id)));
                 record
             }
         };
-        self.push(format_args!("{record} <assay.edge.latest> {}", quoted(&facets(edge))));
+        self.push(format_args!("{record} <{ns}.edge.latest> {}", quoted(&record::write(edge))));
     }
 
     fn push_edge(&mut self, edge: &'a GraphEdge) {
         let (source, target) = (self.node(&edge.source), self.node(&edge.target));
         // Names without a predicate were sorted out before.
-        let Some(predicate) = predicate::encode(&edge.name) else { return };
+        let Some(predicate) = predicate::encode(&edge.name, self.ns) else { return };
         let score = edge.score.map_or_else(String::new, |score| format!(", score={score:?}"));
         self.push(format_args!(
             "{source} <{predicate}> {target} (time={}, rule={}{score})",
@@ -162,15 +142,16 @@ impl<'a> Triples<'a> {
 
     /// The position. Without a further one it is written as it is: a transaction has to write something.
     fn push_position(&mut self, of: &StreamPartition, have: Option<&Position>, next: Option<Offset>) {
+        let ns = self.ns;
         let before = have.and_then(|have| have.next).unwrap_or(0);
         let next = next.map_or(before, |next| next.0.max(before));
         let position = match have {
             Some(have) => format!("<{}>", have.uid),
             None => {
-                self.push(format_args!("_:p <assay.position> {}", quoted(&of.to_string())));
+                self.push(format_args!("_:p <{ns}.position> {}", quoted(&of.to_string())));
                 "_:p".to_owned()
             }
         };
-        self.push(format_args!("{position} <assay.position.next> \"{next}\""));
+        self.push(format_args!("{position} <{ns}.position.next> \"{next}\""));
     }
 }

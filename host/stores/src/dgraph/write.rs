@@ -1,22 +1,18 @@
 //! Writing edges: in transactions that begin again when somebody else's came first, halved where Dgraph refuses some.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use assay_core::names::Offset;
 use assay_engine::ports::graph::GraphEdge;
 use assay_engine::ports::{Poison, StoreError, StreamPartition};
 use serde::Deserialize;
 
-use super::server::Failure;
+use super::server::{Failure, again_if_aborted};
 use super::text::quoted;
 use super::{DgraphGraph, transaction};
-use crate::http::jitter;
 
-/// How often a transaction begins again at most.
-const TRIES: u32 = 10;
-/// The longest pause before the second try; each following one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The most bytes of texts in one transaction, unless one edge has more.
+const LONGEST_BATCH: usize = 2 << 20;
 
 /// An edge, and its index in the write.
 type Indexed = (usize, GraphEdge);
@@ -33,8 +29,8 @@ impl DgraphGraph {
             next: Option<u64>,
         }
         self.schema.predicates(&self.server)?;
-        let of = quoted(&of.to_string());
-        let query = format!("{{ position(func: eq(assay.position, {of})) {{ next: assay.position.next }} }}");
+        let (ns, of) = (self.server.namespace(), quoted(&of.to_string()));
+        let query = format!("{{ position(func: eq({ns}.position, {of})) {{ next: {ns}.position.next }} }}");
         let found: Result<Found, Failure> = self.server.read("reading a position", &query);
         let found = found.map_err(|failure| self.failed("reading a position", failure))?;
         Ok(Offset(found.position.first().and_then(|position| position.next).unwrap_or(0)))
@@ -67,7 +63,7 @@ impl DgraphGraph {
         }
         let mut edges: Vec<Indexed> = latest.into_values().collect();
         edges.sort_unstable_by_key(|(index, _)| *index);
-        let mut batches: Vec<&[Indexed]> = edges.chunks(self.batch_edges).collect();
+        let mut batches = batches(&edges, self.batch_edges);
         let last = batches.pop().unwrap_or(&[]);
         for batch in batches {
             self.write_batch(of, batch, None, &mut poison)?;
@@ -121,17 +117,10 @@ impl DgraphGraph {
         next: Option<Offset>,
     ) -> Result<Result<(), String>, StoreError> {
         let edges: Vec<&GraphEdge> = batch.iter().map(|(_, edge)| edge).collect();
-        let mut tried = 0;
-        loop {
-            match transaction::run(&self.server, of, &edges, next) {
-                Ok(()) => return Ok(Ok(())),
-                Err(Failure::Refused(said)) => return Ok(Err(said)),
-                Err(Failure::Aborted(_)) if tried < TRIES => {
-                    tried += 1;
-                    std::thread::sleep(jitter(FIRST_PAUSE * 2_u32.pow(tried)));
-                }
-                Err(failure) => return Err(self.server.failed("writing edges", failure)),
-            }
+        match again_if_aborted(|| transaction::run(&self.server, of, &edges, next)) {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Refused(said)) => Ok(Err(said)),
+            Err(failure) => Err(self.server.failed("writing edges", failure)),
         }
     }
 
@@ -141,5 +130,40 @@ impl DgraphGraph {
             self.schema.forget();
         }
         self.server.failed(doing, failure)
+    }
+}
+
+/// Edges, cut into batches of so many at most, and of a bounded length.
+fn batches(edges: &[Indexed], most: usize) -> Vec<&[Indexed]> {
+    let mut batches = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (next, (_, edge)) in edges.iter().enumerate() {
+        let length = edge.source.len() + edge.target.len() + edge.rule.len();
+        if next - first == most || (next > first && bytes + length > LONGEST_BATCH) {
+            batches.push(&edges[first..next]);
+            (first, bytes) = (next, 0);
+        }
+        bytes += length;
+    }
+    if first < edges.len() {
+        batches.push(&edges[first..]);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_bounded() {
+        let edge = |length: usize| {
+            let (name, target) = ("paid".to_owned(), String::new());
+            (0, GraphEdge { source: "x".repeat(length), name, target, score: None, time: 0, rule: String::new() })
+        };
+        let lengths = |edges: &[Indexed]| batches(edges, 3).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+        assert!(lengths(&[]).is_empty());
+        assert_eq!(lengths(&vec![edge(1); 7]), [3, 3, 1]);
+        assert_eq!(lengths(&[edge(1), edge(LONGEST_BATCH), edge(1), edge(1), edge(LONGEST_BATCH + 1)]), [1, 1, 2, 1]);
     }
 }

@@ -39,13 +39,15 @@ impl Admin {
         Ok(Self { client, runtime, timeout: config.request_timeout })
     }
 
-    /// How many partitions a topic has; none if there is no such topic.
+    /// How many partitions a topic has, 0 while it is being made; none if there is no such topic.
     pub(super) fn partitions(&self, topic: &str) -> Result<Option<u32>, StoreError> {
         let doing = || format!("looking for the topic '{topic}'");
         let metadata = self.client.inner().fetch_metadata(Some(topic), self.timeout);
         let metadata = metadata.map_err(|error| failed(doing(), &error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         match found.error() {
+            // Without a leader a partition cannot be used yet.
+            None if found.partitions().iter().any(|partition| partition.leader() < 0) => Ok(Some(0)),
             None => Ok(Some(found.partitions().len() as u32)),
             Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
             // A topic that is being made has no leaders yet.
@@ -84,7 +86,7 @@ impl Admin {
     }
 
     /// Brokers hear of a new topic one after the other; until then it cannot be written to.
-    fn wait_until_shown(&self, topic: &str, partitions: u32) -> Result<u32, StoreError> {
+    pub(super) fn wait_until_shown(&self, topic: &str, partitions: u32) -> Result<u32, StoreError> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let shown = self.partitions(topic)?.unwrap_or(0);

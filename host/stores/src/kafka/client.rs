@@ -1,5 +1,7 @@
 //! What all librdkafka clients have in common: their settings, and where their logs go.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -70,13 +72,13 @@ pub(super) fn admin(config: &Config) -> ClientConfig {
 }
 
 /// Settings of a producer. Idempotent: retries neither double nor reorder. `timeout_ms` 0: tries for ever.
-pub(super) fn producer(config: &Config, timeout_ms: u128) -> ClientConfig {
+pub(super) fn producer(config: &Config, linger: Duration, timeout_ms: u128) -> ClientConfig {
     let mut client = common(config);
     client
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
-        .set("linger.ms", config.linger.as_millis().to_string())
+        .set("linger.ms", linger.as_millis().to_string())
         .set("message.timeout.ms", timeout_ms.to_string())
         .set("message.max.bytes", (MAX_BLOCK_BYTES + (1 << 20)).to_string())
         .set("batch.size", "1000000")

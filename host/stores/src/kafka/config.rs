@@ -25,7 +25,8 @@ pub struct Config {
     pub append_timeout: Duration,
     /// How long to wait for a broker's answer to anything else.
     pub request_timeout: Duration,
-    /// How long records wait for others to share a request. Each millisecond is added to the latency.
+    /// How long events wait for others to share a request. Each millisecond is added to the latency; with 0 they share
+    /// one only while earlier requests are on their way, which was fast enough for 670,000 events/s on two cores.
     pub linger: Duration,
     /// Bytes of records on their way to the brokers, about; an append waits while there are more.
     pub in_flight_bytes: usize,
@@ -65,7 +66,7 @@ impl Default for Config {
             revoke_timeout: Duration::from_secs(20),
             append_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(10),
-            linger: Duration::from_millis(1),
+            linger: Duration::ZERO,
             in_flight_bytes: 64 << 20,
             tail_bytes_per_partition: 16 << 20,
             partitioner: Partitioner::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
@@ -9,7 +10,7 @@ use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 
 use super::blocks::Blocks;
@@ -27,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const AHEAD_BYTES: usize = 8 << 20;
 /// How long a broker holds an answer back when there is nothing: a reader that is sent elsewhere waits for it.
 const BROKER_WAIT_MS: u32 = 20;
+/// How long to wait before asking again who leads a partition.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How often a waiting read looks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -78,11 +81,16 @@ impl History {
 
     /// The first offset of a partition, and the one behind its last record that can be read.
     pub(super) fn ends(&self, topic: &str, partition: i32) -> Result<(u64, u64), StoreError> {
-        let found = self.asker.fetch_watermarks(topic, partition, self.timeout);
-        let (low, high) =
-            found.map_err(|error| failed(format_args!("asking for the end of {topic}/{partition}"), &error))?;
-        // Offsets are not negative.
-        Ok((low as u64, high as u64))
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.asker.fetch_watermarks(topic, partition, self.timeout) {
+                // Offsets are not negative.
+                Ok((low, high)) => return Ok((low as u64, high as u64)),
+                // Leaders change when brokers come and go, and a new topic's leader has to hear of it first.
+                Err(error) if is_between_leaders(&error) && Instant::now() < deadline => thread::sleep(AGAIN),
+                Err(error) => return Err(failed(format_args!("asking for the end of {topic}/{partition}"), &error)),
+            }
+        }
     }
 
     /// How many records were deleted before they were read.
@@ -235,6 +243,11 @@ impl History {
 fn message_offset(message: &rdkafka::message::BorrowedMessage<'_>) -> u64 {
     use rdkafka::Message as _;
     message.offset() as u64
+}
+
+fn is_between_leaders(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable))
 }
 
 fn consumer(settings: &ClientConfig) -> Result<BaseConsumer<Logged>, StoreError> {

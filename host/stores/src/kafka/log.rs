@@ -5,9 +5,10 @@ use std::sync::Arc;
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{Appended, Bell, Durability, Log, Offsets, Receipt, Records, Topic};
+use assay_engine::ports::log::{Bell, Durability, Log, Receipt, Records, Topic};
 use tokio::sync::oneshot;
 
+use super::acked::Acked;
 use super::bells::Bells;
 use super::config::Partitioner;
 use super::error::broken;
@@ -49,7 +50,16 @@ impl KafkaLog {
         let bytes = batches.iter().map(|(_, records)| records.data.len()).sum();
         let (answer, receipt) = oneshot::channel();
         let batches = Arc::new(batches);
-        let done = self.done(of, topic, batches.clone(), answer)?;
+        let acked = Acked {
+            of: of.clone(),
+            topic,
+            batches: batches.clone(),
+            ends: self.ends_of_empty(of, topic, &batches)?,
+            fetcher: self.fetcher.clone(),
+            bells: self.bells.clone(),
+        };
+        // Whoever does not wait for the receipt does not want it.
+        let done = Box::new(move |result: Result<_, _>| drop(answer.send(result.map(|places| acked.note(places)))));
         let producer = match topic {
             Topic::Events => &self.events,
             Topic::Verdicts => &self.verdicts,
@@ -74,64 +84,21 @@ impl KafkaLog {
         Ok(receipt)
     }
 
-    /// What happens when everything is appended.
-    fn done(
+    /// Where batches without records would go: the receipt says so.
+    fn ends_of_empty(
         &self,
-        of: &Arc<StreamTopics>,
+        of: &StreamTopics,
         topic: Topic,
-        batches: Arc<Vec<(Partition, Records)>>,
-        answer: oneshot::Sender<Result<Vec<Appended>, StoreError>>,
-    ) -> Result<super::produce::Done, StoreError> {
-        let mut ends = Vec::new();
-        for (index, (partition, _)) in batches.iter().enumerate().filter(|(_, (_, records))| records.is_empty()) {
-            // Nothing goes there, but the receipt says where it would have.
-            ends.push((index, self.history.ends(of.topic(topic), of.number(*partition)?)?.1));
-        }
-        let (of, fetcher, bells) = (of.clone(), self.fetcher.clone(), self.bells.clone());
-        Ok(Box::new(move |result: Result<Vec<Appended>, StoreError>| {
-            let result = result.map(|mut appended| {
-                ends.into_iter().for_each(|(index, end)| appended[index].offsets = Offsets::From(Offset(end)));
-                let own = match topic {
-                    Topic::Verdicts => Arc::try_unwrap(batches).unwrap_or_else(|batches| (*batches).clone()),
-                    Topic::Events => Vec::new(),
-                };
-                let mut rings = topic == Topic::Verdicts;
-                for ((partition, records), appended) in own.into_iter().zip(&appended) {
-                    if let Some(tail) = fetcher.tails().get(&of.stream, topic, partition) {
-                        at_their_offsets(records, &appended.offsets).for_each(|records| tail.push_own(records));
-                    }
-                }
-                if topic == Topic::Events {
-                    // Where this process has the partition, the bell rings when the events have come back.
-                    let is_foreign = |at: &Appended| fetcher.tails().get(&of.stream, topic, at.partition).is_none();
-                    rings = appended.iter().any(is_foreign);
-                }
-                if rings {
-                    bells.ring(topic);
-                }
-                appended
-            });
-            // Whoever does not wait for the receipt does not want it.
-            let _ = answer.send(result);
-        }))
-    }
-}
-
-/// Records with the offsets that they got: one block, or one each.
-fn at_their_offsets(records: Records, offsets: &Offsets) -> impl Iterator<Item = Records> {
-    let blocks: Vec<Records> = match offsets {
-        _ if records.is_empty() => Vec::new(),
-        Offsets::From(first) => vec![Records { first: *first, ..records }],
-        Offsets::Each(offsets) => (0..records.len())
-            .zip(offsets)
-            .map(|(index, offset)| {
-                let mut one = Records { first: *offset, appended_at: records.appended_at, ..Records::default() };
-                one.push(records.get(index).unwrap_or_default());
-                one
+        batches: &[(Partition, Records)],
+    ) -> Result<Vec<(usize, Offset)>, StoreError> {
+        let empty = batches.iter().enumerate().filter(|(_, (_, records))| records.is_empty());
+        empty
+            .map(|(index, (partition, _))| {
+                let (_, end) = self.history.ends(of.topic(topic), of.number(*partition)?)?;
+                Ok((index, Offset(end)))
             })
-            .collect(),
-    };
-    blocks.into_iter()
+            .collect()
+    }
 }
 
 impl Log for KafkaLog {

@@ -4,6 +4,7 @@
 //! own. `member` shares the events' partitions out among processes; `fetch` keeps the newest events of this process's
 //! partitions in memory (`tail`); `history` reads everything older. `outbox` publishes verdicts and dead letters.
 
+mod acked;
 mod admin;
 mod bells;
 mod blocks;
@@ -46,7 +47,7 @@ use topics::Topics;
 
 pub use config::{Config, Partitioner};
 pub use registry::RegistryClient;
-pub use schemas::Schemas;
+pub use schemas::{CatalogSchemas, Schemas};
 
 /// How long to wait at the end for what is on its way.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -68,9 +69,10 @@ impl Kafka {
         let bells = Arc::new(Bells::default());
         let tails = Arc::new(Tails::new(config.tail_bytes_per_partition));
         let fetcher = Arc::new(Fetcher::start(&config, tails, history.clone(), bells.clone())?);
-        let settings = client::producer(&config, config.append_timeout.as_millis().max(1));
+        let settings = client::producer(&config, config.linger, config.append_timeout.as_millis().max(1));
         let events = Producer::open("events", settings, config.in_flight_bytes)?;
-        let verdicts = Producer::open("verdicts", client::producer(&config, 0), config.in_flight_bytes)?;
+        let verdicts =
+            Producer::open("verdicts", client::producer(&config, Duration::ZERO, 0), config.in_flight_bytes)?;
         let partitioner = config.partitioner;
         let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
         let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas)?);

@@ -20,6 +20,8 @@ const EVENT_MESSAGE_BYTES: usize = 2 << 20;
 
 /// The topics of one stream.
 pub(super) struct StreamTopics {
+    /// What they were made of.
+    def: StreamDef,
     /// The stream's name.
     pub(super) stream: Arc<str>,
     pub(super) partitions: u32,
@@ -38,6 +40,12 @@ impl StreamTopics {
             Topic::Events => &self.events,
             Topic::Verdicts => &self.verdict_log,
         }
+    }
+
+    /// Whether a definition gives the same topics with the same contents.
+    fn is_of(&self, def: &StreamDef) -> bool {
+        let parts = |def: &StreamDef| (def.partitions, def.format, events_topic(def), def.key.clone());
+        parts(&self.def) == parts(def) && self.def.schema == def.schema
     }
 
     /// The number of a partition for librdkafka, if there is such a partition.
@@ -106,6 +114,9 @@ impl Topics {
         if !(1..=4096).contains(&partitions) {
             return Err(broken(format!("a stream has 1 to 4096 partitions, not {partitions}")));
         }
+        if self.get(stream).is_ok_and(|known| known.is_of(def)) {
+            return Ok(());
+        }
         let events = events_topic(def);
         self.check_unused(stream, &events)?;
         let size = EVENT_MESSAGE_BYTES.to_string();
@@ -118,6 +129,7 @@ impl Topics {
         self.ensure(stream, &verdict_log, partitions, &settings)?;
         let codec = Arc::new(Codec::new(def, &events, self.schemas.clone())?);
         let topics = StreamTopics {
+            def: def.clone(),
             stream: Arc::from(stream.as_str()),
             partitions,
             events: Arc::from(events),
@@ -152,6 +164,7 @@ impl Topics {
 
     fn ensure(&self, stream: &str, topic: &str, partitions: u32, settings: &[(&str, &str)]) -> Result<(), StoreError> {
         let have = match self.admin.partitions(topic)? {
+            Some(0) => self.admin.wait_until_shown(topic, partitions)?,
             Some(have) => have,
             None => self.admin.create(&Wanted { topic, partitions, settings }, &self.config)?,
         };

@@ -158,7 +158,8 @@ impl Database {
         match Fields::new(&doing, &found).number("version")? {
             FORMAT => Ok(()),
             other => Err(broken(format!(
-                "{} has the data format {other}, and this version of Assay reads {FORMAT}: use the version that wrote it",
+                "{} has the data format {other}, and this version of Assay reads {FORMAT}: use the version that wrote \
+                 it",
                 self.server
             ))),
         }

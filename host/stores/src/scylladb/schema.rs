@@ -3,6 +3,8 @@
 //! Several processes may do this at once: every step may be repeated, and the version is written when all of its
 //! statements are done. A step that was released is never changed; what must change gets a step of its own.
 
+use std::time::Duration;
+
 use assay_engine::ports::StoreError;
 use scylla::errors::ExecutionError;
 
@@ -10,7 +12,9 @@ use super::connection::Connection;
 use super::error::{broken, damaged, may_be_a_race};
 
 /// How often a step is tried when another process may be in the midst of it.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: u32 = 12;
+/// How long to leave the other process to it, before the second attempt; one more of these before each further one.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// `{}` stands for the keyspace.
 const STEPS: &[&[&str]] = &[&[
@@ -57,7 +61,10 @@ pub(super) async fn migrate(connection: &Connection) -> Result<(), StoreError> {
     let mut attempt = 1;
     while let Err(error) = try_migrate(connection).await {
         match error {
-            Failure::Execution(error) if attempt < ATTEMPTS && may_be_a_race(&error) => attempt += 1,
+            Failure::Execution(error) if attempt < ATTEMPTS && may_be_a_race(&error) => {
+                tokio::time::sleep(PAUSE * attempt).await;
+                attempt += 1;
+            }
             Failure::Execution(error) => return Err(connection.failed(&doing, &error)),
             Failure::Store(error) => return Err(error),
         }

@@ -85,7 +85,8 @@ impl Bucket {
                 "double" => FieldValue::Float(text.parse().unwrap()),
                 "long" => FieldValue::Int(text.parse().unwrap()),
                 "boolean" => FieldValue::Bool(text == "true"),
-                "string" => FieldValue::Text(text),
+                // The server writes every line's end as CSV does.
+                "string" => FieldValue::Text(text.replace("\r\n", "\n")),
                 other => panic!("{other}"),
             };
             let tags = names.iter().zip(&row).filter(|(name, value)| {

@@ -76,7 +76,7 @@ impl Schemas for Registry {
 
 /// A log whose streams have topics with a prefix of the test's own.
 pub(crate) struct Prefixed {
-    pub(crate) kafka: Kafka,
+    _kafka: Kafka,
     log: Arc<dyn Log>,
     prefix: String,
     format: Format,
@@ -85,7 +85,7 @@ pub(crate) struct Prefixed {
 impl Prefixed {
     pub(crate) fn open(prefix: &str, registry: Arc<Registry>) -> Self {
         let kafka = Kafka::open(config(prefix), registry).unwrap();
-        Self { log: kafka.log(), kafka, prefix: prefix.to_owned(), format: Format::Confluent }
+        Self { log: kafka.log(), _kafka: kafka, prefix: prefix.to_owned(), format: Format::Confluent }
     }
 
     fn def(&self, stream: &StreamDef) -> StreamDef {

@@ -72,7 +72,7 @@ struct Ready {
 
 impl KafkaOutbox {
     pub(super) fn open(config: &Config, topics: Arc<Topics>, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
-        let settings = client::producer(config, config.append_timeout.as_millis().max(1));
+        let settings = client::producer(config, Duration::ZERO, config.append_timeout.as_millis().max(1));
         Ok(Self {
             topics,
             schemas,

@@ -135,5 +135,5 @@ fn decode(document: &Document) -> Result<Commit, StoreError> {
 
 /// A kind by its name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
-    [Kind::Stream, Kind::View, Kind::Rule, Kind::Plugin, Kind::Key].into_iter().find(|kind| kind.to_string() == name)
+    Kind::ALL.into_iter().find(|kind| kind.to_string() == name)
 }

@@ -22,6 +22,8 @@ const PROFILES: &str = "profiles";
 const FOLLOWER: &str = "profiles";
 /// How many profiles are read and written at once.
 const CHUNK: usize = 1_000;
+/// A change of a profile that is larger is left out, for nothing would get past it. MongoDB takes documents of 16 MiB.
+const LARGEST: usize = 8 << 20;
 /// How often a write is tried when others change the same profiles meanwhile.
 const TRIES: usize = 8;
 /// The most entities of one page of the highest scores.
@@ -65,8 +67,12 @@ impl MongoProfiles {
             let mut writes = Vec::with_capacity(open.len());
             for profile in open {
                 let id = document::id(of, &profile.key);
-                if let Some(statement) = document::merge(of, &id, stored.remove(&id).as_ref(), profile)? {
-                    writes.push((profile, statement));
+                match document::merge(of, &id, stored.remove(&id).as_ref(), profile)? {
+                    Some(write) if write.size() > LARGEST => {
+                        tracing::error!(%id, bytes = write.size(), "a profile is too large for MongoDB and is left out");
+                    }
+                    Some(write) => writes.push((profile, write)),
+                    None => {}
                 }
             }
             let (profiles, statements): (Vec<&Profile>, Vec<Upsert>) = writes.into_iter().unzip();
