@@ -75,13 +75,13 @@ pub(super) async fn migrate(connection: &Connection) -> Result<(), StoreError> {
 }
 
 enum Failure {
-    Execution(ExecutionError),
+    Execution(Box<ExecutionError>),
     Store(StoreError),
 }
 
 impl From<ExecutionError> for Failure {
     fn from(error: ExecutionError) -> Self {
-        Self::Execution(error)
+        Self::Execution(Box::new(error))
     }
 }
 
