@@ -75,18 +75,32 @@ async fn serve(config: Config) -> Result<()> {
     let ports = stores.ports();
     let engine_config = config.engine();
     let started = move || Engine::start(ports, runtime, engine_config, metrics);
-    let engine = tokio::task::spawn_blocking(started).await??;
+    let engine = tokio::task::spawn_blocking(started).await?;
+    let served = match &engine {
+        Ok(engine) => serve_http(&config, listener, engine, &stores.place(&config)).await,
+        Err(_) => Ok(()),
+    };
+    // Adapters have runtimes of their own, which must not be dropped on a thread of this one.
+    let closed = tokio::task::spawn_blocking(move || {
+        let engine = engine?;
+        engine.shutdown();
+        drop(engine);
+        stores.shutdown()
+    });
+    closed.await??;
+    tracing::info!("stopped; everything is saved");
+    served
+}
+
+/// Serves until it is told to stop.
+async fn serve_http(config: &Config, listener: TcpListener, engine: &Engine, place: &str) -> Result<()> {
     let key = first_key(engine.clone()).await?;
     let address = listener.local_addr().context("the listener has no address")?;
-    announce(&stores.place(&config), &format!("http://{address}"), key.as_deref())?;
-
+    announce(place, &format!("http://{address}"), key.as_deref())?;
     let app = App::new(engine.clone(), config.api());
-    let served = assay_api::run(listener, app, stop_signal()?).await;
+    assay_api::run(listener, app, stop_signal()?).await?;
     tracing::info!("stopping: workers finish their batch and save a checkpoint");
-    tokio::task::spawn_blocking(move || engine.shutdown()).await?;
-    tokio::task::spawn_blocking(move || stores.shutdown()).await??;
-    tracing::info!("stopped; everything is saved");
-    served.map_err(Into::into)
+    Ok(())
 }
 
 /// The admin key to show: made at the first start, unless the environment gives one.

@@ -203,7 +203,7 @@ fn loop_bare(brokers: &str, topic: &str, to: Option<&str>) {
                     let payload = [7_u8; VERDICT];
                     let record = BaseRecord::to(to).partition(message.partition()).key(message.key().unwrap());
                     producer.send(record.payload(&payload[..])).map_err(|(error, _)| error).unwrap();
-                    if count % 1024 == 0 {
+                    if count.is_multiple_of(1024) {
                         producer.poll(Duration::ZERO);
                     }
                 }

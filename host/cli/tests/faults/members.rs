@@ -69,7 +69,7 @@ impl Members {
 
     /// Does something with one that is up.
     pub(crate) fn with_any<T>(&self, dice: &mut Dice, action: impl FnOnce(&Server) -> T) -> T {
-        action(&*self.any(dice).expect("a member is up"))
+        action(&self.any(dice).expect("a member is up"))
     }
 
     /// Takes a member to do something to it, so that nobody else does meanwhile. One is always left alone.

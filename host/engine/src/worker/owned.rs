@@ -332,6 +332,9 @@ impl Owned {
     }
 }
 
+/// Readable records of a batch, and the refused ones that stand among them.
+type Batch<'b, 'a> = (&'b [(Offset, &'a [u8])], &'b [(Offset, &'a Refused)]);
+
 /// The records of some blocks, cut into batches.
 struct Batches<'a> {
     records: Vec<(Offset, &'a [u8])>,
@@ -364,7 +367,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Batches of at most so many readable records, each with the refused ones that stand among them.
-    fn iter(&self, rows: usize) -> impl Iterator<Item = (&[(Offset, &'a [u8])], &[(Offset, &'a Refused)])> {
+    fn iter(&self, rows: usize) -> impl Iterator<Item = Batch<'_, 'a>> {
         let (mut at, mut refused_at) = (0, 0);
         std::iter::from_fn(move || {
             let end = (at + rows).min(self.records.len());

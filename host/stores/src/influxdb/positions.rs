@@ -105,7 +105,7 @@ fn last_value(csv: &str) -> Option<u64> {
     let mut rows = csv.lines().filter(|row| !row.is_empty() && !row.starts_with('#'));
     let Some(header) = rows.next() else { return Some(0) };
     let column = header.split(',').position(|name| name == "_value")?;
-    rows.last().map_or(Some(0), |row| row.split(',').nth(column)?.parse().ok())
+    rows.next_back().map_or(Some(0), |row| row.split(',').nth(column)?.parse().ok())
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl StateStore for ScyllaState {
         let home = self.connection.home(of);
         let timestamp = keys::timestamp(checkpoint.events);
         let mut dirty: Vec<Dirty<'_>> = rows.iter().map(Dirty::new).collect();
-        dirty.sort_unstable_by(|a, b| a.place.bucket.cmp(&b.place.bucket));
+        dirty.sort_unstable_by_key(|row| row.place.bucket);
         let batches = batches(&dirty, |a, b| a.place.bucket == b.place.bucket, |row| row.state.len());
         let batches = batches.map(|batch| {
             let mut values = Vec::with_capacity(batch.len());
