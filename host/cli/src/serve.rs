@@ -69,7 +69,7 @@ async fn serve(config: Config) -> Result<()> {
     })?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
     let opened = config.clone();
-    let stores = Arc::new(tokio::task::spawn_blocking(move || Stores::open(&opened)).await??);
+    let stores = tokio::task::spawn_blocking(move || Stores::open(&opened)).await??;
     let runtime = Runtime::new(config.runtime())?;
     let metrics = Arc::new(Metrics::new());
     let ports = stores.ports();
