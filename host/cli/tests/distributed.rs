@@ -57,11 +57,12 @@ impl Names {
             ("INFLUXDB__BUCKET", &name),
             ("INFLUXDB__TOKEN_FILE", file.to_str().unwrap()),
             ("DGRAPH__URL", &dgraph),
+            ("DGRAPH__NAMESPACE", &name),
             // Deadlines are CPU time: on a busy machine an event could miss one here, and not there.
             ("PLUGINS__TIME_PER_EVENT", "1s"),
         ];
         let settings = settings.map(|(name, value)| (format!("ASSAY_{name}"), value.to_owned())).into();
-        Self { stream: format!("payments_{millis}"), name, settings }
+        Self { stream: format!("payments_{name}"), name, settings }
     }
 
     fn start(&self, data: PathBuf) -> Server {
