@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Digest, Partition as PartitionId};
+use assay_core::names::{Digest, Offset, Partition as PartitionId};
+use assay_core::wire::Corrupt;
 
 use crate::config::EngineConfig;
 use crate::health::Health;
@@ -14,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Plan, Shelf};
 use crate::ports::catalog::Snapshot;
 use crate::ports::log::Bell;
-use crate::ports::{Ports, StreamPartition};
+use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
 
 /// What the engine's threads share.
@@ -106,6 +107,11 @@ impl Shared {
         *delay = (*delay * 2).min(LONGEST_DELAY);
         !self.is_stopping()
     }
+}
+
+/// A block of verdicts that cannot be read.
+pub(crate) fn unreadable_block(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
+    StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }
 }
 
 /// The first wait after a failure of a store; each further one is twice as long.

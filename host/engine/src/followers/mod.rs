@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use assay_core::names::Offset;
 use assay_core::verdict::{VerdictBlock, block_flags, read_block};
-use assay_core::wire::Corrupt;
 
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
@@ -24,7 +23,7 @@ use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
 
 use crate::ports::{Place, Poison, StoreError, StreamPartition};
-use crate::shared::{FIRST_DELAY, Shared};
+use crate::shared::{FIRST_DELAY, Shared, unreadable_block};
 
 /// The names of all followers.
 pub const FOLLOWERS: [&str; 8] = [
@@ -250,14 +249,10 @@ fn refused(records: &[Records]) -> HashSet<Offset> {
 fn blocks_with(flags: u8, of: &StreamPartition, records: &[Records]) -> Result<Vec<VerdictBlock>, StoreError> {
     let mut blocks = Vec::new();
     for (offset, bytes) in records.iter().flat_map(Records::iter) {
-        let (has, _) = block_flags(bytes).map_err(|error| unreadable(of, offset, &error))?;
+        let (has, _) = block_flags(bytes).map_err(|error| unreadable_block(of, offset, &error))?;
         if flags == 0 || has & flags != 0 {
-            blocks.push(read_block(bytes).map_err(|error| unreadable(of, offset, &error))?);
+            blocks.push(read_block(bytes).map_err(|error| unreadable_block(of, offset, &error))?);
         }
     }
     Ok(blocks)
-}
-
-fn unreadable(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
-    StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }
 }

@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::ports::log::{Records, Topic};
 use crate::ports::outbox::Outbox;
 use crate::ports::{StoreError, StreamPartition};
+use crate::shared::unreadable_block;
 
 pub(super) struct Follower(pub(super) Arc<dyn Outbox>);
 
@@ -35,7 +36,7 @@ impl Follow for Follower {
     ) -> Result<Vec<Refusal>, StoreError> {
         let mut outcomes = Vec::new();
         for (offset, bytes) in records.iter().flat_map(Records::iter) {
-            let block = read_block(bytes).map_err(|error| super::unreadable(of, offset, &error))?;
+            let block = read_block(bytes).map_err(|error| unreadable_block(of, offset, &error))?;
             outcomes.extend(block.outcomes.into_iter().map(|outcome| (offset, outcome)));
         }
         self.0.publish(of, outcomes, next).map(|()| Vec::new())

@@ -108,7 +108,7 @@ impl Engine {
         };
         let revisions = changed(&committed, committed.version);
         let before = shared.plan().snapshot.clone();
-        self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams })?;
+        self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams });
         Ok(Some(Applied { version: now.version + 1, revisions, unchanged }))
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::{Engine, Inner};
 use crate::plan::Plan;
-use crate::ports::StoreError;
 use crate::ports::catalog::{Revision, Snapshot, Submission};
 use crate::ports::log::Bell;
 use crate::problem::ChangeError;
@@ -84,27 +83,27 @@ impl Engine {
         let plan = if is_same_work(&before.snapshot, &snapshot) {
             Plan { snapshot, streams: before.streams.clone() }
         } else {
-            shared.compile(snapshot).map_err(ChangeError::Invalid)?
+            let plan = shared.compile(snapshot).map_err(ChangeError::Invalid)?;
+            for stream in plan.streams.values() {
+                shared.ports.log.create(&stream.def)?;
+            }
+            plan
         };
-        self.go_over(&before.snapshot, plan)?;
+        self.go_over(&before.snapshot, plan);
         Ok(())
     }
 
-    /// Puts a plan into effect. Workers do not stop for what does not concern them.
-    pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) -> Result<(), StoreError> {
+    /// Puts a plan into effect whose streams the log has. Workers do not stop for what does not concern them.
+    pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) {
         let shared = &self.inner.shared;
         if is_same_work(before, &plan.snapshot) {
             shared.set_plan(Arc::new(plan));
-            return Ok(());
-        }
-        for stream in plan.streams.values() {
-            shared.ports.log.create(&stream.def)?;
+            return;
         }
         let plan = Arc::new(plan);
         shared.set_plan(plan.clone());
         self.take_up(&plan);
         shared.ports.membership.share(plan.partitions().collect());
-        Ok(())
     }
 
     /// Checks and commits definitions that were put into the catalog's store directly.

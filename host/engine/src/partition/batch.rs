@@ -34,6 +34,12 @@ impl Batch {
 
 type Unreadable = Vec<(u64, &'static str, String)>;
 
+/// The offset of a batch's last record, readable or refused.
+pub(crate) fn last_of(records: &[(Offset, &[u8])], refused: &[(Offset, &Refused)]) -> Option<Offset> {
+    let ends = [records.last().map(|(offset, _)| *offset), refused.last().map(|(offset, _)| *offset)];
+    ends.into_iter().flatten().max()
+}
+
 pub(super) fn score(
     partition: &mut Partition,
     records: &[(Offset, &[u8])],
@@ -42,8 +48,7 @@ pub(super) fn score(
     store: &dyn StateStore,
     out: &mut Vec<u8>,
 ) -> Result<BatchStats, PartitionError> {
-    let ends = [records.last().map(|(offset, _)| *offset), refused.last().map(|(offset, _)| *offset)];
-    let Some(last) = ends.into_iter().flatten().max() else { return Ok(BatchStats::default()) };
+    let Some(last) = last_of(records, refused) else { return Ok(BatchStats::default()) };
     let (mut batch, mut unreadable) = decode(partition, records);
     if !refused.is_empty() {
         unreadable.extend(refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())));

@@ -24,6 +24,7 @@ use crate::ports::log::Refused;
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
 
+pub(crate) use batch::last_of;
 pub(crate) use entities::Entities;
 
 /// The instances of a worker: one per rule, shared by all partitions that the worker owns.

@@ -1,5 +1,6 @@
 //! A worker: a plain thread that owns some partitions of every stream and scores their events. No locks on the way.
 
+mod batches;
 mod owned;
 mod ownership;
 mod saver;

@@ -10,14 +10,15 @@ use assay_core::verdict::block_flags;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
+use super::batches::Batches;
 use super::saver::{Save, Saver};
 use crate::metrics::Metrics;
-use crate::partition::{Instances, Partition, PartitionError};
+use crate::partition::{Instances, Partition, PartitionError, last_of};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
-use crate::shared::Shared;
+use crate::shared::{Shared, unreadable_block};
 
 /// Bytes of events that are read at once, about.
 const READ_BYTES: usize = 4 << 20;
@@ -235,8 +236,7 @@ impl Owned {
                 return Err(broken(self.partition.of(), &error));
             }
         };
-        let ends = [records.last().map(|(offset, _)| *offset), refused.last().map(|(offset, _)| *offset)];
-        if let Some(last) = ends.into_iter().flatten().max() {
+        if let Some(last) = last_of(records, refused) {
             self.events = last.next();
         }
         let metrics = &shared.metrics;
@@ -332,59 +332,6 @@ impl Owned {
     }
 }
 
-/// Readable records of a batch, and the refused ones that stand among them.
-type Batch<'b, 'a> = (&'b [(Offset, &'a [u8])], &'b [(Offset, &'a Refused)]);
-
-/// The records of some blocks, cut into batches.
-struct Batches<'a> {
-    records: Vec<(Offset, &'a [u8])>,
-    refused: Vec<(Offset, &'a Refused)>,
-}
-
-impl<'a> Batches<'a> {
-    /// The records before an offset.
-    fn of(blocks: &'a [Records], before: Offset) -> Self {
-        let mut batches = Self { records: Vec::new(), refused: Vec::new() };
-        for block in blocks {
-            let mut refused = block.refused.iter().peekable();
-            for (index, (offset, bytes)) in (0_u32..).zip(block.iter()).take_while(|(_, (offset, _))| *offset < before)
-            {
-                match refused.next_if(|(at, _)| *at == index) {
-                    Some((_, why)) => batches.refused.push((offset, why)),
-                    None => batches.records.push((offset, bytes)),
-                }
-            }
-        }
-        batches
-    }
-
-    fn len(&self) -> usize {
-        self.records.len() + self.refused.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Batches of at most so many readable records, each with the refused ones that stand among them.
-    fn iter(&self, rows: usize) -> impl Iterator<Item = Batch<'_, 'a>> {
-        let (mut at, mut refused_at) = (0, 0);
-        std::iter::from_fn(move || {
-            let end = (at + rows).min(self.records.len());
-            let records = &self.records[at..end];
-            let rest = &self.refused[refused_at..];
-            let many = match (end < self.records.len(), records.last()) {
-                (true, Some((last, _))) => rest.partition_point(|(offset, _)| offset < last),
-                _ => rest.len(),
-            };
-            let refused = &rest[..many];
-            at = end;
-            refused_at += many;
-            (!records.is_empty() || !refused.is_empty()).then_some((records, refused))
-        })
-    }
-}
-
 /// The end of the verdicts, and the offset before which all events have theirs.
 fn tail(of: &StreamPartition, checkpoint: Checkpoint, shared: &Shared) -> Result<(Offset, Offset), StoreError> {
     let (mut at, mut judged) = (checkpoint.verdicts, checkpoint.events);
@@ -400,10 +347,7 @@ fn tail(of: &StreamPartition, checkpoint: Checkpoint, shared: &Shared) -> Result
             std::thread::sleep(RETRY_READ);
         }
         for (offset, block) in blocks.iter().flat_map(Records::iter) {
-            let (_, next) = block_flags(block).map_err(|error| StoreError::Broken {
-                store: "log",
-                message: format!("verdicts of {of} at offset {offset}: {error}"),
-            })?;
+            let (_, next) = block_flags(block).map_err(|error| unreadable_block(of, offset, &error))?;
             judged = judged.max(next);
             at = offset.next();
         }
