@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod plugins;
 mod run;
+mod servers;
 mod test;
 
 use anyhow::Result;
@@ -22,9 +23,19 @@ enum Task {
     /// Build server and plugins, score 200,000 payments, and leave the server running.
     #[command(after_help = "Example:\n  cargo xtask demo --exit   # check everything and stop, as CI does")]
     Demo(demo::Args),
-    /// Run all tests that need no other server.
-    #[command(after_help = "Example:\n  cargo xtask test -- crash   # only tests with 'crash' in their names")]
+    /// Run all tests that need no other server, or with --servers all that do.
+    #[command(
+        after_help = "Examples:\n  cargo xtask test -- crash            # only tests with 'crash' in their names\n  \
+                            cargo xtask test --servers -- kafka  # of those that need servers, the ones with 'kafka'"
+    )]
     Test(test::Args),
+    /// Install, start and stop real servers for the tests that need them: Kafka, Cassandra and others.
+    #[command(
+        after_help = "Examples:\n  cargo xtask servers up               # the first time takes about ten minutes\n  \
+                            cargo xtask servers restart --kill kafka\n  \
+                            eval \"$(cargo xtask servers env)\""
+    )]
+    Servers(servers::Args),
     /// Build the example plugins to Wasm, into target/plugins.
     Plugins,
     /// Measure, and write target/bench/NAME.json.
@@ -36,6 +47,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Servers(args) => servers::run(&args),
         Task::Plugins => plugins::build().map(drop),
         Task::Bench(args) => bench::run(&args),
     }

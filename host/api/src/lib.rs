@@ -1,8 +1,8 @@
 //! Assay's HTTP API, version 1: ingest, admin and queries over the engine's handle.
 //!
 //! A request's path: `serve` accepts it, `router` finds its route and the role that it needs, `http` renders its
-//! errors, one file of `ingest`, `definitions` or `resources` answers it. Absent on purpose: rules of the engine's own,
-//! stores, configuration files.
+//! errors, one file of `ingest`, `definitions` or `resources` answers it; `registry` speaks Confluent's protocol. Absent
+//! on purpose: rules of the engine's own, stores, configuration files.
 
 mod app;
 mod auth;
@@ -10,6 +10,7 @@ mod definitions;
 mod http;
 mod ingest;
 mod openapi;
+mod registry;
 mod render;
 mod resources;
 mod router;

@@ -21,7 +21,7 @@ const KEY: &str = "key";
     info(
         title = "Assay",
         version = "1.0.0",
-        description = "Scores and tags streams of events with sandboxed WebAssembly plugins. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457).",
+        description = "Scores and tags streams of events with sandboxed WebAssembly plugins. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Beside what is described here, /registry answers as Confluent's schema registry does.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ProblemBody)),
@@ -46,7 +46,7 @@ struct Document;
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
-        "An API key. Roles: ingest (send events), read, author (change definitions; implies read), admin (all).",
+        "An API key. Roles: ingest (send events), read, author (change definitions; implies read), admin (all). The scheme Basic is taken too, with the key as password and any user name.",
     ));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(KEY, SecurityScheme::Http(scheme.build()));

@@ -11,18 +11,25 @@ use crate::definitions::*;
 use crate::http::{catch_panics, close_after_errors, log_requests, render_errors};
 use crate::ingest::*;
 use crate::openapi::{describe, document, serve_document};
+use crate::registry;
 use crate::resources::*;
 
 /// The API's routes with all layers.
 pub fn router(app: App) -> Router {
-    let guard =
-        |role: Role, routes: OpenApiRouter<App>| routes.route_layer(from_fn_with_state((app.clone(), role), require));
+    let guard = |role: Role, routes: OpenApiRouter<App>| {
+        routes.route_layer(from_fn_with_state((app.clone(), role.alone()), require))
+    };
     let (open, document) = grouped(guard).split_for_parts();
     let document = serve_document(&document);
-    open.route("/openapi.json", axum::routing::get(move || std::future::ready(document.clone())))
+    // Not in the document: a foreign protocol, with a reference of its own.
+    let registry =
+        registry::routes(|roles, routes| routes.route_layer(from_fn_with_state((app.clone(), roles), require)));
+    open.merge(registry)
+        .route("/openapi.json", axum::routing::get(move || std::future::ready(document.clone())))
         .with_state(app.clone())
         .layer(from_fn(catch_panics))
         .layer(from_fn(render_errors))
+        .layer(from_fn(registry::render_errors))
         .layer(from_fn(close_after_errors))
         .layer(from_fn_with_state(app, log_requests))
 }

@@ -194,7 +194,7 @@ fn an_event_that_cannot_be_read_is_a_dead_letter_with_its_bytes() {
     records.push(b"\xff\xff\xff");
     let log = &server.engine.ports().log;
     let receipt = log.append("payments", Topic::Events, vec![(Partition(2), records)], Durability::Synced).unwrap();
-    let place = receipt.blocking_recv().unwrap().unwrap()[0];
+    let place = receipt.blocking_recv().unwrap().unwrap()[0].place(0).unwrap();
     let list = server.until("/v1/dead-letters?stream=payments", |answer| answer.json()["items"] != json!([]));
     let letter = &list["items"][0];
     assert_eq!(letter["place"], json!({"partition": 2, "offset": place.offset.0}));

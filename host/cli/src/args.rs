@@ -46,6 +46,7 @@ enum Command {
     Show(commands::show::Args),
     Keys(commands::keys::Args),
     DeadLetters(commands::dead_letters::Args),
+    Migrate(commands::migrate::Args),
     /// Print completions for a shell: assay completions bash > /etc/bash_completion.d/assay
     Completions {
         /// The shell.
@@ -75,6 +76,7 @@ impl Args {
             Command::Show(args) => commands::show::run(&args, &client()?, output)?,
             Command::Keys(args) => commands::keys::run(&args, &client()?, output)?,
             Command::DeadLetters(args) => commands::dead_letters::run(&args, &client()?, output)?,
+            Command::Migrate(args) => commands::migrate::run(&args, quiet)?,
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "assay", &mut std::io::stdout());
             }

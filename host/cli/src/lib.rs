@@ -1,7 +1,7 @@
 //! The parts of the `assay` command.
 //!
 //! - [`args`]: the command line; [`commands`]: one file per command
-//! - [`serve`]: the composition root of the server; [`config`]: its config file
+//! - [`serve`]: the composition root of the server; `stores`: what it opens; [`config`]: its config file
 //! - [`client`], [`send`]: how commands talk to a server
 //! - [`pack`]: packs on disk; [`rule_test`]: their cases
 //! - [`generate`]: producers of realistic events
@@ -15,3 +15,4 @@ pub mod pack;
 pub mod rule_test;
 pub mod send;
 pub mod serve;
+mod stores;

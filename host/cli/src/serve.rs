@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use assay_api::App;
 use assay_engine::{Engine, Metrics};
 use assay_runtime::Runtime;
-use assay_stores::embedded::Embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config};
+use crate::stores::Stores;
 
 /// Run the server.
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,8 @@ async fn serve(config: Config) -> Result<()> {
         format!("cannot listen on {listen}: is another server there? --listen 127.0.0.1:0 takes any free port")
     })?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
-    let stores = Embedded::open(&dir.join("store"), &config.stores())?;
+    let opened = config.clone();
+    let stores = Arc::new(tokio::task::spawn_blocking(move || Stores::open(&opened)).await??);
     let runtime = Runtime::new(config.runtime())?;
     let metrics = Arc::new(Metrics::new());
     let ports = stores.ports();
@@ -77,14 +78,14 @@ async fn serve(config: Config) -> Result<()> {
     let engine = tokio::task::spawn_blocking(started).await??;
     let key = first_key(engine.clone()).await?;
     let address = listener.local_addr().context("the listener has no address")?;
-    announce(&config, &format!("http://{address}"), key.as_deref())?;
+    announce(&stores.place(&config), &format!("http://{address}"), key.as_deref())?;
 
     let app = App::new(engine.clone(), config.api());
     let served = assay_api::run(listener, app, stop_signal()?).await;
     tracing::info!("stopping: workers finish their batch and save a checkpoint");
     tokio::task::spawn_blocking(move || engine.shutdown()).await?;
-    stores.shutdown()?;
-    tracing::info!("stopped; everything is on disk");
+    tokio::task::spawn_blocking(move || stores.shutdown()).await??;
+    tracing::info!("stopped; everything is saved");
     served.map_err(Into::into)
 }
 
@@ -97,9 +98,9 @@ async fn first_key(engine: Engine) -> Result<Option<String>> {
     Ok(tokio::task::spawn_blocking(make).await??)
 }
 
-fn announce(config: &Config, url: &str, key: Option<&str>) -> Result<()> {
+fn announce(place: &str, url: &str, key: Option<&str>) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "assay {}, data in {}", env!("CARGO_PKG_VERSION"), config.data.dir.display())?;
+    writeln!(out, "assay {}, data in {}", env!("CARGO_PKG_VERSION"), place)?;
     if let Some(key) = key {
         writeln!(out, "admin key: {key}")?;
         writeln!(out, "  It is shown once. Use it as: export ASSAY_URL={url} ASSAY_KEY={key}")?;

@@ -1,5 +1,6 @@
 //! How the engine is set up. The command line and the config file fill this in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use assay_runtime::Limits;
@@ -17,6 +18,9 @@ pub struct EngineConfig {
     pub checkpoint_every: Duration,
     /// How many entities' states a partition keeps in memory; more are dropped after they were saved.
     pub entities_in_memory: usize,
+    /// The followers that run in this process; empty: all. The stores of the others are left to other processes, or
+    /// lag.
+    pub followers: BTreeSet<String>,
     /// What a plugin may use.
     pub limits: Limits,
 }
@@ -29,6 +33,7 @@ impl Default for EngineConfig {
             batch_rows: 4096,
             checkpoint_every: Duration::from_secs(1),
             entities_in_memory: 1_000_000,
+            followers: BTreeSet::new(),
             limits: Limits::default(),
         }
     }

@@ -16,16 +16,18 @@ pub mod partition;
 pub mod plan;
 pub mod ports;
 mod problem;
+pub mod registry;
 mod shared;
 mod worker;
 
 pub use clock::now_ms;
 pub use config::EngineConfig;
+pub use followers::FOLLOWERS;
 pub use handle::{
     Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;
-pub use metrics::{FollowerLabel, Metrics, RouteLabel, StreamLabel};
+pub use metrics::{FollowerLabel, Metrics, PartitionLabel, RouteLabel, StreamLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use crate::ports::StreamPartition;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,15 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct StreamLabel {
     /// The stream.
     pub stream: String,
+}
+
+/// Of which partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PartitionLabel {
+    /// The stream.
+    pub stream: String,
+    /// The partition.
+    pub partition: u32,
 }
 
 /// Of which follower.
@@ -56,7 +66,7 @@ pub struct Metrics {
     /// Events that came too late for a window, once per view.
     pub late: Family<StreamLabel, Counter>,
     /// Events that are in the log and not scored yet.
-    pub lag: Family<StreamLabel, Gauge>,
+    pub lag: Family<PartitionLabel, Gauge>,
     /// Records that a follower has not carried into its store yet.
     pub follower_lag: Family<FollowerLabel, Gauge>,
     /// Times that a follower's store failed.
@@ -68,7 +78,9 @@ pub struct Metrics {
     /// How long saving a checkpoint took.
     pub checkpoint_time: Histogram,
     /// Entities whose state is in memory.
-    pub entities: Family<StreamLabel, Gauge<i64, std::sync::atomic::AtomicI64>>,
+    pub entities: Family<PartitionLabel, Gauge>,
+    /// Parts that do not work at the moment: partitions and followers.
+    pub parts_failing: Gauge,
     /// The version of the catalog that is in effect.
     pub catalog_version: Gauge<u64, AtomicU64>,
     /// HTTP requests.
@@ -93,6 +105,7 @@ impl Metrics {
             batch_time: Family::new_with_constructor(seconds),
             checkpoint_time: seconds(),
             entities: Family::default(),
+            parts_failing: Gauge::default(),
             catalog_version: Gauge::default(),
             requests: Family::default(),
         };
@@ -120,6 +133,8 @@ impl Metrics {
         registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());
         let checkpoint = "Saving of a checkpoint";
         registry.register_with_unit("checkpoint_time", checkpoint, Unit::Seconds, self.checkpoint_time.clone());
+        let failing = "Partitions and followers that do not work at the moment; /readyz says why";
+        registry.register("parts_failing", failing, self.parts_failing.clone());
         registry.register("entities_in_memory", "Entities whose state is in memory", self.entities.clone());
         registry.register("catalog_version", "Version of the catalog in effect", self.catalog_version.clone());
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());
@@ -131,6 +146,11 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// The label of a partition.
+    pub(crate) fn partition(of: &StreamPartition) -> PartitionLabel {
+        PartitionLabel { stream: of.stream.to_string(), partition: of.partition.0 }
     }
 
     /// The label of a stream.

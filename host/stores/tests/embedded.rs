@@ -50,9 +50,9 @@ contract!(log:
     appends_written then appends_kept);
 contract!(catalog:
     versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,
-    changes_ring;
+    every_kind_is_kept_apart, changes_ring;
     definitions_written then definitions_kept);
-contract!(state: nothing_is_there_at_first; states_written then states_kept);
+contract!(state: nothing_is_there_at_first, older_checkpoints_change_nothing; states_written then states_kept);
 contract!(profiles: newer_verdicts_win, repeated_writes_change_nothing, the_highest_scores_are_listed;
     profiles_written then profiles_kept);
 contract!(graph:

@@ -1,5 +1,6 @@
 //! The layer that lets a request through only with a key of the right role. It stands before the body is read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +9,20 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{Caller, Role};
+use super::{Caller, Role, basic};
 use crate::app::App;
 use crate::http::{ApiError, Code};
 
 /// How much of a refused request's body is read away before the answer, and how long that may take.
 const READ_AWAY: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
-/// Lets a request through if its key has the role, and tells the handler who it is.
-pub(crate) async fn require(State((app, role)): State<(App, Role)>, mut request: Request, next: Next) -> Response {
-    match permit(&app, role, request.headers()) {
+/// Lets a request through if its key has one of the roles, and tells the handler who it is.
+pub(crate) async fn require(
+    State((app, roles)): State<(App, &'static [Role])>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match permit(&app, roles, request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -32,32 +37,42 @@ pub(crate) async fn require(State((app, role)): State<(App, Role)>, mut request:
     }
 }
 
-fn permit(app: &App, role: Role, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
-    let secret = bearer(headers)?;
-    let caller = app.keys.caller(&app.engine, secret);
+fn permit(app: &App, needed: &[Role], headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+    let secret = secret(headers)?;
+    let caller = app.keys.caller(&app.engine, &secret);
     let unknown = || ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted");
     let caller = caller.ok_or_else(unknown)?;
-    if !caller.may(role) {
-        let roles = caller.roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");
-        let detail = format!("this needs the role {role}; the key '{}' has: {roles}", caller.name);
+    if !needed.iter().any(|role| caller.may(*role)) {
+        let list = |roles: &[Role], word: &str| roles.iter().map(Role::to_string).collect::<Vec<_>>().join(word);
+        let (needed, have) = (list(needed, " or "), list(&caller.roles, ", "));
+        let detail = format!("this needs the role {needed}; the key '{}' has: {have}", caller.name);
         return Err(ApiError::new(Code::Forbidden, detail));
     }
     Ok(caller)
 }
 
-/// The secret in `Authorization: Bearer SECRET`.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+/// The secret in `Authorization: Bearer SECRET`, or the password in `Authorization: Basic ...`.
+fn secret(headers: &HeaderMap) -> Result<Cow<'_, str>, ApiError> {
     let refused = |detail| Err(ApiError::new(Code::Unauthorized, detail));
     let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return refused("send the header 'Authorization: Bearer KEY'");
+        return refused(
+            "send the header 'Authorization: Bearer KEY', or 'Authorization: Basic' with the key as password",
+        );
     };
-    let Some((scheme, secret)) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')) else {
+    let Some((scheme, credentials)) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')) else {
         return refused("expected 'Authorization: Bearer KEY'");
     };
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return refused("expected 'Authorization: Bearer KEY', with the scheme Bearer");
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Cow::Borrowed(credentials));
     }
-    Ok(secret.trim())
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return refused("expected 'Authorization: Bearer KEY', with the scheme Bearer or Basic");
+    }
+    match basic::password(credentials) {
+        Some(password) => Ok(Cow::Owned(password)),
+        None => refused("expected 'Authorization: Basic' with NAME:KEY in Base64"),
+    }
 }
 
 #[cfg(test)]
@@ -67,15 +82,17 @@ mod tests {
     fn secret_in(value: &'static str) -> Option<String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-        bearer(&headers).ok().map(str::to_owned)
+        secret(&headers).ok().map(Cow::into_owned)
     }
 
     #[test]
-    fn the_bearer_scheme_is_read_and_no_other() {
+    fn the_schemes_bearer_and_basic_are_read_and_no_other() {
         assert_eq!(secret_in("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(secret_in("bearer  abc ").as_deref(), Some("abc"));
+        assert_eq!(secret_in("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==").as_deref(), Some("open sesame"));
         assert_eq!(secret_in("Basic abc"), None);
+        assert_eq!(secret_in("Digest abc"), None);
         assert_eq!(secret_in("abc"), None);
-        assert!(bearer(&HeaderMap::new()).is_err());
+        assert!(secret(&HeaderMap::new()).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! API keys: who may do what. Everything needs a key but what the router lists as open.
 
+mod basic;
 mod keyring;
 mod layer;
 mod role;

@@ -29,6 +29,16 @@ impl Role {
         }
     }
 
+    /// The role as the list of those of which one is needed.
+    pub(crate) fn alone(self) -> &'static [Self] {
+        match self {
+            Self::Ingest => &[Self::Ingest],
+            Self::Read => &[Self::Read],
+            Self::Author => &[Self::Author],
+            Self::Admin => &[Self::Admin],
+        }
+    }
+
     /// The role as it is written.
     pub fn as_str(self) -> &'static str {
         match self {

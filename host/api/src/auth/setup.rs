@@ -39,8 +39,12 @@ pub fn first_key(engine: &Engine) -> Result<Option<String>, KeyError> {
         return Ok(None);
     }
     let secret = Secret::generate()?;
-    keep_admin(engine, &secret)?;
-    Ok(Some(secret.reveal()))
+    match keep_admin(engine, &secret, Some(0)) {
+        Ok(()) => Ok(Some(secret.reveal())),
+        // Another process of the same Assay, started at the same moment, has made it.
+        Err(KeyError::Change(ChangeError::Conflict(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the key `admin` have this secret. Blocking; changes nothing when it has it already.
@@ -59,13 +63,17 @@ pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
     if have.is_some_and(|have| have.hash == hash && have.allows(Role::Admin)) {
         return Ok(());
     }
-    keep_admin(engine, &secret)
+    match keep_admin(engine, &secret, None) {
+        // Another process does the same at the same moment, with the same secret.
+        Err(KeyError::Change(ChangeError::Conflict(_))) => Ok(()),
+        kept => kept,
+    }
 }
 
-fn keep_admin(engine: &Engine, secret: &Secret) -> Result<(), KeyError> {
+fn keep_admin(engine: &Engine, secret: &Secret, expected_revision: Option<u32>) -> Result<(), KeyError> {
     let body = KeyBody { hash: hex(&secret.hash()), roles: vec![Role::Admin], created: now_ms() };
     // Plain fields always become JSON.
     let change = Change { kind: Kind::Key, name: ADMIN.to_owned(), body: serde_json::to_value(body).ok() };
-    engine.change(vec![change], AUTHOR, None, false)?;
+    engine.change(vec![change], AUTHOR, expected_revision, false)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) fn read_text(kind: Kind, name: &str, format: BodyFormat, text: &[u8])
         Kind::Stream => typed::<StreamDef>(format, text),
         Kind::View => typed::<ViewDef>(format, text),
         Kind::Rule => typed::<RuleDef>(format, text),
-        Kind::Plugin | Kind::Key => Err(not_by_hand(kind)),
+        Kind::Plugin | Kind::Key | Kind::Schema => Err(not_by_hand(kind)),
     };
     named(kind, name, result)
 }
@@ -28,7 +28,7 @@ pub(super) fn read_value(kind: Kind, name: &str, value: Value) -> Result<Value, 
         Kind::Stream => normal::<StreamDef>(serde_json::from_value(value)),
         Kind::View => normal::<ViewDef>(serde_json::from_value(value)),
         Kind::Rule => normal::<RuleDef>(serde_json::from_value(value)),
-        Kind::Plugin | Kind::Key => Err(not_by_hand(kind)),
+        Kind::Plugin | Kind::Key | Kind::Schema => Err(not_by_hand(kind)),
     };
     named(kind, name, result)
 }
@@ -59,7 +59,9 @@ fn normal<T: Serialize>(read: Result<T, impl std::fmt::Display>) -> Result<Value
 }
 
 fn not_by_hand(kind: Kind) -> String {
-    format!("a {kind} is not changed here: it has a resource of its own, /v1/{kind}s")
+    let place =
+        if kind == Kind::Schema { "/registry/subjects/{subject}/versions".to_owned() } else { format!("/v1/{kind}s") };
+    format!("a {kind} is not changed here: it has a resource of its own, {place}")
 }
 
 fn named(kind: Kind, name: &str, result: Result<Value, String>) -> Result<Value, Problem> {

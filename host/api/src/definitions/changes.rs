@@ -104,7 +104,9 @@ fn read_changes(text: &[u8]) -> Result<Vec<Change>, ApiError> {
         }
         let read = match definition {
             Some(definition) => read_value(kind, &name, definition).map(Some),
-            None if matches!(kind, Kind::Plugin | Kind::Key) => read_value(kind, &name, Value::Null).map(Some),
+            None if matches!(kind, Kind::Plugin | Kind::Key | Kind::Schema) => {
+                read_value(kind, &name, Value::Null).map(Some)
+            }
             None => Ok(None),
         };
         match read {

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{ApiError, Code};
 use crate::app::App;
+use crate::registry;
 
 /// The longest text of the framework that is taken into a problem's detail.
 const MAX_FOREIGN_TEXT: usize = 16 << 10;
@@ -67,12 +68,10 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    let is_rendered = kind.starts_with(b"application/problem+json") || kind == registry::MEDIA_TYPE.as_bytes();
     // What says that it is not ready says why in a document of its own.
-    if is_problem || path == "/readyz" || !(status.is_client_error() || status.is_server_error()) {
+    if is_rendered || path == "/readyz" || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let allow = response.headers().get(header::ALLOW).cloned();

@@ -73,5 +73,5 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], app.engine.metrics().encode()).into_response()
+    ([(header::CONTENT_TYPE, kind)], app.engine.measure()).into_response()
 }

@@ -5,6 +5,7 @@ pub mod dead_letters;
 pub mod generate;
 pub mod ingest;
 pub mod keys;
+pub mod migrate;
 pub mod plugin;
 pub mod rule;
 pub mod show;

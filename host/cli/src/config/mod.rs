@@ -6,6 +6,7 @@ pub mod log;
 mod print;
 mod read;
 mod span;
+pub mod stores;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,18 @@ pub struct Config {
     pub server: Server,
     /// Where data is.
     pub data: Data,
+    /// Which stores.
+    pub stores: stores::Stores,
+    /// The log, where stores are distributed.
+    pub kafka: stores::Kafka,
+    /// Catalog, profiles and dead letters, where stores are distributed.
+    pub mongodb: stores::MongoDb,
+    /// State and archive, where stores are distributed.
+    pub scylladb: stores::ScyllaDb,
+    /// Points for dashboards, where stores are distributed.
+    pub influxdb: stores::InfluxDb,
+    /// Edges, where stores are distributed.
+    pub dgraph: stores::Dgraph,
     /// The pipeline.
     pub engine: Engine,
     /// What plugins may use.
@@ -67,6 +80,8 @@ pub struct Engine {
     pub checkpoint_every: Span,
     /// Entities that a partition keeps in memory.
     pub entities_in_memory: usize,
+    /// The followers that run in this process, by name; none named: all.
+    pub followers: Vec<String>,
 }
 
 /// What plugins may use.
@@ -103,6 +118,7 @@ impl Default for Engine {
             batch_rows: 4096,
             checkpoint_every: Span::secs(1),
             entities_in_memory: 1_000_000,
+            followers: Vec::new(),
         }
     }
 }
@@ -143,13 +159,21 @@ impl Config {
         ensure!((1..=65_536).contains(&engine.batch_rows), "engine.batch_rows: expected 1 to 65536");
         ensure!(engine.workers <= 1024, "engine.workers: expected 0 (one per core) to 1024");
         ensure!(engine.entities_in_memory >= 1000, "engine.entities_in_memory: expected at least 1000");
+        for name in &engine.followers {
+            let known = assay_engine::FOLLOWERS;
+            ensure!(known.contains(&name.as_str()), "engine.followers: '{name}' is none of {}", known.join(", "));
+        }
+        if self.stores.mode == stores::Mode::Distributed {
+            self.kafka.check()?;
+            ensure!(!self.dgraph.url.is_empty(), "dgraph.url is empty: expected the address of an alpha's HTTP port");
+        }
         ensure!((1..=1024).contains(&self.server.max_body_mib), "server.max_body_mib: expected 1 to 1024");
         ensure!((1..=1024).contains(&self.plugins.max_size_mib), "plugins.max_size_mib: expected 1 to 1024");
         ensure!((1..=4096).contains(&self.plugins.memory_mib), "plugins.memory_mib: expected 1 to 4096");
         Ok(())
     }
 
-    pub(crate) fn stores(&self) -> assay_stores::embedded::Config {
+    pub(crate) fn embedded(&self) -> assay_stores::embedded::Config {
         assay_stores::embedded::Config { cache_bytes: self.data.cache_mib << 20, ..Default::default() }
     }
 
@@ -169,6 +193,7 @@ impl Config {
             batch_rows: self.engine.batch_rows,
             checkpoint_every: self.engine.checkpoint_every.0,
             entities_in_memory: self.engine.entities_in_memory,
+            followers: self.engine.followers.iter().cloned().collect(),
             limits: assay_runtime::Limits {
                 time_per_event: self.plugins.time_per_event.0,
                 memory_bytes: self.plugins.memory_mib << 20,

@@ -65,6 +65,11 @@ impl Server {
     /// Starts a server on a data folder and waits until it listens. `key` is that of the first start, if this is not it;
     /// `settings` are variables of its environment.
     pub fn start(data: &Path, key: Option<&str>, settings: &[(&str, &str)]) -> Self {
+        Self::try_start(data, key, settings).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As `start`; an error has the end of the log of a server that ended, or did not listen in time.
+    pub fn try_start(data: &Path, key: Option<&str>, settings: &[(&str, &str)]) -> Result<Self, String> {
         let log = data.with_extension("log");
         let messages = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = assay();
@@ -76,10 +81,12 @@ impl Server {
         let mut key = key.map(str::to_owned);
         let url = loop {
             let patience = deadline.saturating_duration_since(Instant::now());
-            let line = lines.recv_timeout(patience).unwrap_or_else(|_| {
+            let Ok(line) = lines.recv_timeout(patience) else {
+                // Dead already is fine.
                 let _ = child.kill();
-                panic!("the server ended, or did not listen in time:\n{}", tail(&log))
-            });
+                let _ = child.wait();
+                return Err(format!("the server ended, or did not listen in time:\n{}", tail(&log)));
+            };
             if let Some(secret) = line.strip_prefix("admin key: ") {
                 key = Some(secret.trim().to_owned());
             }
@@ -89,16 +96,31 @@ impl Server {
         };
         let key = key.expect("the first start prints an admin key before it listens");
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        Self { child: Arc::new(Mutex::new(child)), url, key, log, agent: agent.into() }
+        Ok(Self { child: Arc::new(Mutex::new(child)), url, key, log, agent: agent.into() })
     }
 
     /// Sends a request. An error means that no answer came.
     pub fn send(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Result<(u16, String), ureq::Error> {
+        self.send_within(PATIENCE, method, path, body)
+    }
+
+    /// Sends a request. An error means that no answer came in time.
+    pub fn send_within(
+        &self,
+        at_most: Duration,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> Result<(u16, String), ureq::Error> {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         let request = request.header("authorization", format!("Bearer {}", self.key));
+        let agent = &self.agent;
         let mut response = match body {
-            Some((kind, bytes)) => self.agent.run(request.header("content-type", kind).body(bytes)?)?,
-            None => self.agent.run(request.body(())?)?,
+            Some((kind, bytes)) => {
+                let request = request.header("content-type", kind).body(bytes)?;
+                agent.run(agent.configure_request(request).timeout_global(Some(at_most)).build())?
+            }
+            None => agent.run(agent.configure_request(request.body(())?).timeout_global(Some(at_most)).build())?,
         };
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
@@ -170,13 +192,34 @@ impl Server {
         })
     }
 
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.lock().unwrap().id(), name);
+    }
+
+    /// Kills the server (SIGKILL).
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// How the server ended; none: it runs.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child.lock().unwrap().try_wait().unwrap()
+    }
+
+    /// The end of the server's log.
+    pub fn log_tail(&self) -> String {
+        tail(&self.log)
+    }
+
     /// Asks the server to stop (SIGTERM) and waits until it has.
     pub fn stop(self) -> ExitStatus {
-        let id = self.child.lock().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("TERM");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(Instant::now() < deadline, "the server does not stop\n{}", tail(&self.log));
@@ -193,6 +236,12 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// Sends a signal to a process that this test started.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success(), "cannot send SIG{name} to {pid}");
 }
 
 /// What the child prints, line by line; read to its end, so that the child never waits for us.

@@ -7,6 +7,7 @@
 
 mod check;
 mod columns;
+mod compatible;
 mod decode;
 mod encode;
 mod error;
@@ -21,6 +22,7 @@ mod reader;
 mod resolve;
 mod walk;
 
+pub use compatible::{AvroSchema, Misfit, RootName};
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;
 pub use error::{DecodeError, DecodeProblem, EventError, FieldError, SchemaError};

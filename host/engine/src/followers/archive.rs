@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use assay_core::names::Offset;
 use assay_core::schema::Decoder;
 
-use super::Follow;
+use super::{Follow, Refusal, refused};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{Archive, EventEntry};
 use crate::ports::log::{Records, Topic};
@@ -45,11 +45,15 @@ impl Events {
         };
         let decoded = decoder.decode(records.iter().flat_map(Records::iter).map(|(_, bytes)| bytes));
         let offsets: Vec<Offset> = records.iter().flat_map(Records::iter).map(|(offset, _)| offset).collect();
+        let refused = refused(records);
         let times = decoded.columns[1].as_primitive::<TimestampMillisecondType>();
         let entries = decoded.rows.iter().enumerate().filter_map(|(row, record)| {
             let key = text(&decoded.columns[0], row)?;
             let id = if has_id { text(&decoded.columns[2], row)? } else { String::new() };
             let time = times.is_valid(row).then(|| times.value(row))?;
+            if refused.contains(&offsets[*record]) {
+                return None;
+            }
             Some(EventEntry { offset: offsets[*record], time, key, id })
         });
         Ok(entries.collect())
@@ -86,10 +90,10 @@ impl Follow for Events {
         of: &StreamPartition,
         records: &[Records],
         next: Offset,
-    ) -> Result<(), StoreError> {
-        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(Vec::new()) };
         let entries = self.entries(stream, of, records)?;
-        self.archive.write_events(of, &entries, records, next)
+        self.archive.write_events(of, &entries, records, next).map(|()| Vec::new())
     }
 }
 
@@ -109,7 +113,13 @@ impl Follow for Verdicts {
         self.0.verdicts_position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
-        self.0.write_verdicts(of, records, next)
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
+        self.0.write_verdicts(of, records, next).map(|()| Vec::new())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_core::names::Offset;
 use assay_core::verdict::flags;
 
-use super::{Follow, blocks_with};
+use super::{Follow, Refusal, blocks_with};
 use crate::plan::Plan;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 use crate::ports::log::{Records, Topic};
@@ -26,7 +26,13 @@ impl Follow for Follower {
         self.0.position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
         let mut letters = Vec::new();
         for outcome in blocks_with(flags::FAILURES, of, records)?.into_iter().flat_map(|block| block.outcomes) {
             for failure in outcome.failures {
@@ -47,6 +53,6 @@ impl Follow for Follower {
                 });
             }
         }
-        self.0.write(of, &letters, next)
+        self.0.write(of, &letters, next).map(|()| Vec::new())
     }
 }

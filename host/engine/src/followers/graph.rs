@@ -7,7 +7,7 @@ use assay_core::names::Offset;
 use assay_core::rule::Mode;
 use assay_core::verdict::flags;
 
-use super::{Follow, blocks_with};
+use super::{Follow, Refusal, blocks_with, refusals};
 use crate::plan::Plan;
 use crate::ports::graph::{Graph, GraphEdge};
 use crate::ports::log::{Records, Topic};
@@ -28,8 +28,14 @@ impl Follow for Follower {
         self.0.position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
-        let mut edges: BTreeMap<(String, String, String), GraphEdge> = BTreeMap::new();
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let mut edges: BTreeMap<(String, String, String), (Offset, GraphEdge)> = BTreeMap::new();
         for outcome in blocks_with(flags::EDGES, of, records)?.into_iter().flat_map(|block| block.outcomes) {
             for verdict in outcome.verdicts.into_iter().filter(|verdict| verdict.by.mode == Mode::Active) {
                 for edge in verdict.edges {
@@ -42,13 +48,13 @@ impl Follow for Follower {
                         time: outcome.time,
                         rule: verdict.by.rule.clone(),
                     };
-                    // Of one edge's events the latest counts; of equally late ones the one that came last.
-                    if edges.get(&identity).is_none_or(|before| before.time <= newer.time) {
-                        edges.insert(identity, newer);
+                    if edges.get(&identity).is_none_or(|(_, before)| newer.is_later_than(before)) {
+                        edges.insert(identity, (outcome.offset, newer));
                     }
                 }
             }
         }
-        self.0.write(of, edges.into_values().collect(), next)
+        let (offsets, edges): (Vec<Offset>, Vec<GraphEdge>) = edges.into_values().unzip();
+        Ok(refusals(self.0.write(of, edges, next)?, &offsets))
     }
 }

@@ -5,21 +5,38 @@
 mod archive;
 mod dead_letters;
 mod graph;
+mod outbox;
 mod profiles;
+mod series;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{VerdictBlock, read_block};
+use assay_core::verdict::{VerdictBlock, block_flags, read_block};
+use assay_core::wire::Corrupt;
 
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
+use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
-use crate::ports::{StoreError, StreamPartition};
+
+use crate::ports::{Place, Poison, StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, Shared};
+
+/// The names of all followers.
+pub const FOLLOWERS: [&str; 8] = [
+    "archive-events",
+    "archive-verdicts",
+    "profiles",
+    "graph",
+    "dead-letters",
+    "series-events",
+    "series-verdicts",
+    "outbox",
+];
 
 /// Records that are read at once, about.
 const READ_RECORDS: usize = 32_768;
@@ -36,12 +53,34 @@ trait Follow: Send {
     /// Which topic it follows.
     fn topic(&self) -> Topic;
 
+    /// Whether there is anything for it in a partition.
+    fn wants(&self, _plan: &Plan, _of: &StreamPartition) -> bool {
+        true
+    }
+
     /// Where it is in a partition.
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
-    /// Carries records, all before `next`, into the store.
-    fn carry(&mut self, plan: &Plan, of: &StreamPartition, records: &[Records], next: Offset)
-    -> Result<(), StoreError>;
+    /// Carries records, all before `next`, into the store. Returns what the store refuses for good.
+    fn carry(
+        &mut self,
+        plan: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError>;
+}
+
+/// What a store refuses for good of an event.
+struct Refusal {
+    offset: Offset,
+    message: String,
+}
+
+/// The events of refused items, where `offsets` has the event of each item of the write.
+fn refusals(poison: Vec<Poison>, offsets: &[Offset]) -> Vec<Refusal> {
+    let refusal = |poison: Poison| Some(Refusal { offset: *offsets.get(poison.index)?, message: poison.message });
+    poison.into_iter().filter_map(refusal).collect()
 }
 
 /// A running follower.
@@ -63,13 +102,22 @@ impl Follower {
 /// Starts all followers.
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
     let ports = &shared.ports;
-    let all: Vec<Box<dyn Follow>> = vec![
+    let mut all: Vec<Box<dyn Follow>> = vec![
         Box::new(archive::Events::new(ports.archive.clone())),
         Box::new(archive::Verdicts(ports.archive.clone())),
         Box::new(profiles::Follower(ports.profiles.clone())),
         Box::new(graph::Follower(ports.graph.clone())),
         Box::new(dead_letters::Follower(ports.dead_letters.clone())),
     ];
+    if let Some(series) = &ports.series {
+        all.push(Box::new(series::Events::new(series.clone())));
+        all.push(Box::new(series::Verdicts(series.clone())));
+    }
+    if let Some(outbox) = &ports.outbox {
+        all.push(Box::new(outbox::Follower(outbox.clone())));
+    }
+    let wanted = &shared.config.followers;
+    all.retain(|follow| wanted.is_empty() || wanted.contains(follow.name()));
     all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
 }
 
@@ -122,6 +170,9 @@ impl Loop {
             if self.shared.is_stopping() {
                 return Ok(0);
             }
+            if !plan.streams.contains_key(&*of.stream) || !self.follow.wants(&plan, &of) {
+                continue;
+            }
             let position = match self.positions.get(&of) {
                 Some(position) => *position,
                 None => self.follow.position(&of)?,
@@ -132,7 +183,8 @@ impl Loop {
             if log.end(&of.stream, topic, of.partition)? > position {
                 let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
                 next = records.last().map_or(position, Records::next);
-                self.follow.carry(&plan, &of, &records, next)?;
+                let refused = self.follow.carry(&plan, &of, &records, next)?;
+                self.set_aside(&of, refused)?;
                 carried += next.0 - position.0;
             }
             lag += log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
@@ -140,6 +192,32 @@ impl Loop {
         }
         self.note(None, lag);
         Ok(carried)
+    }
+
+    /// What the store refuses becomes dead letters; the rest goes on.
+    fn set_aside(&self, of: &StreamPartition, refused: Vec<Refusal>) -> Result<(), StoreError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let name = self.follow.name();
+        let letter = |refusal: Refusal| DeadLetter {
+            stream: of.stream.to_string(),
+            place: Place { partition: of.partition, offset: refusal.offset },
+            time: 0,
+            key: String::new(),
+            id: String::new(),
+            rule: None,
+            revision: None,
+            plugin: None,
+            digest: None,
+            code: "store-refused".to_owned(),
+            message: format!("{name}: {}", refusal.message),
+        };
+        let letters: Vec<DeadLetter> = refused.into_iter().map(letter).collect();
+        tracing::warn!(follower = name, partition = %of, count = letters.len(), "a store refuses some writes for good");
+        let dead_letters = &self.shared.ports.dead_letters;
+        // Where their own follower is stays as it is; should it go on meanwhile, it repeats a few, which changes nothing.
+        dead_letters.write(of, &letters, dead_letters.position(of)?)
     }
 
     fn note(&self, problem: Option<&str>, lag: u64) {
@@ -154,18 +232,24 @@ impl Loop {
     }
 }
 
+/// The offsets of records that are no events of their stream: their bytes mean nothing.
+fn refused(records: &[Records]) -> HashSet<Offset> {
+    let offset = |block: &Records, at: u32| Offset(block.first.0 + u64::from(at));
+    records.iter().flat_map(|block| block.refused.iter().map(move |(at, _)| offset(block, *at))).collect()
+}
+
 /// Reads the verdict blocks that have any of the flags; 0 means all.
 fn blocks_with(flags: u8, of: &StreamPartition, records: &[Records]) -> Result<Vec<VerdictBlock>, StoreError> {
     let mut blocks = Vec::new();
     for (offset, bytes) in records.iter().flat_map(Records::iter) {
-        let broken = |error: assay_core::wire::Corrupt| StoreError::Broken {
-            store: "log",
-            message: format!("verdicts of {of} at offset {offset}: {error}"),
-        };
-        let (has, _) = assay_core::verdict::block_flags(bytes).map_err(broken)?;
+        let (has, _) = block_flags(bytes).map_err(|error| unreadable(of, offset, &error))?;
         if flags == 0 || has & flags != 0 {
-            blocks.push(read_block(bytes).map_err(broken)?);
+            blocks.push(read_block(bytes).map_err(|error| unreadable(of, offset, &error))?);
         }
     }
     Ok(blocks)
+}
+
+fn unreadable(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
+    StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use assay_core::names::Offset;
 use assay_core::rule::Mode;
 
-use super::{Follow, blocks_with};
+use super::{Follow, Refusal, blocks_with};
 use crate::plan::Plan;
 use crate::ports::log::{Records, Topic};
 use crate::ports::profiles::{LatestVerdict, Profile, Profiles};
@@ -27,7 +27,13 @@ impl Follow for Follower {
         self.0.position(of)
     }
 
-    fn carry(&mut self, _: &Plan, of: &StreamPartition, records: &[Records], next: Offset) -> Result<(), StoreError> {
+    fn carry(
+        &mut self,
+        _: &Plan,
+        of: &StreamPartition,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Vec<Refusal>, StoreError> {
         let mut profiles: HashMap<String, Profile> = HashMap::new();
         for outcome in blocks_with(0, of, records)?.into_iter().flat_map(|block| block.outcomes) {
             if !outcome.verdicts.iter().any(|verdict| verdict.by.mode == Mode::Active) {
@@ -46,7 +52,9 @@ impl Follow for Follower {
                     revision: verdict.by.revision,
                     plugin: verdict.by.plugin.as_ref().map(|plugin| plugin.digest),
                 };
+                // An owner that was replaced may repeat older blocks behind newer ones.
                 match profile.rules.get_mut(&verdict.by.rule) {
+                    Some(before) if before.offset >= latest.offset => {}
                     Some(before) => *before = latest,
                     None => drop(profile.rules.insert(verdict.by.rule.clone(), latest)),
                 }
@@ -54,6 +62,6 @@ impl Follow for Follower {
         }
         let mut newer: Vec<Profile> = profiles.into_values().collect();
         newer.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        self.0.write(of, newer, next)
+        self.0.write(of, newer, next).map(|()| Vec::new())
     }
 }

@@ -83,10 +83,11 @@ impl Engine {
         let workers: Result<Vec<WorkerHandle>, std::io::Error> =
             (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
         let workers = workers?;
-        let followers = followers::start(&shared)?;
         let ownership = Ownership::new(shared.clone(), workers.iter().map(WorkerHandle::address).collect());
         shared.ports.membership.join(ownership.clone());
         shared.ports.membership.share(shared.plan().partitions().collect());
+        // Behind the first assignment: a follower that has no partitions yet would say that it is not behind.
+        let followers = followers::start(&shared)?;
         let inner = Inner {
             shared,
             ownership,
@@ -121,6 +122,14 @@ impl Engine {
     /// All metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.shared.metrics
+    }
+
+    /// All metrics as they are now, in Prometheus's text format.
+    pub fn measure(&self) -> String {
+        let failing = self.readiness().parts.iter().filter(|part| !part.ok).count();
+        let metrics = self.metrics();
+        metrics.parts_failing.set(failing as i64);
+        metrics.encode()
     }
 
     /// How the engine's parts are.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Engine, Inner};
 use crate::plan::Plan;
 use crate::ports::StoreError;
-use crate::ports::catalog::{Kind, Revision, Snapshot, Submission};
+use crate::ports::catalog::{Revision, Snapshot, Submission};
 use crate::ports::log::Bell;
 use crate::problem::ChangeError;
 use crate::shared::FIRST_DELAY;
@@ -67,7 +67,7 @@ fn watch(inner: &Weak<Inner>, bell: &Bell) {
 }
 
 impl Engine {
-    /// Takes up what other processes changed.
+    /// Takes up what other processes changed, and what was put into the catalog past this handle.
     fn refresh(&self) -> Result<(), ChangeError> {
         if self.ports().catalog.version()? <= self.plan().snapshot.version {
             return Ok(());
@@ -80,25 +80,30 @@ impl Engine {
         if snapshot.version <= before.snapshot.version {
             return Ok(());
         }
-        tracing::info!(version = snapshot.version, "the catalog was changed by another process");
-        let plan = shared.compile(snapshot.clone()).map_err(ChangeError::Invalid)?;
+        tracing::info!(version = snapshot.version, "the catalog has a new version");
+        let plan = if is_same_work(&before.snapshot, &snapshot) {
+            Plan { snapshot, streams: before.streams.clone() }
+        } else {
+            shared.compile(snapshot).map_err(ChangeError::Invalid)?
+        };
         self.go_over(&before.snapshot, plan)?;
         Ok(())
     }
 
-    /// Puts a plan into effect. Keys are the API's affair: workers need not stop for them.
+    /// Puts a plan into effect. Workers do not stop for what does not concern them.
     pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) -> Result<(), StoreError> {
         let shared = &self.inner.shared;
+        if is_same_work(before, &plan.snapshot) {
+            shared.set_plan(Arc::new(plan));
+            return Ok(());
+        }
         for stream in plan.streams.values() {
             shared.ports.log.create(&stream.def)?;
         }
-        let concerns_workers = !without_keys(before).eq(without_keys(&plan.snapshot));
         let plan = Arc::new(plan);
         shared.set_plan(plan.clone());
-        if concerns_workers {
-            self.take_up(&plan);
-            shared.ports.membership.share(plan.partitions().collect());
-        }
+        self.take_up(&plan);
+        shared.ports.membership.share(plan.partitions().collect());
         Ok(())
     }
 
@@ -119,6 +124,11 @@ impl Engine {
     }
 }
 
-fn without_keys(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
-    snapshot.revisions.iter().filter(|revision| revision.kind != Kind::Key)
+/// Whether two versions of the catalog say the same to workers.
+fn is_same_work(before: &Snapshot, after: &Snapshot) -> bool {
+    work(before).eq(work(after))
+}
+
+fn work(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
+    snapshot.revisions.iter().filter(|revision| revision.kind.concerns_workers())
 }

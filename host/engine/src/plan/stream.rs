@@ -93,6 +93,14 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
             problems.add(Kind::Stream, &def.stream, at, message);
         }
     }
+    let series = def.series.iter().flat_map(|series| series.tags.iter().chain(&series.fields));
+    for path in series {
+        problems.keep(Kind::Stream, &def.stream, "series", schema.field(path));
+    }
+    if def.series.as_ref().is_some_and(|series| series.fields.is_empty()) {
+        let message = "'fields' is empty: a point needs at least one field".to_owned();
+        problems.add(Kind::Stream, &def.stream, "series", message);
+    }
     for name in ["views", "scores", "tables", "event"] {
         if !matches!(schema.field(name), Err(FieldError::Unknown { .. })) {
             let message = format!("a field must not be called '{name}': expressions use that name for something else");

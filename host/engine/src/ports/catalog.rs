@@ -24,6 +24,19 @@ pub enum Kind {
     Plugin,
     /// An API key: its hash and roles, never the key.
     Key,
+    /// An Avro schema that producers write in; its name is its id in the schema registry. See [`crate::registry`].
+    Schema,
+}
+
+impl Kind {
+    /// Every kind, in the order of snapshots.
+    pub const ALL: [Self; 6] = [Self::Stream, Self::View, Self::Rule, Self::Plugin, Self::Key, Self::Schema];
+
+    /// Whether workers have to take up a change of such a definition. Keys and schemas are the API's and the log's
+    /// affair.
+    pub fn concerns_workers(self) -> bool {
+        !matches!(self, Self::Key | Self::Schema)
+    }
 }
 
 impl std::fmt::Display for Kind {
@@ -34,6 +47,7 @@ impl std::fmt::Display for Kind {
             Self::Rule => "rule",
             Self::Plugin => "plugin",
             Self::Key => "key",
+            Self::Schema => "schema",
         })
     }
 }

@@ -3,7 +3,7 @@
 use assay_core::names::Offset;
 use serde::{Deserialize, Serialize};
 
-use super::{Page, StoreError, StreamPartition};
+use super::{Page, Poison, StoreError, StreamPartition};
 
 /// An edge as the graph keeps it: one per (source, name, target), with the facets of its latest event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,16 @@ pub struct GraphEdge {
     pub rule: String,
 }
 
+impl GraphEdge {
+    /// Which of two edges with the same ends and name stays: the later one; of equally late ones any, but always the
+    /// same.
+    pub fn is_later_than(&self, have: &Self) -> bool {
+        let score = |edge: &Self| edge.score.unwrap_or(f64::NEG_INFINITY);
+        let by_score = || score(self).total_cmp(&score(have));
+        self.time.cmp(&have.time).then_with(by_score).then_with(|| self.rule.cmp(&have.rule)).is_gt()
+    }
+}
+
 /// Edges between nodes.
 pub trait Graph: Send + Sync {
     /// The offset of the verdicts topic from which on blocks are not in the graph yet.
@@ -31,11 +41,12 @@ pub trait Graph: Send + Sync {
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
     /// Upserts edges, each (source, name, target) once; all verdict blocks before `next` are in then. Among edges from
-    /// several partitions the one with the latest time stays.
+    /// several partitions the one with the latest time stays. Returns the edges that the store refuses for good, by
+    /// rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<(), StoreError>;
+    fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError>;
 
     /// The edges that begin or end at a node, ordered by name, then by the other end.
     ///

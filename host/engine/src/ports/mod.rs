@@ -66,6 +66,15 @@ pub struct Place {
     pub offset: Offset,
 }
 
+/// One item of a write that its store refuses for good. The others of the write are stored, and so is its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poison {
+    /// Which item of the write, counted from 0.
+    pub index: usize,
+    /// What the store said.
+    pub message: String,
+}
+
 /// One page of a listing, and where the next one begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {

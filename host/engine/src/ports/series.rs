@@ -3,7 +3,10 @@
 
 use assay_core::names::Offset;
 
-use super::{StoreError, StreamPartition};
+use super::{Poison, StoreError, StreamPartition};
+
+/// Nanoseconds of a millisecond.
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// A value of a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +30,20 @@ pub struct Point {
     pub tags: Vec<(String, String)>,
     /// What was measured; not empty.
     pub fields: Vec<(String, FieldValue)>,
+    /// The offset of the event that it is of.
+    pub offset: Offset,
     /// When, ns since 1970: the event's time, with its offset in the digits below the millisecond, so that events of
     /// the same millisecond stay apart.
     pub time_ns: i64,
+}
+
+impl Point {
+    /// The time of an event's point: its milliseconds, and below them its offset, so that events of the same
+    /// millisecond stay apart as long as fewer than a million stand between them. None: the time is not within the
+    /// years 1677 to 2262, which nanoseconds can tell.
+    pub fn time_ns(time_ms: i64, offset: Offset) -> Option<i64> {
+        time_ms.checked_mul(NANOS_PER_MILLI as i64)?.checked_add((offset.0 % NANOS_PER_MILLI) as i64)
+    }
 }
 
 /// Points in time. Fed by two followers, one for each topic.
@@ -40,11 +54,12 @@ pub trait TimeSeries: Send + Sync {
     /// The store fails.
     fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
-    /// Writes points of events: all events before `next` have theirs then.
+    /// Writes points of events: all events before `next` have theirs then. Returns the points that the store refuses
+    /// for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write_events(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<(), StoreError>;
+    fn write_events(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
 
     /// The offset of the verdicts topic from which on blocks have no points yet.
     ///
@@ -52,15 +67,18 @@ pub trait TimeSeries: Send + Sync {
     /// The store fails.
     fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
-    /// Writes points of verdicts: all blocks before `next` have theirs then.
+    /// Writes points of verdicts: all blocks before `next` have theirs then. Returns the points that the store refuses
+    /// for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write_verdicts(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<(), StoreError>;
+    fn write_verdicts(&self, of: &StreamPartition, points: Vec<Point>, next: Offset)
+    -> Result<Vec<Poison>, StoreError>;
 
-    /// Writes points that follow no log, such as the process's own metrics. Losing some is no harm.
+    /// Writes points that follow no log, such as the process's own metrics. Losing some is no harm. Returns the points
+    /// that the store refuses for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, points: Vec<Point>) -> Result<(), StoreError>;
+    fn write(&self, points: Vec<Point>) -> Result<Vec<Poison>, StoreError>;
 }

@@ -39,9 +39,11 @@ pub trait StateStore: Send + Sync {
     /// The store fails.
     fn load(&self, of: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
-    /// Saves entities' states and how far they go, in one piece. Durable on return.
+    /// Saves entities' states and how far they go. Durable on return. An older checkpoint (by its events, then by its
+    /// catalog's version) than the one that is there changes nothing: its owner was replaced. A store that cannot save
+    /// everything in one piece saves the checkpoint last.
     ///
     /// # Errors
-    /// The store fails; nothing is saved then.
+    /// The store fails; the checkpoint is not saved then.
     fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
 }

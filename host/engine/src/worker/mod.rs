@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::metrics::Metrics;
 use crate::partition::{Instances, Measured};
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Topic};
@@ -155,6 +156,7 @@ impl Worker {
             }
             Ok((owned.turn(&mut self.instances, shared, bell)?, lag))
         });
+        owned.measure(shared, turned.as_ref().map_or(0, |(scored, lag)| lag.saturating_sub(*scored as u64)));
         let of = owned.partition.of();
         let name = format!("partition {of}");
         match turned {
@@ -187,8 +189,12 @@ impl Worker {
     /// Opens the partitions whose turn it is. What fails is tried again, later each time.
     fn open_due(&mut self) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.opening).into_iter().partition(|opening| opening.due <= now);
+        let (due, later): (Vec<_>, _) = std::mem::take(&mut self.opening).into_iter().partition(|one| one.due <= now);
         self.opening = later;
+        if !due.is_empty() {
+            // Whoever had the partition before may have gone over to these rules already.
+            self.adopt(self.shared.plan());
+        }
         for mut opening in due {
             let of = &opening.of;
             let opened = match self.plan.streams.get(&*of.stream) {
@@ -250,14 +256,20 @@ impl Worker {
             }
         }
         self.shared.health.forget(&format!("partition {of}"));
+        let label = Metrics::partition(of);
+        self.shared.metrics.lag.remove(&label);
+        self.shared.metrics.entities.remove(&label);
         if let Some(done) = done {
             let _ = done.send(());
         }
     }
 
     /// Everything is saved with the version that comes into effect, then the plan changes. So recovery knows by which
-    /// rules each event was judged.
+    /// rules each event was judged. There is no way back to an older version.
     fn adopt(&mut self, plan: Arc<Plan>) {
+        if plan.snapshot.version <= self.plan.snapshot.version {
+            return;
+        }
         self.owned.retain(|owned| plan.streams.contains_key(&*owned.partition.of().stream));
         for owned in &mut self.owned {
             owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);

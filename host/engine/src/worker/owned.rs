@@ -11,6 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
 use super::saver::{Save, Saver};
+use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
@@ -81,6 +82,13 @@ impl Owned {
                 first
             }
         };
+        if checkpoint.catalog > version {
+            // Its last owner had gone over to rules that this process has not heard of. No event may be judged by older
+            // ones than the event before it.
+            let message =
+                format!("{of} is judged by version {} already, and {version} is known here", checkpoint.catalog);
+            return Err(StoreError::Unavailable { store: "catalog", message });
+        }
         let (verdicts, judged) = tail(&of, checkpoint, shared)?;
         let partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
         let mut owned = Self {
@@ -159,6 +167,13 @@ impl Owned {
         shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)
     }
 
+    /// Tells the metrics how many events wait and how many entities are in memory.
+    pub(super) fn measure(&self, shared: &Shared, lag: u64) {
+        let label = Metrics::partition(self.partition.of());
+        shared.metrics.lag.get_or_create(&label).set(lag as i64);
+        shared.metrics.entities.get_or_create(&label).set(self.partition.entities() as i64);
+    }
+
     /// How many events are in the log and not scored yet.
     pub(super) fn lag(&self, shared: &Shared) -> Result<u64, StoreError> {
         let of = self.partition.of();
@@ -196,7 +211,7 @@ impl Owned {
             self.settle(MOST_UNDER_WAY, shared, bell);
         }
         if let Some(oldest) = oldest {
-            let label = crate::metrics::Metrics::stream(&self.partition.of().stream);
+            let label = Metrics::stream(&self.partition.of().stream);
             let now = crate::clock::now_ms();
             shared.metrics.latency.get_or_create(&label).observe((now - oldest).max(0) as f64 / 1e3);
         }
@@ -225,7 +240,7 @@ impl Owned {
             self.events = last.next();
         }
         let metrics = &shared.metrics;
-        let label = crate::metrics::Metrics::stream(&self.partition.of().stream);
+        let label = Metrics::stream(&self.partition.of().stream);
         metrics.scored.get_or_create(&label).inc_by(stats.events as u64);
         metrics.verdicts.get_or_create(&label).inc_by(stats.verdicts as u64);
         metrics.failures.get_or_create(&label).inc_by((stats.failures + stats.unreadable) as u64);

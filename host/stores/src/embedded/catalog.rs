@@ -181,6 +181,7 @@ fn name_key(kind: Kind, name: &str) -> Vec<u8> {
         Kind::Rule => 2,
         Kind::Plugin => 3,
         Kind::Key => 4,
+        Kind::Schema => 5,
     }];
     keys::push_text(&mut key, name);
     key

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Offset;
 use assay_engine::ports::graph::{Graph, GraphEdge};
-use assay_engine::ports::{Page, StoreError, StreamPartition};
+use assay_engine::ports::{Page, Poison, StoreError, StreamPartition};
 
 use super::cursor::{self, Listing};
 use super::database::{Database, Durability};
@@ -41,24 +41,24 @@ impl Graph for EmbeddedGraph {
         id.map_or(Ok(Offset(0)), |id| self.database.position(Whose::Graph, id).map(Offset))
     }
 
-    fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<(), StoreError> {
+    fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
         // The lock guards no data of its own, so what a panic left behind does not matter.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if next.0 <= self.database.position(Whose::Graph, id)? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut latest: HashMap<Vec<u8>, GraphEdge> = HashMap::with_capacity(edges.len());
         for edge in edges {
             let key = row_key(End::Source, &edge);
-            if latest.get(&key).is_none_or(|have| is_later(&edge, have)) {
+            if latest.get(&key).is_none_or(|have| edge.is_later_than(have)) {
                 latest.insert(key, edge);
             }
         }
         let mut batch = self.database.batch(2 * latest.len() + 1);
         for (key, edge) in latest {
             if let Some(have) = self.database.get(&self.database.graph, &key, "reading an edge")?
-                && !is_later(&edge, &decode(&have)?)
+                && !edge.is_later_than(&decode(&have)?)
             {
                 continue;
             }
@@ -68,7 +68,8 @@ impl Graph for EmbeddedGraph {
             batch.insert(&self.database.graph, key, value);
         }
         self.database.put_position(&mut batch, Whose::Graph, id, next.0);
-        self.database.commit(batch, Durability::Process, format_args!("writing edges of {of}"))
+        self.database.commit(batch, Durability::Process, format_args!("writing edges of {of}"))?;
+        Ok(Vec::new())
     }
 
     fn neighbours(&self, node: &str, limit: usize, cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError> {
@@ -136,13 +137,6 @@ impl EmbeddedGraph {
             }
         })
     }
-}
-
-/// Which of two edges stays: the later one; of equally late ones any, but always the same.
-fn is_later(edge: &GraphEdge, have: &GraphEdge) -> bool {
-    let score = |edge: &GraphEdge| edge.score.unwrap_or(f64::NEG_INFINITY);
-    let by_score = || score(edge).total_cmp(&score(have));
-    edge.time.cmp(&have.time).then_with(by_score).then_with(|| edge.rule.cmp(&have.rule)).is_gt()
 }
 
 fn node_key(end: End, node: &str) -> Vec<u8> {

@@ -47,6 +47,10 @@ impl StateStore for EmbeddedState {
 
     fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let order = |checkpoint: &Checkpoint| (checkpoint.events, checkpoint.catalog);
+        if self.checkpoint(of)?.is_some_and(|newer| order(&newer) > order(&checkpoint)) {
+            return Ok(());
+        }
         // Rows in the order of their keys land next to each other in memory, and so are inserted faster.
         let mut rows: Vec<&StateRow> = rows.iter().collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));

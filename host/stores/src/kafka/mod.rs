@@ -47,7 +47,7 @@ use topics::Topics;
 
 pub use config::{Config, Partitioner};
 pub use registry::RegistryClient;
-pub use schemas::Schemas;
+pub use schemas::{CatalogSchemas, Schemas};
 
 /// How long to wait at the end for what is on its way.
 const LAST_WORDS: Duration = Duration::from_secs(10);

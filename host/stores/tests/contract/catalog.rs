@@ -89,6 +89,20 @@ pub(crate) fn one_commit_wins_each_version(catalog: &dyn Catalog) {
     assert!(revisions.iter().all(|revision| u64::from(revision.revision) == revision.version));
 }
 
+/// Definitions of one name and different kinds have nothing to do with each other. A snapshot has them in kinds' order.
+pub(crate) fn every_kind_is_kept_apart(catalog: &dyn Catalog) {
+    for (version, kind) in (0..).zip(Kind::ALL.into_iter().rev()) {
+        catalog.commit(version, vec![set(kind, "1", i64::from(kind as u8))], "ann", 1).unwrap();
+    }
+    catalog.commit(6, vec![set(Kind::Schema, "1", 50)], "ann", 2).unwrap();
+    let all = ["stream 1 r1 = 0", "view 1 r1 = 1", "rule 1 r1 = 2", "plugin 1 r1 = 3", "key 1 r1 = 4"];
+    assert_eq!(names(catalog, Some(6)), [&all[..], &["schema 1 r1 = 5"]].concat());
+    assert_eq!(names(catalog, None), [&all[..], &["schema 1 r2 = 50"]].concat());
+    for kind in Kind::ALL {
+        assert_eq!(catalog.revisions(kind, "1").unwrap().len(), if kind == Kind::Schema { 2 } else { 1 });
+    }
+}
+
 /// A change rings, a refused one does not.
 pub(crate) fn changes_ring(catalog: &dyn Catalog) {
     let bell = Arc::new(Bell::default());

@@ -10,6 +10,8 @@ pub(crate) mod dead_letters;
 pub(crate) mod graph;
 pub(crate) mod log;
 pub(crate) mod profiles;
+#[allow(dead_code, reason = "the embedded store has no time series")]
+pub(crate) mod series;
 pub(crate) mod state;
 pub(crate) mod streams;
 

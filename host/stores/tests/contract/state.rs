@@ -22,6 +22,23 @@ pub(crate) fn nothing_is_there_at_first(state: &dyn StateStore) {
     assert_eq!(state.load(&payments(0), &["a"]).unwrap(), [None]);
 }
 
+/// An owner that was replaced comes late with an older checkpoint: it changes nothing. With as many events a newer
+/// catalog counts.
+pub(crate) fn older_checkpoints_change_nothing(state: &dyn StateStore) {
+    let of = payments(2);
+    state.save(&of, checkpoint(20), &[row("a", b"20")]).unwrap();
+    state.save(&of, checkpoint(10), &[row("a", b"10")]).unwrap();
+    assert_eq!(state.checkpoint(&of).unwrap(), Some(checkpoint(20)));
+    assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"20".to_vec())]);
+    let newer = Checkpoint { catalog: 4, ..checkpoint(20) };
+    state.save(&of, newer, &[row("a", b"converted")]).unwrap();
+    state.save(&of, checkpoint(20), &[row("a", b"20")]).unwrap();
+    assert_eq!(state.checkpoint(&of).unwrap(), Some(newer));
+    assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"converted".to_vec())]);
+    state.save(&of, Checkpoint { catalog: 4, ..checkpoint(21) }, &[row("a", b"21")]).unwrap();
+    assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"21".to_vec())]);
+}
+
 /// What is to be there after the store was opened again.
 pub(crate) fn states_written(state: &dyn StateStore) {
     let long = "k".repeat(100_000);

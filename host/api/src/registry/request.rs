@@ -1,0 +1,145 @@
+//! What clients send: a schema in a body, and parameters.
+
+use assay_engine::registry::Version;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::MEDIA_TYPE;
+use super::{Failure, Refused};
+use crate::app::App;
+use crate::http::{ApiError, Code, read_body};
+
+/// The body of requests about a schema, as the Java client calls it. Members that are not named here are passed over.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SchemaRequest {
+    schema: Option<Value>,
+    schema_type: Option<String>,
+    references: Option<Vec<Value>>,
+    id: Option<i64>,
+    metadata: Option<Value>,
+    rule_set: Option<Value>,
+}
+
+/// All parameters that mean something here; others are passed over, as Confluent's registry does. Python writes `False`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Params {
+    pub(super) subject_prefix: Option<String>,
+    pub(super) subject: Option<String>,
+    deleted_only: Option<String>,
+    fetch_max_id: Option<String>,
+    verbose: Option<String>,
+    default_to_global: Option<String>,
+    offset: Option<usize>,
+    limit: Option<i64>,
+}
+
+impl Params {
+    pub(super) fn fetch_max_id(&self) -> bool {
+        is_true(&self.fetch_max_id)
+    }
+
+    pub(super) fn verbose(&self) -> bool {
+        is_true(&self.verbose)
+    }
+
+    pub(super) fn default_to_global(&self) -> bool {
+        is_true(&self.default_to_global)
+    }
+
+    /// The part of a listing that is wanted. Nothing is ever deleted. A negative limit is none.
+    pub(super) fn page<T>(&self, items: Vec<T>) -> Vec<T> {
+        if is_true(&self.deleted_only) {
+            return Vec::new();
+        }
+        let limit = self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        items.into_iter().skip(self.offset.unwrap_or(0)).take(limit).collect()
+    }
+}
+
+fn is_true(flag: &Option<String>) -> bool {
+    flag.as_deref().is_some_and(|flag| flag.eq_ignore_ascii_case("true"))
+}
+
+/// Reads a body with a schema, and refuses what is not kept here.
+pub(super) async fn read_schema(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Failure> {
+    check_content_type(headers)?;
+    let limit = app.config.max_definition_body;
+    let text = read_body(body, limit, app.config.body_timeout, "a schema is smaller").await?;
+    let request: SchemaRequest = serde_json::from_slice(&text)
+        .map_err(|error| ApiError::bad_request(format!("expected {{\"schema\": \"...\"}}: {error}")))?;
+    check_kept(&request)?;
+    match request.schema {
+        Some(Value::String(schema)) => Ok(schema),
+        Some(_) => Err(Refused::Schema("'schema' must be a string that holds the schema's JSON".to_owned()).into()),
+        None => Err(Refused::Schema("the body has no 'schema'".to_owned()).into()),
+    }
+}
+
+/// The content types in which clients send schemas. One has to be named: a page in a browser can send a body without.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        MEDIA_TYPE | "application/vnd.schemaregistry+json" | "application/json" => Ok(()),
+        _ => {
+            let detail = format!("expected the content type {MEDIA_TYPE}, got '{given}'");
+            Err(ApiError::new(Code::UnsupportedMediaType, detail).into())
+        }
+    }
+}
+
+fn check_kept(request: &SchemaRequest) -> Result<(), Refused> {
+    let kind = request.schema_type.as_deref().unwrap_or("AVRO");
+    if !kind.is_empty() && kind != "AVRO" {
+        return Err(Refused::Schema(format!("this registry takes the schema type AVRO, not {kind}")));
+    }
+    if request.references.as_ref().is_some_and(|references| !references.is_empty()) {
+        return Err(Refused::Schema("references are not taken: spell the types out inside the schema".to_owned()));
+    }
+    let is_said = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
+    if is_said(&request.metadata) || is_said(&request.rule_set) {
+        return Err(Refused::Schema("'metadata' and 'ruleSet' are not kept here".to_owned()));
+    }
+    match request.id {
+        Some(id) if id >= 0 => Err(Refused::Import(format!("ids are given by this registry; leave out the id {id}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A version in a path: a number from 1, or `latest`, which older clients write -1.
+pub(super) fn read_version(text: &str) -> Result<Version, Refused> {
+    match text.parse::<i32>() {
+        _ if text == "latest" => Ok(Version::Latest),
+        Ok(-1) => Ok(Version::Latest),
+        Ok(number @ 1..) => Ok(Version::Number(number.unsigned_abs())),
+        _ => Err(Refused::Version(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_clients_write_them() {
+        assert_eq!(read_version("3").ok(), Some(Version::Number(3)));
+        assert_eq!(read_version("latest").ok(), Some(Version::Latest));
+        assert_eq!(read_version("-1").ok(), Some(Version::Latest));
+        for bad in ["0", "-2", "LATEST", "2147483648", ""] {
+            assert!(read_version(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_cut_out() {
+        let page = |offset, limit| Params { offset, limit, ..Params::default() }.page(vec![1, 2, 3, 4]);
+        assert_eq!(page(None, None), [1, 2, 3, 4]);
+        assert_eq!(page(Some(1), Some(2)), [2, 3]);
+        assert_eq!(page(Some(0), Some(-1)), [1, 2, 3, 4]);
+        assert_eq!(page(Some(9), None), [0; 0]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Subjects and their versions.
+
+use std::sync::Arc;
+
+use assay_engine::registry::Registered;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::answer::{Answer, Outcome, verbatim};
+use super::request::{Params, read_schema, read_version};
+use super::{Failure, ask};
+use crate::app::App;
+use crate::auth::Caller;
+
+/// The id of a schema that was registered.
+#[derive(Serialize)]
+pub(super) struct IdJson {
+    id: i32,
+}
+
+/// One version of a subject.
+#[derive(Serialize)]
+pub(super) struct VersionJson {
+    subject: String,
+    version: u32,
+    id: i32,
+    schema: String,
+}
+
+impl From<Registered> for VersionJson {
+    fn from(registered: Registered) -> Self {
+        let Registered { subject, version, id, schema } = registered;
+        Self { subject, version, id, schema }
+    }
+}
+
+/// Whether a schema would be taken.
+#[derive(Serialize)]
+pub(super) struct CompatibilityJson {
+    is_compatible: bool,
+    /// Why not, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<String>>,
+}
+
+/// `GET /subjects`
+pub(super) async fn list(State(app): State<App>, Query(params): Query<Params>) -> Outcome<Vec<String>> {
+    let mut subjects = ask(&app, |registry| registry.subjects()).await?;
+    if let Some(prefix) = &params.subject_prefix {
+        subjects.retain(|subject| subject.starts_with(prefix));
+    }
+    Ok(Answer(params.page(subjects)))
+}
+
+/// `GET /subjects/{subject}/versions`
+pub(super) async fn versions(
+    State(app): State<App>,
+    Path(subject): Path<String>,
+    Query(params): Query<Params>,
+) -> Outcome<Vec<u32>> {
+    Ok(Answer(params.page(ask(&app, move |registry| registry.versions(&subject)).await?)))
+}
+
+/// `GET /subjects/{subject}/versions/{version}`
+pub(super) async fn version(
+    State(app): State<App>,
+    Path((subject, version)): Path<(String, String)>,
+) -> Outcome<VersionJson> {
+    let version = read_version(&version)?;
+    Ok(Answer(ask(&app, move |registry| registry.version(&subject, version)).await?.into()))
+}
+
+/// `GET /subjects/{subject}/versions/{version}/schema`
+pub(super) async fn version_schema(
+    State(app): State<App>,
+    Path((subject, version)): Path<(String, String)>,
+) -> Result<Response, Failure> {
+    let version = read_version(&version)?;
+    let registered = ask(&app, move |registry| registry.version(&subject, version)).await?;
+    Ok(verbatim(registered.schema))
+}
+
+/// `POST /subjects/{subject}`: is this schema there?
+pub(super) async fn lookup(
+    State(app): State<App>,
+    Path(subject): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome<VersionJson> {
+    let schema = read_schema(&app, &headers, body).await?;
+    Ok(Answer(ask(&app, move |registry| registry.lookup(&subject, &schema)).await?.into()))
+}
+
+/// `POST /subjects/{subject}/versions`
+pub(super) async fn register(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(subject): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome<IdJson> {
+    let schema = read_schema(&app, &headers, body).await?;
+    let registered = ask(&app, move |registry| registry.register(&subject, &schema, &caller.name)).await?;
+    Ok(Answer(IdJson { id: registered.id }))
+}
+
+/// `POST /compatibility/subjects/{subject}/versions/{version}`
+pub(super) async fn compatibility(
+    State(app): State<App>,
+    Path((subject, version)): Path<(String, String)>,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome<CompatibilityJson> {
+    let version = read_version(&version)?;
+    let schema = read_schema(&app, &headers, body).await?;
+    let misfits = ask(&app, move |registry| registry.misfits(&subject, version, &schema)).await?;
+    let is_compatible = misfits.is_empty();
+    Ok(Answer(CompatibilityJson { is_compatible, messages: params.verbose().then_some(misfits) }))
+}

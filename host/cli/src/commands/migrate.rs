@@ -1,0 +1,251 @@
+//! `assay migrate`: from a data folder to the servers of the distributed stack.
+//!
+//! The catalog, plugins, both logs with their offsets, and state are copied; archive, profiles, graph and time series
+//! are filled from the logs by the followers at the first start. What is there already is not copied again, so an
+//! interrupted run is simply repeated.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use assay_core::names::{Digest, Offset};
+use assay_core::schema::{Extractor, Scalar, Schema};
+use assay_core::stream::StreamDef;
+use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
+use assay_engine::ports::log::{Durability, Records, Topic};
+use assay_engine::ports::{Ports, StreamPartition};
+use assay_stores::embedded::Embedded;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::stores::{Mode, Partitioner};
+use crate::config::{self};
+use crate::stores::Stores;
+
+/// Records that are read and appended at once, about.
+const RECORDS: usize = 10_000;
+/// Bytes that are read and appended at once, about.
+const BYTES: usize = 4 << 20;
+/// Entities whose state is copied at once.
+const ENTITIES: usize = 1_000;
+
+/// Copy a data folder to the servers of the distributed stack.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  assay migrate --data assay-data --config distributed.toml
+  assay serve --config distributed.toml
+
+Stop the server of the data folder first; the folder is only read. Streams must not have events on the servers yet, other
+than those of an earlier run of this command. kafka.partitioner must be 'xxh3', because that is how the data folder placed
+its entities. After an interruption, run it again.")]
+pub struct Args {
+    /// The data folder to copy.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The config with the servers to copy to (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Copies.
+///
+/// # Errors
+/// A store fails, or holds something else.
+pub fn run(args: &Args, quiet: bool) -> Result<()> {
+    let config = config::load(Some(&args.config))?;
+    ensure!(config.stores.mode == Mode::Distributed, "{}: stores.mode must be 'distributed'", args.config.display());
+    ensure!(
+        config.kafka.partitioner == Partitioner::Xxh3,
+        "{}: kafka.partitioner must be 'xxh3', which is how a data folder places entities",
+        args.config.display()
+    );
+    let folder = args.data.join("store");
+    ensure!(folder.is_dir(), "{} is not a data folder: it has no folder 'store'", args.data.display());
+    let source = Embedded::open(&folder, &config.embedded())?;
+    let target = Stores::open(&config)?;
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0).with_style(style()?) };
+    let copy = Copy { from: source.ports(), to: target.ports(), bar };
+    let catalog = copy.catalog()?;
+    let streams: Vec<StreamDef> = catalog
+        .of(Kind::Stream)
+        .filter_map(|revision| revision.body.clone())
+        .map(serde_json::from_value)
+        .collect::<Result<_, _>>()
+        .context("a stream in the catalog cannot be read")?;
+    let (mut events, mut entities) = (0, 0);
+    for stream in &streams {
+        copy.to.log.create(stream)?;
+        for partition in 0..stream.partitions.unwrap_or(1) {
+            let of = StreamPartition {
+                stream: stream.stream.as_str().into(),
+                partition: assay_core::names::Partition(partition),
+            };
+            let keys = copy.log(stream, &of, Topic::Events)?;
+            copy.log(stream, &of, Topic::Verdicts)?;
+            entities += copy.state(&of, &keys)?;
+            events += copy.from.log.end(&of.stream, Topic::Events, of.partition)?.0;
+        }
+    }
+    copy.bar.finish_and_clear();
+    target.shutdown()?;
+    super::say(&format!(
+        "copied {} versions of the catalog, {} streams, {events} events, the state of {entities} entities\n\
+         start it with: assay serve --config {}\n",
+        catalog.version,
+        streams.len(),
+        args.config.display()
+    ));
+    Ok(())
+}
+
+fn style() -> Result<ProgressStyle> {
+    Ok(ProgressStyle::with_template("{msg:<40} {bar:30} {human_pos}/{human_len} {per_sec}")?)
+}
+
+struct Copy {
+    from: Ports,
+    to: Ports,
+    bar: ProgressBar,
+}
+
+impl Copy {
+    /// Copies the catalog, version by version, so that revisions, versions and authors are those of before.
+    fn catalog(&self) -> Result<Snapshot> {
+        let (from, to) = (&self.from.catalog, &self.to.catalog);
+        let last = from.version()?;
+        let have = to.version()?;
+        ensure!(
+            have <= last,
+            "the target's catalog is at version {have}, beyond the data folder's {last}: it is another"
+        );
+        self.bar.set_message("catalog");
+        self.bar.set_length(last);
+        let mut before = from.snapshot(Some(have))?;
+        ensure!(
+            before == to.snapshot(None)?,
+            "the target's catalog is not a copy of the data folder's: use a new database"
+        );
+        for version in have + 1..=last {
+            let now = from.snapshot(Some(version))?;
+            let changed = now.revisions.iter().filter(|revision| revision.version == version);
+            let mut author = "migrate".to_owned();
+            let mut at = 0;
+            let mut changes = Vec::new();
+            for revision in changed {
+                (author, at) = (revision.author.clone(), revision.at);
+                if revision.kind == Kind::Plugin {
+                    self.artifact(revision.body.as_ref())?;
+                }
+                let (kind, name, body) = (revision.kind, revision.name.clone(), revision.body.clone());
+                changes.push(Change { kind, name, body });
+            }
+            let is_gone = |kind, name: &str| now.get(kind, name).is_none();
+            for gone in before.revisions.iter().filter(|revision| is_gone(revision.kind, &revision.name)) {
+                changes.push(Change { kind: gone.kind, name: gone.name.clone(), body: None });
+                let deleted = from.revisions(gone.kind, &gone.name)?.into_iter().find(|one| one.version == version);
+                if let Some(deleted) = deleted {
+                    (author, at) = (deleted.author, deleted.at);
+                }
+            }
+            let committed = to.commit(version - 1, changes, &author, at).map_err(|error| match error {
+                CommitError::Conflict { .. } => anyhow!("something else changes the target's catalog: stop it first"),
+                CommitError::Store(error) => error.into(),
+            })?;
+            ensure!(committed == now, "version {version} of the catalog came out otherwise than it was");
+            before = now;
+            self.bar.set_position(version);
+        }
+        Ok(before)
+    }
+
+    fn artifact(&self, body: Option<&serde_json::Value>) -> Result<()> {
+        let digest = body.and_then(|body| body.get("digest")).and_then(serde_json::Value::as_str);
+        let digest: Digest = digest.context("a plugin in the catalog has no digest")?.parse()?;
+        let bytes = self.from.catalog.artifact(&digest)?;
+        let bytes = bytes.with_context(|| format!("the data folder has no plugin with the digest {digest}"))?;
+        self.to.catalog.put_artifact(&bytes)?;
+        Ok(())
+    }
+
+    /// Copies one topic of a partition, and returns the keys of its events.
+    fn log(&self, stream: &StreamDef, of: &StreamPartition, topic: Topic) -> Result<BTreeSet<String>> {
+        let what = if topic == Topic::Events { "events" } else { "verdicts" };
+        let end = self.from.log.end(&of.stream, topic, of.partition)?;
+        let have = self.to.log.end(&of.stream, topic, of.partition)?;
+        ensure!(have <= end, "{what} of {of}: the target has {have}, the data folder {end}: it holds something else");
+        self.bar.set_message(format!("{what} of {of}"));
+        self.bar.set_length(end.0);
+        let schema = Schema::parse_value(&stream.schema)?;
+        let extractor = Extractor::new(&schema, &[stream.key.as_str()])?;
+        let mut keys = BTreeSet::new();
+        let mut at = Offset(0);
+        while at < end {
+            let blocks = self.from.log.read(&of.stream, topic, of.partition, at, RECORDS, BYTES)?;
+            let Some(last) = blocks.last() else { bail!("{what} of {of} end at {at}, not at {end}") };
+            let next = last.next();
+            for block in blocks {
+                if topic == Topic::Events {
+                    keys.extend(block.iter().filter_map(|(_, event)| key(&extractor, event)));
+                }
+                if block.next() > have {
+                    self.append(of, topic, block, have)?;
+                }
+            }
+            at = next;
+            self.bar.set_position(at.0);
+        }
+        Ok(keys)
+    }
+
+    /// Appends what the target has not got of a block, and sees that offsets stay as they are.
+    fn append(&self, of: &StreamPartition, topic: Topic, block: Records, have: Offset) -> Result<()> {
+        let mut records = Records { appended_at: block.appended_at, ..Records::default() };
+        let first = Offset(block.first.0.max(have.0));
+        block.iter().filter(|(offset, _)| *offset >= first).for_each(|(_, record)| records.push(record));
+        let count = records.len();
+        let batches = vec![(of.partition, records)];
+        let appended = self.to.log.append(&of.stream, topic, batches, Durability::Synced)?.blocking_recv()??;
+        for index in 0..count {
+            let place = appended.first().and_then(|appended| appended.place(index)).context("no place")?;
+            let expected = first.0 + index as u64;
+            ensure!(
+                place.offset.0 == expected,
+                "a record of {of} went to offset {} instead of {expected}: something else writes to the topic; stop it, \
+                 and begin with new topics",
+                place.offset
+            );
+        }
+        Ok(())
+    }
+
+    /// Copies the state of a partition's entities, and how far it goes.
+    fn state(&self, of: &StreamPartition, keys: &BTreeSet<String>) -> Result<usize> {
+        let Some(checkpoint) = self.from.state.checkpoint(of)? else { return Ok(0) };
+        self.bar.set_message(format!("state of {of}"));
+        self.bar.set_length(keys.len() as u64);
+        self.bar.set_position(0);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut copied = 0;
+        for some in keys.chunks(ENTITIES) {
+            let states = self.from.state.load(of, some)?;
+            let row = |(key, state): (&&str, Option<Vec<u8>>)| {
+                Some(assay_engine::ports::state::StateRow { key: (*key).to_owned(), state: state? })
+            };
+            let rows: Vec<_> = some.iter().zip(states).filter_map(row).collect();
+            copied += rows.len();
+            self.to.state.save(of, checkpoint, &rows)?;
+            self.bar.inc(some.len() as u64);
+        }
+        if keys.is_empty() {
+            self.to.state.save(of, checkpoint, &[])?;
+        }
+        Ok(copied)
+    }
+}
+
+/// The entity of an event; none if the event cannot be read, which was a dead letter then.
+fn key(extractor: &Extractor, event: &[u8]) -> Option<String> {
+    let mut found = [Scalar::Null];
+    extractor.extract(event, &mut found).ok()?;
+    Some(found[0].key()?.into_owned())
+}

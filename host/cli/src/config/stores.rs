@@ -1,0 +1,190 @@
+//! Where the ports' servers are, for the distributed stack.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::span::Duration as Span;
+
+/// Which stores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stores {
+    /// Everything in the data folder, or on servers.
+    pub mode: Mode,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In the data folder.
+    #[default]
+    Embedded,
+    /// On Kafka, MongoDB, ScyllaDB, InfluxDB and Dgraph.
+    Distributed,
+}
+
+/// Kafka or Redpanda: the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Addresses to begin with, separated by commas.
+    pub brokers: String,
+    /// The consumer group; all processes of one Assay have the same.
+    pub group: String,
+    /// By which function of its key an event's partition is found.
+    pub partitioner: Partitioner,
+    /// Copies of topics that Assay makes.
+    pub replication: u16,
+    /// After how long without a sign of life a process loses its partitions.
+    pub session_timeout: Span,
+    /// A Confluent schema registry's URL; empty: Assay's own.
+    pub schema_registry: String,
+    /// Whether verdicts and dead letters are published as topics of their own.
+    pub publish: bool,
+    /// Handed to the Kafka library as they are: TLS, SASL, and whatever else it knows.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// By which function of its key an event's partition is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Partitioner {
+    /// As Kafka's Java clients do.
+    #[default]
+    Murmur2,
+    /// As librdkafka's clients do unless told otherwise.
+    Crc32,
+    /// As the embedded log does.
+    Xxh3,
+}
+
+/// MongoDB: catalog, profiles, dead letters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MongoDb {
+    /// A connection string, with user and password if need be.
+    pub uri: String,
+    /// The database.
+    pub database: String,
+}
+
+/// ScyllaDB: state and archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScyllaDb {
+    /// Addresses to begin with, separated by commas.
+    pub nodes: String,
+    /// The keyspace; made if it is not there.
+    pub keyspace: String,
+    /// Copies of a keyspace that Assay makes.
+    pub replication: u16,
+    /// Raised by one when topics were deleted and made again, so that state of before is not found.
+    pub incarnation: u16,
+    /// Empty: no authentication.
+    pub user: String,
+    /// A file that holds the password.
+    pub password_file: PathBuf,
+    /// How long the archive is kept; 0s: for ever.
+    pub archive_for: Span,
+}
+
+/// InfluxDB 2: points for dashboards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InfluxDb {
+    /// Empty: no time series.
+    pub url: String,
+    /// The organization.
+    pub org: String,
+    /// The bucket.
+    pub bucket: String,
+    /// A file that holds the token.
+    pub token_file: PathBuf,
+}
+
+/// Dgraph: edges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dgraph {
+    /// The address of an alpha's HTTP port.
+    pub url: String,
+    /// A file that holds the token; empty: none.
+    pub token_file: PathBuf,
+    /// Tells several Assays on one Dgraph apart.
+    pub namespace: String,
+}
+
+impl Default for Dgraph {
+    fn default() -> Self {
+        Self { url: String::new(), token_file: PathBuf::new(), namespace: "assay".to_owned() }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:9092".to_owned(),
+            group: "assay".to_owned(),
+            partitioner: Partitioner::default(),
+            replication: 1,
+            session_timeout: Span::secs(10),
+            schema_registry: String::new(),
+            publish: true,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for MongoDb {
+    fn default() -> Self {
+        Self { uri: "mongodb://127.0.0.1:27017".to_owned(), database: "assay".to_owned() }
+    }
+}
+
+impl Default for ScyllaDb {
+    fn default() -> Self {
+        Self {
+            nodes: "127.0.0.1:9042".to_owned(),
+            keyspace: "assay".to_owned(),
+            replication: 1,
+            incarnation: 1,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            archive_for: Span::secs(0),
+        }
+    }
+}
+
+impl Default for InfluxDb {
+    fn default() -> Self {
+        Self { url: String::new(), org: "assay".to_owned(), bucket: "assay".to_owned(), token_file: PathBuf::new() }
+    }
+}
+
+impl Kafka {
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(!self.brokers.trim().is_empty(), "kafka.brokers is empty: expected addresses, such as kafka-1:9092");
+        ensure!((1..=100).contains(&self.replication), "kafka.replication: expected 1 to 100");
+        for reserved in ["bootstrap.servers", "group.id", "enable.auto.commit", "enable.idempotence"] {
+            ensure!(
+                !self.properties.contains_key(reserved),
+                "kafka.properties: '{reserved}' is set by Assay itself{}",
+                if reserved == "bootstrap.servers" { "; use kafka.brokers" } else { "" }
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a secret's file holds, without the line's end; nothing for no file.
+pub(crate) fn secret(key: &str, file: &Path) -> Result<String> {
+    if file.as_os_str().is_empty() {
+        return Ok(String::new());
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("{key}: cannot read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

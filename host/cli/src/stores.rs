@@ -1,0 +1,159 @@
+//! The stores of a server: all in its data folder, or on servers.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use assay_engine::ports::Ports;
+use assay_stores::dgraph::{self, Dgraph};
+use assay_stores::embedded::Embedded;
+use assay_stores::influxdb::{self, InfluxDb};
+use assay_stores::kafka::{self, CatalogSchemas, Kafka, RegistryClient, Schemas};
+use assay_stores::mongodb::{self, MongoDb};
+use assay_stores::scylladb::{self, ScyllaDb};
+
+use crate::config::Config;
+use crate::config::stores::{Mode, Partitioner, secret};
+
+/// The opened stores.
+pub(crate) enum Stores {
+    /// All in the data folder.
+    Embedded(Box<Embedded>),
+    /// On servers.
+    Distributed(Box<Distributed>),
+}
+
+/// The adapters of the distributed stack.
+pub(crate) struct Distributed {
+    kafka: Kafka,
+    ports: Ports,
+}
+
+impl Stores {
+    /// Opens what the config names. Blocks.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        match config.stores.mode {
+            Mode::Embedded => {
+                let store = Embedded::open(&config.data.dir.join("store"), &config.embedded())?;
+                Ok(Self::Embedded(Box::new(store)))
+            }
+            Mode::Distributed => Ok(Self::Distributed(Box::new(Distributed::open(config)?))),
+        }
+    }
+
+    /// The ports, as the engine takes them.
+    pub(crate) fn ports(&self) -> Ports {
+        match self {
+            Self::Embedded(store) => store.ports(),
+            Self::Distributed(stores) => stores.ports.clone(),
+        }
+    }
+
+    /// Writes what waits and closes. The engine must have stopped.
+    pub(crate) fn shutdown(&self) -> Result<()> {
+        match self {
+            Self::Embedded(store) => store.shutdown().map_err(Into::into),
+            Self::Distributed(stores) => {
+                stores.kafka.close();
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the data is, for people.
+    pub(crate) fn place(&self, config: &Config) -> String {
+        match self {
+            Self::Embedded(_) => config.data.dir.display().to_string(),
+            Self::Distributed(_) => format!("Kafka at {} and its stores", config.kafka.brokers),
+        }
+    }
+}
+
+impl Distributed {
+    fn open(config: &Config) -> Result<Self> {
+        let mongodb = MongoDb::open(&config.mongodb()).context("[mongodb]")?;
+        let scylladb = ScyllaDb::open(&config.scylladb()?).context("[scylladb]")?;
+        let dgraph = Dgraph::open(&config.dgraph()?).context("[dgraph]")?;
+        let influxdb = config.influxdb()?.map(|config| InfluxDb::open(&config)).transpose().context("[influxdb]")?;
+        let schemas: Arc<dyn Schemas> = match config.kafka.schema_registry.as_str() {
+            "" => Arc::new(CatalogSchemas::new(mongodb.catalog())),
+            url => Arc::new(RegistryClient::new(url)),
+        };
+        let kafka = Kafka::open(config.kafka(), schemas).context("[kafka]")?;
+        let ports = Ports {
+            log: kafka.log(),
+            membership: kafka.membership(),
+            catalog: mongodb.catalog(),
+            state: scylladb.state(),
+            archive: scylladb.archive(),
+            profiles: mongodb.profiles(),
+            graph: dgraph.graph(),
+            dead_letters: mongodb.dead_letters(),
+            series: influxdb.map(|influxdb| influxdb.series()),
+            outbox: if config.kafka.publish { Some(kafka.outbox()) } else { None },
+        };
+        Ok(Self { kafka, ports })
+    }
+}
+
+/// Addresses that are separated by commas.
+fn list(addresses: &str) -> Vec<String> {
+    addresses.split(',').map(|address| address.trim().to_owned()).filter(|address| !address.is_empty()).collect()
+}
+
+impl Config {
+    fn kafka(&self) -> kafka::Config {
+        let given = &self.kafka;
+        kafka::Config {
+            brokers: given.brokers.clone(),
+            group: given.group.clone(),
+            properties: given.properties.clone(),
+            replication_factor: given.replication.into(),
+            session_timeout: given.session_timeout.0,
+            partitioner: match given.partitioner {
+                Partitioner::Murmur2 => kafka::Partitioner::Murmur2,
+                Partitioner::Crc32 => kafka::Partitioner::Crc32,
+                Partitioner::Xxh3 => kafka::Partitioner::Xxh3,
+            },
+            ..kafka::Config::default()
+        }
+    }
+
+    fn mongodb(&self) -> mongodb::Config {
+        mongodb::Config {
+            uri: self.mongodb.uri.clone(),
+            database: self.mongodb.database.clone(),
+            ..mongodb::Config::default()
+        }
+    }
+
+    fn scylladb(&self) -> Result<scylladb::Config> {
+        let given = &self.scylladb;
+        let password = secret("scylladb.password_file", &given.password_file)?;
+        let archive_for = given.archive_for.0;
+        Ok(scylladb::Config {
+            nodes: list(&given.nodes),
+            keyspace: given.keyspace.clone(),
+            replication_factor: given.replication.into(),
+            user: (!given.user.is_empty()).then(|| given.user.clone()),
+            password: (!given.user.is_empty()).then_some(password),
+            incarnation: given.incarnation,
+            archive_ttl: (!archive_for.is_zero()).then_some(archive_for),
+            ..scylladb::Config::default()
+        })
+    }
+
+    fn influxdb(&self) -> Result<Option<influxdb::Config>> {
+        let given = &self.influxdb;
+        if given.url.is_empty() {
+            return Ok(None);
+        }
+        let token = secret("influxdb.token_file", &given.token_file)?;
+        Ok(Some(influxdb::Config::new(&given.url, &given.org, &given.bucket, &token)))
+    }
+
+    fn dgraph(&self) -> Result<dgraph::Config> {
+        let token = secret("dgraph.token_file", &self.dgraph.token_file)?;
+        let token = (!token.is_empty()).then_some(token);
+        Ok(dgraph::Config { token, namespace: self.dgraph.namespace.clone(), ..dgraph::Config::new(&self.dgraph.url) })
+    }
+}

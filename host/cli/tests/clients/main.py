@@ -1,0 +1,63 @@
+"""Does what users of Assay do with their own clients, and compares what each of them sees with what HTTP says.
+
+`cargo xtask test --servers -- clients` starts a server and calls this. Ends with code 0 if all is right."""
+
+import time
+
+import assay
+import payments
+import setting
+import with_dgraph
+import with_influxdb
+import with_kafka
+import with_mongodb
+import with_scylladb
+
+
+def step(what, do, *with_these):
+    started = time.monotonic()
+    result = do(*with_these)
+    print(f"{time.monotonic() - started:6.1f} s  {what}", flush=True)
+    return result
+
+
+def all_judged(count):
+    """What was said of the events, once all are judged."""
+
+    def attempt():
+        said = assay.outcomes(payments.CARDS)
+        return said if len(said) >= count else None
+
+    return setting.until(f"verdicts on {count} events", attempt)
+
+
+def caught_up():
+    """Waits until no follower is behind."""
+
+    def attempt():
+        parts = assay.get("/readyz")["parts"]
+        return all(part["ok"] and part["lag"] == 0 for part in parts if part["name"].startswith("follower"))
+
+    setting.until("followers without a lag", attempt)
+
+
+def main():
+    stored, unreadable = step("confluent-kafka: 1,100 payments by two schemas", with_kafka.produce)
+    said = step("all are judged", all_judged, len(stored))
+    step("their scores are right", with_kafka.check_scores, stored, said)
+    step("two dead letters over HTTP", with_kafka.check_dead_letters, unreadable)
+    step("pymongo: submissions", with_mongodb.check_submissions)
+    said = all_judged(len(stored) + 3)
+    stored = assay.events(payments.CARDS)
+    step("all stores have it all", caught_up)
+    step("confluent-kafka: topics of verdicts and dead letters", with_kafka.check_topics, said, unreadable)
+    step("pymongo: definitions and commits", with_mongodb.check_catalog)
+    step("pymongo: profiles", with_mongodb.check_profiles, said)
+    step("pymongo: dead letters", with_mongodb.check_dead_letters, unreadable)
+    step("scylla-driver: events and verdicts", with_scylladb.check, stored, said, unreadable)
+    step("influxdb-client: scores and events", with_influxdb.check, stored, said)
+    step("pydgraph: edges both ways", with_dgraph.check, stored)
+    print(f"{len(stored)} events, {len(assay.verdicts(said))} verdicts: all clients see the same")
+
+
+main()

@@ -1,0 +1,93 @@
+"""The driver for ScyllaDB and Cassandra: reads events and verdicts by entity and by place."""
+
+import io
+import json
+
+from cassandra.cluster import Cluster
+from fastavro import parse_schema, schemaless_reader
+
+import assay
+import payments
+import setting
+
+WEEK_MS = 7 * 24 * 60 * 60 * 1000
+OFFSETS_PER_BUCKET = 10_000
+
+
+def check(stored, said, unreadable):
+    host, port = setting.CASSANDRA.split(":")
+    with Cluster([host], port=int(port)) as cluster:
+        session = cluster.connect(setting.NAME)
+        check_entities(session, stored, said)
+        check_places(session, stored, said, unreadable)
+
+
+def stream():
+    # Rows are of the first incarnation of the stream's topic.
+    return f"{setting.NAME}~1"
+
+
+def check_entities(session, stored, said):
+    """An entity's events of a week, newest first, with their bytes, scores and tags."""
+    schema = parse_schema(assay.get(f"/v1/streams/{setting.NAME}")["definition"]["schema"])
+    of_card = session.prepare(
+        "SELECT offset, time, bytes, scores, tags FROM entity_events"
+        " WHERE stream = ? AND log_partition = ? AND key = ? AND week = ?"
+    )
+    week = payments.START // WEEK_MS
+    partitions = {payment["card"]: partition for (partition, _), payment in stored.items()}
+    found = {}
+    for card, partition in partitions.items():
+        times = []
+        for row in session.execute(of_card, (stream(), partition, card, week)):
+            times.append((row.time, row.offset))
+            event = schemaless_reader(io.BytesIO(row.bytes), schema)
+            event["time"] = setting.millis(event["time"])
+            found[(partition, row.offset)] = (event, dict(row.scores or {}), set(row.tags or []))
+        assert times == sorted(times, reverse=True), f"{card}: {times}"
+    expected = {}
+    for at, payment in stored.items():
+        verdicts = said[at]["verdicts"]
+        scores = {it["rule"]: it["score"] for it in verdicts if it["score"] is not None}
+        expected[at] = (payment, scores, {tag for it in verdicts for tag in it["tags"]})
+    setting.same("events by entity", expected, found)
+
+
+def check_places(session, stored, said, unreadable):
+    """Events and verdicts of whole buckets of offsets."""
+    buckets = {(partition, offset // OFFSETS_PER_BUCKET) for partition, offset in [*stored, *unreadable]}
+    events = session.prepare(
+        "SELECT offset, key, id, unreadable FROM events WHERE stream = ? AND log_partition = ? AND bucket = ?"
+    )
+    verdicts = session.prepare(
+        "SELECT offset, key, id, rule, revision, mode, score, tags, inputs, failure FROM verdicts"
+        " WHERE stream = ? AND log_partition = ? AND bucket = ?"
+    )
+    found_events, found_verdicts, failures = {}, {}, {}
+    for partition, bucket in buckets:
+        for row in session.execute(events, (stream(), partition, bucket)):
+            found_events[(partition, row.offset)] = (row.key, row.id, row.unreadable is not None)
+        for row in session.execute(verdicts, (stream(), partition, bucket)):
+            if row.failure is not None:
+                failures[(partition, row.offset)] = row.failure
+                continue
+            inputs = {name: value(kind, text) for name, kind, text in row.inputs or []}
+            about = (row.key, row.id, row.revision, row.mode, row.score, list(row.tags or []), inputs)
+            found_verdicts[(partition, row.offset, row.rule)] = about
+    expected = {at: (payment["card"], payment["id"], False) for at, payment in stored.items()}
+    expected |= {at: (None, None, True) for at in unreadable}
+    setting.same("events by place", expected, found_events)
+    expected = {}
+    for at, it in assay.verdicts(said).items():
+        outcome = said[at[:2]]
+        about = (it["revision"], it["mode"], it["score"], it["tags"], it["inputs"])
+        expected[at] = (outcome["key"], outcome["id"], *about)
+    setting.same("verdicts by place", expected, found_verdicts)
+    setting.same("failures by place", unreadable, failures)
+
+
+def value(kind, text):
+    """An input's value as HTTP writes it."""
+    if kind == "null":
+        return None
+    return text if kind == "string" else json.loads(text)

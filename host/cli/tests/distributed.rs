@@ -1,0 +1,275 @@
+//! The distributed stack as its users meet it, without faults: two members of one group on real servers share the work,
+//! both know everything, rules change on both, one takes over when the other stops, and a data folder moves in.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+#[path = "support/ask.rs"]
+mod ask;
+mod support;
+#[path = "support/ties/mod.rs"]
+mod ties;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ask::{escaped, for_each, listing};
+use assay::generate::{Payments, PaymentsConfig, write_json};
+use serde_json::{Value, json};
+use support::{PATIENCE, Server, assay, pack, plugins};
+
+const KEY: &str = "assay_the-key-of-the-test-of-the-distributed-stack";
+const EVENTS: usize = 2_000;
+const CARDS: u32 = 150;
+const RULES: [&str; 5] = ["card_geo", "card_thresholds", "card_velocity", "payment_risk", "ties"];
+/// How soon a change through one member must be seen by the other, on a machine that is busy with other tests.
+const SEEN: Duration = Duration::from_secs(5);
+
+/// Names of one test alone on servers that tests share.
+struct Names {
+    name: String,
+    stream: String,
+    settings: Vec<(String, String)>,
+}
+
+impl Names {
+    fn new(test: &str, folder: &Path) -> Self {
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let name = format!("{test}_{millis}");
+        let [kafka, mongodb, cassandra, dgraph, influxdb, token] =
+            ["KAFKA", "MONGODB", "CASSANDRA", "DGRAPH", "INFLUXDB", "INFLUXDB_TOKEN"]
+                .map(|server| std::env::var(format!("ASSAY_TEST_{server}")).expect("run: cargo xtask test --servers"));
+        make_bucket(&influxdb, &token, &name);
+        let file = folder.join("influxdb.token");
+        std::fs::write(&file, &token).unwrap();
+        let settings = [
+            ("ADMIN_KEY", KEY),
+            ("STORES__MODE", "distributed"),
+            ("KAFKA__BROKERS", &kafka),
+            ("KAFKA__GROUP", &name),
+            ("KAFKA__PARTITIONER", "xxh3"),
+            ("KAFKA__SESSION_TIMEOUT", "6s"),
+            ("MONGODB__URI", &mongodb),
+            ("MONGODB__DATABASE", &name),
+            ("SCYLLADB__NODES", &cassandra),
+            ("SCYLLADB__KEYSPACE", &name),
+            ("INFLUXDB__URL", &influxdb),
+            ("INFLUXDB__BUCKET", &name),
+            ("INFLUXDB__TOKEN_FILE", file.to_str().unwrap()),
+            ("DGRAPH__URL", &dgraph),
+            // Deadlines are CPU time: on a busy machine an event could miss one here, and not there.
+            ("PLUGINS__TIME_PER_EVENT", "1s"),
+        ];
+        let settings = settings.map(|(name, value)| (format!("ASSAY_{name}"), value.to_owned())).into();
+        Self { stream: format!("payments_{millis}"), name, settings }
+    }
+
+    fn start(&self, data: PathBuf) -> Server {
+        let settings: Vec<(&str, &str)> = self.settings.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        Server::start(&data, Some(KEY), &settings)
+    }
+
+    /// The payments pack on a stream of this test.
+    fn pack(&self, folder: &Path) -> PathBuf {
+        let dir = folder.join("pack");
+        ties::add_to(&pack("payments"), &dir, &self.stream);
+        let stream = dir.join("streams/payments.yaml");
+        let text = std::fs::read_to_string(&stream).unwrap();
+        std::fs::write(stream, format!("{text}\npartitions: 8\n")).unwrap();
+        dir
+    }
+}
+
+/// InfluxDB has no buckets by itself.
+fn make_bucket(url: &str, token: &str, name: &str) {
+    let authorization = format!("Token {token}");
+    let found = ureq::get(format!("{url}/api/v2/orgs?org=assay")).header("authorization", &authorization).call();
+    let organisations: Value = serde_json::from_str(&found.unwrap().body_mut().read_to_string().unwrap()).unwrap();
+    let bucket = json!({ "orgID": organisations["orgs"][0]["id"], "name": name, "retentionRules": [] });
+    let request = ureq::post(format!("{url}/api/v2/buckets")).header("authorization", &authorization);
+    request.header("content-type", "application/json").send(bucket.to_string()).unwrap();
+}
+
+/// Payments, with what is asked about them later.
+struct Sent {
+    lines: Vec<Vec<u8>>,
+    ids: Vec<String>,
+    cards: Vec<String>,
+}
+
+fn payments() -> Sent {
+    let config = PaymentsConfig { cards: CARDS, fraud_share: 0.02, ..PaymentsConfig::default() };
+    let mut sent = Sent { lines: Vec::new(), ids: Vec::new(), cards: Vec::new() };
+    let mut cards = BTreeSet::new();
+    for payment in Payments::new(&config).unwrap().take(EVENTS) {
+        let mut line = Vec::new();
+        write_json(&payment, &mut line);
+        line.push(b'\n');
+        sent.lines.push(line);
+        sent.ids.push(payment.id());
+        cards.insert(payment.card_id());
+    }
+    sent.cards = cards.into_iter().collect();
+    sent
+}
+
+/// Sends events and waits for their verdicts.
+fn judge(server: &Server, stream: &str, lines: &[Vec<u8>]) -> Vec<Value> {
+    let path = format!("/v1/streams/{stream}/events?wait=verdicts&timeout=60s");
+    let body = lines.concat();
+    let (status, text) = server.send("POST", &path, Some(("application/x-ndjson", &body))).unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &answer["accepted"]), (200, &lines.len().into()), "{text}");
+    answer["results"].as_array().unwrap().clone()
+}
+
+/// Waits until nothing is under way any more, neither in partitions nor to stores.
+fn wait_settled(server: &Server) {
+    let settled = |answer: &Value| {
+        let parts = answer["parts"].as_array().into_iter().flatten();
+        parts.clone().any(|part| part["name"].as_str().is_some_and(|name| name.starts_with("partition ")))
+            && parts.clone().all(|part| part["ok"] == true && part["lag"] == 0)
+    };
+    server.until("/readyz", |status, answer| status == 200 && settled(answer));
+}
+
+/// All that a server knows, by what was asked. Profiles have the stream's name in them, which is left out.
+fn all_known(server: &Server, stream: &str, sent: &Sent) -> BTreeMap<String, Value> {
+    let mut known = BTreeMap::new();
+    for (card, about) in sent.cards.iter().zip(for_each(&sent.cards, |_, card| about_card(server, stream, card))) {
+        known.insert(format!("card {card}"), about);
+    }
+    for rule in RULES {
+        let ranking = listing(server, &format!("/v1/scores?rule={rule}&limit=1000"));
+        known.insert(format!("ranking by {rule}"), ranking.into());
+    }
+    for node in ["channel:chip", "channel:contactless", "channel:online"] {
+        known.insert(node.to_owned(), listing(server, &format!("/v1/graph/{}?limit=1000", escaped(node))).into());
+    }
+    let explained = server.read(&format!("/v1/events/{stream}/{}", sent.ids[EVENTS - 1]))["events"].clone();
+    assert_eq!(explained[0]["judged"], true, "{explained}");
+    known.insert("an event".to_owned(), explained[0]["verdicts"].clone());
+    known
+}
+
+fn about_card(server: &Server, stream: &str, card: &str) -> Value {
+    let path = format!("/v1/entities/{stream}/{card}");
+    let mut profile = server.read(&path);
+    profile["stream"] = Value::Null;
+    let edges = listing(server, &format!("/v1/graph/{}?limit=1000", escaped(&format!("card:{card}"))));
+    let view = server.read(&format!("/v1/views/card_spend/values?key={card}"));
+    json!({ "profile": profile, "verdicts": listing(server, &format!("{path}/verdicts?limit=1000")), "edges": edges,
+            "view": view })
+}
+
+#[track_caller]
+fn assert_same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>) {
+    for (what, expected) in expected {
+        assert_eq!(&found[what], expected, "{what}");
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn two_members_share_the_work_and_know_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = Names::new("two", folder.path());
+    let (one, two) = (names.start(folder.path().join("one")), names.start(folder.path().join("two")));
+    one.command(&[&"apply", &names.pack(folder.path()), &"--plugins", &plugins()]);
+    two.until("/v1/rules/payment_risk", |status, _| status == 200);
+
+    let sent = payments();
+    for (index, lines) in sent.lines.chunks(250).enumerate() {
+        let results = judge(if index % 2 == 0 { &one } else { &two }, &names.stream, lines);
+        assert!(results.iter().all(|result| result["verdicts"].as_array().unwrap().len() >= 3), "{results:?}");
+    }
+    [&one, &two].map(wait_settled);
+    let known = all_known(&one, &names.stream, &sent);
+    assert_same(&all_known(&two, &names.stream, &sent), &known);
+    changes_are_seen_by_both(&one, &two);
+
+    let status = two.stop();
+    assert!(status.success(), "asked to stop, a member ended with {status}");
+    let asked = Instant::now();
+    judge(&one, &names.stream, &sent.lines[..100]);
+    println!("after a member stopped, the other judged events of all partitions within {:?}", asked.elapsed());
+    let again = names.start(folder.path().join("two"));
+    [&one, &again].map(wait_settled);
+    assert_same(&all_known(&again, &names.stream, &sent), &all_known(&one, &names.stream, &sent));
+    assert_ne!(all_known(&one, &names.stream, &sent), known, "what was sent again changes nothing");
+}
+
+/// A change through one member is seen by the other; of two changes of the same revision at once one is refused.
+fn changes_are_seen_by_both(one: &Server, two: &Server) {
+    let path = "/v1/rules/payment_risk";
+    let rule = one.read(path)["definition"].clone();
+    let with_doc = |doc: &str| {
+        let mut rule = rule.clone();
+        rule["doc"] = doc.into();
+        rule.to_string().into_bytes()
+    };
+    let (status, text) = one.send("PUT", path, Some(("application/json", &with_doc("changed")))).unwrap();
+    assert_eq!(status, 200, "{text}");
+    let changed = Instant::now();
+    two.until(path, |_, answer| answer["revision"] == 2);
+    let seen = changed.elapsed();
+    println!("a change was seen by the other member after {seen:?}");
+    assert!(seen < SEEN, "{seen:?}");
+
+    let put = |server: &Server, doc: &str| {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+        let request = agent.put(format!("{}{path}", server.url)).header("authorization", format!("Bearer {KEY}"));
+        let request = request.header("content-type", "application/json").header("if-match", "\"2\"");
+        request.send(with_doc(doc)).unwrap().status().as_u16()
+    };
+    let mut answers = std::thread::scope(|scope| {
+        let other = scope.spawn(|| put(two, "by two"));
+        [put(one, "by one"), other.join().unwrap()]
+    });
+    answers.sort_unstable();
+    assert!(answers[0] == 200 && [409, 412].contains(&answers[1]), "{answers:?}");
+    for server in [one, two] {
+        server.until(path, |_, answer| answer["revision"] == 3);
+    }
+    assert_eq!(one.read(path)["definition"], two.read(path)["definition"]);
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn a_data_folder_moves_to_servers_and_knows_what_it_knew() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = Names::new("move", folder.path());
+    let data = folder.path().join("embedded");
+    let sent = payments();
+    let settings = [("ASSAY_ADMIN_KEY", KEY), ("ASSAY_PLUGINS__TIME_PER_EVENT", "1s")];
+    let embedded = Server::start(&data, Some(KEY), &settings);
+    embedded.command(&[&"apply", &names.pack(folder.path()), &"--plugins", &plugins()]);
+    sent.lines.chunks(250).for_each(|lines| drop(judge(&embedded, &names.stream, lines)));
+    wait_settled(&embedded);
+    let known = all_known(&embedded, &names.stream, &sent);
+    assert!(embedded.stop().success());
+
+    let config = folder.path().join("distributed.toml");
+    std::fs::write(&config, "").unwrap();
+    for _ in 0..2 {
+        // Once more changes nothing.
+        let mut migrate = assay();
+        migrate.envs(names.settings.iter().map(|(a, b)| (a, b)));
+        migrate.args(["migrate", "--data"]).arg(&data).arg("--config").arg(&config);
+        let output = migrate.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let server = names.start(folder.path().join(&names.name));
+    wait_settled(&server);
+    assert_same(&all_known(&server, &names.stream, &sent), &known);
+    // And it goes on: an event more counts on top of what moved in.
+    let (before, more) =
+        (about_card(&server, &names.stream, &sent.cards[0]), judge(&server, &names.stream, &sent.lines));
+    assert_eq!(more.len(), EVENTS);
+    wait_settled(&server);
+    let count = |about: &Value| about["profile"]["views"]["card_history"]["measures"]["payments"].as_u64().unwrap();
+    let after = about_card(&server, &names.stream, &sent.cards[0]);
+    assert_eq!(count(&after), 2 * count(&before), "as many payments again");
+}

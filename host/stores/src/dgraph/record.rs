@@ -1,0 +1,51 @@
+//! The records of edges: what each edge holds, found by a digest of its ends and name. Pure.
+
+use assay_core::names::Digest;
+use assay_engine::ports::graph::GraphEdge;
+
+/// The id of an edge's record: a digest, because ends and name may be long.
+pub(super) fn id(edge: &GraphEdge) -> String {
+    let mut identity = Vec::with_capacity(edge.source.len() + edge.name.len() + edge.target.len() + 24);
+    for part in [&edge.source, &edge.name, &edge.target] {
+        identity.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        identity.extend_from_slice(part.as_bytes());
+    }
+    Digest::of(&identity).hex()
+}
+
+/// What a record holds of its edge: time, score and rule.
+pub(super) fn write(edge: &GraphEdge) -> String {
+    serde_json::json!([edge.time, edge.score, edge.rule]).to_string()
+}
+
+/// The edge as its record says it is, without name and ends; none if that cannot be read.
+pub(super) fn read(record: &str) -> Option<GraphEdge> {
+    let (time, score, rule) = serde_json::from_str(record).ok()?;
+    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(source: &str, name: &str, target: &str) -> GraphEdge {
+        let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
+        GraphEdge { source, name, target, score: Some(1.0 / 3.0), time: i64::MIN, rule: "\"é\"".to_owned() }
+    }
+
+    #[test]
+    fn what_an_edge_holds_comes_back() {
+        for score in [Some(1.0 / 3.0), Some(5e-324), None] {
+            let edge = GraphEdge { score, ..edge("", "", "") };
+            assert_eq!(read(&write(&edge)), Some(edge));
+        }
+        assert_eq!(read("{}"), None);
+    }
+
+    #[test]
+    fn ids_tell_ends_and_names_apart() {
+        let ids =
+            [id(&edge("a", "b", "c")), id(&edge("ab", "", "c")), id(&edge("c", "b", "a")), id(&edge("", "ab", "c"))];
+        assert_eq!(std::collections::HashSet::from(ids).len(), 4);
+    }
+}

@@ -1,0 +1,79 @@
+//! The highest scores of a rule, by an index on `rules.<rule>.score` that each rule has of its own.
+//!
+//! One index for all rules cannot do it: it would have to be on a list of scores, and by such an index MongoDB does not
+//! sort. Only documents with a score of the rule are in its index.
+
+use ::mongodb::bson::{Document, doc};
+use ::mongodb::options::IndexOptions;
+use assay_engine::ports::profiles::Ranked;
+use assay_engine::ports::{Page, StoreError};
+
+use super::super::cursor::{self, Listing};
+use super::super::database::Database;
+use super::super::error::broken;
+use super::PROFILES;
+use super::document;
+
+/// A place in the listing.
+pub(super) struct Place {
+    score: f64,
+    key: String,
+}
+
+/// Makes the index of a rule, if it is not there.
+pub(super) fn make_index(database: &Database, rule: &str) -> Result<(), StoreError> {
+    let score = format!("{}.score", document::path(rule)?);
+    let has_score = doc! { &score: { "$exists": true } };
+    let options = IndexOptions::builder().name(format!("highest_{rule}")).partial_filter_expression(has_score).build();
+    database.make_index(PROFILES, doc! { "stream": 1, score: -1, "key": 1 }, options)
+}
+
+/// Lists the entities of a stream with the highest scores of a rule, equal ones by key.
+pub(super) fn highest(
+    database: &Database,
+    stream: &str,
+    rule: &str,
+    min: Option<f64>,
+    limit: usize,
+    behind: Option<&Place>,
+) -> Result<Page<Ranked>, StoreError> {
+    let latest = document::path(rule)?;
+    let score = format!("{latest}.score");
+    let mut conditions = vec![doc! { "stream": stream }, doc! { &score: { "$exists": true, "$type": "number" } }];
+    conditions.extend(min.map(|min| doc! { &score: { "$gte": min } }));
+    conditions.extend(behind.map(|place| {
+        let (is_lower, is_later) = (doc! { &score: { "$lt": place.score } }, doc! { "key": { "$gt": &place.key } });
+        doc! { "$or": [is_lower, { &score: place.score, "$and": [is_later] }] }
+    }));
+    let collection = database.collection(PROFILES);
+    // One more than wanted tells whether there is another page.
+    let page = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let find = collection.find(doc! { "$and": conditions }).sort(doc! { score: -1, "key": 1 });
+    let find = find.projection(doc! { "key": 1, latest: 1 }).limit(page);
+    let found = database.find(format_args!("listing the highest scores of '{rule}' in '{stream}'"), find)?;
+    let has_more = found.len() > limit;
+    let ranked = found.iter().take(limit).map(|document| ranked(document, rule));
+    let items = ranked.collect::<Result<Vec<Ranked>, StoreError>>()?;
+    let last = items.last().filter(|_| has_more);
+    let cursor = last.map(|last| {
+        let place = doc! { "score": last.latest.score, "key": &last.key };
+        cursor::write(Listing::Highest, &place).ok_or_else(|| broken("a cursor has no BSON form".to_owned()))
+    });
+    Ok(Page { cursor: cursor.transpose()?, items })
+}
+
+fn ranked(document: &Document, rule: &str) -> Result<Ranked, StoreError> {
+    let mut profile = document::read(document)?.profile;
+    let latest = profile.rules.remove(rule);
+    let latest = latest.ok_or_else(|| broken(format!("the profile of '{}' came without its score", profile.key)))?;
+    Ok(Ranked { key: profile.key, latest })
+}
+
+/// Reads a cursor of this listing.
+pub(super) fn read_cursor(text: &str) -> Result<Place, StoreError> {
+    let place = cursor::read(Listing::Highest, text)?;
+    match (place.get_f64("score"), place.get_str("key")) {
+        (Ok(score), Ok(key)) => Ok(Place { score, key: key.to_owned() }),
+        _ => Err(StoreError::BadCursor),
+    }
+}

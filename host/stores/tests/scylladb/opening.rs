@@ -1,0 +1,60 @@
+//! Opening: several processes at once, what is there already, and what cannot work.
+
+use std::time::{Duration, Instant};
+
+use assay_engine::ports::StoreError;
+use assay_engine::ports::state::StateStore;
+use assay_stores::scylladb::{Config, ScyllaDb};
+
+use crate::contract::payments;
+use crate::keyspace::Keyspace;
+use crate::state::save;
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn several_may_open_an_empty_keyspace_at_once() {
+    let keyspace = Keyspace::new();
+    std::thread::scope(|scope| {
+        let open = |events: u64| {
+            let keyspace = &keyspace;
+            scope.spawn(move || save(&*keyspace.open().state(), (events, 1), &[("a", "state")]))
+        };
+        let threads: Vec<_> = (0..4).map(open).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(keyspace.open().state().checkpoint(&payments(0)).unwrap().unwrap().events.0, 3);
+    assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(1,)]);
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn tables_of_a_newer_version_are_left_alone() {
+    let keyspace = Keyspace::new();
+    keyspace.open();
+    keyspace.execute("INSERT INTO {}.schema_version (name, version) VALUES ('assay', 99)");
+    let error = ScyllaDb::open(&keyspace.config).map(drop).unwrap_err();
+    assert!(matches!(&error, StoreError::Broken { message, .. } if message.contains("version 99")), "{error}");
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn more_copies_than_nodes_are_explained() {
+    let keyspace = Keyspace::new();
+    let config = Config { replication_factor: 3, ..keyspace.config.clone() };
+    let error = ScyllaDb::open(&config).map(drop).unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { message, .. } if message.contains("fewer copies")), "{error}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let config = Config {
+        nodes: vec!["127.0.0.1:1".to_owned()],
+        request_timeout: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(1),
+        ..Config::default()
+    };
+    let began = Instant::now();
+    let error = ScyllaDb::open(&config).map(drop).unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { message, .. } if message.contains("127.0.0.1:1")), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+}

@@ -1,0 +1,208 @@
+//! Two engines share the partitions of one stream while events come in, and partitions go from one to the other at
+//! random: given back in order, or lost without a word. What they say together is what one undisturbed engine says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use assay_core::names::{Offset, Partition};
+use assay_core::verdict::{Outcome, read_block};
+use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::log::{Records, Topic};
+use assay_engine::ports::membership::{Membership, Owner};
+use assay_engine::ports::{Ports, StreamPartition};
+use assay_engine::{Engine, EngineConfig, Metrics};
+use assay_runtime::{Runtime, RuntimeConfig};
+use assay_stores::embedded::{Config, Embedded};
+use serde_json::{Value, json};
+
+const PARTITIONS: u32 = 4;
+const EVENTS: u64 = 40_000;
+const CARDS: u64 = 500;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A membership that the test moves partitions with.
+#[derive(Default)]
+struct Moved(Mutex<Option<Arc<dyn Owner>>>);
+
+impl Moved {
+    fn owner(&self) -> Arc<dyn Owner> {
+        self.0.lock().unwrap().clone().unwrap()
+    }
+}
+
+impl Membership for Moved {
+    fn join(&self, owner: Arc<dyn Owner>) {
+        *self.0.lock().unwrap() = Some(owner);
+    }
+    fn share(&self, _: Vec<StreamPartition>) {}
+    fn saved(&self, _: &StreamPartition, _: Offset) {}
+    fn is_member(&self) -> bool {
+        true
+    }
+    fn leave(&self) {}
+}
+
+fn start(ports: Ports) -> Engine {
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    let config = EngineConfig {
+        workers: 2,
+        partitions: PARTITIONS,
+        batch_rows: 64,
+        checkpoint_every: Duration::from_millis(20),
+        ..EngineConfig::default()
+    };
+    Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap()
+}
+
+fn define(engine: &Engine) {
+    let schema = json!({ "type": "record", "name": "payment", "fields": [
+        { "name": "id", "type": "string" },
+        { "name": "card", "type": "string" },
+        { "name": "amount", "type": "double" },
+        { "name": "at", "type": { "type": "long", "logicalType": "timestamp-millis" } },
+    ]});
+    let stream = json!({ "stream": "payments", "key": "card", "time": "at", "id": "id", "schema": schema });
+    let measures = json!({ "n": "count()", "sum": "sum(amount)" });
+    let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
+    let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
+    let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+    let changes = vec![
+        change(Kind::Stream, "payments", stream),
+        change(Kind::View, "spend", view),
+        change(Kind::Rule, "total", rule),
+    ];
+    engine.change(changes, "test", None, false).unwrap();
+}
+
+fn event(number: u64) -> Value {
+    let card = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    json!({
+        "id": format!("p{number}"),
+        "card": format!("card-{}", card % CARDS),
+        "amount": (number % 1000) as f64 / 8.0,
+        "at": 1_700_000_000_000_i64 + number as i64 * 400,
+    })
+}
+
+/// Takes in some events and waits until they are durable.
+fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
+    let mut ingest = engine.ingest("payments").unwrap();
+    numbers.for_each(|number| ingest.push_json(event(number).to_string().as_bytes()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
+}
+
+/// All that was said of each event, by its place. Repeated verdicts must be the same again.
+fn said(ports: &Ports) -> (BTreeMap<(u32, u64), Outcome>, usize) {
+    let (mut said, mut repeated) = (BTreeMap::new(), 0);
+    for partition in 0..PARTITIONS {
+        let mut at = Offset(0);
+        loop {
+            let log = &ports.log;
+            let blocks = log.read("payments", Topic::Verdicts, Partition(partition), at, 1000, 1 << 24).unwrap();
+            let Some(last) = blocks.last() else { break };
+            at = last.next();
+            for (_, block) in blocks.iter().flat_map(Records::iter) {
+                for outcome in read_block(block).unwrap().outcomes {
+                    if let Some(before) = said.insert((partition, outcome.offset.0), outcome.clone()) {
+                        assert_eq!(before, outcome, "a repeated verdict is the same again");
+                        repeated += 1;
+                    }
+                }
+            }
+        }
+    }
+    (said, repeated)
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn all_partitions() -> Vec<StreamPartition> {
+    let of = |partition| StreamPartition { stream: "payments".into(), partition: Partition(partition) };
+    (0..PARTITIONS).map(of).collect()
+}
+
+/// Everything that was ever written is in the profiles.
+fn is_followed(ports: &Ports) -> bool {
+    all_partitions().iter().all(|of| {
+        let end = ports.log.end("payments", Topic::Verdicts, of.partition).unwrap();
+        ports.profiles.position(of).unwrap() == end
+    })
+}
+
+#[test]
+fn two_engines_say_together_what_one_says_alone() {
+    let alone = tempfile::tempdir().unwrap();
+    let alone = Embedded::open(alone.path(), &Config::default()).unwrap();
+    let engine = start(alone.ports());
+    define(&engine);
+    for from in (0..EVENTS).step_by(1000) {
+        ingest(&engine, from..from + 1000);
+    }
+    until("one engine scores everything", || said(&alone.ports()).0.len() as u64 == EVENTS);
+    until("one engine's profiles are complete", || is_followed(&alone.ports()));
+    engine.shutdown();
+
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let members = [Arc::new(Moved::default()), Arc::new(Moved::default())];
+    let ports = |member: &Arc<Moved>| Ports { membership: member.clone(), ..shared.ports() };
+    let first = start(ports(&members[0]));
+    define(&first);
+    let second = start(ports(&members[1]));
+    let mut owners: Vec<usize> = (0..PARTITIONS as usize).map(|partition| partition % 2).collect();
+    for (partition, of) in all_partitions().into_iter().enumerate() {
+        members[owners[partition]].owner().assign(vec![of]);
+    }
+    let mut moves = 0;
+    for (round, from) in (0..EVENTS).step_by(500).enumerate() {
+        ingest(if round % 2 == 0 { &first } else { &second }, from..from + 500);
+        let dice = RandomState::new().hash_one(round);
+        let partition = (dice % u64::from(PARTITIONS)) as usize;
+        let of = all_partitions().swap_remove(partition);
+        let (old, new) = (owners[partition], 1 - owners[partition]);
+        if dice & 0x100 == 0 {
+            members[old].owner().revoke(vec![of.clone()], PATIENCE);
+        } else {
+            // Whoever loses a partition may be in the middle of a batch, and says what it has to say.
+            members[old].owner().lose(vec![of.clone()]);
+        }
+        members[new].owner().assign(vec![of]);
+        owners[partition] = new;
+        moves += 1;
+    }
+    until("two engines score everything", || said(&shared.ports()).0.len() as u64 == EVENTS);
+    until("their profiles are complete", || is_followed(&shared.ports()));
+    let (expected, none) = said(&alone.ports());
+    let (together, repeated) = said(&shared.ports());
+    assert_eq!(none, 0);
+    assert_eq!(together.len(), expected.len());
+    for (place, outcome) in &expected {
+        assert_eq!(together.get(place), Some(outcome), "{place:?}");
+    }
+    for card in 0..CARDS {
+        let card = format!("card-{card}");
+        let of = StreamPartition {
+            stream: "payments".into(),
+            partition: shared.ports().log.partition_of(&card, PARTITIONS),
+        };
+        let profile = |ports: Ports| ports.profiles.get(&of, &card).unwrap();
+        assert_eq!(profile(shared.ports()), profile(alone.ports()), "{card}");
+        // Whichever engine is asked: the owner, or the other one, which reads what was saved.
+        let values = |engine: &Engine| engine.view("spend", &card, None).unwrap().measures;
+        until("both engines know the view's values", || values(&first) == values(&second));
+    }
+    println!("{EVENTS} events, {moves} moves, {repeated} verdicts repeated, all the same");
+    first.shutdown();
+    second.shutdown();
+}

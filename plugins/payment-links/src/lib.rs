@@ -1,0 +1,89 @@
+//! Draws payments as edges of the graph: a card `paid` a merchant, a card `used` a device. Cards of a ring are then those
+//! that share devices or merchants.
+//!
+//! The score is the payment's share of an amount that counts as large, so that it stands on the edges too.
+
+use assay_sdk::{Input, Verdict, plugin};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which payments are drawn.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Payments below this amount are not drawn.
+    pub from: f64,
+    /// Payments of this amount and above score 1.
+    pub large: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { from: 0.0, large: 1_000.0 }
+    }
+}
+
+/// A payment and who took part in it.
+#[derive(Clone, Copy, Debug, Input)]
+pub struct Payment<'a> {
+    /// Who pays.
+    pub card: &'a str,
+    /// Who is paid.
+    pub merchant: &'a str,
+    /// How much.
+    pub amount: f64,
+    /// The buyer's device.
+    pub device: Option<&'a str>,
+}
+
+/// Scores a payment by its amount, from 0 to 1, and draws it.
+#[plugin(edges = ["paid", "used"])]
+pub fn score(config: &Config, payment: Payment<'_>) -> Verdict {
+    let verdict = Verdict::score((payment.amount / config.large).clamp(0.0, 1.0));
+    if payment.amount < config.from {
+        return verdict;
+    }
+    let card = format!("card:{}", payment.card);
+    let verdict = verdict.edge(edges::PAID, card.as_str(), format!("merchant:{}", payment.merchant));
+    match payment.device {
+        Some(device) => verdict.edge(edges::USED, card, format!("device:{device}")),
+        None => verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use assay_sdk::testing::{Host, json};
+
+    use super::*;
+
+    fn edge(name: &str, target: &str) -> (String, String, String) {
+        (name.to_owned(), "card:anna".to_owned(), target.to_owned())
+    }
+
+    #[test]
+    fn a_payment_is_drawn_with_its_device() {
+        let mut host = Host::<Plugin>::new(json!({})).unwrap();
+        let payment = json!({"card": "anna", "merchant": "shop", "amount": 250.0, "device": "phone"});
+        let scored = host.score("anna", payment).unwrap();
+        assert_eq!(scored.score, Some(0.25));
+        assert_eq!(scored.edges, [edge("paid", "merchant:shop"), edge("used", "device:phone")]);
+    }
+
+    #[test]
+    fn without_a_device_there_is_one_edge() {
+        let mut host = Host::<Plugin>::new(json!({})).unwrap();
+        let scored = host.score("anna", json!({"card": "anna", "merchant": "shop", "amount": 5000.0})).unwrap();
+        assert_eq!((scored.score, scored.edges), (Some(1.0), vec![edge("paid", "merchant:shop")]));
+    }
+
+    #[test]
+    fn small_payments_are_not_drawn() {
+        let mut host = Host::<Plugin>::new(json!({"from": 10.0})).unwrap();
+        let scored = host.score("anna", json!({"card": "anna", "merchant": "shop", "amount": 9.99})).unwrap();
+        assert_eq!(scored.edges, []);
+        assert!(scored.score.unwrap() > 0.0);
+    }
+}
