@@ -143,12 +143,18 @@ impl Log for KafkaLog {
     ) -> Result<Vec<Records>, StoreError> {
         let of = self.topics.get(stream)?;
         let number = of.number(partition)?;
-        if let Some(tail) = self.fetcher.tails().get(&of.stream, topic, partition)
+        let tail = self.fetcher.tails().get(&of.stream, topic, partition);
+        if let Some(tail) = &tail
             && let Found::Records(records) = tail.read(from, max_records, max_bytes)?
         {
             return Ok(records);
         }
-        self.history.read(&Wanted { topics: &of, topic, partition: number, from, max_records, max_bytes })
+        let wanted = Wanted { topics: &of, topic, partition: number, from, max_records, max_bytes };
+        let records = self.history.read(&wanted)?;
+        if let Some(tail) = tail.filter(|_| records.is_empty()) {
+            tail.note_nothing_before(from);
+        }
+        Ok(records)
     }
 
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {

@@ -27,7 +27,8 @@ mod tails;
 mod topics;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Log;
@@ -65,18 +66,19 @@ impl Kafka {
     /// # Errors
     /// librdkafka refuses the settings.
     pub fn open(config: Config, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
+        let is_ending = Arc::new(AtomicBool::new(false));
         let history = Arc::new(History::open(&config)?);
         let bells = Arc::new(Bells::default());
         let tails = Arc::new(Tails::new(config.tail_bytes_per_partition));
         let fetcher = Arc::new(Fetcher::start(&config, tails, history.clone(), bells.clone())?);
         let settings = client::producer(&config, config.linger, config.append_timeout.as_millis().max(1));
-        let events = Producer::open("events", settings, config.in_flight_bytes)?;
-        let verdicts =
-            Producer::open("verdicts", client::producer(&config, Duration::ZERO, 0), config.in_flight_bytes)?;
+        let events = Producer::open("events", settings, config.in_flight_bytes, is_ending.clone())?;
+        let settings = client::producer(&config, Duration::ZERO, 0);
+        let verdicts = Producer::open("verdicts", settings, config.in_flight_bytes, is_ending.clone())?;
         let partitioner = config.partitioner;
         let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
-        let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas)?);
-        let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone()));
+        let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas, is_ending.clone())?);
+        let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone(), is_ending));
         let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
         Ok(Self { log: Arc::new(log), membership, outbox })
     }
@@ -104,9 +106,10 @@ impl Kafka {
     /// Lets go of everything. Waits a while for what is on its way to the brokers.
     pub fn close(&self) {
         self.membership.leave();
-        self.outbox.close(LAST_WORDS);
-        self.log.events.close(LAST_WORDS);
-        self.log.verdicts.close(LAST_WORDS);
+        let deadline = Instant::now() + LAST_WORDS;
+        self.outbox.close(deadline);
+        self.log.events.close(deadline);
+        self.log.verdicts.close(deadline);
         self.log.history.close();
         self.log.fetcher.close();
     }

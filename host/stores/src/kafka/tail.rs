@@ -49,6 +49,8 @@ struct State {
     /// Bytes of blocks that nobody has read to their ends.
     unread: usize,
     failure: Option<StoreError>,
+    /// Whether it has let go of records since it began.
+    has_dropped: bool,
 }
 
 /// What a tail has for a reader.
@@ -78,7 +80,9 @@ impl Tail {
     /// The offset behind the newest record that the tail knows of; none: it has not begun.
     pub(super) fn end(&self) -> Option<u64> {
         let state = self.state();
-        state.is_started.then(|| state.next.max(state.known_end))
+        // Who has read all hears of a failure when he reads on.
+        let least = if state.failure.is_some() { state.next + 1 } else { state.next };
+        state.is_started.then(|| least.max(state.known_end))
     }
 
     /// The partition goes on at least to here, though it is not in the tail yet.
@@ -89,12 +93,20 @@ impl Tail {
 
     /// What is behind the tail's end cannot be had, or can be had again.
     pub(super) fn note_failure(&self, failure: Option<StoreError>) {
+        self.state().failure = failure;
+    }
+
+    /// There is no record from here to where the tail began, only markers of transactions.
+    pub(super) fn note_nothing_before(&self, from: Offset) {
         let mut state = self.state();
-        if failure.is_some() {
-            // So that readers come and hear of it.
-            state.known_end = state.known_end.max(state.next + 1);
+        if !state.is_started || from.0 >= state.start || state.has_dropped {
+            return;
         }
-        state.failure = failure;
+        if state.next == state.start {
+            state.known_end = if state.known_end == state.next { from.0 } else { state.known_end };
+            (state.next, state.read_to) = (from.0, from.0);
+        }
+        state.start = from.0;
     }
 
     /// Adds records at the end.
@@ -223,6 +235,7 @@ impl State {
                 self.unread = self.unread.saturating_sub(gone);
             }
             self.start = next;
+            self.has_dropped = true;
             self.blocks.pop_front();
         }
     }
@@ -324,6 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn markers_before_the_tail_are_no_records() {
+        let tail = Tail::new(WhenFull::Wait, 1 << 20);
+        tail.start(10);
+        tail.note_nothing_before(Offset(8));
+        assert_eq!((offsets(&tail, 8, 9), tail.end()), (Some(vec![]), Some(8)));
+        tail.push(block(11, 1, 0));
+        assert_eq!((offsets(&tail, 8, 9), tail.end()), (Some(vec![11]), Some(12)));
+        tail.note_nothing_before(Offset(6));
+        assert_eq!(offsets(&tail, 6, 9), Some(vec![11]));
+    }
+
+    #[test]
     fn a_failure_is_told_to_those_who_have_read_all() {
         let tail = Tail::new(WhenFull::Wait, 1 << 20);
         tail.start(0);
@@ -331,8 +356,10 @@ mod tests {
         let failure = StoreError::Unavailable { store: "registry", message: "down".to_owned() };
         tail.note_failure(Some(failure.clone()));
         assert_eq!((offsets(&tail, 0, 9), tail.end()), (Some(vec![0, 1]), Some(3)));
-        assert_eq!(tail.read(Offset(2), 9, 9), Err(failure));
+        tail.push(block(2, 2, 0));
+        assert_eq!(tail.end(), Some(5), "records that came before the failure");
+        assert_eq!(tail.read(Offset(4), 9, 9), Err(failure));
         tail.note_failure(None);
-        assert_eq!(offsets(&tail, 2, 9), Some(vec![]));
+        assert_eq!((offsets(&tail, 4, 9), tail.end()), (Some(vec![]), Some(4)));
     }
 }

@@ -233,6 +233,17 @@ fn gaps_of_transactions_belong_to_no_record() {
     assert_eq!(cards(&other.read(Topic::Events, 0)), expected, "from the broker");
     assert_eq!(cards(&other.read(Topic::Events, 2)), expected[2..]);
     assert!(other.read(Topic::Events, 6).is_empty());
+    // Who comes later and has read everything is behind nothing, though the partition ends behind a marker.
+    let late = Member::join(&topic, 1, config(&unique()));
+    let end = || late.log.end("payments", Topic::Events, Partition(0)).unwrap();
+    until("the late one has it", || late.notes.owned().len() == 1);
+    until("markers do not count", || {
+        assert!(late.read(Topic::Events, 6).is_empty());
+        end() == Offset(6)
+    });
+    peer.transact(&topic, &[message("d")], true);
+    until("the tail goes on", || cards(&late.read(Topic::Events, 6)) == [(7, "d".to_owned())]);
+    assert_eq!(end(), Offset(8));
 }
 
 #[test]

@@ -46,11 +46,13 @@ pub(super) struct KafkaMembership {
     /// The topics to have a share of.
     wanted: Arc<Mutex<BTreeSet<Arc<str>>>>,
     is_leaving: Arc<AtomicBool>,
+    /// Set when this process has left: nothing that it scores is wanted any more.
+    is_ending: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl KafkaMembership {
-    pub(super) fn new(config: Config, topics: Arc<Topics>, fetcher: Arc<Fetcher>) -> Self {
+    pub(super) fn new(config: Config, topics: Arc<Topics>, fetcher: Arc<Fetcher>, is_ending: Arc<AtomicBool>) -> Self {
         Self {
             pulse: Arc::new(Pulse::new(config.session_timeout)),
             config,
@@ -59,6 +61,7 @@ impl KafkaMembership {
             saved: Arc::default(),
             wanted: Arc::default(),
             is_leaving: Arc::new(AtomicBool::new(false)),
+            is_ending,
             thread: Mutex::new(None),
         }
     }
@@ -129,6 +132,7 @@ impl Membership for KafkaMembership {
         {
             tracing::error!("the member of the group ended by a panic");
         }
+        self.is_ending.store(true, Ordering::Release);
     }
 }
 

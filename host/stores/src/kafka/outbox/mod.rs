@@ -12,16 +12,20 @@
 
 mod letter;
 mod mark;
+mod positions;
 mod verdict;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 use assay_core::verdict::Outcome;
+use assay_engine::ports::log::Appended;
 use assay_engine::ports::outbox::Outbox;
 use assay_engine::ports::{StoreError, StreamPartition};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rdkafka::ClientConfig;
 use rdkafka::message::OwnedHeaders;
 
@@ -32,9 +36,14 @@ use super::produce::{Outgoing, Producer};
 use super::schemas::Schemas;
 use super::topics::Topics;
 use mark::Mark;
+use positions::Positions;
 
 /// Bytes that are fetched ahead when the last record is looked for.
 const AHEAD_BYTES: usize = 1 << 20;
+/// How often who waits looks whether the process ends.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long it still waits then.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Publishes verdicts and dead letters.
 pub(super) struct KafkaOutbox {
@@ -42,7 +51,9 @@ pub(super) struct KafkaOutbox {
     schemas: Arc<dyn Schemas>,
     producer: Producer,
     settings: ClientConfig,
+    positions: Positions,
     timeout: Duration,
+    is_ending: Arc<AtomicBool>,
     streams: Mutex<HashMap<Arc<str>, Arc<Published>>>,
     marks: Mutex<HashMap<StreamPartition, Marks>>,
 }
@@ -71,21 +82,29 @@ struct Ready {
 }
 
 impl KafkaOutbox {
-    pub(super) fn open(config: &Config, topics: Arc<Topics>, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        config: &Config,
+        topics: Arc<Topics>,
+        schemas: Arc<dyn Schemas>,
+        is_ending: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         let settings = client::producer(config, Duration::ZERO, config.append_timeout.as_millis().max(1));
         Ok(Self {
             topics,
             schemas,
-            producer: Producer::open("outbox", settings, config.in_flight_bytes)?,
+            producer: Producer::open("outbox", settings, config.in_flight_bytes, is_ending.clone())?,
             settings: client::reader(config, AHEAD_BYTES, 20),
             timeout: config.request_timeout,
+            is_ending,
+            positions: Positions::open(config)?,
             streams: Mutex::default(),
             marks: Mutex::default(),
         })
     }
 
-    pub(super) fn close(&self, at_most: Duration) {
-        self.producer.close(at_most);
+    pub(super) fn close(&self, deadline: Instant) {
+        self.producer.close(deadline);
+        self.positions.close();
     }
 
     /// The topics of a stream; made when they are asked for the first time.
@@ -124,8 +143,25 @@ impl KafkaOutbox {
             sending.send(0, Outgoing { partition, key, payload: &payload, timestamp: None, headers: Some(headers) });
         }
         drop(sending);
-        answered.recv().unwrap_or_else(|_| Err(closed()))?;
+        self.wait(&answered)?;
         Ok(Some(last))
+    }
+
+    /// Waits for the answer; not for long when the process ends.
+    fn wait(&self, answered: &Receiver<Result<Vec<Appended>, StoreError>>) -> Result<(), StoreError> {
+        let mut ends_at = None;
+        loop {
+            match answered.recv_timeout(LOOK) {
+                Ok(result) => return result.map(drop),
+                Err(RecvTimeoutError::Disconnected) => return Err(closed()),
+                Err(RecvTimeoutError::Timeout) if self.is_ending.load(Ordering::Acquire) => {
+                    if Instant::now() >= *ends_at.get_or_insert_with(|| Instant::now() + LAST_WAIT) {
+                        return Err(closed());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     fn publish_behind(
@@ -156,16 +192,19 @@ impl KafkaOutbox {
 }
 
 impl Outbox for KafkaOutbox {
-    /// The block that the last published verdict stands in: it may be published in part.
+    /// The block that the last published verdict stands in, which may be published in part; or where an earlier call
+    /// of `publish` ended, if that is farther.
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
         let published = self.published(of)?;
         let marks = self.read_marks(of, &published)?;
-        let position = marks.verdict.as_ref().map_or(Offset(0), |mark| mark.block);
+        let topics = self.topics.get(&of.stream)?;
+        let known = self.positions.read(&topics.verdict_log, topics.number(of.partition)?)?;
+        let position = marks.verdict.as_ref().map_or(known, |mark| mark.block.max(known));
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
         Ok(position)
     }
 
-    fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, _: Offset) -> Result<(), StoreError> {
+    fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError> {
         let published = self.published(of)?;
         // While they are taken out, a failure leaves none behind: they are read again then.
         let known = self.marks.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
@@ -174,6 +213,8 @@ impl Outbox for KafkaOutbox {
             None => self.read_marks(of, &published)?,
         };
         self.publish_behind(of, &mut marks, &published, &outcomes)?;
+        let topics = self.topics.get(&of.stream)?;
+        self.positions.note(&topics.verdict_log, topics.number(of.partition)?, next);
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How many bytes may be under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use assay_engine::ports::StoreError;
@@ -18,18 +18,20 @@ pub(super) struct Budget {
     used: Mutex<usize>,
     freed: Condvar,
     is_closed: AtomicBool,
+    /// Nobody waits any more: the process ends, and the brokers may not be there.
+    is_ending: Arc<AtomicBool>,
 }
 
 impl Budget {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, used: Mutex::new(0), freed: Condvar::new(), is_closed: AtomicBool::new(false) }
+    pub(super) fn new(most: usize, is_ending: Arc<AtomicBool>) -> Self {
+        Self { most, used: Mutex::new(0), freed: Condvar::new(), is_closed: AtomicBool::new(false), is_ending }
     }
 
     pub(super) fn take(&self, bytes: usize) -> Result<(), StoreError> {
         let mut used = lock(&self.used);
         // Who alone is larger than the budget may go when nothing else is under way.
         while *used > 0 && *used + bytes > self.most {
-            if self.is_closed.load(Ordering::Acquire) {
+            if self.is_closed.load(Ordering::Acquire) || self.is_ending.load(Ordering::Acquire) {
                 return Err(closed());
             }
             used = self.freed.wait_timeout(used, LOOK).unwrap_or_else(PoisonError::into_inner).0;

@@ -53,8 +53,14 @@ struct Reports {
 }
 
 impl Producer {
-    pub(super) fn open(name: &'static str, settings: ClientConfig, most_bytes: usize) -> Result<Self, StoreError> {
-        let budget = Arc::new(Budget::new(most_bytes));
+    /// `is_ending`: who waits for brokers gives up.
+    pub(super) fn open(
+        name: &'static str,
+        settings: ClientConfig,
+        most_bytes: usize,
+        is_ending: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        let budget = Arc::new(Budget::new(most_bytes, is_ending));
         let live = RwLock::new(Live::start(name, &settings, &budget)?);
         Ok(Self { settings, name, budget, live })
     }
@@ -89,10 +95,9 @@ impl Producer {
         Ok(slot.clone())
     }
 
-    /// Waits until everything under way is there, at most so long, and refuses what comes from here on.
-    pub(super) fn close(&self, at_most: Duration) {
+    /// Waits until everything under way is there, at most until then, and refuses what comes from here on.
+    pub(super) fn close(&self, deadline: Instant) {
         self.budget.close();
-        let deadline = Instant::now() + at_most;
         let left = self.budget.wait_until_free(deadline);
         if left > 0 {
             tracing::warn!(producer = self.name, bytes = left, "closed before all records were delivered");
@@ -103,7 +108,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.close(Duration::ZERO);
+        self.close(Instant::now());
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads what no tail holds: from a broker, at any offset. Who goes on where he stopped finds his reader waiting.
 
+mod reader;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -8,17 +10,18 @@ use std::time::{Duration, Instant};
 use assay_core::names::Offset;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
+use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 
 use super::blocks::Blocks;
 use super::client::{self, Logged};
 use super::config::Config;
-use super::error::{closed, failed, unavailable};
+use super::error::failed;
 use super::format::Reading;
 use super::topics::StreamTopics;
+use reader::Reader;
 
 /// Readers that wait for whoever goes on, at most.
 const MOST_IDLE: usize = 16;
@@ -30,8 +33,6 @@ const AHEAD_BYTES: usize = 8 << 20;
 const BROKER_WAIT_MS: u32 = 20;
 /// How long to wait before asking again who leads a partition.
 const AGAIN: Duration = Duration::from_millis(20);
-/// How often a waiting read looks whether it should end.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Which records are wanted.
 pub(super) struct Wanted<'a> {
@@ -52,18 +53,6 @@ pub(super) struct History {
     idle: Mutex<Vec<Reader>>,
     lost: AtomicU64,
     is_closed: AtomicBool,
-}
-
-struct Reader {
-    consumer: BaseConsumer<Logged>,
-    topic: Arc<str>,
-    partition: i32,
-    /// The next record that it gives.
-    position: u64,
-    /// The partition's end, as it was once.
-    end: u64,
-    blocks: Blocks,
-    used: Instant,
 }
 
 impl History {
@@ -111,14 +100,19 @@ impl History {
         );
     }
 
-    /// Reads records; none: there are none yet.
+    /// Reads records; none: there are none before the partition's end as it was a moment ago.
     pub(super) fn read(&self, wanted: &Wanted<'_>) -> Result<Vec<Records>, StoreError> {
         let Some(mut reader) = self.reader_at(wanted)? else { return Ok(Vec::new()) };
-        let collected = self.collect(&mut reader, wanted);
+        let collected = match reader.nothing_before < reader.end {
+            true => reader.collect(wanted, self.timeout, &self.is_closed),
+            false => Ok(()),
+        };
         let records = reader.blocks.take();
         if let Some(last) = records.last() {
             reader.position = last.next().0;
+            reader.nothing_before = reader.position;
         }
+        reader.is_fresh = false;
         if collected.is_err() {
             // The reader has lost a message. What came before it is good.
             return if records.is_empty() { collected.map(|()| records) } else { Ok(records) };
@@ -131,14 +125,14 @@ impl History {
         Ok(records)
     }
 
-    /// A reader that stands at the offset; none: there is nothing to read.
+    /// A reader that stands at the offset; none: that is the partition's end.
     fn reader_at(&self, wanted: &Wanted<'_>) -> Result<Option<Reader>, StoreError> {
         let topic = wanted.topics.topic(wanted.topic);
         if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0) {
-            if reader.end <= reader.position {
+            if reader.nothing_before >= reader.end {
                 (_, reader.end) = self.ends(topic, wanted.partition)?;
             }
-            return Ok((reader.end > reader.position).then_some(reader));
+            return Ok(Some(reader));
         }
         let (low, end) = self.ends(topic, wanted.partition)?;
         let mut position = wanted.from.0;
@@ -150,21 +144,18 @@ impl History {
             return Ok(None);
         }
         let is_events = wanted.topic == Topic::Events;
-        let reader = Reader {
+        let mut reader = Reader {
             consumer: self.any_consumer()?,
             topic: topic.clone(),
             partition: wanted.partition,
             position,
             end,
+            nothing_before: position,
+            is_fresh: false,
             blocks: Blocks::new(is_events.then(|| Reading::new(wanted.topics.codec.clone()))),
             used: Instant::now(),
         };
-        let mut assignment = TopicPartitionList::new();
-        // Offsets are far below what an i64 holds.
-        let at = KafkaOffset::Offset(position as i64);
-        let assigned = assignment.add_partition_offset(topic, wanted.partition, at);
-        let assigned = assigned.and_then(|()| reader.consumer.assign(&assignment));
-        assigned.map_err(|error| failed(format_args!("reading {topic}/{} at {position}", wanted.partition), &error))?;
+        reader.go()?;
         Ok(Some(reader))
     }
 
@@ -190,35 +181,6 @@ impl History {
         consumer(&self.settings)
     }
 
-    fn collect(&self, reader: &mut Reader, wanted: &Wanted<'_>) -> Result<(), StoreError> {
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            let (records, bytes) = (reader.blocks.records(), reader.blocks.bytes());
-            if records > 0 && (records >= wanted.max_records || bytes >= wanted.max_bytes) {
-                return Ok(());
-            }
-            let patience = if records > 0 { Duration::ZERO } else { LOOK };
-            match reader.consumer.poll(patience) {
-                // The consumer may still have been elsewhere when this was fetched.
-                Some(Ok(message)) if (message_offset(&message)) < reader.position => {}
-                Some(Ok(message)) => reader.blocks.push(&message)?,
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-                Some(Err(error)) => tracing::warn!(topic = &*reader.topic, %error, "reading from a broker"),
-                None if records > 0 => return Ok(()),
-                None => {
-                    if self.is_closed.load(Ordering::Acquire) {
-                        return Err(closed());
-                    }
-                    if Instant::now() >= deadline {
-                        let Reader { topic, partition, position, .. } = reader;
-                        let message = format!("no records of {topic}/{partition} at {position} came in time");
-                        return Err(unavailable(message));
-                    }
-                }
-            }
-        }
-    }
-
     /// Lets go of readers that nobody has come back to. To be called now and then.
     pub(super) fn sweep(&self) {
         // Its logs wait in its queue.
@@ -238,11 +200,6 @@ impl History {
         self.is_closed.store(true, Ordering::Release);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
-}
-
-fn message_offset(message: &rdkafka::message::BorrowedMessage<'_>) -> u64 {
-    use rdkafka::Message as _;
-    message.offset() as u64
 }
 
 fn is_between_leaders(error: &KafkaError) -> bool {
