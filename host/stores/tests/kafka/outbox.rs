@@ -9,6 +9,7 @@ use assay_core::schema::{Schema, to_json};
 use assay_core::stream::Format;
 use assay_core::verdict::{Failure, Outcome, PluginStamp, RuleStamp, Verdict};
 use assay_engine::ports::StreamPartition;
+use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::outbox::Outbox;
 use assay_stores::kafka::{Kafka, Schemas as _};
 use rdkafka::Message as _;
@@ -94,6 +95,11 @@ fn published(topic: &str) -> BTreeMap<(u64, String), u32> {
 fn nothing_is_published_twice_whoever_goes_on() {
     let (topic, registry) = (unique(), Arc::<Registry>::default());
     let (first, outbox) = open(&topic, &registry);
+    // The engine's log has as many blocks as are published in the end.
+    let mut log = Records::default();
+    (0..7).for_each(|_| log.push(b"a block"));
+    let appended = first.log().append("payments", Topic::Verdicts, vec![(Partition(1), log)], Durability::Ordered);
+    appended.unwrap().blocking_recv().unwrap().unwrap();
     assert_eq!(outbox.position(&of()).unwrap(), Offset(0));
     outbox.publish(&of(), blocks(0, 3), Offset(3)).unwrap();
     // Stopped in the middle of a block, and of an event.
