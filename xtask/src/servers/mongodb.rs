@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::go;
 use super::server::{CC, GO, Place, Program, Server, Tool};
@@ -20,7 +20,8 @@ impl Server for MongoDb {
     }
 
     fn package(&self) -> &'static str {
-        "ferretdb-1.24.2"
+        // As released, but for what `install` mends.
+        "ferretdb-1.24.2-1"
     }
 
     fn needs(&self) -> &'static [Tool] {
@@ -33,6 +34,9 @@ impl Server for MongoDb {
             ("go.sum", include_str!("recipes/mongodb/go.sum")),
             ("main.go", include_str!("recipes/mongodb/main.go")),
         ];
+        let source = work.join("ferretdb-source");
+        go::source("github.com/FerretDB/FerretDB@v1.24.2", &source, steps)?;
+        close_cursors(&source)?;
         go::build(&files, ".", &into.join("ferretdb"), work, steps)
     }
 
@@ -61,6 +65,17 @@ impl Server for MongoDb {
     fn data_elsewhere(&self, folder: &Path) -> Option<PathBuf> {
         Some(data(folder))
     }
+}
+
+/// An update's statements each hold one of SQLite's 100 connections until the last of them is done: with 100 that find
+/// their documents, here or in commands at the same time, nothing ever goes on again.
+fn close_cursors(source: &Path) -> Result<()> {
+    let file = source.join("internal/handler/msg_update.go");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let call = "result, err := common.UpdateDocument(ctx, c, \"update\", iter, &u)\n";
+    ensure!(text.contains(call), "FerretDB's update is not as it was");
+    let text = text.replace(call, &format!("{call}\t\tcloser.Close()\n"));
+    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// SQLite syncs every write: on a memory file system, where there is one, that costs nothing.

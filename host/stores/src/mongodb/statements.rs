@@ -76,10 +76,18 @@ impl Database {
                 "{doing}: written, but not confirmed by a majority of the servers: {said}"
             )));
         }
-        let Some(Bson::Array(errors)) = reply.get("writeErrors") else {
-            return Ok(Vec::new());
+        let errors = match reply.get("writeErrors") {
+            Some(Bson::Array(errors)) => errors.as_slice(),
+            _ => &[],
         };
-        errors.iter().map(|error| duplicate(doing, error)).collect()
+        let duplicates = errors.iter().map(|error| duplicate(doing, error)).collect::<Result<Vec<usize>, _>>()?;
+        // Some servers of this protocol end at the first statement that fails.
+        let done = Fields::new(doing, &reply).number("n").unwrap_or_default();
+        if usize::try_from(done).unwrap_or_default() + duplicates.len() == statements.len() {
+            return Ok(duplicates);
+        }
+        let wanted = statements.len() - duplicates.len();
+        Err(unavailable(format!("{doing}: {done} of {wanted} statements were carried out; they are to be repeated")))
     }
 }
 

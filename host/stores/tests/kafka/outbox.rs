@@ -106,7 +106,7 @@ fn nothing_is_published_twice_whoever_goes_on() {
     let mut half = blocks(3, 4);
     half.truncate(5);
     half.push((Offset(3), outcome(35, &["a"])));
-    outbox.publish(&of(), half, Offset(4)).unwrap();
+    outbox.publish(&of(), half, Offset(3)).unwrap();
     drop((outbox, first));
     let (second, outbox) = open(&topic, &registry);
     assert_eq!(outbox.position(&of()).unwrap(), Offset(3));

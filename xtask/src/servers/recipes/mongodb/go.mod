@@ -4,6 +4,8 @@ go 1.24
 
 require github.com/FerretDB/FerretDB v1.24.2
 
+replace github.com/FerretDB/FerretDB => ./ferretdb-source
+
 require (
 	filippo.io/edwards25519 v1.1.0 // indirect
 	github.com/AlekSi/pointer v1.2.0 // indirect
