@@ -13,9 +13,13 @@ pub struct StreamDef {
     /// What it is, for those who read the catalog. Markdown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
+    /// The stream whose events these are, under another key: time, id and schema are that stream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// The path of the field that names the entity, such as `card`. Text or integer, never missing.
     pub key: String,
     /// The path of the field with the event's time: a timestamp, never missing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub time: String,
     /// The path of the field with the event's own id. Without it an event's id is `PARTITION-OFFSET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,9 +40,13 @@ pub struct StreamDef {
     /// What becomes a point in time of each event, where there is a store for time series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<SeriesDef>,
-    /// The Avro schema of its events: a record.
+    /// The Avro schema of its events: a record. That of a derived stream has the field [`ORIGIN`] behind all others.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub schema: serde_json::Value,
 }
+
+/// The field of a derived stream's events that says where each came from: a record of `partition` and `offset`.
+pub const ORIGIN: &str = "origin";
 
 /// How events are written in a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

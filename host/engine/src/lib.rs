@@ -6,6 +6,7 @@
 
 mod clock;
 mod config;
+mod derived;
 mod followers;
 mod handle;
 mod health;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use clock::now_ms;
 pub use config::EngineConfig;
+pub use derived::progress_of;
 pub use followers::FOLLOWERS;
 pub use handle::{
     Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,

@@ -10,12 +10,13 @@ use assay_core::verdict::{Outcome, read_block};
 use assay_runtime::{Limits, Runtime};
 use serde_json::json;
 
+use crate::derived::{self, Rekey};
 use crate::hub::silent;
 use crate::partition::{BatchStats, Instances, Partition, PartitionError};
 use crate::plan::{Plan, Shelf, plugin_name};
 use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
 use crate::ports::state::{Checkpoint, StateRow, StateStore};
-use crate::ports::{StoreError, StreamPartition};
+use crate::ports::{Place, StoreError, StreamPartition};
 use crate::problem::ChangeError;
 
 /// A state store that knows no entity and keeps nothing: everything is in memory.
@@ -31,7 +32,7 @@ impl StateStore for NoState {
         Ok(vec![None; keys.len()])
     }
 
-    fn save(&self, _: &StreamPartition, _: Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, _: &StreamPartition, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -79,6 +80,10 @@ impl Offline {
     ) -> Result<Self, ChangeError> {
         let shelf = Shelf::new(runtime.clone());
         let mut changes = definitions;
+        let problems = derived::complete(&mut changes, &Snapshot { version: 0, revisions: Vec::new() });
+        if !problems.is_empty() {
+            return Err(ChangeError::Invalid(problems));
+        }
         for wasm in plugins {
             let plugin = shelf.load(wasm)?;
             let body = json!({ "digest": plugin.digest(), "size": wasm.len(), "manifest": plugin.manifest() });
@@ -114,7 +119,8 @@ impl Offline {
         &self.plan
     }
 
-    /// Scores one event, given as JSON, behind all that were scored before.
+    /// Scores one event, given as JSON, behind all that were scored before. The outcome also has what the rules of
+    /// streams say that are derived from its stream.
     ///
     /// # Errors
     /// The stream is unknown or the event does not fit its schema; it is left out then.
@@ -125,8 +131,30 @@ impl Offline {
         encoder.encode(event, &mut avro)?;
         let mut block = Vec::new();
         let (offset, _) = self.score_avro(stream, &[&avro], &mut block)?;
-        let outcome = read_block(&block)?.outcomes.pop();
-        Ok(outcome.unwrap_or_else(|| silent(offset)))
+        let mut outcome = read_block(&block)?.outcomes.pop().unwrap_or_else(|| silent(offset));
+        for also in self.derive(stream, offset, &avro)? {
+            outcome.verdicts.extend(also.verdicts);
+            outcome.failures.extend(also.failures);
+        }
+        Ok(outcome)
+    }
+
+    /// Scores an event in the streams that are derived from its stream.
+    fn derive(&mut self, stream: &str, offset: Offset, avro: &[u8]) -> Result<Vec<Outcome>, OfflineError> {
+        let source = self.plan.streams.get(stream).cloned();
+        let Some(source) = source.filter(|source| !source.derived.is_empty()) else { return Ok(Vec::new()) };
+        let mut outcomes = Vec::new();
+        for name in &source.derived {
+            let Some(to) = self.plan.streams.get(name) else { continue };
+            // Compiling the stream has found its key in its schema, which is the source's.
+            let rekey = Rekey::new(&source, to.clone()).map_err(|error| PartitionError::Plan(error.to_string()))?;
+            let (mut event, mut block) = (Vec::new(), Vec::new());
+            if rekey.event(avro, Place { partition: PartitionId(0), offset }, &mut event).is_some() {
+                self.score_avro(name, &[&event], &mut block)?;
+                outcomes.extend(read_block(&block)?.outcomes);
+            }
+        }
+        Ok(outcomes)
     }
 
     /// Scores a batch of Avro records and appends the block of their verdicts. Returns the first record's offset.

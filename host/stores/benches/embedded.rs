@@ -129,7 +129,7 @@ fn save_states(ports: &Ports) {
         let all: Vec<Vec<StateRow>> = (0..10).map(|i| rows(state + i * 20_000)).collect();
         measure(&format!("save states of 600 bytes, 20,000 a checkpoint, {name}"), ENTITIES, || {
             for rows in &all {
-                ports.state.save(&partition(0), Checkpoint::default(), rows).unwrap();
+                ports.state.save(&partition(0), &Checkpoint::default(), rows).unwrap();
             }
         });
     }

@@ -1,5 +1,6 @@
-//! Two engines share the partitions of one stream while events come in, and partitions go from one to the other at
-//! random: given back in order, or lost without a word. What they say together is what one undisturbed engine says.
+//! Two engines share the partitions of a stream, and of one that is derived from it, while events come in, and partitions
+//! go from one to the other at random: given back in order, or lost without a word. What they say together is what one
+//! undisturbed engine says, and each event is counted once under its other key.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::value::Value as Measured;
 use assay_core::verdict::{Outcome, read_block};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
@@ -20,8 +22,10 @@ use assay_stores::embedded::{Config, Embedded};
 use serde_json::{Value, json};
 
 const PARTITIONS: u32 = 4;
+const DERIVED: u32 = 3;
 const EVENTS: u64 = 40_000;
 const CARDS: u64 = 500;
+const DEVICES: u64 = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A membership that the test moves partitions with.
@@ -62,6 +66,7 @@ fn define(engine: &Engine) {
     let schema = json!({ "type": "record", "name": "payment", "fields": [
         { "name": "id", "type": "string" },
         { "name": "card", "type": "string" },
+        { "name": "device", "type": ["null", "string"] },
         { "name": "amount", "type": "double" },
         { "name": "at", "type": { "type": "long", "logicalType": "timestamp-millis" } },
     ]});
@@ -69,8 +74,14 @@ fn define(engine: &Engine) {
     let measures = json!({ "n": "count()", "sum": "sum(amount)" });
     let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
     let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
+    let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": DERIVED });
+    let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
+    let count = json!({ "rule": "count", "stream": "by_device", "score": "double(views.seen.n)" });
     let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
     let changes = vec![
+        change(Kind::Stream, "by_device", derived),
+        change(Kind::View, "seen", seen),
+        change(Kind::Rule, "count", count),
         change(Kind::Stream, "payments", stream),
         change(Kind::View, "spend", view),
         change(Kind::Rule, "total", rule),
@@ -78,11 +89,17 @@ fn define(engine: &Engine) {
     engine.change(changes, "test", None, false).unwrap();
 }
 
+/// Some events have no device.
+fn device(number: u64) -> Option<String> {
+    (!number.is_multiple_of(7)).then(|| format!("device-{}", number.wrapping_mul(31) % DEVICES))
+}
+
 fn event(number: u64) -> Value {
     let card = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     json!({
         "id": format!("p{number}"),
         "card": format!("card-{}", card % CARDS),
+        "device": device(number),
         "amount": (number % 1000) as f64 / 8.0,
         "at": 1_700_000_000_000_i64 + number as i64 * 400,
     })
@@ -97,13 +114,13 @@ fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
 }
 
 /// All that was said of each event, by its place. Repeated verdicts must be the same again.
-fn said(ports: &Ports) -> (BTreeMap<(u32, u64), Outcome>, usize) {
+fn said(ports: &Ports, stream: &str, partitions: u32) -> (BTreeMap<(u32, u64), Outcome>, usize) {
     let (mut said, mut repeated) = (BTreeMap::new(), 0);
-    for partition in 0..PARTITIONS {
+    for partition in 0..partitions {
         let mut at = Offset(0);
         loop {
             let log = &ports.log;
-            let blocks = log.read("payments", Topic::Verdicts, Partition(partition), at, 1000, 1 << 24).unwrap();
+            let blocks = log.read(stream, Topic::Verdicts, Partition(partition), at, 1000, 1 << 24).unwrap();
             let Some(last) = blocks.last() else { break };
             at = last.next();
             for (_, block) in blocks.iter().flat_map(Records::iter) {
@@ -128,8 +145,40 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn all_partitions() -> Vec<StreamPartition> {
-    let of = |partition| StreamPartition { stream: "payments".into(), partition: Partition(partition) };
-    (0..PARTITIONS).map(of).collect()
+    partitions("payments", PARTITIONS)
+}
+
+fn partitions(stream: &str, partitions: u32) -> Vec<StreamPartition> {
+    (0..partitions)
+        .map(|partition| StreamPartition { stream: stream.into(), partition: Partition(partition) })
+        .collect()
+}
+
+/// Each event with a device was counted once: the counts of a device are 1, 2, 3 and so on, and the sum is that of all.
+fn assert_counted_once(ports: &Ports, engines: &[&Engine]) {
+    let with_device = (0..EVENTS).filter(|number| device(*number).is_some()).count();
+    until("all are counted by device", || said(ports, "by_device", DERIVED).0.len() == with_device);
+    let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for outcome in said(ports, "by_device", DERIVED).0.into_values() {
+        counts.entry(outcome.key).or_default().push(outcome.verdicts[0].score.unwrap() as u64);
+    }
+    assert_eq!(counts.len() as u64, DEVICES);
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for number in 0..EVENTS {
+        if let Some(device) = device(number) {
+            *sums.entry(device).or_default() += event(number)["amount"].as_f64().unwrap();
+        }
+    }
+    for (device, counts) in &counts {
+        assert!(counts.iter().copied().eq(1..=counts.len() as u64), "{device}: {counts:?}");
+        let expected = [Measured::Int(counts.len() as i64), Measured::Double(sums[device])];
+        for engine in engines {
+            until("the engine knows the device's values", || {
+                let measures = engine.view("seen", device, None).unwrap().measures;
+                measures.iter().map(|(_, value)| value).eq(&expected)
+            });
+        }
+    }
 }
 
 /// Everything that was ever written is in the profiles.
@@ -149,8 +198,9 @@ fn two_engines_say_together_what_one_says_alone() {
     for from in (0..EVENTS).step_by(1000) {
         ingest(&engine, from..from + 1000);
     }
-    until("one engine scores everything", || said(&alone.ports()).0.len() as u64 == EVENTS);
+    until("one engine scores everything", || said(&alone.ports(), "payments", PARTITIONS).0.len() as u64 == EVENTS);
     until("one engine's profiles are complete", || is_followed(&alone.ports()));
+    assert_counted_once(&alone.ports(), &[&engine]);
     engine.shutdown();
 
     let dir = tempfile::tempdir().unwrap();
@@ -160,16 +210,17 @@ fn two_engines_say_together_what_one_says_alone() {
     let first = start(ports(&members[0]));
     define(&first);
     let second = start(ports(&members[1]));
-    let mut owners: Vec<usize> = (0..PARTITIONS as usize).map(|partition| partition % 2).collect();
-    for (partition, of) in all_partitions().into_iter().enumerate() {
+    let moved: Vec<StreamPartition> = [all_partitions(), partitions("by_device", DERIVED)].concat();
+    let mut owners: Vec<usize> = (0..moved.len()).map(|partition| partition % 2).collect();
+    for (partition, of) in moved.iter().cloned().enumerate() {
         members[owners[partition]].owner().assign(vec![of]);
     }
     let mut moves = 0;
     for (round, from) in (0..EVENTS).step_by(500).enumerate() {
         ingest(if round % 2 == 0 { &first } else { &second }, from..from + 500);
         let dice = RandomState::new().hash_one(round);
-        let partition = (dice % u64::from(PARTITIONS)) as usize;
-        let of = all_partitions().swap_remove(partition);
+        let partition = (dice % moved.len() as u64) as usize;
+        let of = moved[partition].clone();
         let (old, new) = (owners[partition], 1 - owners[partition]);
         if dice & 0x100 == 0 {
             members[old].owner().revoke(vec![of.clone()], PATIENCE);
@@ -181,10 +232,10 @@ fn two_engines_say_together_what_one_says_alone() {
         owners[partition] = new;
         moves += 1;
     }
-    until("two engines score everything", || said(&shared.ports()).0.len() as u64 == EVENTS);
+    until("two engines score everything", || said(&shared.ports(), "payments", PARTITIONS).0.len() as u64 == EVENTS);
     until("their profiles are complete", || is_followed(&shared.ports()));
-    let (expected, none) = said(&alone.ports());
-    let (together, repeated) = said(&shared.ports());
+    let (expected, none) = said(&alone.ports(), "payments", PARTITIONS);
+    let (together, repeated) = said(&shared.ports(), "payments", PARTITIONS);
     assert_eq!(none, 0);
     assert_eq!(together.len(), expected.len());
     for (place, outcome) in &expected {
@@ -202,6 +253,7 @@ fn two_engines_say_together_what_one_says_alone() {
         let values = |engine: &Engine| engine.view("spend", &card, None).unwrap().measures;
         until("both engines know the view's values", || values(&first) == values(&second));
     }
+    assert_counted_once(&shared.ports(), &[&first, &second]);
     println!("{EVENTS} events, {moves} moves, {repeated} verdicts repeated, all the same");
     first.shutdown();
     second.shutdown();

@@ -30,6 +30,7 @@ impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::UnknownStream { .. } => Self::not_found(error.to_string()),
+            IngestError::Derived { .. } => Self::new(Code::Conflict, error.to_string()),
             IngestError::Plan(_) => Self::new(Code::Internal, error.to_string()),
         }
     }

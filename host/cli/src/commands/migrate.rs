@@ -14,6 +14,7 @@ use assay_core::stream::StreamDef;
 use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
 use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::{Ports, StreamPartition};
+use assay_engine::progress_of;
 use assay_stores::embedded::Embedded;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -83,6 +84,9 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
             let keys = copy.log(stream, &of, Topic::Events)?;
             copy.log(stream, &of, Topic::Verdicts)?;
             entities += copy.state(&of, &keys)?;
+            for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
+                copy.state(&progress_of(&derived.stream, of.partition), &BTreeSet::new())?;
+            }
             events += copy.from.log.end(&of.stream, Topic::Events, of.partition)?.0;
         }
     }
@@ -237,11 +241,11 @@ impl Copy {
             };
             let rows: Vec<_> = some.iter().zip(states).filter_map(row).collect();
             copied += rows.len();
-            self.to.state.save(of, checkpoint, &rows)?;
+            self.to.state.save(of, &checkpoint, &rows)?;
             self.bar.inc(some.len() as u64);
         }
         if keys.is_empty() {
-            self.to.state.save(of, checkpoint, &[])?;
+            self.to.state.save(of, &checkpoint, &[])?;
         }
         Ok(copied)
     }

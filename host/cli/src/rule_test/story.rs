@@ -54,7 +54,8 @@ pub(super) fn play(case: &CaseFile, offline: &mut Offline) -> Result<Vec<Mismatc
 }
 
 fn stream_of(case: &CaseFile, plan: &Plan) -> Result<String, StoryError> {
-    let streams: Vec<String> = plan.streams.keys().cloned().collect();
+    let takes_events = plan.streams.values().filter(|stream| stream.def.from.is_none());
+    let streams: Vec<String> = takes_events.map(|stream| stream.def.stream.clone()).collect();
     match (&case.stream, streams.as_slice()) {
         (Some(stream), streams) if streams.contains(stream) => Ok(stream.clone()),
         (Some(stream), _) => Err(StoryError::Stream { what: format!("there is no stream '{stream}'"), streams }),
@@ -66,7 +67,8 @@ fn stream_of(case: &CaseFile, plan: &Plan) -> Result<String, StoryError> {
 /// Which event each expectation means, as its index.
 fn places(case: &CaseFile, plan: &Plan, stream: &str, events: &[Value]) -> Result<Vec<usize>, StoryError> {
     let Some(stream) = plan.streams.get(stream) else { return Ok(Vec::new()) };
-    let rules: Vec<&str> = stream.rules.iter().map(|rule| rule.stamp.rule.as_str()).collect();
+    let streams = stream.derived.iter().filter_map(|name| plan.streams.get(name)).chain([stream]);
+    let rules: Vec<&str> = streams.flat_map(|stream| &stream.rules).map(|rule| rule.stamp.rule.as_str()).collect();
     let mut places = Vec::with_capacity(case.expect.len());
     for (index, expectation) in case.expect.iter().enumerate() {
         let wrong = |what| StoryError::Entry { entry: index + 1, what };

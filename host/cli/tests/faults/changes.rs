@@ -13,7 +13,7 @@ use crate::ties;
 
 /// How long a change is tried again and again, while members and stores come and go.
 const CHANGE: Duration = Duration::from_secs(180);
-/// All rules.
+/// All rules on payments.
 pub(crate) const RULES: [&str; 6] = ["card_geo", "card_thresholds", "card_velocity", "payment_risk", "ties", "touchy"];
 
 /// Points of each payment; the partitions are as many as `load` takes them to be.
@@ -32,6 +32,22 @@ inputs: { card: card, merchant: merchant, channel: channel, amount: amount }
 config: { refuse: 97 }
 ";
 
+/// The payments once more, by merchant.
+const DERIVED: [(&str, &str); 3] = [
+    (
+        "streams/payments_by_merchant.yaml",
+        "{ stream: payments_by_merchant, from: payments, key: merchant, partitions: 4 }",
+    ),
+    (
+        "views/merchant_sales.yaml",
+        "{ view: merchant_sales, stream: payments_by_merchant, by: [merchant], measures: { payments: count(), most: max(amount) } }",
+    ),
+    (
+        "rules/merchant_payments.yaml",
+        "{ rule: merchant_payments, stream: payments_by_merchant, score: double(views.merchant_sales.payments) }",
+    ),
+];
+
 /// The pack in a folder of this test, with the plugins.
 pub(crate) struct Pack {
     dir: PathBuf,
@@ -48,6 +64,7 @@ impl Pack {
         let text = std::fs::read_to_string(&stream).unwrap();
         std::fs::write(&stream, format!("{text}{SERIES}partitions: {PARTITIONS}\n")).unwrap();
         std::fs::write(dir.join("rules/touchy.yaml"), TOUCHY).unwrap();
+        DERIVED.iter().for_each(|(file, text)| std::fs::write(dir.join(file), text).unwrap());
         Self { next: ties::build(folder, "1.1.0"), dir }
     }
 

@@ -2,7 +2,7 @@
 //! frozen, the broker freezes, and Kafka and every store are killed and come back; rules and a plugin change meanwhile.
 //! Afterwards no acked event is lost, and every verdict with the inputs that the rule saw, every profile, view value,
 //! ranking, edge, dead letter, point and published verdict equals what one undisturbed embedded server says of the
-//! same events in the same order.
+//! same events in the same order; and a stream that is derived by another key has counted each event once.
 //!
 //! The order is the log's: what is sent again after an answer that did not come may be in it twice, as two events. Each
 //! partition goes over to new rules at an event of its own, which is where the undisturbed server is made to change, too.
@@ -17,6 +17,7 @@ mod ask;
 mod changes;
 mod compare;
 mod course;
+mod derived;
 mod dice;
 mod load;
 mod members;
@@ -125,6 +126,7 @@ fn three_members_under_faults_say_what_one_undisturbed_server_says() {
     println!("{}", course.report(&load, &truth));
     let undisturbed = undisturbed::run(&folder, &pack, &changes, &truth);
     compare::all(&members, &undisturbed, &load, &truth);
+    derived::compare(&members, &truth);
     points::compare(&servers, &truth);
     published::compare(&servers, &truth);
     members.stop();

@@ -80,7 +80,7 @@ impl Follow for Events {
         Topic::Events
     }
 
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError> {
         self.archive.events_position(of)
     }
 
@@ -109,7 +109,7 @@ impl Follow for Verdicts {
         Topic::Verdicts
     }
 
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError> {
         self.0.verdicts_position(of)
     }
 

@@ -22,7 +22,7 @@ impl Follow for Follower {
         Topic::Verdicts
     }
 
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError> {
         self.0.position(of)
     }
 

@@ -4,6 +4,7 @@
 
 mod archive;
 mod dead_letters;
+mod derive;
 mod graph;
 mod outbox;
 mod profiles;
@@ -26,12 +27,13 @@ use crate::ports::{Place, Poison, StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, Shared, unreadable_block};
 
 /// The names of all followers.
-pub const FOLLOWERS: [&str; 8] = [
+pub const FOLLOWERS: [&str; 9] = [
     "archive-events",
     "archive-verdicts",
     "profiles",
     "graph",
     "dead-letters",
+    "derive",
     "series-events",
     "series-verdicts",
     "outbox",
@@ -57,8 +59,13 @@ trait Follow: Send {
         true
     }
 
+    /// Whether a change of the plan makes it begin elsewhere in a partition.
+    fn is_elsewhere(&self, _before: &Plan, _now: &Plan, _of: &StreamPartition) -> bool {
+        false
+    }
+
     /// Where it is in a partition.
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
     /// Carries records, all before `next`, into the store. Returns what the store refuses for good.
     fn carry(
@@ -68,6 +75,11 @@ trait Follow: Send {
         records: &[Records],
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError>;
+
+    /// There is nothing to carry now.
+    fn rest(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What a store refuses for good of an event.
@@ -107,6 +119,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
         Box::new(profiles::Follower(ports.profiles.clone())),
         Box::new(graph::Follower(ports.graph.clone())),
         Box::new(dead_letters::Follower(ports.dead_letters.clone())),
+        Box::new(derive::Follower::new(shared.clone())),
     ];
     if let Some(series) = &ports.series {
         all.push(Box::new(series::Events::new(series.clone())));
@@ -126,7 +139,8 @@ fn start_one(follow: Box<dyn Follow>, shared: Arc<Shared>) -> std::io::Result<Fo
     let name = format!("follow-{}", follow.name());
     let own_bell = bell.clone();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        Loop { follow, shared, bell: own_bell, positions: HashMap::new(), is_failing: false }.run();
+        let plan = shared.plan();
+        Loop { follow, shared, plan, bell: own_bell, positions: HashMap::new(), is_failing: false }.run();
     })?;
     Ok(Follower { bell, thread: Some(thread) })
 }
@@ -134,6 +148,7 @@ fn start_one(follow: Box<dyn Follow>, shared: Arc<Shared>) -> std::io::Result<Fo
 struct Loop {
     follow: Box<dyn Follow>,
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
     bell: Arc<Bell>,
     positions: HashMap<StreamPartition, Offset>,
     is_failing: bool,
@@ -143,7 +158,10 @@ impl Loop {
     fn run(&mut self) {
         let mut delay = FIRST_DELAY;
         while !self.shared.is_stopping() {
-            let round = self.round();
+            let round = self.round().and_then(|carried| match carried {
+                0 => self.follow.rest().map(|()| 0),
+                carried => Ok(carried),
+            });
             self.is_failing = round.is_err();
             match round {
                 Ok(0) => {
@@ -156,10 +174,13 @@ impl Loop {
                     self.shared.metrics.follower_errors.get_or_create(&self.label()).inc();
                     self.note(Some(&error.to_string()), 0);
                     if !self.shared.back_off(&mut delay, &self.bell) {
-                        return;
+                        break;
                     }
                 }
             }
+        }
+        if let Err(error) = self.follow.rest() {
+            tracing::debug!(follower = self.follow.name(), %error, "a follower's last words were not heard");
         }
     }
 
@@ -167,7 +188,8 @@ impl Loop {
     fn round(&mut self) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let (mut carried, mut lag) = (0, 0);
-        self.positions.retain(|of, _| self.shared.is_mine(of));
+        let before = std::mem::replace(&mut self.plan, plan.clone());
+        self.positions.retain(|of, _| self.shared.is_mine(of) && !self.follow.is_elsewhere(&before, &plan, of));
         for of in self.shared.mine() {
             if self.shared.is_stopping() {
                 return Ok(0);

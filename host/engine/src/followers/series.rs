@@ -124,7 +124,7 @@ impl Follow for Events {
         plan.streams.get(&*of.stream).is_some_and(|stream| stream.def.series.is_some())
     }
 
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError> {
         self.series.events_position(of)
     }
 
@@ -155,7 +155,7 @@ impl Follow for Verdicts {
         Topic::Verdicts
     }
 
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&mut self, of: &StreamPartition) -> Result<Offset, StoreError> {
         self.0.verdicts_position(of)
     }
 

@@ -10,6 +10,7 @@ use crossbeam_channel::bounded;
 use serde_json::json;
 
 use super::Engine;
+use crate::derived;
 use crate::plan::{Plan, plugin_name};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
 use crate::problem::{ChangeError, Problem};
@@ -137,7 +138,11 @@ impl Engine {
     }
 
     /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
-    fn complete(&self, changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
+    fn complete(&self, mut changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
+        let problems = derived::complete(&mut changes, now);
+        if !problems.is_empty() {
+            return Err(ChangeError::Invalid(problems));
+        }
         let mut complete = Vec::with_capacity(changes.len());
         for mut change in changes {
             let before = now.get(change.kind, &change.name);
@@ -168,6 +173,7 @@ impl Engine {
         def.partitions = Some(wanted);
         if let Some(before) = before {
             let fixed = [
+                ("from", def.from != before.from),
                 ("key", def.key != before.key),
                 ("time", def.time != before.time),
                 ("id", def.id != before.id),

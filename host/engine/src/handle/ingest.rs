@@ -22,6 +22,14 @@ pub enum IngestError {
         /// What there is.
         streams: Vec<String>,
     },
+    /// The stream has the events of another one.
+    #[error("'{name}' has the events of '{from}' under another key: send them there")]
+    Derived {
+        /// What was asked for.
+        name: String,
+        /// Where events are taken in.
+        from: String,
+    },
     /// The stream's key, time or id is not in its schema, which compiling the stream rules out.
     #[error("{0}")]
     Plan(String),
@@ -63,6 +71,9 @@ impl Engine {
             let streams = plan.streams.keys().cloned().collect();
             return Err(IngestError::UnknownStream { name: stream.to_owned(), streams });
         };
+        if let Some(from) = stream.def.from.clone() {
+            return Err(IngestError::Derived { name: stream.def.stream.clone(), from });
+        }
         Ok(Ingest {
             shared: self.inner.shared.clone(),
             encoder: Encoder::new(&stream.schema),

@@ -13,6 +13,7 @@ use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
 use assay_core::view::Rows;
 
 use super::{BatchStats, Instances, Partition, PartitionError, rule};
+use crate::plan::{MOST_PARTITIONS, StreamPlan};
 use crate::ports::log::Refused;
 use crate::ports::state::StateStore;
 
@@ -29,6 +30,14 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn rows(&self) -> usize {
         self.offsets.len()
+    }
+
+    /// Cuts it down to the rows to keep.
+    fn keep(&mut self, keep: &BooleanArray, plan: &StreamPlan) {
+        keep_rows(keep, &mut self.columns, &mut self.offsets);
+        self.keys = as_texts(&self.columns[plan.computed]);
+        self.times = self.columns[plan.computed + 1].clone();
+        self.ids = plan.def.id.as_ref().map(|_| as_texts(&self.columns[plan.computed + 2]));
     }
 }
 
@@ -54,9 +63,14 @@ pub(super) fn score(
         unreadable.extend(refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())));
         unreadable.sort_unstable_by_key(|event| event.0);
     }
+    let forwarded = batch.rows();
+    let origins = pass_over_forwarded(partition, &mut batch);
+    let forwarded = forwarded - batch.rows();
     let mut slots = std::mem::take(&mut partition.slots);
     partition.entities.resolve(batch.keys.iter().flatten(), store, &mut slots)?;
-    let repeated = pass_over_repeated(partition, &mut batch, &mut slots);
+    // Nothing fails from here on that the batch could be tried again after.
+    partition.origins = origins;
+    let repeated = forwarded + pass_over_repeated(partition, &mut batch, &mut slots);
     let mut stats = BatchStats {
         events: records.len() + refused.len(),
         unreadable: unreadable.len(),
@@ -150,6 +164,35 @@ fn as_texts(column: &ArrayRef) -> StringArray {
     }
 }
 
+/// Drops rows of a derived stream that were appended again: their source's partition is farther than that already.
+/// Returns how far each is with this batch.
+fn pass_over_forwarded(partition: &Partition, batch: &mut Batch) -> Vec<Offset> {
+    let plan = &partition.plan;
+    let mut origins = partition.origins.clone();
+    let Some(slot) = plan.origin else { return origins };
+    let [partitions, offsets] = [slot, slot + 1].map(|slot| batch.columns[slot].as_primitive::<Int64Type>().clone());
+    let mut is_new = |(partition, offset): (&i64, &i64)| {
+        // The host alone writes to the stream: another's place would be of no stream.
+        let (Ok(partition @ ..MOST_PARTITIONS), Ok(offset)) = (usize::try_from(*partition), u64::try_from(*offset))
+        else {
+            return false;
+        };
+        if origins.len() <= partition {
+            origins.resize(partition + 1, Offset(0));
+        }
+        let is_new = offset >= origins[partition].0;
+        if is_new {
+            origins[partition] = Offset(offset + 1);
+        }
+        is_new
+    };
+    let keep: Vec<bool> = partitions.values().iter().zip(offsets.values()).map(&mut is_new).collect();
+    if keep.contains(&false) {
+        batch.keep(&BooleanArray::from(keep), plan);
+    }
+    origins
+}
+
 /// Drops rows whose entity holds them already: their verdicts are in the log. Returns how many.
 fn pass_over_repeated(partition: &Partition, batch: &mut Batch, slots: &mut Vec<u32>) -> usize {
     let is_new = |(slot, offset): (&u32, &u64)| *offset >= partition.entities.mark(*slot).0;
@@ -158,11 +201,7 @@ fn pass_over_repeated(partition: &Partition, batch: &mut Batch, slots: &mut Vec<
     }
     let keep: BooleanArray = slots.iter().zip(&batch.offsets).map(|pair| Some(is_new(pair))).collect();
     let before = batch.rows();
-    keep_rows(&keep, &mut batch.columns, &mut batch.offsets);
-    let needed = partition.plan.computed;
-    batch.keys = as_texts(&batch.columns[needed]);
-    batch.times = batch.columns[needed + 1].clone();
-    batch.ids = partition.plan.def.id.as_ref().map(|_| as_texts(&batch.columns[needed + 2]));
+    batch.keep(&keep, &partition.plan);
     let mut row = 0;
     slots.retain(|_| {
         row += 1;

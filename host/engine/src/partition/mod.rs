@@ -115,6 +115,7 @@ pub struct Partition {
     decoder: Decoder,
     entities: Entities,
     slots: Vec<u32>,
+    origins: Vec<Offset>,
 }
 
 impl Partition {
@@ -125,12 +126,22 @@ impl Partition {
     pub fn new(of: StreamPartition, plan: Arc<StreamPlan>, catalog: u64) -> Result<Self, FieldError> {
         let decoder = decoder_of(&plan)?;
         let entities = Entities::new(of.clone(), &plan);
-        Ok(Self { of, plan, catalog, decoder, entities, slots: Vec::new() })
+        Ok(Self { of, plan, catalog, decoder, entities, slots: Vec::new(), origins: Vec::new() })
     }
 
     /// Which partition it is.
     pub fn of(&self) -> &StreamPartition {
         &self.of
+    }
+
+    /// Goes on where a checkpoint says: see [`Partition::origins`].
+    pub fn resume(&mut self, origins: Vec<Offset>) {
+        self.origins = origins;
+    }
+
+    /// In a derived stream, by partition of its source: the next of its events that is not folded in yet.
+    pub fn origins(&self) -> &[Offset] {
+        &self.origins
     }
 
     /// The version of the catalog that is in effect.

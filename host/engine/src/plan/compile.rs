@@ -86,17 +86,23 @@ impl Plan {
         let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
         let used = views.iter().map(|view| (Kind::View, &view.def.view, &view.def.stream));
         let used = used.chain(rules.iter().map(|rule| (Kind::Rule, &rule.def.rule, &rule.def.stream)));
+        let sources = streams.iter().filter_map(|stream| Some((&stream.def.stream, stream.def.from.as_ref()?)));
+        let used = used.chain(sources.map(|(name, from)| (Kind::Stream, name, from)));
         for (kind, name, stream) in used {
             if !names.contains(&stream.as_str()) {
                 let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
-                problems.add(kind, name, "stream", format!("there is no stream '{stream}' (streams: {known})"));
+                let at = if kind == Kind::Stream { "from" } else { "stream" };
+                problems.add(kind, name, at, format!("there is no stream '{stream}' (streams: {known})"));
             }
         }
         let mut compiled = BTreeMap::new();
         for stream in &streams {
             let views: Vec<_> = views.iter().filter(|view| view.def.stream == stream.def.stream).collect();
             let rules: Vec<_> = rules.iter().filter(|rule| rule.def.stream == stream.def.stream).collect();
-            if let Some(plan) = super::stream::compile(stream, &views, &rules, &plugins, &mut problems) {
+            let name = Some(&stream.def.stream);
+            let derived = streams.iter().filter(|other| other.def.from.as_ref() == name);
+            let derived = derived.map(|other| other.def.stream.clone()).collect();
+            if let Some(plan) = super::stream::compile(stream, &views, &rules, derived, &plugins, &mut problems) {
                 compiled.insert(stream.def.stream.clone(), Arc::new(plan));
             }
         }

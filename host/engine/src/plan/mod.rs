@@ -24,6 +24,9 @@ use crate::ports::catalog::Snapshot;
 
 pub use shelf::{Artifacts, Shelf, plugin_name};
 
+/// The largest number of partitions that a stream may have.
+pub(crate) const MOST_PARTITIONS: usize = 1024;
+
 /// Everything that is in effect at one version of the catalog.
 #[derive(Debug)]
 pub struct Plan {
@@ -45,6 +48,10 @@ pub struct StreamPlan {
     /// The event fields that anything uses: first key, time and id (if there is one), then the rest. Their columns
     /// stand behind the computed ones: field i is at slot `computed + i`.
     pub projection: Vec<String>,
+    /// The slot of `origin.partition`, in a derived stream; `origin.offset` is in the next.
+    pub origin: Option<usize>,
+    /// The streams that are derived from it.
+    pub derived: Vec<String>,
     /// How many slots there are before the event fields: one per measure of a view, one per rule's score, and one for
     /// `score` itself.
     pub computed: usize,

@@ -5,36 +5,39 @@ use std::sync::Arc;
 
 use assay_core::rule::{Mode, RuleDef};
 use assay_core::schema::{FieldError, Schema};
-use assay_core::stream::StreamDef;
+use assay_core::stream::{ORIGIN, StreamDef};
 use assay_core::types::Type;
 use assay_core::verdict::RuleStamp;
 use assay_core::view::ViewDef;
 
 use super::compile::{Defined, Plugins, Problems};
 use super::scope::Slots;
-use super::{RulePlan, StreamPlan, order, rule, view};
+use super::{MOST_PARTITIONS, RulePlan, StreamPlan, order, rule, view};
 use crate::ports::catalog::Kind;
-
-/// The largest number of partitions a stream may have.
-const MAX_PARTITIONS: u32 = 1024;
 
 pub(super) fn compile(
     stream: &Defined<StreamDef>,
     views: &[&Defined<ViewDef>],
     rules: &[&Defined<RuleDef>],
+    derived: Vec<String>,
     plugins: &Plugins<'_>,
     problems: &mut Problems,
 ) -> Option<StreamPlan> {
     let def = &stream.def;
+    check_complete(def, problems)?;
     let schema = problems.keep(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
     check_fields(def, &schema, problems)?;
     let partitions = def.partitions.unwrap_or(1);
-    if !(1..=MAX_PARTITIONS).contains(&partitions) {
-        let message = format!("expected 1 to {MAX_PARTITIONS}, got {partitions}");
+    if !(1..=MOST_PARTITIONS).contains(&(partitions as usize)) {
+        let message = format!("expected 1 to {MOST_PARTITIONS}, got {partitions}");
         problems.add(Kind::Stream, &def.stream, "partitions", message);
     }
     let mut fields = vec![def.key.clone(), def.time.clone()];
     fields.extend(def.id.clone());
+    let place = fields.len();
+    if def.from.is_some() {
+        fields.extend(["partition", "offset"].map(|part| format!("{ORIGIN}.{part}")));
+    }
     let measures: usize = views.iter().map(|view| view.def.measures.0.len()).sum();
     let slots = Slots::new(&schema, fields, measures + rules.len() + 1);
     let compiled_views = views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
@@ -65,6 +68,8 @@ pub(super) fn compile(
     Some(StreamPlan {
         def: def.clone(),
         partitions,
+        origin: def.from.is_some().then_some(slots.computed_len() + place),
+        derived,
         computed: slots.computed_len(),
         projection: slots.into_fields(),
         schema: schema.clone(),
@@ -74,6 +79,18 @@ pub(super) fn compile(
         stamps: RuleStamp::stamps_json(&stamps),
         states,
     })
+}
+
+/// What a derived stream takes from its source, every other one has to say.
+fn check_complete(def: &StreamDef, problems: &mut Problems) -> Option<()> {
+    let before = problems.0.len();
+    if def.time.is_empty() {
+        problems.add(Kind::Stream, &def.stream, "time", "missing: the path of the field with the event's time");
+    }
+    if def.schema.is_null() {
+        problems.add(Kind::Stream, &def.stream, "schema", "missing: the Avro schema of the events, a record");
+    }
+    (problems.0.len() == before).then_some(())
 }
 
 /// Key, time and id must be there and of a fitting type.

@@ -1,12 +1,11 @@
 //! The state port: what each entity's views and plugins remember, saved with the offset up to which they have read.
 
 use assay_core::names::Offset;
-use serde::{Deserialize, Serialize};
 
 use super::{StoreError, StreamPartition};
 
 /// How far a partition's state goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// All events before this offset are folded into the saved state.
     pub events: Offset,
@@ -14,6 +13,8 @@ pub struct Checkpoint {
     pub verdicts: Offset,
     /// The version of the catalog that is in effect for the events from here on.
     pub catalog: u64,
+    /// In a derived stream, by partition of its source: the next of its events that is not folded in yet.
+    pub origins: Vec<Offset>,
 }
 
 /// One entity's state.
@@ -45,5 +46,5 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// The store fails; the checkpoint is not saved then.
-    fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
+    fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
 }

@@ -79,7 +79,7 @@ impl Owned {
             None => {
                 // Says which rules the first events are judged by, before any of them is.
                 let first = Checkpoint { catalog: version, ..Checkpoint::default() };
-                shared.ports.state.save(&of, first, &[])?;
+                shared.ports.state.save(&of, &first, &[])?;
                 first
             }
         };
@@ -90,13 +90,14 @@ impl Owned {
                 format!("{of} is judged by version {} already, and {version} is known here", checkpoint.catalog);
             return Err(StoreError::Unavailable { store: "catalog", message });
         }
-        let (verdicts, judged) = tail(&of, checkpoint, shared)?;
-        let partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        let (verdicts, judged) = tail(&of, &checkpoint, shared)?;
+        let mut partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        partition.resume(checkpoint.origins.clone());
         let mut owned = Self {
             partition,
             events: checkpoint.events,
             verdicts,
-            saved_at: checkpoint,
+            saved_at: checkpoint.clone(),
             due: Instant::now() + shared.config.checkpoint_every,
             saved: Arc::new(AtomicU64::new(0)),
             block: Vec::new(),
@@ -153,13 +154,14 @@ impl Owned {
         let Some(stream) = now.streams.get(&*of.stream) else { return Ok(()) };
         let (_, rows) = self.partition.barrier();
         let checkpoint = self.checkpoint(now.snapshot.version);
-        shared.ports.state.save(&of, checkpoint, &rows)?;
+        shared.ports.state.save(&of, &checkpoint, &rows)?;
         self.saved_at = checkpoint;
         self.partition.adopt(stream.clone(), now.snapshot.version).map_err(|error| broken(&of, &error))
     }
 
     fn checkpoint(&self, catalog: u64) -> Checkpoint {
-        Checkpoint { events: self.events, verdicts: self.verdicts, catalog }
+        let origins = self.partition.origins().to_vec();
+        Checkpoint { events: self.events, verdicts: self.verdicts, catalog, origins }
     }
 
     fn read(&self, shared: &Shared) -> Result<Vec<Records>, StoreError> {
@@ -327,13 +329,13 @@ impl Owned {
         }
         let (epoch, rows) = self.partition.barrier();
         let of = self.partition.of().clone();
+        self.saved_at = checkpoint.clone();
         saver.save(Save { of, checkpoint, rows, epoch, saved: self.saved.clone() });
-        self.saved_at = checkpoint;
     }
 }
 
 /// The end of the verdicts, and the offset before which all events have theirs.
-fn tail(of: &StreamPartition, checkpoint: Checkpoint, shared: &Shared) -> Result<(Offset, Offset), StoreError> {
+fn tail(of: &StreamPartition, checkpoint: &Checkpoint, shared: &Shared) -> Result<(Offset, Offset), StoreError> {
     let (mut at, mut judged) = (checkpoint.verdicts, checkpoint.events);
     loop {
         let blocks = shared.ports.log.read(&of.stream, Topic::Verdicts, of.partition, at, 64, READ_BYTES)?;

@@ -89,7 +89,7 @@ fn write(save: &Save, shared: &Shared) {
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        match shared.ports.state.save(&save.of, save.checkpoint, &save.rows) {
+        match shared.ports.state.save(&save.of, &save.checkpoint, &save.rows) {
             Ok(()) => {
                 shared.metrics.checkpoint_time.observe(started.elapsed().as_secs_f64());
                 save.saved.fetch_max(save.epoch, Ordering::SeqCst);

@@ -45,10 +45,10 @@ impl StateStore for EmbeddedState {
         keys.iter().map(load).collect()
     }
 
-    fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
         let order = |checkpoint: &Checkpoint| (checkpoint.events, checkpoint.catalog);
-        if self.checkpoint(of)?.is_some_and(|newer| order(&newer) > order(&checkpoint)) {
+        if self.checkpoint(of)?.is_some_and(|newer| order(&newer) > order(checkpoint)) {
             return Ok(());
         }
         // Rows in the order of their keys land next to each other in memory, and so are inserted faster.
@@ -63,15 +63,21 @@ impl StateStore for EmbeddedState {
     }
 }
 
-fn encode(checkpoint: Checkpoint) -> Vec<u8> {
+fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
     put_varint(&mut out, checkpoint.events.0);
     put_varint(&mut out, checkpoint.verdicts.0);
     put_varint(&mut out, checkpoint.catalog);
+    checkpoint.origins.iter().for_each(|origin| put_varint(&mut out, origin.0));
     out
 }
 
 fn decode(value: &[u8]) -> Result<Checkpoint, Corrupt> {
     let mut reader = Reader::new(value);
-    Ok(Checkpoint { events: Offset(reader.varint()?), verdicts: Offset(reader.varint()?), catalog: reader.varint()? })
+    let (events, verdicts) = (Offset(reader.varint()?), Offset(reader.varint()?));
+    let mut checkpoint = Checkpoint { events, verdicts, catalog: reader.varint()?, origins: Vec::new() };
+    while !reader.is_empty() {
+        checkpoint.origins.push(Offset(reader.varint()?));
+    }
+    Ok(checkpoint)
 }

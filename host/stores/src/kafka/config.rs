@@ -21,7 +21,7 @@ pub struct Config {
     pub session_timeout: Duration,
     /// How long the engine may take to save a partition that goes to another process.
     pub revoke_timeout: Duration,
-    /// How long an append of events may take before it is given up. Verdicts are never given up.
+    /// How long an append of events may take before it is given up. What the engine itself appends is never given up.
     pub append_timeout: Duration,
     /// How long to wait for a broker's answer to anything else.
     pub request_timeout: Duration,

@@ -25,9 +25,9 @@ pub(super) struct KafkaLog {
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) bells: Arc<Bells>,
     /// Gives up after a while: who appended over HTTP waits for the answer.
-    pub(super) events: Producer,
-    /// Tries for ever.
-    pub(super) verdicts: Producer,
+    pub(super) for_callers: Producer,
+    /// Tries for ever: what the engine itself appends must come in its order, without a hole.
+    pub(super) for_engine: Producer,
     pub(super) partitioner: Partitioner,
 }
 
@@ -38,6 +38,7 @@ impl KafkaLog {
         of: &Arc<StreamTopics>,
         topic: Topic,
         batches: Vec<(Partition, Records)>,
+        durability: Durability,
     ) -> Result<Receipt, StoreError> {
         let (frame, keys) = match topic {
             Topic::Verdicts => (Vec::new(), None),
@@ -60,9 +61,9 @@ impl KafkaLog {
         };
         // Whoever does not wait for the receipt does not want it.
         let done = Box::new(move |result: Result<_, _>| drop(answer.send(result.map(|places| acked.note(places)))));
-        let producer = match topic {
-            Topic::Events => &self.events,
-            Topic::Verdicts => &self.verdicts,
+        let producer = match durability {
+            Durability::Synced => &self.for_callers,
+            Durability::Ordered => &self.for_engine,
         };
         let mut sending = producer.begin(of.topic(topic), &counts, bytes, done)?;
         let mut message = Vec::new();
@@ -114,13 +115,13 @@ impl Log for KafkaLog {
         self.partitioner.partition_of(key, partitions)
     }
 
-    /// Every receipt says that all replicas that are in sync have the records: `durability` makes no difference.
+    /// Every receipt says that all replicas that are in sync have the records. What is `Ordered` is never given up.
     fn append(
         &self,
         stream: &str,
         topic: Topic,
         batches: Vec<(Partition, Records)>,
-        _durability: Durability,
+        durability: Durability,
     ) -> Result<Receipt, StoreError> {
         let of = self.topics.get(stream)?;
         for (partition, records) in &batches {
@@ -129,7 +130,7 @@ impl Log for KafkaLog {
                 return Err(broken(format!("records for {stream}/{partition} whose ends do not fit their data")));
             }
         }
-        self.send(&of, topic, batches)
+        self.send(&of, topic, batches, durability)
     }
 
     fn read(

@@ -72,14 +72,14 @@ impl Kafka {
         let tails = Arc::new(Tails::new(config.tail_bytes_per_partition));
         let fetcher = Arc::new(Fetcher::start(&config, tails, history.clone(), bells.clone())?);
         let settings = client::producer(&config, config.linger, config.append_timeout.as_millis().max(1));
-        let events = Producer::open("events", settings, config.in_flight_bytes, is_ending.clone())?;
+        let for_callers = Producer::open("callers", settings, config.in_flight_bytes, is_ending.clone())?;
         let settings = client::producer(&config, Duration::ZERO, 0);
-        let verdicts = Producer::open("verdicts", settings, config.in_flight_bytes, is_ending.clone())?;
+        let for_engine = Producer::open("engine", settings, config.in_flight_bytes, is_ending.clone())?;
         let partitioner = config.partitioner;
         let topics = Arc::new(Topics::new(Admin::open(&config)?, config.clone(), schemas.clone()));
         let outbox = Arc::new(KafkaOutbox::open(&config, topics.clone(), schemas, is_ending.clone())?);
         let membership = Arc::new(KafkaMembership::new(config, topics.clone(), fetcher.clone(), is_ending));
-        let log = KafkaLog { topics, history, fetcher, bells, events, verdicts, partitioner };
+        let log = KafkaLog { topics, history, fetcher, bells, for_callers, for_engine, partitioner };
         Ok(Self { log: Arc::new(log), membership, outbox })
     }
 
@@ -108,8 +108,8 @@ impl Kafka {
         self.membership.leave();
         let deadline = Instant::now() + LAST_WORDS;
         self.outbox.close(deadline);
-        self.log.events.close(deadline);
-        self.log.verdicts.close(deadline);
+        self.log.for_callers.close(deadline);
+        self.log.for_engine.close(deadline);
         self.log.history.close();
         self.log.fetcher.close();
     }

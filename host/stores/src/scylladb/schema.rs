@@ -22,7 +22,7 @@ const STEPS: &[&[&str]] = &[&[
         stream text, log_partition int, bucket int, key text, state blob,
         PRIMARY KEY ((stream, log_partition, bucket), key))",
     "CREATE TABLE IF NOT EXISTS {}.checkpoints (
-        stream text, log_partition int, events bigint, verdicts bigint, catalog bigint,
+        stream text, log_partition int, events bigint, verdicts bigint, catalog bigint, origins frozen<list<bigint>>,
         PRIMARY KEY ((stream, log_partition)))",
     "CREATE TABLE IF NOT EXISTS {}.entity_events (
         stream text, log_partition int, key text, week bigint, time timestamp, offset bigint,

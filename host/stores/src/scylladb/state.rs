@@ -37,12 +37,12 @@ impl ScyllaState {
         let of = "WHERE stream = ? AND log_partition = ?";
         Ok(Self {
             read_checkpoint: connection
-                .prepare(&format!("SELECT events, verdicts, catalog FROM {{}}.checkpoints {of}"))
+                .prepare(&format!("SELECT events, verdicts, catalog, origins FROM {{}}.checkpoints {of}"))
                 .await?,
             write_checkpoint: connection
                 .prepare(
-                    "INSERT INTO {}.checkpoints (stream, log_partition, events, verdicts, catalog)
-                     VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
+                    "INSERT INTO {}.checkpoints (stream, log_partition, events, verdicts, catalog, origins)
+                     VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
                 )
                 .await?,
             read_rows: connection
@@ -102,12 +102,13 @@ impl StateStore for ScyllaState {
         let home = self.connection.home(of);
         let doing = format_args!("reading the checkpoint of {of}");
         let values = (&home.stream, home.partition);
-        let found = self.connection.read_one::<(i64, i64, i64)>(doing, &self.read_checkpoint, values);
+        let found = self.connection.read_one::<(i64, i64, i64, Option<Vec<i64>>)>(doing, &self.read_checkpoint, values);
         let found = self.connection.wait(found)?;
-        Ok(found.map(|(events, verdicts, catalog)| Checkpoint {
+        Ok(found.map(|(events, verdicts, catalog, origins)| Checkpoint {
             events: keys::offset(events),
             verdicts: keys::offset(verdicts),
             catalog: catalog as u64,
+            origins: origins.unwrap_or_default().into_iter().map(keys::offset).collect(),
         }))
     }
 
@@ -130,9 +131,9 @@ impl StateStore for ScyllaState {
         keys.iter().map(state).collect()
     }
 
-    fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
-        let place = |checkpoint: Checkpoint| (checkpoint.events, checkpoint.catalog);
-        if self.checkpoint(of)?.is_some_and(|newer| place(newer) > place(checkpoint)) {
+    fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
+        let place = |checkpoint: &Checkpoint| (checkpoint.events, checkpoint.catalog);
+        if self.checkpoint(of)?.is_some_and(|newer| place(&newer) > place(checkpoint)) {
             // Where two write at the same time the write timestamps decide; this spares the rows that the newer owner
             // has not touched.
             tracing::warn!(partition = %of, events = %checkpoint.events, "a newer checkpoint is there; nothing is saved");
@@ -156,7 +157,9 @@ impl StateStore for ScyllaState {
             // Only now: whoever reads the checkpoint must find rows that go as far. Rows that go farther do no harm,
             // because each says itself which events it holds.
             let (events, verdicts) = (keys::bigint(checkpoint.events), keys::bigint(checkpoint.verdicts));
-            let values = (&home.stream, home.partition, events, verdicts, checkpoint.catalog as i64, timestamp);
+            let origins: Vec<i64> = checkpoint.origins.iter().map(|origin| keys::bigint(*origin)).collect();
+            let catalog = checkpoint.catalog as i64;
+            let values = (&home.stream, home.partition, events, verdicts, catalog, origins, timestamp);
             self.connection.write(&self.write_checkpoint, values).await
         };
         self.connection.wait(save).map_err(|error| {

@@ -10,14 +10,15 @@ fn row(key: &str, state: &[u8]) -> StateRow {
 }
 
 fn checkpoint(events: u64) -> Checkpoint {
-    Checkpoint { events: Offset(events), verdicts: Offset(events / 2), catalog: 3 }
+    let origins = (0..events.min(3)).map(|partition| Offset(events - partition)).collect();
+    Checkpoint { events: Offset(events), verdicts: Offset(events / 2), catalog: 3, origins }
 }
 
 /// A partition that nothing was saved of has no checkpoint and no states.
 pub(crate) fn nothing_is_there_at_first(state: &dyn StateStore) {
     assert_eq!(state.checkpoint(&payments(0)).unwrap(), None);
     assert_eq!(state.load(&payments(0), &["a", ""]).unwrap(), [None, None]);
-    state.save(&payments(1), checkpoint(5), &[row("a", b"1")]).unwrap();
+    state.save(&payments(1), &checkpoint(5), &[row("a", b"1")]).unwrap();
     assert_eq!(state.checkpoint(&payments(0)).unwrap(), None);
     assert_eq!(state.load(&payments(0), &["a"]).unwrap(), [None]);
 }
@@ -26,28 +27,29 @@ pub(crate) fn nothing_is_there_at_first(state: &dyn StateStore) {
 /// catalog counts.
 pub(crate) fn older_checkpoints_change_nothing(state: &dyn StateStore) {
     let of = payments(2);
-    state.save(&of, checkpoint(20), &[row("a", b"20")]).unwrap();
-    state.save(&of, checkpoint(10), &[row("a", b"10")]).unwrap();
+    state.save(&of, &checkpoint(20), &[row("a", b"20")]).unwrap();
+    state.save(&of, &checkpoint(10), &[row("a", b"10")]).unwrap();
     assert_eq!(state.checkpoint(&of).unwrap(), Some(checkpoint(20)));
     assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"20".to_vec())]);
     let newer = Checkpoint { catalog: 4, ..checkpoint(20) };
-    state.save(&of, newer, &[row("a", b"converted")]).unwrap();
-    state.save(&of, checkpoint(20), &[row("a", b"20")]).unwrap();
+    state.save(&of, &newer, &[row("a", b"converted")]).unwrap();
+    state.save(&of, &checkpoint(20), &[row("a", b"20")]).unwrap();
     assert_eq!(state.checkpoint(&of).unwrap(), Some(newer));
     assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"converted".to_vec())]);
-    state.save(&of, Checkpoint { catalog: 4, ..checkpoint(21) }, &[row("a", b"21")]).unwrap();
+    state.save(&of, &Checkpoint { catalog: 4, ..checkpoint(21) }, &[row("a", b"21")]).unwrap();
     assert_eq!(state.load(&of, &["a"]).unwrap(), [Some(b"21".to_vec())]);
 }
 
 /// What is to be there after the store was opened again.
 pub(crate) fn states_written(state: &dyn StateStore) {
     let long = "k".repeat(100_000);
-    state.save(&payments(0), checkpoint(10), &[row("a", b"old"), row("b", b"1"), row(&long, b"long")]).unwrap();
+    state.save(&payments(0), &checkpoint(10), &[row("a", b"old"), row("b", b"1"), row(&long, b"long")]).unwrap();
     state
-        .save(&payments(0), checkpoint(u64::MAX), &[row("a", b"new"), row("", b""), row("ä\0", &[9; 70_000])])
+        .save(&payments(0), &checkpoint(u64::MAX), &[row("a", b"new"), row("", b""), row("ä\0", &[9; 70_000])])
         .unwrap();
-    state.save(&payments(7), checkpoint(1), &[row("a", b"other")]).unwrap();
-    state.save(&payments(8), checkpoint(2), &[]).unwrap();
+    state.save(&payments(7), &checkpoint(1), &[row("a", b"other")]).unwrap();
+    let none = Checkpoint { origins: Vec::new(), ..checkpoint(2) };
+    state.save(&payments(8), &none, &[]).unwrap();
 }
 
 /// It is there, in the order asked for.
@@ -68,6 +70,7 @@ pub(crate) fn states_kept(state: &dyn StateStore) {
     assert_eq!(loaded, expected);
     assert_eq!(state.load(&payments(7), &["a"]).unwrap(), [Some(b"other".to_vec())]);
     assert_eq!(state.checkpoint(&payments(0)).unwrap(), Some(checkpoint(u64::MAX)));
-    assert_eq!(state.checkpoint(&payments(8)).unwrap(), Some(checkpoint(2)));
+    let none = Checkpoint { origins: Vec::new(), ..checkpoint(2) };
+    assert_eq!(state.checkpoint(&payments(8)).unwrap(), Some(none));
     assert!(state.load(&payments(0), &[]).unwrap().is_empty());
 }

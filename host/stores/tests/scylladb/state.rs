@@ -8,10 +8,10 @@ use crate::contract::{payments, state};
 use crate::keyspace::Keyspace;
 
 pub(crate) fn save(state: &dyn StateStore, (events, catalog): (u64, u64), rows: &[(&str, &str)]) {
-    let checkpoint = Checkpoint { events: Offset(events), verdicts: Offset(events), catalog };
+    let checkpoint = Checkpoint { events: Offset(events), verdicts: Offset(events), catalog, origins: Vec::new() };
     let row = |(key, state): &(&str, &str)| StateRow { key: (*key).to_owned(), state: state.as_bytes().to_vec() };
     let rows: Vec<StateRow> = rows.iter().map(row).collect();
-    state.save(&payments(0), checkpoint, &rows).unwrap();
+    state.save(&payments(0), &checkpoint, &rows).unwrap();
 }
 
 fn loaded(state: &dyn StateStore, key: &str) -> String {

@@ -1,0 +1,156 @@
+//! Derived streams: the events of another stream under another key.
+//!
+//! A follower of the source (`followers/derive.rs`) appends each event to the partition of its entity in the derived
+//! stream, with the place that it came from behind its other fields. After a crash it appends some again, in their old
+//! order; whoever scores the derived stream knows for each partition of the source how far it has come, saves that with
+//! its checkpoints, and passes over what it has had.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_core::names::Partition;
+use assay_core::schema::{Extractor, FieldError, Scalar};
+use assay_core::stream::ORIGIN;
+use assay_core::wire::put_signed;
+use serde_json::{Value, json};
+
+use crate::plan::StreamPlan;
+use crate::ports::catalog::{Change, Kind, Snapshot};
+use crate::ports::{Place, StreamPartition};
+use crate::problem::Problem;
+
+/// What a derived stream takes from its source.
+const TAKEN: [&str; 3] = ["time", "id", "schema"];
+
+/// Fills in what derived streams take from their sources, which may be among the same changes.
+pub(crate) fn complete(changes: &mut [Change], now: &Snapshot) -> Vec<Problem> {
+    let mut streams: BTreeMap<String, Option<Value>> =
+        now.of(Kind::Stream).map(|revision| (revision.name.clone(), revision.body.clone())).collect();
+    let changed = changes.iter().filter(|change| change.kind == Kind::Stream);
+    streams.extend(changed.map(|change| (change.name.clone(), change.body.clone())));
+    let mut problems = Vec::new();
+    for change in changes.iter_mut().filter(|change| change.kind == Kind::Stream) {
+        let Some(body) = &mut change.body else { continue };
+        let Some(from) = body["from"].as_str().map(str::to_owned) else { continue };
+        let source = streams.get(&from).and_then(Option::as_ref);
+        if let Err((at, message)) = take(body, &from, source) {
+            let (name, at) = (change.name.clone(), at.to_owned());
+            problems.push(Problem { kind: Kind::Stream, name, at, message });
+        }
+    }
+    problems
+}
+
+/// Fills in what one definition takes from its source.
+fn take(body: &mut Value, from: &str, source: Option<&Value>) -> Result<(), (&'static str, String)> {
+    let source = source.ok_or_else(|| ("from", format!("there is no stream '{from}'")))?;
+    if let Some(first) = source["from"].as_str() {
+        let advice = format!("derive it from '{first}' as well");
+        return Err(("from", format!("'{from}' is derived itself, from '{first}': {advice}")));
+    }
+    for field in TAKEN {
+        let taken = match field {
+            "schema" => with_origin(&source["schema"]).map_err(|message| ("schema", message))?,
+            _ => source[field].clone(),
+        };
+        let own = body.get(field).filter(|own| !own.is_null() && **own != json!(""));
+        if own.is_some_and(|own| *own != taken) {
+            return Err((field, format!("a derived stream takes it from its source, '{from}': leave it out")));
+        }
+        if !taken.is_null() {
+            body[field] = taken;
+        }
+    }
+    Ok(())
+}
+
+/// A schema with a field more, behind all others, for the place that an event came from.
+fn with_origin(schema: &Value) -> Result<Value, String> {
+    let mut schema = schema.clone();
+    // What is no record is refused with the source.
+    if let Some(fields) = schema["fields"].as_array_mut() {
+        if fields.iter().any(|field| field["name"] == ORIGIN) {
+            return Err(format!("the source has a field '{ORIGIN}', which is where the place of an event goes"));
+        }
+        let place = [json!({ "name": "partition", "type": "int" }), json!({ "name": "offset", "type": "long" })];
+        let doc = "Where the event is in the stream that this one is derived from.";
+        let kind = json!({ "type": "record", "name": "Origin", "namespace": "assay", "doc": doc, "fields": place });
+        fields.push(json!({ "name": ORIGIN, "type": kind }));
+    }
+    Ok(schema)
+}
+
+/// Where the state port keeps up to where a partition of the source was appended to a derived stream.
+pub fn progress_of(derived: &str, partition: Partition) -> StreamPartition {
+    // No stream has a dot in its name.
+    StreamPartition { stream: format!("{derived}.from").into(), partition }
+}
+
+/// Turns events of a source into those of a derived stream.
+pub(crate) struct Rekey {
+    pub(crate) to: Arc<StreamPlan>,
+    key: Extractor,
+}
+
+impl Rekey {
+    pub(crate) fn new(source: &StreamPlan, to: Arc<StreamPlan>) -> Result<Self, FieldError> {
+        let key = Extractor::new(&source.schema, &[to.def.key.as_str()])?;
+        Ok(Self { to, key })
+    }
+
+    /// Appends the event as the derived stream has it, and returns its key. None, and nothing appended: it has no such
+    /// entity, or is malformed, which is told where it came from.
+    pub(crate) fn event(&self, event: &[u8], at: Place, out: &mut Vec<u8>) -> Option<String> {
+        let mut found = [Scalar::Null];
+        self.key.extract(event, &mut found).ok()?;
+        let key = found[0].key().filter(|key| !key.is_empty())?.into_owned();
+        out.extend_from_slice(event);
+        put_signed(out, i64::from(at.partition.0));
+        // Offsets are far below what an i64 holds.
+        put_signed(out, at.offset.0 as i64);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Value {
+        let schema = json!({ "type": "record", "name": "P", "fields": [{ "name": "card", "type": "string" }] });
+        json!({ "stream": "payments", "key": "card", "time": "at", "schema": schema })
+    }
+
+    fn change(name: &str, body: Value) -> Change {
+        Change { kind: Kind::Stream, name: name.to_owned(), body: Some(body) }
+    }
+
+    fn completed(derived: Value) -> Result<Value, Problem> {
+        let mut changes = vec![change("by_device", derived), change("payments", source())];
+        match complete(&mut changes, &Snapshot { version: 0, revisions: Vec::new() }).pop() {
+            Some(problem) => Err(problem),
+            None => Ok(changes.remove(0).body.unwrap()),
+        }
+    }
+
+    #[test]
+    fn what_is_taken_may_stand_there_again() {
+        let whole = completed(json!({ "stream": "by_device", "from": "payments", "key": "device" })).unwrap();
+        assert_eq!((&whole["time"], &whole["id"]), (&json!("at"), &Value::Null));
+        assert_eq!(whole["schema"]["fields"][1]["name"], ORIGIN);
+        assert_eq!(completed(whole.clone()).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_contradicts_the_source_is_refused() {
+        let derived = |field: &str, value: Value| {
+            let mut body = json!({ "stream": "by_device", "from": "payments", "key": "device" });
+            body[field] = value;
+            completed(body).unwrap_err()
+        };
+        assert_eq!(derived("time", json!("later")).at, "time");
+        assert_eq!(derived("schema", source()["schema"].clone()).at, "schema");
+        assert_eq!(derived("from", json!("nothing")).message, "there is no stream 'nothing'");
+        assert!(derived("from", json!("by_device")).message.contains("derived itself"));
+    }
+}
