@@ -151,6 +151,32 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_derived_streams_are_expected_of_the_same_events() {
+        let derived = json!({"stream": "by_size", "from": "s", "key": "size"});
+        let mut source = json!({"stream": "s", "key": "k", "time": "t", "id": "id", "schema": {"type": "record", "name": "S", "fields": [
+            {"name": "id", "type": "string"},
+            {"name": "k", "type": "string"},
+            {"name": "size", "type": ["null", "int"], "default": null},
+            {"name": "t", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        ]}});
+        source["partitions"] = json!(1);
+        let view = json!({"view": "seen", "stream": "by_size", "by": ["size"], "measures": {"n": "count()"}});
+        let rule = json!({"rule": "count", "stream": "by_size", "score": "double(views.seen.n)"});
+        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+        let changes = vec![
+            change(Kind::Stream, "by_size", derived),
+            change(Kind::Stream, "s", source),
+            change(Kind::View, "seen", view),
+            change(Kind::Rule, "count", rule),
+        ];
+        let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+        let mut offline = Offline::new(&runtime, &[], changes, &Limits::default()).unwrap();
+        let case = "name: n\ndefaults: { t: 0 }\nevents: [{ id: one, k: a, size: 3 }, { id: two, k: b, size: 3 }, { id: none, k: a }]\nexpect: [{ event: two, rule: count, score: 2.0 }, { event: none, rule: count, skipped: true }]\n";
+        let case: CaseFile = serde_saphyr::from_str(case).unwrap();
+        assert_eq!(play(&case, &mut offline).unwrap(), []);
+    }
+
+    #[test]
     fn an_event_without_id_is_named_by_its_place() {
         assert_eq!(played(None, "  - { event: 2, rule: total, score: 10.0 }\n").unwrap(), []);
         for event in ["0", "4", "two"] {
