@@ -17,6 +17,7 @@ pub mod plan;
 pub mod ports;
 mod problem;
 pub mod registry;
+mod retention;
 mod shared;
 mod worker;
 
@@ -28,6 +29,6 @@ pub use handle::{
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;
-pub use metrics::{FollowerLabel, Metrics, PartitionLabel, RouteLabel, StreamLabel};
+pub use metrics::{FollowerLabel, Metrics, PartitionLabel, ReaderLabel, RouteLabel, StreamLabel, TopicLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};
