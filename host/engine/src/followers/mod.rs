@@ -191,12 +191,14 @@ impl Loop {
                     self.note(None, lag + (end.0 - position.0));
                 }
                 let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
-                self.note_need(&of, position, records.first());
+                if let Some(first) = records.first() {
+                    let need = Need::new(self.follow.name(), &of, topic, position, first);
+                    self.shared.needs.note(need);
+                }
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;
                 self.set_aside(&of, refused)?;
                 carried += next.0 - position.0;
-                self.note_need(&of, next, records.last());
             }
             let behind = log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
             if behind == 0 {
@@ -233,14 +235,6 @@ impl Loop {
         let dead_letters = &self.shared.ports.dead_letters;
         // Where their own follower is stays as it is; should it go on meanwhile, it repeats a few, which changes nothing.
         dead_letters.write(of, &letters, dead_letters.position(of)?)
-    }
-
-    /// Notes from where on the follower needs a partition: from an offset on, and not before these records.
-    fn note_need(&self, of: &StreamPartition, at: Offset, records: Option<&Records>) {
-        if let Some(records) = records {
-            let follow = &self.follow;
-            self.shared.needs.note(Need::new(follow.name(), of, follow.topic(), at, records));
-        }
     }
 
     fn note(&self, problem: Option<&str>, lag: u64) {

@@ -145,9 +145,8 @@ impl Look {
         }
     }
 
-    /// Logs a warning when it begins, and every minute while it holds.
+    /// Logs warnings when they begin, and every minute while they hold.
     fn warn(&mut self, standings: BTreeMap<ReaderLabel, Standing>) {
-        self.warned.retain(|label, _| standings.get(label).is_some_and(|standing| standing.danger.is_some()));
         for (label, standing) in standings {
             let Some(danger) = standing.danger else { continue };
             if is_time_again(self.warned.get(&label).copied()) {

@@ -21,13 +21,13 @@ pub(crate) struct Need {
     pub(crate) topic: Topic,
     /// The record's offset.
     pub(crate) at: Offset,
-    /// When it was appended, ms since 1970, or a little before.
+    /// When it was appended, ms since 1970. Until a reader has read on, this is of what it has just done with.
     pub(crate) appended_at: i64,
 }
 
 impl Need {
-    /// The need of somebody who is at an offset, where these records begin or end. They may begin later: what stood
-    /// between is gone, or never was a record.
+    /// The need of somebody who is at an offset and read these records there. They may begin later: what stood between
+    /// is gone, or never was a record.
     pub(crate) fn new(reader: &'static str, of: &StreamPartition, topic: Topic, at: Offset, records: &Records) -> Self {
         Self { reader, of: of.clone(), topic, at: at.max(records.first), appended_at: records.appended_at }
     }

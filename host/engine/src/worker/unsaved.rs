@@ -58,7 +58,7 @@ mod tests {
     fn the_oldest_event_behind_the_last_saved_checkpoint_is_needed() {
         let of = StreamPartition { stream: "payments".into(), partition: Partition(0) };
         let (mut unsaved, needs) = (Unsaved::default(), Needs::default());
-        let mut told = |unsaved: &mut Unsaved, saved| {
+        let told = |unsaved: &mut Unsaved, saved| {
             unsaved.tell(saved, &of, &needs);
             needs.of_all(|_| true).first().map(|need| (need.at.0, need.appended_at))
         };
