@@ -85,7 +85,10 @@ fn the_document_the_health_and_the_metrics_are_there() {
     server.until("/readyz", |answer| answer.status == 200);
     let document = server.send("GET", "/openapi.json", None, None).expect(200);
     assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    // A client may make up methods; metrics do not have one more series for each.
+    assert_eq!(server.send("BREW", "/healthz", None, None).status, 405);
     let metrics = server.get("/metrics");
+    assert!(metrics.text.contains("assay_http_requests_total{method=\"other\",route=\"/healthz\",status=\"405\"} 1"));
     assert!(metrics.text.contains("assay_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1"));
     assert!(metrics.text.trim_end().ends_with("# EOF"));
 }

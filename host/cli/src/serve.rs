@@ -77,7 +77,7 @@ async fn serve(config: Config) -> Result<()> {
     let started = move || Engine::start(ports, runtime, engine_config, metrics);
     let engine = tokio::task::spawn_blocking(started).await?;
     let served = match &engine {
-        Ok(engine) => serve_http(&config, listener, engine, &stores.place(&config)).await,
+        Ok(engine) => serve_http(&config, listener, engine, &stores).await,
         Err(_) => Ok(()),
     };
     // Adapters have runtimes of their own, which must not be dropped on a thread of this one.
@@ -93,10 +93,12 @@ async fn serve(config: Config) -> Result<()> {
 }
 
 /// Serves until it is told to stop.
-async fn serve_http(config: &Config, listener: TcpListener, engine: &Engine, place: &str) -> Result<()> {
+async fn serve_http(config: &Config, listener: TcpListener, engine: &Engine, stores: &Stores) -> Result<()> {
     let key = first_key(engine.clone()).await?;
     let address = listener.local_addr().context("the listener has no address")?;
-    announce(place, &format!("http://{address}"), key.as_deref())?;
+    let measured = engine.clone();
+    let _report = stores.report(config, address.port(), move || measured.measure())?;
+    announce(&stores.place(config), &format!("http://{address}"), key.as_deref())?;
     let app = App::new(engine.clone(), config.api());
     assay_api::run(listener, app, stop_signal()?).await?;
     tracing::info!("stopping: workers finish their batch and save a checkpoint");

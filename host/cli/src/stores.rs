@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use assay_engine::ports::Ports;
 use assay_stores::dgraph::{self, Dgraph};
 use assay_stores::embedded::Embedded;
-use assay_stores::influxdb::{self, InfluxDb};
+use assay_stores::influxdb::{self, InfluxDb, MetricsReport};
 use assay_stores::kafka::{self, CatalogSchemas, Kafka, RegistryClient, Schemas};
 use assay_stores::mongodb::{self, MongoDb};
 use assay_stores::scylladb::{self, ScyllaDb};
@@ -59,6 +59,24 @@ impl Stores {
         }
     }
 
+    /// Begins to write the process's metrics where points go, if there is such a store. Drop what it returns to end
+    /// that. `port` tells processes of one machine apart.
+    pub(crate) fn report(
+        &self,
+        config: &Config,
+        port: u16,
+        measure: impl Fn() -> String + Send + 'static,
+    ) -> Result<Option<MetricsReport>> {
+        let every = config.influxdb.metrics_every.0;
+        if matches!(self, Self::Embedded(_)) || every.is_zero() {
+            return Ok(None);
+        }
+        let Some(influxdb) = config.influxdb()? else { return Ok(None) };
+        let host = host_name();
+        let tags = vec![("instance".to_owned(), format!("{host}:{port}")), ("host".to_owned(), host)];
+        MetricsReport::start(&influxdb, every, tags, measure).context("[influxdb]").map(Some)
+    }
+
     /// Where the data is, for people.
     pub(crate) fn place(&self, config: &Config) -> String {
         match self {
@@ -92,6 +110,16 @@ impl Distributed {
             outbox: if config.kafka.publish { Some(kafka.outbox()) } else { None },
         };
         Ok(Self { kafka, ports })
+    }
+}
+
+/// The machine's name: Linux's kernel knows it, elsewhere the shell may have put it into the environment.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    match name.trim() {
+        "" => "unknown".to_owned(),
+        name => name.to_owned(),
     }
 }
 

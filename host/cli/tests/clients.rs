@@ -59,6 +59,7 @@ fn start(folder: &Path, name: &str) -> Server {
         ("ASSAY_INFLUXDB__URL", &address("ASSAY_TEST_INFLUXDB")),
         ("ASSAY_INFLUXDB__BUCKET", name),
         ("ASSAY_INFLUXDB__TOKEN_FILE", &token.display().to_string()),
+        ("ASSAY_INFLUXDB__METRICS_EVERY", "1s"),
         ("ASSAY_DGRAPH__URL", &address("ASSAY_TEST_DGRAPH")),
         ("ASSAY_DGRAPH__NAMESPACE", name),
     ];

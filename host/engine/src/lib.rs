@@ -18,6 +18,7 @@ pub mod plan;
 pub mod ports;
 mod problem;
 pub mod registry;
+mod retention;
 mod shared;
 mod worker;
 
@@ -30,6 +31,6 @@ pub use handle::{
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;
-pub use metrics::{FollowerLabel, Metrics, PartitionLabel, RouteLabel, StreamLabel};
+pub use metrics::{FollowerLabel, Metrics, PartitionLabel, ReaderLabel, RouteLabel, StreamLabel, TopicLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};

@@ -34,6 +34,24 @@ pub struct FollowerLabel {
     pub follower: String,
 }
 
+/// Who reads, of which stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+pub struct ReaderLabel {
+    /// A follower, or `scoring`.
+    pub reader: String,
+    /// The stream.
+    pub stream: String,
+}
+
+/// Of which topic of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TopicLabel {
+    /// The stream.
+    pub stream: String,
+    /// `events` or `verdicts`.
+    pub topic: &'static str,
+}
+
 /// Of which HTTP route, with which status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabel {
@@ -71,6 +89,12 @@ pub struct Metrics {
     pub follower_lag: Family<FollowerLabel, Gauge>,
     /// Times that a follower's store failed.
     pub follower_errors: Family<FollowerLabel, Counter>,
+    /// Until retention may delete the oldest record that a reader needs, seconds; only of readers that are behind.
+    pub retention_left: Family<ReaderLabel, Gauge>,
+    /// Partitions of which retention will soon delete what a reader needs; only of readers that are behind.
+    pub near_retention: Family<ReaderLabel, Gauge>,
+    /// Records that retention deleted before they were read.
+    pub lost_records: Family<TopicLabel, Counter>,
     /// From the append of an event to its verdict, for the oldest event of each batch.
     pub latency: Family<StreamLabel, Histogram, fn() -> Histogram>,
     /// How long scoring a batch took.
@@ -101,6 +125,9 @@ impl Metrics {
             lag: Family::default(),
             follower_lag: Family::default(),
             follower_errors: Family::default(),
+            retention_left: Family::default(),
+            near_retention: Family::default(),
+            lost_records: Family::default(),
             latency: Family::new_with_constructor(seconds),
             batch_time: Family::new_with_constructor(seconds),
             checkpoint_time: seconds(),
@@ -128,6 +155,12 @@ impl Metrics {
             self.follower_lag.clone(),
         );
         registry.register("follower_errors", "Failures of the follower's store", self.follower_errors.clone());
+        let left = "Until retention may delete the oldest record that a reader needs, while it is behind";
+        registry.register_with_unit("retention_left", left, Unit::Seconds, self.retention_left.clone());
+        let near = "Partitions of which retention will soon delete what a reader needs; /readyz says more";
+        registry.register("partitions_near_retention", near, self.near_retention.clone());
+        let lost = "Records that retention deleted before they were read";
+        registry.register("log_lost_records", lost, self.lost_records.clone());
         let latency = "From append to verdict, for the oldest event of each batch";
         registry.register_with_unit("verdict_latency", latency, Unit::Seconds, self.latency.clone());
         registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());

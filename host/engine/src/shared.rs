@@ -17,6 +17,7 @@ use crate::ports::catalog::Snapshot;
 use crate::ports::log::Bell;
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
+use crate::retention::Needs;
 
 /// What the engine's threads share.
 pub(crate) struct Shared {
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
+    /// What of the log is still needed, by whom.
+    pub(crate) needs: Needs,
     plan: RwLock<Arc<Plan>>,
     /// The partitions that this process has.
     mine: RwLock<BTreeSet<StreamPartition>>,
@@ -48,6 +51,7 @@ impl Shared {
             metrics,
             hub: Hub::new(),
             health: Health::default(),
+            needs: Needs::default(),
             plan: RwLock::new(plan),
             mine: RwLock::default(),
             stopping: AtomicBool::new(false),

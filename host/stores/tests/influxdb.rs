@@ -8,6 +8,8 @@ mod bucket;
 mod contract;
 #[allow(dead_code, reason = "shared with other tests")]
 mod faults;
+#[path = "influxdb/report.rs"]
+mod report;
 
 use std::collections::BTreeSet;
 use std::io::Read;

@@ -12,6 +12,8 @@ mod members;
 mod outbox;
 #[path = "kafka/peer.rs"]
 mod peer;
+#[path = "kafka/retention.rs"]
+mod retention;
 #[path = "kafka/support.rs"]
 mod support;
 
@@ -50,5 +52,6 @@ contract!(
     reads_respect_limits,
     malformed_records_are_refused,
     bells_ring_when_there_is_something_to_read,
+    what_was_appended_is_kept,
     appends_from_many_threads_keep_their_order
 );

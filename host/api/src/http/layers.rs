@@ -8,7 +8,7 @@ use std::time::Instant;
 use assay_engine::RouteLabel;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -26,10 +26,20 @@ pub(crate) async fn log_requests(State(app): State<App>, request: Request, next:
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let label = RouteLabel { method: method.as_str().to_owned(), route: route.clone(), status };
+    let label = RouteLabel { method: known(&method).to_owned(), route: route.clone(), status };
     app.engine.metrics().requests.get_or_create(&label).inc();
     tracing::debug!(%method, route, status, micros = started.elapsed().as_micros() as u64, "request");
     response
+}
+
+/// A method as metrics name it. A client may make up methods, each of which would be a series of its own.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS | Method::PATCH => {
+            method.as_str()
+        }
+        _ => "other",
+    }
 }
 
 /// Turns a panic of a handler into an answer; the connection and all other requests live on.

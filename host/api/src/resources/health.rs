@@ -1,5 +1,6 @@
 //! Whether the process lives, whether it can do its work, and its metrics.
 
+use assay_engine::PartStatus;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -36,6 +37,9 @@ pub(crate) struct PartJson {
     /// What is wrong; empty if nothing is.
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
+    /// What will go wrong if nothing is done, though it works; empty if nothing will.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    warning: String,
     /// How many events or blocks it is behind.
     lag: u64,
 }
@@ -58,8 +62,13 @@ pub(crate) async fn healthz() -> Json<Health> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.engine.readiness();
-    let parts = readiness.parts.into_iter();
-    let parts = parts.map(|part| PartJson { name: part.name, ok: part.ok, message: part.message, lag: part.lag });
+    let parts = readiness.parts.into_iter().map(|PartStatus { name, ok, message, warning, lag }| PartJson {
+        name,
+        ok,
+        message,
+        warning,
+        lag,
+    });
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(ReadinessJson { ready: readiness.ready, parts: parts.collect() })).into_response()
 }

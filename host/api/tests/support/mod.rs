@@ -88,7 +88,8 @@ impl Server {
                 assay_api::run(listener, app, shutdown).await.unwrap();
             });
         });
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build().into();
         Self { engine, url, admin, agent, stop: Some(stop), serving: Some(serving), store, _dir: dir }
     }
 

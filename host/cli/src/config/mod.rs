@@ -165,6 +165,7 @@ impl Config {
         }
         if self.stores.mode == stores::Mode::Distributed {
             self.kafka.check()?;
+            self.influxdb.check()?;
             ensure!(!self.dgraph.url.is_empty(), "dgraph.url is empty: expected the address of an alpha's HTTP port");
         }
         ensure!((1..=1024).contains(&self.server.max_body_mib), "server.max_body_mib: expected 1 to 1024");

@@ -32,6 +32,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("influxdb.org", "organization"),
     ("influxdb.bucket", "bucket"),
     ("influxdb.token_file", "a file that holds the token"),
+    ("influxdb.metrics_every", "how often this process's metrics are written as points; 0us: never"),
     ("dgraph.url", "an alpha's HTTP port"),
     ("dgraph.token_file", "a file that holds the token; empty: none"),
     ("dgraph.namespace", "tells several Assays on one Dgraph apart"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,8 @@ pub struct InfluxDb {
     pub bucket: String,
     /// A file that holds the token.
     pub token_file: PathBuf,
+    /// How often this process's metrics are written as points; 0s: never.
+    pub metrics_every: Span,
 }
 
 /// Dgraph: edges.
@@ -161,7 +164,13 @@ impl Default for ScyllaDb {
 
 impl Default for InfluxDb {
     fn default() -> Self {
-        Self { url: String::new(), org: "assay".to_owned(), bucket: "assay".to_owned(), token_file: PathBuf::new() }
+        Self {
+            url: String::new(),
+            org: "assay".to_owned(),
+            bucket: "assay".to_owned(),
+            token_file: PathBuf::new(),
+            metrics_every: Span::secs(15),
+        }
     }
 }
 
@@ -176,6 +185,17 @@ impl Kafka {
                 if reserved == "bootstrap.servers" { "; use kafka.brokers" } else { "" }
             );
         }
+        Ok(())
+    }
+}
+
+impl InfluxDb {
+    pub(super) fn check(&self) -> Result<()> {
+        let every = self.metrics_every.0;
+        ensure!(
+            every.is_zero() || every >= Duration::from_secs(1),
+            "influxdb.metrics_every: expected 0s, which means never, or at least 1s"
+        );
         Ok(())
     }
 }

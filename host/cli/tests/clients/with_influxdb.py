@@ -68,6 +68,8 @@ def check_docs(client):
     """The examples of the documentation find something."""
     for example in setting.snippets("influxdb.md", "flux"):
         query = example.replace('"assay"', f'"{setting.NAME}"').replace("card-velocity", "card_velocity")
-        query = re.sub(r"range\(start: [^)]*\)", RANGE, query)
-        tables = client.query_api().query(query)
-        assert any(table.records for table in tables), f"{query}\nfound nothing"
+        if '"assay_' not in query:
+            # The events are of January; the server's own metrics are of now.
+            query = re.sub(r"range\(start: [^)]*\)", RANGE, query)
+        found = lambda: any(table.records for table in client.query_api().query(query))
+        setting.until(f"this finds something:\n{query}", found)

@@ -24,6 +24,7 @@ use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
 
 use crate::ports::{Place, Poison, StoreError, StreamPartition};
+use crate::retention::Need;
 use crate::shared::{FIRST_DELAY, Shared, unreadable_block};
 
 /// The names of all followers.
@@ -195,6 +196,7 @@ impl Loop {
                 return Ok(0);
             }
             if !plan.streams.contains_key(&*of.stream) || !self.follow.wants(&plan, &of) {
+                self.shared.needs.note_none(self.follow.name(), &of);
                 continue;
             }
             let position = match self.positions.get(&of) {
@@ -211,12 +213,20 @@ impl Loop {
                     self.note(None, lag + (end.0 - position.0));
                 }
                 let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
+                if let Some(first) = records.first() {
+                    let need = Need::new(self.follow.name(), &of, topic, position, first);
+                    self.shared.needs.note(need);
+                }
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;
                 self.set_aside(&of, refused)?;
                 carried += next.0 - position.0;
             }
-            lag += log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
+            let behind = log.end(&of.stream, topic, of.partition)?.0.saturating_sub(next.0);
+            if behind == 0 {
+                self.shared.needs.note_none(self.follow.name(), &of);
+            }
+            lag += behind;
             self.positions.insert(of, next);
         }
         self.note(None, lag);

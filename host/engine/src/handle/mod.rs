@@ -6,6 +6,7 @@ mod read;
 mod wait;
 mod watch;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Digest;
@@ -16,10 +17,11 @@ use crate::config::EngineConfig;
 use crate::followers::{self, Follower};
 use crate::health::Readiness;
 use crate::hub::LiveBlock;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TopicLabel};
 use crate::plan::{Plan, Shelf};
 use crate::ports::{Ports, StoreError};
 use crate::problem::Problem;
+use crate::retention::RetentionWatch;
 use crate::shared::Shared;
 use crate::worker::{Ownership, WorkerHandle};
 use watch::Watcher;
@@ -56,6 +58,7 @@ struct Inner {
     workers: Mutex<Vec<WorkerHandle>>,
     followers: Mutex<Vec<Follower>>,
     watcher: Mutex<Option<Watcher>>,
+    retention: Mutex<Option<RetentionWatch>>,
     /// Held while the catalog changes, so that changes come one after the other.
     changing: Mutex<()>,
 }
@@ -88,12 +91,14 @@ impl Engine {
         shared.ports.membership.share(shared.plan().partitions().collect());
         // Behind the first assignment: a follower that has no partitions yet would say that it is not behind.
         let followers = followers::start(&shared)?;
+        let retention = RetentionWatch::start(&shared)?;
         let inner = Inner {
             shared,
             ownership,
             workers: Mutex::new(workers),
             followers: Mutex::new(followers),
             watcher: Mutex::default(),
+            retention: Mutex::new(Some(retention)),
             changing: Mutex::new(()),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -117,6 +122,9 @@ impl Engine {
         let mut followers = self.inner.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.iter_mut().for_each(Follower::join);
         followers.clear();
+        if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            retention.join();
+        }
     }
 
     /// All metrics.
@@ -129,6 +137,11 @@ impl Engine {
         let failing = self.readiness().parts.iter().filter(|part| !part.ok).count();
         let metrics = self.metrics();
         metrics.parts_failing.set(failing as i64);
+        for lost in self.ports().log.lost() {
+            let label = TopicLabel { stream: lost.stream.to_string(), topic: lost.topic.name() };
+            // The log counts from the beginning; two who measure at once must not add twice.
+            metrics.lost_records.get_or_create(&label).inner().fetch_max(lost.records, Ordering::Relaxed);
+        }
         metrics.encode()
     }
 

@@ -17,6 +17,16 @@ pub enum Topic {
     Verdicts,
 }
 
+impl Topic {
+    /// As metrics and messages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Verdicts => "verdicts",
+        }
+    }
+}
+
 /// Records that stand one behind the other in a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
@@ -39,6 +49,28 @@ pub struct Refused {
     pub code: &'static str,
     /// What is wrong, for whoever reads the dead letter.
     pub message: String,
+}
+
+/// What the log still has of a partition of a topic, and how long it keeps records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The first record that is still there; the partition's end if none is.
+    pub first: Offset,
+    /// Older records may be deleted; none: age deletes nothing.
+    pub max_age: Option<Duration>,
+    /// The oldest records may be deleted while the partition has more bytes; none: size deletes nothing.
+    pub max_bytes: Option<u64>,
+}
+
+/// How many records of a topic retention deleted before they were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The topic.
+    pub topic: Topic,
+    /// How many since the process began, each counted once.
+    pub records: u64,
 }
 
 impl Records {
@@ -178,6 +210,19 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// The store fails.
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
+
+    /// What is still there of a partition of a topic, and for how long records are kept. May ask a server each time:
+    /// not for the way of an event.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
+
+    /// How many records were deleted before they were read, of each topic from which some may have been. A log without
+    /// retention has nothing to say.
+    fn lost(&self) -> Vec<Lost> {
+        Vec::new()
+    }
 
     /// Rings the bell after each append to a topic of any stream, once what was appended can be read.
     fn on_append(&self, topic: Topic, bell: Arc<Bell>);

@@ -4,6 +4,7 @@ mod batches;
 mod owned;
 mod ownership;
 mod saver;
+mod unsaved;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::RECEIPT;
 use super::batches::Batches;
 use super::saver::{Save, Saver};
+use super::unsaved::Unsaved;
 use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError, last_of};
 use crate::plan::{Plan, StreamPlan};
@@ -38,6 +39,7 @@ pub(super) struct Owned {
     saved_at: Checkpoint,
     due: Instant,
     saved: Arc<AtomicU64>,
+    unsaved: Unsaved,
     block: Vec<u8>,
     /// Blocks that were handed to the log, and are not known to be in it yet.
     under_way: VecDeque<Said>,
@@ -100,6 +102,7 @@ impl Owned {
             saved_at: checkpoint.clone(),
             due: Instant::now() + shared.config.checkpoint_every,
             saved: Arc::new(AtomicU64::new(0)),
+            unsaved: Unsaved::default(),
             block: Vec::new(),
             under_way: VecDeque::new(),
             fate: Fate::Working,
@@ -156,6 +159,7 @@ impl Owned {
         let checkpoint = self.checkpoint(now.snapshot.version);
         shared.ports.state.save(&of, &checkpoint, &rows)?;
         self.saved_at = checkpoint;
+        self.unsaved = Unsaved::default();
         self.partition.adopt(stream.clone(), now.snapshot.version).map_err(|error| broken(&of, &error))
     }
 
@@ -164,10 +168,12 @@ impl Owned {
         Checkpoint { events: self.events, verdicts: self.verdicts, catalog, origins }
     }
 
-    fn read(&self, shared: &Shared) -> Result<Vec<Records>, StoreError> {
+    fn read(&mut self, shared: &Shared) -> Result<Vec<Records>, StoreError> {
         let of = self.partition.of();
         let most = shared.config.batch_rows;
-        shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)
+        let records = shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)?;
+        self.unsaved.read(of, self.events, records.first());
+        Ok(records)
     }
 
     /// Tells the metrics how many events wait and how many entities are in memory.
@@ -310,6 +316,7 @@ impl Owned {
     /// Saves a checkpoint if one is due and something has changed.
     pub(super) fn save_if_due(&mut self, saver: &Saver, shared: &Shared, bell: &Bell) {
         self.settle(MOST_UNDER_WAY, shared, bell);
+        self.unsaved.tell(self.saved.load(Ordering::SeqCst), self.partition.of(), &shared.needs);
         if Instant::now() < self.due || !saver.is_free() {
             return;
         }
@@ -328,6 +335,7 @@ impl Owned {
             return;
         }
         let (epoch, rows) = self.partition.barrier();
+        self.unsaved.hand_over(epoch, self.events);
         let of = self.partition.of().clone();
         self.saved_at = checkpoint.clone();
         saver.save(Save { of, checkpoint, rows, epoch, saved: self.saved.clone() });

@@ -2,9 +2,12 @@
 //!
 //! Points are idempotent by nature: the same measurement, tags and time are the same point. So positions are only
 //! hints, kept as points of the measurement `assay_position`: a lost one means that the same points are written again.
+//! The process's own metrics (`report`) are written beside them.
 
+mod exposition;
 mod line;
 mod positions;
+mod report;
 mod series;
 mod write;
 
@@ -15,6 +18,8 @@ use assay_engine::ports::StoreError;
 use assay_engine::ports::series::TimeSeries;
 
 use crate::http::{Client, escaped};
+
+pub use report::MetricsReport;
 
 /// The store's name in errors.
 const STORE: &str = "InfluxDB";

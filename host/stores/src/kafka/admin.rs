@@ -97,17 +97,20 @@ impl Admin {
         }
     }
 
-    /// A topic's setting.
-    pub(super) fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, StoreError> {
+    /// Some of a topic's settings.
+    pub(super) fn settings<const N: usize>(
+        &self,
+        topic: &str,
+        names: [&str; N],
+    ) -> Result<[Option<String>; N], StoreError> {
         let doing = || format!("reading the settings of the topic '{topic}'");
         let described = self.wait(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &self.options()));
-        for resource in described.map_err(|error| failed(doing(), &error))? {
-            let resource = resource.map_err(|code| failed_with(doing(), Some(code), &code))?;
-            if let Some(entry) = resource.get(name) {
-                return Ok(entry.value.clone());
-            }
-        }
-        Ok(None)
+        // One topic was asked for, so there is one answer.
+        let Some(resource) = described.map_err(|error| failed(doing(), &error))?.pop() else {
+            return Err(unavailable(format!("{}: no answer", doing())));
+        };
+        let resource = resource.map_err(|code| failed_with(doing(), Some(code), &code))?;
+        Ok(names.map(|name| resource.get(name)?.value.clone()))
     }
 
     fn options(&self) -> AdminOptions {

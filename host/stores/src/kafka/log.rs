@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{Bell, Durability, Log, Receipt, Records, Topic};
+use assay_engine::ports::log::{Bell, Durability, Kept, Log, Lost, Receipt, Records, Topic};
 use tokio::sync::oneshot;
 
 use super::acked::Acked;
@@ -15,6 +15,7 @@ use super::error::broken;
 use super::fetch::Fetcher;
 use super::history::{History, Wanted};
 use super::produce::{Outgoing, Producer};
+use super::retention::Retention;
 use super::tail::Found;
 use super::topics::{StreamTopics, Topics};
 
@@ -166,6 +167,20 @@ impl Log for KafkaLog {
             return Ok(Offset(end));
         }
         Ok(Offset(self.history.ends(of.topic(topic), number)?.1))
+    }
+
+    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+        let of = self.topics.get(stream)?;
+        let number = of.number(partition)?;
+        let name = of.topic(topic);
+        let Retention { max_age, max_bytes } = self.topics.retention(name)?;
+        let (first, _) = self.history.ends(name, number)?;
+        Ok(Kept { first: Offset(first), max_age, max_bytes })
+    }
+
+    fn lost(&self) -> Vec<Lost> {
+        let of = |stream| [Topic::Events, Topic::Verdicts].map(|topic| self.history.lost(&stream, topic));
+        self.topics.streams().into_iter().flat_map(of).collect()
     }
 
     fn on_append(&self, topic: Topic, bell: Arc<Bell>) {

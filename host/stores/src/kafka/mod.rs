@@ -21,6 +21,7 @@ mod outbox;
 mod partitioner;
 mod produce;
 mod registry;
+mod retention;
 mod schemas;
 mod tail;
 mod tails;
@@ -96,11 +97,6 @@ impl Kafka {
     /// Verdicts and dead letters for others. Its topics are made when a stream first has something to publish.
     pub fn outbox(&self) -> Arc<dyn Outbox> {
         self.outbox.clone()
-    }
-
-    /// How many records were deleted by retention before they were read.
-    pub fn lost_records(&self) -> u64 {
-        self.log.history.lost()
     }
 
     /// Lets go of everything. Waits a while for what is on its way to the brokers.

@@ -13,6 +13,7 @@ use super::client::MAX_BLOCK_BYTES;
 use super::config::Config;
 use super::error::{broken, unavailable};
 use super::format::Codec;
+use super::retention::{Retention, Retentions};
 use super::schemas::Schemas;
 
 /// Room for the largest event with its frame, key and headers.
@@ -69,11 +70,12 @@ pub(super) struct Topics {
     config: Config,
     schemas: Arc<dyn Schemas>,
     streams: RwLock<HashMap<String, Arc<StreamTopics>>>,
+    retentions: Retentions,
 }
 
 impl Topics {
     pub(super) fn new(admin: Admin, config: Config, schemas: Arc<dyn Schemas>) -> Self {
-        Self { admin, config, schemas, streams: RwLock::default() }
+        Self { admin, config, schemas, streams: RwLock::default(), retentions: Retentions::default() }
     }
 
     /// A stream's topics.
@@ -82,6 +84,17 @@ impl Topics {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let found = streams.get(stream).cloned();
         found.ok_or_else(|| broken(format!("the log has no stream '{stream}'; was it created?")))
+    }
+
+    /// The names of all streams.
+    pub(super) fn streams(&self) -> Vec<Arc<str>> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.values().map(|topics| topics.stream.clone()).collect()
+    }
+
+    /// How long a topic keeps its records, as of a minute ago at most.
+    pub(super) fn retention(&self, topic: &Arc<str>) -> Result<Retention, StoreError> {
+        self.retentions.get(topic, &self.admin)
     }
 
     /// The stream whose events a topic holds.
@@ -124,7 +137,8 @@ impl Topics {
         let verdict_log = format!("{events}{}", self.config.verdict_log_suffix);
         let size = (MAX_BLOCK_BYTES + (1 << 20)).to_string();
         // Recovery needs the verdicts of all events that are still there.
-        let retention = self.admin.setting(&events, "retention.ms")?.unwrap_or_else(|| "-1".to_owned());
+        let [retention] = self.admin.settings(&events, ["retention.ms"])?;
+        let retention = retention.unwrap_or_else(|| "-1".to_owned());
         let settings = [("max.message.bytes", &*size), ("retention.ms", &*retention), ("retention.bytes", "-1")];
         self.ensure(stream, &verdict_log, partitions, &settings)?;
         let codec = Arc::new(Codec::new(def, &events, self.schemas.clone())?);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::names::{Offset, Partition};
-use assay_engine::ports::log::{Bell, Durability, Log, Records, Topic};
+use assay_engine::ports::log::{Bell, Durability, Kept, Log, Records, Topic};
 
 use super::streams::stream;
 use super::{append, card, event, events, place, read_all, records};
@@ -115,6 +115,21 @@ pub(crate) fn bells_ring_when_there_is_something_to_read(log: &dyn Log) {
             receipt.blocking_recv().unwrap().unwrap();
         }
     }
+}
+
+/// Without limits everything is there from the first record on, and nothing was lost.
+pub(crate) fn what_was_appended_is_kept(log: &dyn Log) {
+    create(log);
+    let kept = |topic, partition| log.kept("payments", topic, Partition(partition));
+    let all = Kept { first: Offset(0), max_age: None, max_bytes: None };
+    assert_eq!(kept(Topic::Events, 1).unwrap(), all, "an empty partition begins at its end");
+    append(log, Topic::Events, vec![(1, events(&["a", "b"]))], Durability::Synced).unwrap();
+    append(log, Topic::Verdicts, vec![(1, records(&["v"]))], Durability::Synced).unwrap();
+    assert_eq!((kept(Topic::Events, 1).unwrap(), kept(Topic::Verdicts, 1).unwrap()), (all, all));
+    assert!(kept(Topic::Events, 4).is_err());
+    assert!(log.kept("unknown", Topic::Events, Partition(0)).is_err());
+    assert_eq!(read_all(log, Topic::Events, 1, 0).len(), 2);
+    assert!(log.lost().iter().all(|lost| lost.records == 0), "{:?}", log.lost());
 }
 
 /// Appends from many threads: nothing is lost, mixed up or given the same offset.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -87,6 +89,18 @@ pub(crate) fn committed(group: &str, topic: &str, partition: i32) -> Option<i64>
         Offset::Offset(offset) => Some(offset),
         _ => None,
     }
+}
+
+/// Deletes the records of a partition before an offset, as retention does.
+pub(crate) fn delete_before(topic: &str, partition: i32, offset: i64) {
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> = config.set("bootstrap.servers", brokers()).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let deleted = runtime.block_on(admin.delete_records(&list, &options)).unwrap();
+    assert_eq!(deleted.find_partition(topic, partition).unwrap().error(), Ok(()));
 }
 
 fn consumer(group: &str) -> BaseConsumer {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{Bell, Durability, Log, Receipt, Records, Topic};
+use assay_engine::ports::log::{Bell, Durability, Kept, Log, Lost, Receipt, Records, Topic};
 use assay_stores::kafka::{Config, Kafka, Schemas};
 
 /// Where Kafka is.
@@ -131,6 +131,14 @@ impl Log for Prefixed {
 
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
         self.log.end(stream, topic, partition)
+    }
+
+    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+        self.log.kept(stream, topic, partition)
+    }
+
+    fn lost(&self) -> Vec<Lost> {
+        self.log.lost()
     }
 
     fn on_append(&self, topic: Topic, bell: Arc<Bell>) {

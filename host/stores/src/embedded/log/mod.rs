@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{self, Bell, Log, Receipt, Records, Topic};
+use assay_engine::ports::log::{self, Bell, Kept, Log, Receipt, Records, Topic};
 use tokio::sync::oneshot;
 
 use super::Config;
@@ -141,6 +141,12 @@ impl Log for EmbeddedLog {
                 Err(broken(format!("'{stream}' has the partitions 0 to {}, not {partition}", topics.partitions() - 1)))
             }
         }
+    }
+
+    /// Nothing is ever deleted.
+    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+        self.end(stream, topic, partition)?;
+        Ok(Kept { first: Offset(0), max_age: None, max_bytes: None })
     }
 
     fn on_append(&self, topic: Topic, bell: Arc<Bell>) {

@@ -114,10 +114,7 @@ fn stored(of: TopicPartition, row: fjall::Guard) -> Result<Stored, StoreError> {
 }
 
 fn part(of: TopicPartition) -> impl Display {
-    let topic = match of.topic {
-        Topic::Events => "events",
-        Topic::Verdicts => "verdicts",
-    };
+    let topic = of.topic.name();
     format!("the log of {topic} of stream number {}, partition {}", of.of.stream.0, Partition(of.of.partition))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use assay_engine::ports::log::Topic;
 use assay_engine::ports::{StoreError, StreamPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -60,7 +61,9 @@ impl Followed {
     pub(super) fn tend(&mut self, consumer: &BaseConsumer<Logged>, history: &History, is_due: bool) {
         let done = match self.state {
             State::New(due) if due <= Instant::now() => self.start(consumer, history),
-            State::Failed(due) if due <= Instant::now() => self.fetch_from(consumer, self.next),
+            State::Failed(due) if due <= Instant::now() => {
+                self.note_lost(history).and_then(|()| self.fetch_from(consumer, self.next))
+            }
             State::Paused if self.tails.events.has_room() => self.resume(consumer, history),
             State::Paused | State::Failed(_) if is_due => {
                 history.ends(&self.topics.events, self.partition).map(|(_, end)| self.tails.events.note_end(end))
@@ -101,14 +104,16 @@ impl Followed {
     }
 
     fn resume(&mut self, consumer: &BaseConsumer<Logged>, history: &History) -> Result<(), StoreError> {
-        let (low, _) = history.ends(&self.topics.events, self.partition)?;
-        if low > self.next {
-            history.note_lost(&self.topics.events, self.partition, self.next, low);
-        }
+        self.note_lost(history)?;
         let list = self.list();
         consumer.resume(&list).map_err(|error| failed(format_args!("resuming {}", self.of), &error))?;
         self.state = State::Running;
         Ok(())
+    }
+
+    /// Counts what was deleted while nothing was fetched.
+    fn note_lost(&self, history: &History) -> Result<(), StoreError> {
+        history.note_lost(&self.topics, Topic::Events, self.partition, self.next).map(drop)
     }
 
     /// Takes a message.

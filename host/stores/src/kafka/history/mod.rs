@@ -1,15 +1,16 @@
 //! Reads what no tail holds: from a broker, at any offset. Who goes on where he stopped finds his reader waiting.
 
+mod lost;
 mod reader;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{Records, Topic};
+use assay_engine::ports::log::{Lost, Records, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -21,6 +22,7 @@ use super::config::Config;
 use super::error::failed;
 use super::format::Reading;
 use super::topics::StreamTopics;
+use lost::LostRecords;
 use reader::Reader;
 
 /// Readers that wait for whoever goes on, at most.
@@ -51,7 +53,7 @@ pub(super) struct History {
     /// Asks for ends.
     asker: BaseConsumer<Logged>,
     idle: Mutex<Vec<Reader>>,
-    lost: AtomicU64,
+    lost: LostRecords,
     is_closed: AtomicBool,
 }
 
@@ -63,7 +65,7 @@ impl History {
             settings,
             timeout: config.request_timeout,
             idle: Mutex::default(),
-            lost: AtomicU64::new(0),
+            lost: LostRecords::default(),
             is_closed: AtomicBool::new(false),
         })
     }
@@ -82,22 +84,40 @@ impl History {
         }
     }
 
-    /// How many records were deleted before they were read.
-    pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// How many records of a topic were deleted before they were read.
+    pub(super) fn lost(&self, stream: &Arc<str>, topic: Topic) -> Lost {
+        self.lost.of(stream, topic)
     }
 
-    /// Counts records that were deleted before they were read, loudly.
-    pub(super) fn note_lost(&self, topic: &str, partition: i32, from: u64, low: u64) {
-        self.lost.fetch_add(low.saturating_sub(from), Ordering::Relaxed);
-        tracing::error!(
-            topic,
-            partition,
-            from,
-            first_left = low,
-            "records were deleted by the topic's retention before they were read, and are lost to whoever reads here; \
-             raise retention.ms"
-        );
+    /// Looks whether records from an offset on were deleted before they were read; counts them, loudly. Returns the
+    /// first that is left, and the partition's end.
+    pub(super) fn note_lost(
+        &self,
+        of: &StreamTopics,
+        topic: Topic,
+        partition: i32,
+        from: u64,
+    ) -> Result<(u64, u64), StoreError> {
+        let name = &**of.topic(topic);
+        let (low, end) = self.ends(name, partition)?;
+        if from == 0 && low > 0 {
+            // Nothing was ever read here: the topic is older than who reads it.
+            tracing::debug!(topic = name, partition, first_left = low, "reading from the first record that is left");
+            return Ok((low, end));
+        }
+        let lost = self.lost.note(&of.stream, topic, partition, from, low);
+        if lost > 0 {
+            tracing::error!(
+                topic = name,
+                partition,
+                lost,
+                from,
+                first_left = low,
+                "records were deleted by the topic's retention before they were read, and are lost to whoever reads \
+                 here; raise retention.ms"
+            );
+        }
+        Ok((low, end))
     }
 
     /// Reads records; none: there are none before the partition's end as it was a moment ago.
@@ -108,6 +128,10 @@ impl History {
             false => Ok(()),
         };
         let records = reader.blocks.take();
+        if records.first().is_some_and(|first| first.first.0 > reader.position) {
+            // Markers of transactions stand there, or retention was faster than a reader that waited.
+            self.note_lost(wanted.topics, wanted.topic, wanted.partition, reader.position)?;
+        }
         if let Some(last) = records.last() {
             reader.position = last.next().0;
             reader.nothing_before = reader.position;
@@ -134,12 +158,8 @@ impl History {
             }
             return Ok(Some(reader));
         }
-        let (low, end) = self.ends(topic, wanted.partition)?;
-        let mut position = wanted.from.0;
-        if position < low {
-            self.note_lost(topic, wanted.partition, position, low);
-            position = low;
-        }
+        let (low, end) = self.note_lost(wanted.topics, wanted.topic, wanted.partition, wanted.from.0)?;
+        let position = wanted.from.0.max(low);
         if position >= end {
             return Ok(None);
         }

@@ -1,0 +1,70 @@
+//! Records that retention deleted before they were read: each counted once, however many readers miss it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assay_engine::ports::log::{Lost, Topic};
+
+/// What of a partition was missed by a reader.
+#[derive(Clone, Copy)]
+struct Missed {
+    /// From here on records were counted.
+    from: u64,
+    /// Before here they were.
+    to: u64,
+}
+
+/// Counts lost records.
+#[derive(Default)]
+pub(super) struct LostRecords(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    partitions: HashMap<(Arc<str>, Topic, i32), Missed>,
+    records: HashMap<(Arc<str>, Topic), u64>,
+}
+
+impl LostRecords {
+    /// Notes that somebody who is at `from` finds `low` to be the first record that is left. Returns how many of the
+    /// records between were not counted before.
+    pub(super) fn note(&self, stream: &Arc<str>, topic: Topic, partition: i32, from: u64, low: u64) -> u64 {
+        if from >= low {
+            return 0;
+        }
+        // Both maps only ever grow.
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missed =
+            counted.partitions.entry((stream.clone(), topic, partition)).or_insert(Missed { from: low, to: low });
+        let new = missed.from.saturating_sub(from) + low.saturating_sub(missed.to.max(from));
+        *missed = Missed { from: missed.from.min(from), to: missed.to.max(low) };
+        *counted.records.entry((stream.clone(), topic)).or_default() += new;
+        new
+    }
+
+    /// How many of a topic.
+    pub(super) fn of(&self, stream: &Arc<str>, topic: Topic) -> Lost {
+        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = counted.records.get(&(stream.clone(), topic)).copied().unwrap_or(0);
+        Lost { stream: stream.clone(), topic, records }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_record_is_counted_once() {
+        let (lost, payments) = (LostRecords::default(), Arc::from("payments"));
+        let note = |from, low| lost.note(&payments, Topic::Events, 0, from, low);
+        assert_eq!([note(5, 5), note(7, 3)], [0, 0], "nothing is missing");
+        assert_eq!([note(10, 20), note(10, 20), note(15, 20)], [10, 0, 0], "others miss the same");
+        assert_eq!(note(4, 20), 6, "who is farther behind");
+        assert_eq!([note(4, 30), note(25, 30), note(28, 33)], [10, 0, 3], "retention goes on");
+        assert_eq!(lost.note(&payments, Topic::Events, 1, 10, 12), 2, "each partition has offsets of its own");
+        assert_eq!(lost.note(&payments, Topic::Verdicts, 0, 10, 11), 1);
+        assert_eq!(lost.of(&payments, Topic::Events).records, 31);
+        assert_eq!(lost.of(&payments, Topic::Verdicts).records, 1);
+        assert_eq!(lost.of(&Arc::from("orders"), Topic::Events).records, 0);
+    }
+}
