@@ -24,7 +24,8 @@ pub use clock::now_ms;
 pub use config::EngineConfig;
 pub use followers::FOLLOWERS;
 pub use handle::{
-    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
+    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewBuckets, ViewValues,
+    WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;

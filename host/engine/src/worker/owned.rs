@@ -11,7 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
 use super::batches::Batches;
-use super::saver::{Save, Saver};
+use super::saver::{Save, Saver, save};
 use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError, last_of};
 use crate::plan::{Plan, StreamPlan};
@@ -91,7 +91,10 @@ impl Owned {
             return Err(StoreError::Unavailable { store: "catalog", message });
         }
         let (verdicts, judged) = tail(&of, checkpoint, shared)?;
-        let partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        let mut partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        if shared.ports.buckets.is_some() {
+            partition.note_buckets();
+        }
         let mut owned = Self {
             partition,
             events: checkpoint.events,
@@ -151,9 +154,9 @@ impl Owned {
     fn hand_over(&mut self, now: &Plan, shared: &Shared) -> Result<(), StoreError> {
         let of = self.partition.of().clone();
         let Some(stream) = now.streams.get(&*of.stream) else { return Ok(()) };
-        let (_, rows) = self.partition.barrier();
+        let barrier = self.partition.barrier();
         let checkpoint = self.checkpoint(now.snapshot.version);
-        shared.ports.state.save(&of, checkpoint, &rows)?;
+        save(&of, checkpoint, &barrier, shared)?;
         self.saved_at = checkpoint;
         self.partition.adopt(stream.clone(), now.snapshot.version).map_err(|error| broken(&of, &error))
     }
@@ -325,9 +328,9 @@ impl Owned {
         if checkpoint == self.saved_at || self.fate != Fate::Working || self.is_waiting() {
             return;
         }
-        let (epoch, rows) = self.partition.barrier();
+        let barrier = self.partition.barrier();
         let of = self.partition.of().clone();
-        saver.save(Save { of, checkpoint, rows, epoch, saved: self.saved.clone() });
+        saver.save(Save { of, checkpoint, barrier, saved: self.saved.clone() });
         self.saved_at = checkpoint;
     }
 }
