@@ -60,6 +60,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(list_views))
         .routes(routes!(get_view))
         .routes(routes!(get_view_values))
+        .routes(routes!(get_view_buckets))
         .routes(routes!(list_rules))
         .routes(routes!(get_rule))
         .routes(routes!(rule_revisions))

@@ -25,7 +25,8 @@ fn entities_of_another_key_have_views_verdicts_and_events() {
     let send = |from: u64| {
         let event = |number: u64| {
             let country = ["DE", "FR", ""][(number % 3) as usize];
-            let mut event = payment(&format!("p{number}"), &format!("c{}", number % 7), number as f64, 1_700_000_000_000);
+            let mut event =
+                payment(&format!("p{number}"), &format!("c{}", number % 7), number as f64, 1_700_000_000_000);
             event["country"] = if country.is_empty() { json!(null) } else { json!(country) };
             format!("{event}\n")
         };

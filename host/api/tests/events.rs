@@ -8,7 +8,7 @@ use std::time::Duration;
 use assay_core::names::Partition;
 use assay_engine::ports::log::{Durability, Records, Topic};
 use serde_json::{Value, json};
-use support::{Server, payment};
+use support::{CARD_SPEND, Server, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
@@ -139,6 +139,62 @@ fn an_entity_has_a_profile_a_history_and_values() {
     server.post("/v1/rules/big/pause", &Value::Null).expect(200);
     let entity = server.get("/v1/entities/payments/c").expect(200);
     assert_eq!((&entity["tags"], &entity["rules"]["big"]["tags"]), (&json!([]), &json!(["huge"])));
+}
+
+#[test]
+fn the_buckets_of_a_tumbling_view_are_read_one_by_one_and_in_order() {
+    let server = Server::start();
+    server.define_payments();
+    let hours = CARD_SPEND.replace("card_spend", "card_hours").replace("over: 1h", "every: 1h\nkeep: 3h");
+    let problem = server.put_yaml("/v1/views/card_hours", &hours.replace("keep: 3h", "keep: 5000h"));
+    let problem = problem.problem(422, "invalid-definition");
+    assert!(problem["detail"].as_str().unwrap().contains("1 to 1440 buckets of 1h"), "{problem}");
+    server.put_yaml("/v1/views/card_hours", &hours).expect(201);
+    let hour = 3_600_000_i64;
+    let empty = server.get("/v1/views/card_hours/buckets?key=c").expect(200);
+    assert_eq!(empty, json!({"view": "card_hours", "key": "c", "as_of": null, "buckets": []}));
+    let values = server.get("/v1/views/card_hours/values?key=c").expect(200);
+    assert_eq!((&values["as_of"], values.get("bucket")), (&Value::Null, None));
+
+    let times = [0, hour, 2 * hour + 5, 4 * hour, 2 * hour, hour];
+    let events: Vec<_> =
+        times.iter().enumerate().map(|(i, time)| payment(&format!("p{i}"), "c", 600.0, *time)).collect();
+    server.post(&format!("{EVENTS}?wait=verdicts"), &json!(events)).expect(200);
+    let bucket = |begin: i64, payments: i64| {
+        let measures = json!({"payments": payments, "spent": 600.0 * payments as f64});
+        json!({"from": begin * hour, "to": (begin + 1) * hour, "measures": measures})
+    };
+    let kept = server.get("/v1/views/card_hours/buckets?key=c").expect(200);
+    assert_eq!(
+        kept["buckets"],
+        json!([bucket(2, 2), bucket(4, 1)]),
+        "that of 01:00 was kept no more when it came late"
+    );
+    assert_eq!(kept["as_of"], 4 * hour);
+    let asked =
+        |times: &str| server.get(&format!("/v1/views/card_hours/buckets?key=c{times}")).expect(200)["buckets"].clone();
+    assert_eq!(asked("&to=1970-01-01T04:00:00Z"), json!([bucket(2, 2)]));
+    assert_eq!(asked(&format!("&from={}", 3 * hour - 1)), json!([bucket(2, 2), bucket(4, 1)]));
+    assert_eq!(asked(&format!("&from={}", 3 * hour)), json!([bucket(4, 1)]));
+
+    let of = |at: String| server.get(&format!("/v1/views/card_hours/values?key=c{at}"));
+    let newest = of(String::new()).expect(200);
+    assert_eq!(newest["bucket"], json!({"from": 4 * hour, "to": 5 * hour}));
+    assert_eq!(newest["measures"], json!({"payments": 1, "spent": 600.0}));
+    let earlier = of(format!("&at={}", 2 * hour)).expect(200);
+    assert_eq!((&earlier["bucket"]["from"], &earlier["measures"]["payments"]), (&json!(2 * hour), &json!(2)));
+    assert_eq!(of(format!("&at={}", 9 * hour)).expect(200)["measures"]["payments"], 0);
+    let problem = of(format!("&at={}", 2 * hour - 1)).problem(404, "not-found");
+    assert!(problem["detail"].as_str().unwrap().contains("does not keep the bucket"), "{problem}");
+    let entity = server.get("/v1/entities/payments/c").expect(200);
+    assert_eq!(entity["views"]["card_hours"]["bucket"], json!({"from": 4 * hour, "to": 5 * hour}));
+    assert_eq!(entity["views"]["card_spend"].get("bucket"), None);
+
+    let problem = server.get("/v1/views/card_spend/buckets?key=c").problem(400, "bad-request");
+    assert!(problem["detail"].as_str().unwrap().contains("only views with 'every'"), "{problem}");
+    server.get("/v1/views/other/buckets?key=c").problem(404, "not-found");
+    server.get("/v1/views/card_hours/buckets?key=c&from=soon").problem(400, "bad-request");
+    server.get("/v1/views/card_hours/buckets").problem(400, "bad-request");
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Distributed {
             membership: kafka.membership(),
             catalog: mongodb.catalog(),
             state: scylladb.state(),
+            buckets: Some(scylladb.buckets()),
             archive: scylladb.archive(),
             profiles: mongodb.profiles(),
             graph: dgraph.graph(),

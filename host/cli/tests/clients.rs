@@ -14,8 +14,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use python::Python;
 use support::{Server, pack, plugins};
 
-/// What the pack lacks for this test: points of events, and edges.
+/// What the pack lacks for this test: points of events, a tumbling view, and edges.
 const SERIES: &str = "series:\n  tags: [channel]\n  fields: [id, card, amount]\n";
+const MINUTES: &str = "view: card_minutes
+stream: payments
+by: [card]
+measures: { payments: count(), spent: sum(amount), shop: last(merchant), newest: max(time), online: last(channel == 'online') }
+every: 10m
+keep: 1d
+";
 const LINKS: &str = "rule: payment_links
 stream: payments
 plugin: payment-links@1
@@ -66,7 +73,7 @@ fn start(folder: &Path, name: &str) -> Server {
     Server::start(&folder.join("data"), None, &settings)
 }
 
-/// The pack rules/payments on a stream of this name, with points of events and a rule that draws edges.
+/// The pack rules/payments on a stream of this name, with points of events, a tumbling view and a rule that draws edges.
 fn write_pack(to: &Path, name: &str) {
     for part in ["streams", "views", "rules"] {
         fs::create_dir_all(to.join(part)).unwrap();
@@ -77,6 +84,7 @@ fn write_pack(to: &Path, name: &str) {
             fs::write(to.join(part).join(file.file_name()), renamed(&(text + more), name)).unwrap();
         }
     }
+    fs::write(to.join("views/card_minutes.yaml"), renamed(MINUTES, name)).unwrap();
     fs::write(to.join("rules/payment_links.yaml"), renamed(LINKS, name)).unwrap();
 }
 

@@ -22,6 +22,8 @@ const KEY: &str = "assay_the-key-of-the-test-of-the-distributed-stack";
 const EVENTS: usize = 2_000;
 const CARDS: u32 = 150;
 const RULES: [&str; 5] = ["card_geo", "card_thresholds", "card_velocity", "payment_risk", "ties"];
+/// What the pack lacks: a tumbling view.
+const HOURS: &str = "by: [card]\nmeasures: { payments: count(), spent: sum(amount) }\nevery: 1h\nkeep: 2d\n";
 /// How soon a change through one member must be seen by the other, on a machine that is busy with other tests.
 const SEEN: Duration = Duration::from_secs(5);
 
@@ -77,6 +79,8 @@ impl Names {
         let stream = dir.join("streams/payments.yaml");
         let text = std::fs::read_to_string(&stream).unwrap();
         std::fs::write(stream, format!("{text}\npartitions: 8\n")).unwrap();
+        let hours = format!("view: card_hours\nstream: {}\n{HOURS}", self.stream);
+        std::fs::write(dir.join("views/card_hours.yaml"), hours).unwrap();
         dir
     }
 }
@@ -165,8 +169,10 @@ fn about_card(server: &Server, stream: &str, card: &str) -> Value {
     profile["stream"] = Value::Null;
     let edges = listing(server, &format!("/v1/graph/{}?limit=1000", escaped(&format!("card:{card}"))));
     let view = server.read(&format!("/v1/views/card_spend/values?key={card}"));
+    let buckets = server.read(&format!("/v1/views/card_hours/buckets?key={card}"));
+    assert!(!buckets["buckets"].as_array().unwrap().is_empty(), "{buckets}");
     json!({ "profile": profile, "verdicts": listing(server, &format!("{path}/verdicts?limit=1000")), "edges": edges,
-            "view": view })
+            "view": view, "buckets": buckets })
 }
 
 #[track_caller]

@@ -43,6 +43,38 @@ fn all_cases_of_the_payments_pack_pass() {
     assert_eq!(text.lines().last().unwrap(), format!("{cases} passed, 0 failed"));
 }
 
+const HOURS: &str =
+    "view: card_hours\nstream: payments\nby: [card]\nmeasures: { payments: count() }\nevery: 1h\nkeep: 2h\n";
+const HOURLY: &str = "rule: hourly\nstream: payments\nscore: double(views.card_hours.payments)\n";
+const HOURS_CASE: &str = "name: each hour counts for itself
+defaults: { merchant: m, category: grocery, country: DE, lat: 52.52, lon: 13.41, channel: chip, amount: 10.0, card: anna }
+events:
+  - { id: p1, time: 2026-01-05T08:59:59.999Z }
+  - { id: p2, time: 2026-01-05T09:00:00Z }
+  - { id: p3, time: 2026-01-05T08:00:00Z }
+  - { id: p4, time: 2026-01-05T10:30:00Z }
+  - { id: p5, time: 2026-01-05T08:30:00Z }
+expect:
+  - { event: p1, rule: hourly, score: 1.0 }
+  - { event: p2, rule: hourly, score: 1.0 }
+  - { event: p3, rule: hourly, score: 2.0 }
+  - { event: p4, rule: hourly, score: 1.0 }
+  - { event: p5, rule: hourly, score: 0.0 }
+";
+
+#[test]
+fn a_tumbling_view_is_an_input_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&pack("payments"), dir.path());
+    for (file, text) in [("views/card_hours", HOURS), ("rules/hourly", HOURLY), ("cases/hours", HOURS_CASE)] {
+        std::fs::write(dir.path().join(format!("{file}.yaml")), text).unwrap();
+    }
+    let output = rule_test(dir.path(), &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("each hour counts for itself"), "{text}");
+}
+
 #[test]
 fn a_case_that_fails_shows_the_difference_and_the_exit_code_says_so() {
     let dir = tempfile::tempdir().unwrap();

@@ -138,4 +138,6 @@ fn main() {
     measure("count, last text; 1h of 60", &view(r#""n":"count()","c":"last(country)""#, hour), &disordered, false);
     measure("count, sum; 5m of 60", &view(two, r#","over":"5m""#), &disordered, false);
     measure("count, sum; 1d of 1440", &view(two, r#","over":"1d","tiles":1440"#), &disordered, false);
+    measure("count, sum; every 1m, keep 1h", &view(two, r#","every":"1m","keep":"1h""#), &disordered, false);
+    measure("count, sum; every 1m, keep 1d", &view(two, r#","every":"1m","keep":"1d""#), &disordered, false);
 }

@@ -27,7 +27,8 @@ pub use config::EngineConfig;
 pub use derived::progress_of;
 pub use followers::FOLLOWERS;
 pub use handle::{
-    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewValues, WaitError,
+    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewBuckets, ViewValues,
+    WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;

@@ -40,6 +40,31 @@ fn a_rule_sees_fields_views_and_scores_of_other_rules() {
 }
 
 #[test]
+fn a_rule_sees_the_bucket_of_the_event_also_when_it_comes_late() {
+    let hours = change(
+        Kind::View,
+        "hours",
+        json!({ "view": "hours", "stream": "payments", "by": ["card"], "every": "1h", "keep": "3h",
+                "measures": { "n": "count()", "sum": "sum(amount)" } }),
+    );
+    let score = "views.hours.sum + double(views.hours.n) / 100.0";
+    let mut offline = offline(vec![stream(), hours, rule("of_hour", json!({ "score": score }))]);
+    let hour = 3_600_000;
+    let mut score = |id: &str, amount: f64, time: i64| {
+        offline.score("payments", &event(id, "a", amount, time)).unwrap().verdicts[0].score.unwrap()
+    };
+    assert_eq!(score("p1", 1.0, 5 * hour), 1.01);
+    assert_eq!(score("p2", 2.0, 6 * hour - 1), 3.02);
+    assert_eq!(score("p3", 4.0, 6 * hour), 4.01, "a new hour begins with nothing");
+    assert_eq!(score("p4", 8.0, 5 * hour + 1), 11.03, "late, but its hour is kept");
+    assert_eq!(score("p5", 16.0, 7 * hour), 16.01);
+    assert_eq!(score("p6", 32.0, 5 * hour), 43.04, "the third hour is still kept");
+    assert_eq!(score("p7", 64.0, 4 * hour), 0.0, "a fourth is not: the event is late");
+    assert_eq!(offline.view("hours", "a", Some(5 * hour)).unwrap()[0], ("n".to_owned(), Value::Int(4)));
+    assert_eq!(offline.view("hours", "a", None).unwrap()[1], ("sum".to_owned(), Value::Double(16.0)));
+}
+
+#[test]
 fn a_score_that_is_not_finite_is_a_failure_of_that_event_alone() {
     let mut offline = offline(vec![stream(), rule("ratio", json!({ "score": "1.0 / amount" }))]);
     let bad = offline.score("payments", &event("p1", "a", 0.0, 1_000)).unwrap();

@@ -1,6 +1,7 @@
 //! Two engines share the partitions of a stream, and of one that is derived from it, while events come in, and partitions
 //! go from one to the other at random: given back in order, or lost without a word. What they say together is what one
-//! undisturbed engine says, and each event is counted once under its other key.
+//! undisturbed engine says, and so are the rows of a tumbling view's buckets that others read; and each event is counted
+//! once under its other key.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -12,10 +13,11 @@ use std::time::{Duration, Instant};
 use assay_core::names::{Offset, Partition};
 use assay_core::value::Value as Measured;
 use assay_core::verdict::{Outcome, read_block};
+use assay_engine::ports::buckets::{Buckets, ChangedBuckets};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::membership::{Membership, Owner};
-use assay_engine::ports::{Ports, StreamPartition};
+use assay_engine::ports::{Ports, StoreError, StreamPartition};
 use assay_engine::{Engine, EngineConfig, Metrics};
 use assay_runtime::{Runtime, RuntimeConfig};
 use assay_stores::embedded::{Config, Embedded};
@@ -26,6 +28,8 @@ const DERIVED: u32 = 3;
 const EVENTS: u64 = 40_000;
 const CARDS: u64 = 500;
 const DEVICES: u64 = 300;
+/// The length of a tumbling view's buckets in ms: ten minutes.
+const SLOT: i64 = 600_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A membership that the test moves partitions with.
@@ -48,6 +52,55 @@ impl Membership for Moved {
         true
     }
     fn leave(&self) {}
+}
+
+/// Keys and begins of buckets, with their values.
+type Rows = BTreeMap<(String, i64), Vec<Measured>>;
+
+/// A table of buckets in which the row with more events stays, whoever writes it.
+#[derive(Default)]
+struct Table(Mutex<BTreeMap<(String, i64), Written>>);
+
+/// The values of a row, and how many events they hold.
+type Written = (Offset, Vec<Measured>);
+
+impl Table {
+    fn rows(&self) -> Rows {
+        self.0.lock().unwrap().iter().map(|(place, (_, values))| (place.clone(), values.clone())).collect()
+    }
+}
+
+impl Buckets for Table {
+    fn write(&self, _: &StreamPartition, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError> {
+        let mut table = self.0.lock().unwrap();
+        for view in changed {
+            assert_eq!((view.view.as_str(), view.revision, view.lifetime.0), ("slots", 1, 70 * 60_000));
+            assert_eq!(view.measures, ["n", "sum"]);
+            for row in &view.rows {
+                assert_eq!(row.to - row.from, SLOT);
+                let new = (events, row.values.clone());
+                let kept = table.entry((row.key.clone(), row.from)).or_insert_with(|| new.clone());
+                if kept.0 == events {
+                    assert_eq!(*kept, new, "with as many events a row is the same");
+                } else if kept.0 < events {
+                    *kept = new;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the rows must be in the end: those of buckets that are not kept any more too.
+fn all_buckets() -> Rows {
+    let mut counted: BTreeMap<(String, i64), (i64, f64)> = BTreeMap::new();
+    for event in (0..EVENTS).map(event) {
+        let from = event["at"].as_i64().unwrap().div_euclid(SLOT) * SLOT;
+        let bucket = counted.entry((event["card"].as_str().unwrap().to_owned(), from)).or_default();
+        // Eighths are summed exactly.
+        *bucket = (bucket.0 + 1, bucket.1 + event["amount"].as_f64().unwrap());
+    }
+    counted.into_iter().map(|(place, (n, sum))| (place, vec![Measured::Int(n), Measured::Double(sum)])).collect()
 }
 
 fn start(ports: Ports) -> Engine {
@@ -73,6 +126,11 @@ fn define(engine: &Engine) {
     let stream = json!({ "stream": "payments", "key": "card", "time": "at", "id": "id", "schema": schema });
     let measures = json!({ "n": "count()", "sum": "sum(amount)" });
     let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
+    let mut slots = view.clone();
+    slots.as_object_mut().unwrap().remove("over");
+    slots["view"] = json!("slots");
+    slots["every"] = json!("10m");
+    slots["keep"] = json!("1h");
     let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
     let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": DERIVED });
     let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
@@ -84,6 +142,7 @@ fn define(engine: &Engine) {
         change(Kind::Rule, "count", count),
         change(Kind::Stream, "payments", stream),
         change(Kind::View, "spend", view),
+        change(Kind::View, "slots", slots),
         change(Kind::Rule, "total", rule),
     ];
     engine.change(changes, "test", None, false).unwrap();
@@ -206,7 +265,12 @@ fn two_engines_say_together_what_one_says_alone() {
     let dir = tempfile::tempdir().unwrap();
     let shared = Embedded::open(dir.path(), &Config::default()).unwrap();
     let members = [Arc::new(Moved::default()), Arc::new(Moved::default())];
-    let ports = |member: &Arc<Moved>| Ports { membership: member.clone(), ..shared.ports() };
+    let table = Arc::new(Table::default());
+    let ports = |member: &Arc<Moved>| Ports {
+        membership: member.clone(),
+        buckets: Some(table.clone() as Arc<dyn Buckets>),
+        ..shared.ports()
+    };
     let first = start(ports(&members[0]));
     define(&first);
     let second = start(ports(&members[1]));
@@ -234,6 +298,8 @@ fn two_engines_say_together_what_one_says_alone() {
     }
     until("two engines score everything", || said(&shared.ports(), "payments", PARTITIONS).0.len() as u64 == EVENTS);
     until("their profiles are complete", || is_followed(&shared.ports()));
+    let expected_rows = all_buckets();
+    until("all buckets are written", || table.rows() == expected_rows);
     let (expected, none) = said(&alone.ports(), "payments", PARTITIONS);
     let (together, repeated) = said(&shared.ports(), "payments", PARTITIONS);
     assert_eq!(none, 0);
@@ -252,6 +318,14 @@ fn two_engines_say_together_what_one_says_alone() {
         // Whichever engine is asked: the owner, or the other one, which reads what was saved.
         let values = |engine: &Engine| engine.view("spend", &card, None).unwrap().measures;
         until("both engines know the view's values", || values(&first) == values(&second));
+        let kept = |engine: &Engine| engine.buckets("slots", &card, i64::MIN..i64::MAX).unwrap();
+        until("both engines know the view's buckets", || kept(&first) == kept(&second));
+        let kept = kept(&first);
+        let newest = kept.as_of.unwrap().div_euclid(SLOT) * SLOT;
+        let written = expected_rows.range((card.clone(), newest - 5 * SLOT)..=(card.clone(), newest));
+        let written: Vec<_> = written.map(|((_, from), values)| (*from, values.clone())).collect();
+        let kept: Vec<_> = kept.buckets.into_iter().map(|bucket| (bucket.from, bucket.values)).collect();
+        assert_eq!(kept, written, "{card}");
     }
     assert_counted_once(&shared.ports(), &[&first, &second]);
     println!("{EVENTS} events, {moves} moves, {repeated} verdicts repeated, all the same");

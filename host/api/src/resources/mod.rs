@@ -9,6 +9,7 @@ mod history;
 mod keys;
 mod plugins;
 mod scores;
+mod view_buckets;
 mod view_values;
 
 pub(crate) use dead_letters::*;
@@ -20,4 +21,5 @@ pub(crate) use history::*;
 pub(crate) use keys::*;
 pub(crate) use plugins::*;
 pub(crate) use scores::*;
+pub(crate) use view_buckets::*;
 pub(crate) use view_values::*;

@@ -18,7 +18,8 @@ pub(crate) struct ViewQuery {
     /// The key: an entity of the view's stream.
     #[param(example = "card-1")]
     key: String,
-    /// At which time a sliding window ends: RFC 3339 or ms since 1970. Without it: at the entity's newest event.
+    /// At which time a sliding window ends, or a time in the bucket of a tumbling view: RFC 3339 or ms since 1970.
+    /// Without it: that of the entity's newest event.
     #[param(value_type = Option<String>, example = "2026-01-31T12:00:00Z")]
     at: Option<Time>,
 }
@@ -39,17 +40,32 @@ pub(crate) struct ViewValuesJson {
 /// Values of a view's measures.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Measured {
-    /// The time at which the window ends, ms since 1970; null: nothing was counted yet.
+    /// The time of the newest event that was counted, ms since 1970; null: nothing was counted yet.
     as_of: Option<i64>,
+    /// Of a tumbling view: the bucket that the values are of. Missing if nothing was counted and no time was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<BucketSpan>,
     /// Measure's name -> value; null: no value.
     #[schema(value_type = Object, example = json!({"payments": 3, "spent": 41.5}))]
     measures: Map<String, Value>,
 }
 
+/// When a bucket of a tumbling view begins and ends.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BucketSpan {
+    /// Its begin, ms since 1970.
+    #[schema(example = 1_767_225_600_000_i64)]
+    pub(super) from: i64,
+    /// Its end, ms since 1970: the first time that is not in it.
+    #[schema(example = 1_767_229_200_000_i64)]
+    pub(super) to: i64,
+}
+
 impl From<ViewValues> for Measured {
     fn from(values: ViewValues) -> Self {
         let measures = values.measures.into_iter().map(|(name, value)| (name, value.to_json())).collect();
-        Self { as_of: values.as_of, measures }
+        let bucket = values.bucket.map(|bucket| BucketSpan { from: bucket.start, to: bucket.end });
+        Self { as_of: values.as_of, bucket, measures }
     }
 }
 
@@ -59,7 +75,11 @@ impl From<ViewValues> for Measured {
     path = "/v1/views/{name}/values",
     tag = "views",
     params(("name" = String, Path, description = "The view's name", example = "card_spend"), ViewQuery),
-    responses((status = 200, description = "The values, from the worker that keeps them", body = ViewValuesJson))
+    responses((
+        status = 200,
+        description = "The values, from the worker that keeps them; 404 if the bucket of that time is not kept any more",
+        body = ViewValuesJson
+    ))
 )]
 pub(crate) async fn get_view_values(
     State(app): State<App>,

@@ -45,7 +45,7 @@ def main():
     step("pymongo: definitions and commits", with_mongodb.check_catalog)
     step("pymongo: profiles", with_mongodb.check_profiles, said)
     step("pymongo: dead letters", with_mongodb.check_dead_letters, unreadable)
-    step("scylla-driver: events and verdicts", with_scylladb.check, stored, said, unreadable)
+    step("scylla-driver: events, verdicts and buckets", with_scylladb.check, stored, said, unreadable)
     step("influxdb-client: scores and events", with_influxdb.check, stored, said)
     step("pydgraph: edges both ways", with_dgraph.check, stored)
     print(f"{len(stored)} events, {len(assay.verdicts(said))} verdicts: all clients see the same")

@@ -1,4 +1,4 @@
-"""The driver for ScyllaDB and Cassandra: reads events and verdicts by entity and by place."""
+"""The driver for ScyllaDB and Cassandra: reads events and verdicts by entity and by place, and a view's buckets."""
 
 import io
 import json
@@ -20,6 +20,7 @@ def check(stored, said, unreadable):
         session = cluster.connect(setting.NAME)
         check_entities(session, stored, said)
         check_places(session, stored, said, unreadable)
+        check_buckets(session)
 
 
 def check_entities(session, stored, said):
@@ -79,6 +80,42 @@ def check_places(session, stored, said, unreadable):
         expected[at] = (outcome["key"], outcome["id"], *about)
     setting.same("verdicts by place", expected, found_verdicts)
     setting.same("failures by place", unreadable, failures)
+
+
+def check_buckets(session):
+    """A tumbling view's buckets, newest first, by the documentation's query and by one for all columns."""
+    of_card = session.prepare(
+        "SELECT bucket, bucket_end, revision, ints, doubles, texts, times, bools FROM view_buckets"
+        " WHERE stream = ? AND view_name = 'card_minutes' AND key = ?"
+    )
+    for card in payments.CARDS:
+        buckets = assay.get("/v1/views/card_minutes/buckets", key=card)["buckets"]
+        expected = {(bucket["from"], bucket["to"], 1): bucket["measures"] for bucket in buckets}
+        found = {}
+
+        def is_same():
+            # Rows come with the next checkpoint, about a second after the events were scored.
+            found.clear()
+            for row in session.execute(of_card, (setting.NAME, card)):
+                times = {name: setting.millis(time) for name, time in row.times.items()}
+                measures = {**row.ints, **row.doubles, **row.texts, **times, **row.bools}
+                found[(setting.millis(row.bucket), setting.millis(row.bucket_end), row.revision)] = measures
+            return found == expected
+
+        setting.until(lambda: f"the buckets of {card}: {expected} expected, {found} found", is_same)
+        if expected:
+            assert sorted(found, reverse=True) == list(found), f"newest first: {list(found)}"
+            run_docs(session, card, list(found.values()))
+
+
+def run_docs(session, card, newest_first):
+    """The documentation's query of buckets, with the names of this run."""
+    (query,) = [query for query in setting.snippets("scylladb.md", "sql") if "view_buckets" in query]
+    names = {"assay.": f"{setting.NAME}.", "'payments'": f"'{setting.NAME}'", "card_hours": "card_minutes"}
+    for name, ours in (names | {"card-17": card}).items():
+        query = query.replace(name, ours)
+    rows = list(session.execute(query.strip().rstrip(";")))
+    assert [row.ints["payments"] for row in rows] == [it["payments"] for it in newest_first][:24]
 
 
 def value(kind, text):

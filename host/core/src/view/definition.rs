@@ -14,10 +14,12 @@ use crate::span::Span;
 pub const DEFAULT_TILES: u32 = 60;
 /// The most tiles of a sliding window: minutes of a day.
 pub const MAX_TILES: u32 = 1440;
+/// The most buckets of a tumbling view that are kept for an entity: minutes of a day, hours of 60 days.
+pub const MAX_BUCKETS: u32 = 1440;
 /// The most measures of a view.
 pub const MAX_MEASURES: usize = 64;
 
-/// Aggregates of a stream's events by what they have in common, over all time or a sliding window.
+/// Aggregates of a stream's events by what they have in common, over all time, a sliding window or tumbling buckets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewDef {
@@ -35,13 +37,19 @@ pub struct ViewDef {
     /// Which events it counts: an expression of type bool; all, without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// The length of the sliding window; all time, without it.
+    /// The length of the sliding window; all time, without it and without `every`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Span>,
     /// Into how many tiles the window is cut; [`DEFAULT_TILES`] without it. More tiles slide more smoothly and cost
     /// more memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<u32>,
+    /// The length of the buckets of a tumbling view, counted from 1970. Instead of `over`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Span>,
+    /// How long buckets are kept, by the entity's own newest event. With `every`, and only with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
 }
 
 /// A view's measures by name, in the order of the definition. In YAML and JSON a map.
@@ -67,6 +75,7 @@ impl ViewDef {
                 return Err(ViewError::MeasureName(name.clone()));
             }
         }
+        self.check_buckets()?;
         match (self.over, self.tiles) {
             (None, None) => Ok(()),
             (None, Some(_)) => Err(ViewError::TilesWithoutWindow),
@@ -79,6 +88,30 @@ impl ViewDef {
                 Ok(())
             }
         }
+    }
+
+    /// Checks `every` and `keep`.
+    fn check_buckets(&self) -> Result<(), ViewError> {
+        let (every, keep) = match (self.every, self.keep) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => return Err(ViewError::KeepWithoutBuckets),
+            (Some(_), _) if self.over.is_some() || self.tiles.is_some() => return Err(ViewError::SlidesAndTumbles),
+            (Some(_), None) => return Err(ViewError::BucketsWithoutKeep),
+            (Some(every), Some(keep)) => (every, keep),
+        };
+        if !(Span(1)..=Span::MAX).contains(&every) {
+            return Err(ViewError::Every(every));
+        }
+        let most = Span(every.0 * u64::from(MAX_BUCKETS));
+        if keep < every || keep > most {
+            return Err(ViewError::Keep { keep, every, most });
+        }
+        Ok(())
+    }
+
+    /// Whether it has a bucket for each span of time, instead of one value.
+    pub fn tumbles(&self) -> bool {
+        self.every.is_some()
     }
 }
 
@@ -126,6 +159,28 @@ pub enum ViewError {
         over: Span,
         /// The least for this number of tiles.
         least: Span,
+    },
+    /// Both kinds of windows.
+    #[error("every: a view either tumbles ('every' and 'keep') or slides ('over' and 'tiles'), not both")]
+    SlidesAndTumbles,
+    /// `keep` without `every`.
+    #[error("keep: only a view with buckets keeps them; add 'every', such as every: 1h")]
+    KeepWithoutBuckets,
+    /// `every` without `keep`.
+    #[error("keep: missing: say how long the buckets of 'every' are kept for each entity, such as keep: 30d")]
+    BucketsWithoutKeep,
+    /// `every` out of range.
+    #[error("every: expected 1ms to {most}, found {0}", most = Span::MAX)]
+    Every(Span),
+    /// `keep` out of range.
+    #[error("keep: expected {every} to {most}, which is 1 to {MAX_BUCKETS} buckets of {every}, found {keep}")]
+    Keep {
+        /// What came.
+        keep: Span,
+        /// The length of a bucket.
+        every: Span,
+        /// The length of as many buckets as there may be.
+        most: Span,
     },
 }
 
@@ -196,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tumbling_view_survives_json() {
+        let view = read(&CARD_SPEND.replace("over: 1h", "every: 1h\nkeep: 60d")).unwrap();
+        assert_eq!((view.every, view.keep, view.tumbles()), (Some(Span(3_600_000)), Some(Span(60 * 86_400_000)), true));
+        let json = serde_json::to_string(&view).unwrap();
+        assert!(json.ends_with(r#""when":"amount > 0.0","every":"1h","keep":"60d"}"#), "{json}");
+        assert_eq!(serde_json::from_str::<ViewDef>(&json).unwrap(), view);
+    }
+
+    #[test]
     fn what_is_not_a_view_is_refused() {
         for (from, to, advice) in [
             ("over: 1h", "ovre: 1h", "ovre"),
@@ -204,6 +268,14 @@ mod tests {
             ("over: 1h", "over: 1h\ntiles: 0", "expected 1 to 1440, found 0"),
             ("over: 1h", "tiles: 60", "add 'over'"),
             ("over: 1h", "over: 1 hour", "is not a span of time"),
+            ("over: 1h", "over: 1h\nevery: 1h\nkeep: 1d", "either tumbles"),
+            ("over: 1h", "tiles: 4\nevery: 1h\nkeep: 1d", "either tumbles"),
+            ("over: 1h", "every: 1h", "keep: missing"),
+            ("over: 1h", "keep: 30d", "add 'every'"),
+            ("over: 1h", "over: 1h\nkeep: 30d", "add 'every'"),
+            ("over: 1h", "every: 0s\nkeep: 1h", "every: expected 1ms to 36500d, found 0s"),
+            ("over: 1h", "every: 1h\nkeep: 59m", "expected 1h to 60d, which is 1 to 1440 buckets of 1h, found 59m"),
+            ("over: 1h", "every: 1h\nkeep: 61d", "found 61d"),
             ("by: [card]", "by: []", "by: expected at least one"),
             ("spent: sum", "spent: summ", "did you mean 'sum'?"),
             ("spent:", "Spent:", "'Spent' is not a measure's name"),

@@ -8,7 +8,7 @@ use super::kernel::Kernel;
 use super::layout::{Cell, Layout};
 use super::texts::Texts;
 use super::window::{Place, Window};
-use super::windows::{Windows, free_texts};
+use super::windows::{Windows, free_texts, values_of};
 use crate::types::Type;
 
 /// How many rows' windows are read ahead, so that their cache misses overlap.
@@ -112,7 +112,7 @@ impl Windows {
             seen ^= self.head(*slot)[0] ^ self.tiles[*slot as usize].touch_self();
         }
         for (slot, time) in slots.iter().zip(times) {
-            if self.layout.slides() && !self.layout.is_in(*time, self.window(*slot).newest_tile()) {
+            if self.layout.has_tiles() && !self.layout.is_in(*time, self.window(*slot).newest_tile()) {
                 seen ^= self.tiles[*slot as usize].touch_ends();
             }
         }
@@ -132,17 +132,29 @@ impl Batch<'_> {
     /// Folds a row.
     #[inline]
     fn fold(&mut self, windows: &mut Windows, row: usize, slot: u32, time: i64) {
-        let (mut window, texts) = windows.window_mut(slot);
+        let (mut window, texts, mut changes) = windows.window_mut(slot);
         let is_counted = self.counted.as_ref().is_none_or(|counted| counted.value(row));
         let newest = window.as_ref().newest_tile();
         let tile = if is_counted {
             let layout = window.layout;
-            match window.make_place(time, |cells| free_texts(layout, cells, texts)) {
+            let dropped = |tile: i64, cells: &[u64]| {
+                if let Some(changes) = changes.as_mut().filter(|changes| changes.has(slot, tile, newest)) {
+                    changes.note_dropped(slot, tile, values_of(layout, cells, texts));
+                }
+                free_texts(layout, cells, texts);
+            };
+            match window.make_place(time, dropped) {
                 Place::Newest => {
+                    if let Some(changes) = changes {
+                        changes.note_newest(slot, newest, window.as_ref().newest_tile());
+                    }
                     self.add(window.newest_mut(), row, time, texts);
                     return self.give_newest(window.as_ref(), texts);
                 }
                 Place::Older(tile) => {
+                    if let Some(changes) = changes {
+                        changes.note_older(slot, tile);
+                    }
                     self.add(window.older_mut(tile), row, time, texts);
                     window.settle(tile);
                     tile

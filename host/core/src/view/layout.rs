@@ -1,5 +1,7 @@
 //! The compiled shape of a view: its window in tiles, and where each measure's accumulator is.
 
+use std::ops::Range;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::definition::{DEFAULT_TILES, ViewDef, ViewError};
@@ -18,7 +20,7 @@ pub struct Layout {
     /// The accumulators of no events.
     pub(super) identity: Vec<u64>,
     /// `None`: all time.
-    sliding: Option<Sliding>,
+    tiling: Option<Tiling>,
     fingerprint: u64,
 }
 
@@ -32,19 +34,34 @@ pub(super) struct Cell {
     pub(super) result: Type,
 }
 
-/// A window that slides by tiles. Lengths in milliseconds and in tiles.
+/// A window of tiles. Lengths in milliseconds and in tiles. A tumbling view has one tile, the bucket, in its window.
 #[derive(Clone, Copy, Debug)]
-struct Sliding {
+struct Tiling {
     width: i64,
     tiles: i64,
     kept: i64,
+}
+
+impl Tiling {
+    fn of(view: &ViewDef, lateness: Span) -> Option<Self> {
+        if let Some(every) = view.every {
+            // Checked: 1 to `MAX_BUCKETS`. What is late is told by `keep` alone.
+            let kept = view.keep.unwrap_or(every).0.div_ceil(every.0) as i64;
+            return Some(Self { width: every.as_millis(), tiles: 1, kept });
+        }
+        let over = view.over?;
+        let tiles = i64::from(view.tiles.unwrap_or(DEFAULT_TILES));
+        let width = over.0.div_ceil(tiles.unsigned_abs()) as i64;
+        let late_tiles = lateness.min(Span::MAX).0.div_ceil(width.unsigned_abs()) as i64;
+        Some(Self { width, tiles, kept: tiles + late_tiles })
+    }
 }
 
 impl Layout {
     /// Compiles a view whose measures' arguments have these types (`None` for `count()`), for a stream that allows
     /// events to be late by `lateness`.
     ///
-    /// A tile is `over / tiles` wide, rounded up to a whole millisecond.
+    /// A tile is `over / tiles` wide, rounded up to a whole millisecond; that of a tumbling view, its bucket, `every`.
     ///
     /// # Errors
     /// When the definition is not valid, or a measure does not take its argument.
@@ -65,14 +82,9 @@ impl Layout {
             measures.push(Cell { kernel, at: identity.len(), argument: argument.clone(), result });
             identity.extend_from_slice(kernel.identity());
         }
-        let sliding = view.over.map(|over| {
-            let tiles = i64::from(view.tiles.unwrap_or(DEFAULT_TILES));
-            let width = over.0.div_ceil(tiles.unsigned_abs()) as i64;
-            let late_tiles = lateness.min(Span::MAX).0.div_ceil(width.unsigned_abs()) as i64;
-            Sliding { width, tiles, kept: tiles + late_tiles }
-        });
-        let fingerprint = fingerprint(view, arguments, sliding);
-        Ok(Self { measures, identity, sliding, fingerprint })
+        let tiling = Tiling::of(view, lateness);
+        let fingerprint = fingerprint(view, arguments, tiling);
+        Ok(Self { measures, identity, tiling, fingerprint })
     }
 
     /// What saved windows must agree on to be loaded: a hash of all that decides what the windows' content means.
@@ -86,9 +98,31 @@ impl Layout {
         self.measures.iter().map(|measure| &measure.result)
     }
 
-    /// Whether the view slides; if not, it is over all time and has one tile, number 0, for ever.
-    pub(super) fn slides(&self) -> bool {
-        self.sliding.is_some()
+    /// The begin and the end of the bucket of a time, in ms since 1970; none for a view over all time.
+    pub fn bucket_of(&self, time: i64) -> Option<Range<i64>> {
+        self.tiling.map(|_| self.span_of(self.tile_of(Self::bounded(time), 0)))
+    }
+
+    /// The time from which on tiles are kept when the newest event has some time; none: everything is.
+    pub fn kept_since(&self, newest: i64) -> Option<i64> {
+        self.tiling.map(|_| self.begin_of(self.kept_from(self.tile_of(Self::bounded(newest), 0))))
+    }
+
+    /// Whether the view has tiles; if not, it is over all time, which is one tile, number 0, for ever.
+    pub(super) fn has_tiles(&self) -> bool {
+        self.tiling.is_some()
+    }
+
+    /// Words of a tile's running merge. A window of one tile needs none.
+    #[inline]
+    pub(super) fn running_words(&self) -> usize {
+        if self.tiling.is_some_and(|tiling| tiling.tiles > 1) { self.identity.len() } else { 0 }
+    }
+
+    /// Words of an older tile's record: the tile's number, its accumulators, the running merge.
+    #[inline]
+    pub(super) fn record_words(&self) -> usize {
+        1 + self.identity.len() + self.running_words()
     }
 
     /// Merges the accumulators of newer tiles into those of older ones.
@@ -108,9 +142,9 @@ impl Layout {
     /// The tile of a bounded time. `near` is the tile of some bounded time, which spares the division when it is right.
     #[inline]
     pub(super) fn tile_of(&self, time: i64, near: i64) -> i64 {
-        match self.sliding {
+        match self.tiling {
             None => 0,
-            Some(Sliding { width, .. }) => {
+            Some(Tiling { width, .. }) => {
                 let into = time - near * width;
                 if (0..width).contains(&into) { near } else { time.div_euclid(width) }
             }
@@ -120,41 +154,46 @@ impl Layout {
     /// Whether a time lies in the tile of some bounded time.
     #[inline]
     pub(super) fn is_in(&self, time: i64, tile: i64) -> bool {
-        self.sliding.is_none_or(|sliding| (0..sliding.width).contains(&time.wrapping_sub(tile * sliding.width)))
+        self.tiling.is_none_or(|tiling| (0..tiling.width).contains(&time.wrapping_sub(tile * tiling.width)))
     }
 
     /// The time at which a tile begins; 0 for all time.
     pub(super) fn begin_of(&self, tile: i64) -> i64 {
-        self.sliding.map_or(0, |sliding| tile.saturating_mul(sliding.width))
+        self.tiling.map_or(0, |tiling| tile.saturating_mul(tiling.width))
+    }
+
+    /// The begin and the end of a tile, in ms since 1970.
+    pub(super) fn span_of(&self, tile: i64) -> Range<i64> {
+        self.begin_of(tile)..self.begin_of(tile.saturating_add(1))
     }
 
     /// The oldest tile that a value at a tile covers.
     #[inline]
     pub(super) fn covered_from(&self, tile: i64) -> i64 {
-        self.sliding.map_or(tile, |sliding| tile - sliding.tiles + 1)
+        self.tiling.map_or(tile, |tiling| tile - tiling.tiles + 1)
     }
 
     /// The first tile of a tile's block; a block has as many tiles as a value covers.
     #[inline]
     pub(super) fn block_of(&self, tile: i64) -> i64 {
-        self.sliding.map_or(tile, |sliding| tile - tile.rem_euclid(sliding.tiles))
+        self.tiling.map_or(tile, |tiling| tile - tile.rem_euclid(tiling.tiles))
     }
 
     /// Whether a tile is in the block before the one that begins at `block`.
     #[inline]
     pub(super) fn is_block_before(&self, tile: i64, block: i64) -> bool {
-        tile < block && self.sliding.is_some_and(|sliding| tile >= block - sliding.tiles)
+        tile < block && self.tiling.is_some_and(|tiling| tile >= block - tiling.tiles)
     }
 
     /// The oldest tile that is kept when some tile is the newest.
     #[inline]
     pub(super) fn kept_from(&self, newest: i64) -> i64 {
-        self.sliding.map_or(newest, |sliding| newest - sliding.kept + 1)
+        self.tiling.map_or(newest, |tiling| newest - tiling.kept + 1)
     }
 }
 
 /// Hashes the expressions, functions, types and the window, each with its end marked.
-fn fingerprint(view: &ViewDef, arguments: &[Option<Type>], sliding: Option<Sliding>) -> u64 {
+fn fingerprint(view: &ViewDef, arguments: &[Option<Type>], tiling: Option<Tiling>) -> u64 {
     let mut hash = Xxh3::new();
     let mut part = |text: &str| {
         hash.update(&(text.len() as u64).to_le_bytes());
@@ -167,7 +206,7 @@ fn fingerprint(view: &ViewDef, arguments: &[Option<Type>], sliding: Option<Slidi
         part(&measure.to_string());
         part(&argument.as_ref().map(Type::to_string).unwrap_or_default());
     }
-    if let Some(Sliding { width, tiles, kept }) = sliding {
+    if let Some(Tiling { width, tiles, kept }) = tiling {
         part(&format!("{width} {tiles} {kept}"));
     }
     hash.digest()
@@ -198,6 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn buckets_are_counted_from_the_epoch_and_kept_by_their_number() {
+        let hour = 3_600_000;
+        let layout = compile(&VIEW.replace("over: 1h", "every: 1h, keep: 150m"), 10 * hour as u64);
+        assert_eq!([-1, 0, hour - 1, hour].map(|time| layout.bucket_of(time).unwrap().start / hour), [-1, 0, 0, 1]);
+        assert_eq!(layout.bucket_of(7 * hour + 5), Some(7 * hour..8 * hour));
+        assert_eq!(layout.kept_since(7 * hour + 5), Some(5 * hour), "three buckets, whatever the stream's lateness");
+        assert_eq!((layout.covered_from(7), layout.block_of(7), layout.record_words()), (7, 7, 3));
+        let all_time = compile(&VIEW.replace(", over: 1h", ""), 0);
+        assert_eq!((all_time.bucket_of(5), all_time.kept_since(5)), (None, None));
+        assert_eq!(compile(VIEW, 0).record_words(), 5);
+    }
+
+    #[test]
     fn a_width_is_rounded_up() {
         let layout = compile(&VIEW.replace("1h", "1s"), 0);
         assert_eq!((layout.tile_of(16, 0), layout.tile_of(17, 0)), (0, 1));
@@ -213,5 +265,8 @@ mod tests {
             assert_ne!(of(&VIEW.replace(from, to)), same, "{from} {to}");
         }
         assert_ne!(compile(VIEW, 60_000).fingerprint(), same);
+        let tumbling = |keep: &str| VIEW.replace("over: 1h", &format!("every: 1h, keep: {keep}"));
+        assert_ne!(of(&tumbling("2d")), of(&tumbling("3d")));
+        assert_eq!(of(&tumbling("2d")), compile(&tumbling("2d"), 60_000).fingerprint());
     }
 }

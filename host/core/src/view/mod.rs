@@ -1,4 +1,4 @@
-//! Views: incremental aggregates of a stream's events, over all time or over a sliding window.
+//! Views: incremental aggregates of a stream's events, over all time, over a sliding window or in tumbling buckets.
 //!
 //! A sliding window of length `over` is cut into tiles of equal width, counted from 1970. A value at time t covers the
 //! tile of t and the `tiles - 1` tiles before it; so an event counts for `over`, less up to one tile. A value covers
@@ -14,9 +14,13 @@
 //! memory:            `Tiles`                       | the head of the slot
 //! ```
 //!
+//! A tumbling view is a window of one tile, the bucket, and `keep` says how many tiles are kept, not the lateness.
+//!
 //! Absent here: the expressions (`by`, `when`, arguments), which come as columns; which entity has which slot; disks.
 
+mod buckets;
 mod bytes;
+mod changes;
 mod columns;
 mod definition;
 mod fold;
@@ -29,7 +33,8 @@ mod tiles;
 mod window;
 mod windows;
 
-pub use definition::{DEFAULT_TILES, MAX_MEASURES, MAX_TILES, Measures, ViewDef, ViewError};
+pub use buckets::Bucket;
+pub use definition::{DEFAULT_TILES, MAX_BUCKETS, MAX_MEASURES, MAX_TILES, Measures, ViewDef, ViewError};
 pub use fold::{FoldError, Folded, Rows};
 pub use layout::Layout;
 pub use measure::{Aggregate, BadArgument, Measure, NotAMeasure};

@@ -14,7 +14,6 @@ use super::bytes::Reader;
 use super::kernel::Kernel;
 use super::layout::{Cell, Layout};
 use super::texts::{MAX_TEXT, Texts};
-use super::tiles::record_words;
 use super::windows::Windows;
 use crate::types::Type;
 use crate::wire::{put_signed, put_varint};
@@ -44,16 +43,13 @@ impl Windows {
         else {
             return put_varint(out, 0);
         };
-        let stride = record_words(self.layout.identity.len());
         let records = window.tiles.records();
         let newest = window.newest_tile();
-        let [_, _, newest_cells] = window.parts();
         let mut before = records.first().map_or(newest, |tile| *tile as i64);
-        put_varint(out, (records.len() / stride) as u64 + 1);
+        put_varint(out, (records.len() / self.layout.record_words()) as u64 + 1);
         put_signed(out, time);
         put_varint(out, newest.abs_diff(before));
-        let older = records.chunks_exact(stride).map(|record| (record[0] as i64, &record[1..]));
-        for (place, (tile, cells)) in older.chain([(newest, newest_cells)]).enumerate() {
+        for (place, (tile, cells)) in window.kept().enumerate() {
             if place > 0 {
                 put_varint(out, tile.abs_diff(before));
             }
@@ -87,7 +83,7 @@ impl Windows {
         if tiles == 0 {
             return reader.end();
         }
-        let (mut window, texts) = self.window_mut(slot);
+        let (mut window, texts, _) = self.window_mut(slot);
         let layout = window.layout;
         let time = reader.signed()?;
         reader.require(time == Layout::bounded(time), "a time is out of bounds")?;

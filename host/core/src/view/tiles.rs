@@ -1,12 +1,7 @@
 //! The tiles of one entity that are older than its newest one: records of words, sorted by tile, in one allocation.
 //!
 //! A record has the tile's number, its accumulators, and a running merge of them with those of its neighbours
-//! (see `window`), which is derived. Only tiles with events are there.
-
-/// Words of a record: the tile's number, the accumulators, the running merge.
-pub(super) fn record_words(cells: usize) -> usize {
-    1 + 2 * cells
-}
+//! (see `window`), which is derived, and is not there where a window is one tile. Only tiles with events are there.
 
 /// The records of an entity.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +26,7 @@ impl Tiles {
 
     /// Adds a tile that is newer than all that are there.
     pub(super) fn push(&mut self, tile: i64, accumulators: &[u64], running: &[u64]) {
-        let stride = record_words(running.len());
+        let stride = 1 + accumulators.len() + running.len();
         if self.words.len() + stride > self.words.capacity() {
             self.words.copy_within(self.start.., 0);
             self.words.truncate(self.words.len() - self.start);
@@ -46,18 +41,18 @@ impl Tiles {
         self.words.extend_from_slice(running);
     }
 
-    /// The accumulators of a tile, which are those of no events if it was not there.
-    pub(super) fn get_or_insert(&mut self, tile: i64, identity: &[u64]) -> &mut [u64] {
+    /// The accumulators of a tile, which are those of no events if it was not there, of records of `stride` words.
+    pub(super) fn get_or_insert(&mut self, tile: i64, identity: &[u64], stride: usize) -> &mut [u64] {
         let cells = identity.len();
-        let stride = record_words(cells);
         let at = self.start + last_position(self.records(), tile, stride);
         if self.words.get(at) != Some(&(tile as u64)) {
             let end = self.words.len();
             self.words.resize(end + stride, 0);
             self.words.copy_within(at..end, at + stride);
             self.words[at] = tile as u64;
-            self.words[at + 1..at + 1 + cells].copy_from_slice(identity);
-            self.words[at + 1 + cells..at + stride].copy_from_slice(identity);
+            for part in self.words[at + 1..at + stride].chunks_exact_mut(cells) {
+                part.copy_from_slice(identity);
+            }
         }
         &mut self.words[at + 1..at + 1 + cells]
     }
@@ -130,9 +125,9 @@ mod tests {
         for tile in [2, 7] {
             tiles.push(tile, &[tile as u64 * 10], &[1]);
         }
-        tiles.get_or_insert(4, &[0])[0] = 40;
-        tiles.get_or_insert(7, &[0])[0] = 71;
-        tiles.get_or_insert(-9, &[0])[0] = 90;
+        tiles.get_or_insert(4, &[0], 3)[0] = 40;
+        tiles.get_or_insert(7, &[0], 3)[0] = 71;
+        tiles.get_or_insert(-9, &[0], 3)[0] = 90;
         assert_eq!(tiles.records(), [-9i64 as u64, 90, 0, 2, 20, 1, 4, 40, 0, 7, 71, 1]);
         tiles.drop_first(3);
         tiles.drop_first(3);
@@ -147,6 +142,16 @@ mod tests {
         tiles.drop_first(3);
         tiles.drop_first(3);
         assert!(tiles.records().is_empty());
+    }
+
+    #[test]
+    fn records_without_a_running_merge_are_shorter() {
+        let mut tiles = Tiles::default();
+        tiles.push(2, &[20, 21], &[]);
+        tiles.get_or_insert(1, &[8, 9], 3)[0] = 10;
+        assert_eq!(tiles.records(), [1, 10, 9, 2, 20, 21]);
+        tiles.drop_first(3);
+        assert_eq!(tiles.records(), [2, 20, 21]);
     }
 
     #[test]

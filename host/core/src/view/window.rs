@@ -5,10 +5,11 @@
 //! block merged from the newest to the oldest, and those of the later block merged from the oldest to the newest.
 //! Each record holds its running merge: a prefix in the block of the newest tile, a suffix in the block before (van
 //! Herk 1992; Gil and Werman 1993). So an event costs the same for 60 tiles and for 1440, nothing is ever subtracted,
-//! and since blocks are fixed, equal tiles give equal bits, whether running merges were kept or made anew.
+//! and since blocks are fixed, equal tiles give equal bits, whether running merges were kept or made anew. Where a window
+//! is one tile, as in a tumbling view, there is nothing to merge: prefix and suffix are always those of no events.
 
 use super::layout::Layout;
-use super::tiles::{Tiles, first_position, last_position, record_words};
+use super::tiles::{Tiles, first_position, last_position};
 
 /// Words of a head: the newest event's time, the newest tile, the newest tile's accumulators, the merge of the tiles
 /// before it in its block (prefix), the merge of the covered tiles of the block before (suffix).
@@ -75,6 +76,23 @@ impl<'a> Window<'a> {
         [suffix, prefix, newest]
     }
 
+    /// The accumulators of a tile; none if it has no events or is not kept.
+    pub(super) fn cells_of(&self, tile: i64) -> Option<&'a [u64]> {
+        if tile == self.newest_tile() {
+            return self.newest_time().map(|_| self.parts()[2]);
+        }
+        let (records, stride) = (self.tiles.records(), self.stride());
+        let at = last_position(records, tile, stride);
+        (records.get(at) == Some(&(tile as u64))).then(|| &records[at + 1..at + stride])
+    }
+
+    /// All kept tiles with events and their accumulators, oldest first.
+    pub(super) fn kept(self) -> impl Iterator<Item = (i64, &'a [u64])> {
+        let records = self.tiles.records().chunks_exact(self.stride());
+        let newest = self.newest_time().map(|_| (self.newest_tile(), self.parts()[2]));
+        records.map(|record| (record[0] as i64, &record[1..])).chain(newest)
+    }
+
     /// Merges what a value at a tile covers.
     pub(super) fn merge_at(&self, tile: i64, into: &mut [u64]) {
         let block = self.layout.block_of(tile);
@@ -133,14 +151,17 @@ impl<'a> Window<'a> {
     }
 
     fn stride(&self) -> usize {
-        record_words(self.layout.identity.len())
+        self.layout.record_words()
     }
 }
 
 /// Where the record is whose running merge is the suffix of a value at a tile in the block of the newest.
 #[inline]
 fn suffix_at(layout: &Layout, records: &[u64], tile: i64) -> Option<usize> {
-    let at = first_position(records, layout.covered_from(tile), record_words(layout.identity.len()));
+    if layout.running_words() == 0 {
+        return None;
+    }
+    let at = first_position(records, layout.covered_from(tile), layout.record_words());
     let is_in_block_before = (*records.get(at)? as i64) < layout.block_of(tile);
     is_in_block_before.then_some(at)
 }
@@ -159,10 +180,10 @@ impl WindowMut<'_> {
         Window { layout: self.layout, head: self.head, tiles: self.tiles }
     }
 
-    /// Finds the place of an event and makes room for it. `dropped` gets the accumulators of each tile that is not
-    /// kept any more.
+    /// Finds the place of an event and makes room for it. `dropped` gets the number and the accumulators of each tile
+    /// that is not kept any more.
     #[inline]
-    pub(super) fn make_place(&mut self, time: i64, dropped: impl FnMut(&[u64])) -> Place {
+    pub(super) fn make_place(&mut self, time: i64, dropped: impl FnMut(i64, &[u64])) -> Place {
         let newest = self.head[NEWEST] as i64;
         let tile = self.layout.tile_of(time, newest);
         let newest_time = self.head[TIME] as i64;
@@ -189,11 +210,14 @@ impl WindowMut<'_> {
 
     /// The accumulators of an older tile, which come to be if they were not there. `settle` must follow their change.
     pub(super) fn older_mut(&mut self, tile: i64) -> &mut [u64] {
-        self.tiles.get_or_insert(tile, &self.layout.identity)
+        self.tiles.get_or_insert(tile, &self.layout.identity, self.layout.record_words())
     }
 
     /// Makes what is derived from an older tile anew.
     pub(super) fn settle(&mut self, tile: i64) {
+        if self.layout.running_words() == 0 {
+            return;
+        }
         let block = self.layout.block_of(self.head[NEWEST] as i64);
         if tile >= block {
             self.make_prefixes(tile, block);
@@ -204,20 +228,26 @@ impl WindowMut<'_> {
     }
 
     /// Opens a newer tile.
-    fn advance(&mut self, tile: i64, mut dropped: impl FnMut(&[u64])) {
+    fn advance(&mut self, tile: i64, mut dropped: impl FnMut(i64, &[u64])) {
         let cells = self.layout.identity.len();
-        let stride = record_words(cells);
+        let (running, stride) = (self.layout.running_words(), self.layout.record_words());
         let before = self.head[NEWEST] as i64;
         let (newest, derived) = self.head[CELLS..].split_at_mut(cells);
-        let prefix = &mut derived[..cells];
-        self.layout.merge(prefix, newest);
+        let prefix = &mut derived[..running];
+        if running > 0 {
+            self.layout.merge(prefix, newest);
+        }
         self.tiles.push(before, newest, prefix);
         newest.copy_from_slice(&self.layout.identity);
         self.head[NEWEST] = tile as u64;
         let kept_from = self.layout.kept_from(tile);
         while self.tiles.records().first().is_some_and(|oldest| (*oldest as i64) < kept_from) {
-            dropped(&self.tiles.records()[1..1 + cells]);
+            let oldest = self.tiles.records();
+            dropped(oldest[0] as i64, &oldest[1..1 + cells]);
             self.tiles.drop_first(stride);
+        }
+        if running == 0 {
+            return;
         }
         let block = self.layout.block_of(tile);
         if before < block {
@@ -229,7 +259,7 @@ impl WindowMut<'_> {
     /// Makes the running merges in the block of the newest tile anew, from a tile on.
     fn make_prefixes(&mut self, tile: i64, block: i64) {
         let cells = self.layout.identity.len();
-        let stride = record_words(cells);
+        let stride = self.layout.record_words();
         let records = self.tiles.records_mut();
         let first = last_position(records, tile, stride);
         for at in (first..records.len()).step_by(stride) {
@@ -246,7 +276,7 @@ impl WindowMut<'_> {
     /// Makes the running merges in the block before that of the newest tile anew, from a tile back.
     fn make_suffixes(&mut self, tile: i64, block: i64) {
         let cells = self.layout.identity.len();
-        let stride = record_words(cells);
+        let stride = self.layout.record_words();
         let records = self.tiles.records_mut();
         let mut at = last_position(records, tile + 1, stride);
         while at > 0 && self.layout.is_block_before(records[at - stride] as i64, block) {
@@ -263,7 +293,7 @@ impl WindowMut<'_> {
     /// Takes the prefix and the suffix of a value at the newest tile from the records.
     fn find_parts(&mut self) {
         let cells = self.layout.identity.len();
-        let stride = record_words(cells);
+        let stride = self.layout.record_words();
         let newest = self.head[NEWEST] as i64;
         let records = self.tiles.records();
         let (prefix, suffix) = self.head[CELLS + cells..CELLS + 3 * cells].split_at_mut(cells);
@@ -285,6 +315,9 @@ impl WindowMut<'_> {
 
     /// Ends it: makes all that is derived.
     pub(super) fn restore_derived(&mut self) {
+        if self.layout.running_words() == 0 {
+            return;
+        }
         let block = self.layout.block_of(self.head[NEWEST] as i64);
         self.make_suffixes(block - 1, block);
         self.make_prefixes(block, block);

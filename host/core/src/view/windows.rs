@@ -1,8 +1,9 @@
 //! The windows of one view for many entities, in one arena addressed by slot.
 
+use super::changes::Changes;
 use super::layout::Layout;
 use super::texts::Texts;
-use super::tiles::{Tiles, record_words};
+use super::tiles::Tiles;
 use super::window::{Window, WindowMut, clear, head_words};
 use crate::types::Type;
 use crate::value::Value;
@@ -25,6 +26,8 @@ pub struct Windows {
     aligned: usize,
     pub(super) tiles: Vec<Tiles>,
     pub(super) texts: Texts,
+    /// Which buckets change, if that is noted.
+    pub(super) changes: Option<Changes>,
 }
 
 /// What a view says of an entity.
@@ -39,7 +42,7 @@ pub struct Snapshot {
 impl Windows {
     /// No windows yet.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, heads: Vec::new(), aligned: 0, tiles: Vec::new(), texts: Texts::default() }
+        Self { layout, heads: Vec::new(), aligned: 0, tiles: Vec::new(), texts: Texts::default(), changes: None }
     }
 
     /// The shape of the windows.
@@ -54,9 +57,11 @@ impl Windows {
         }
         // An evicted entity's room goes back: the next one in the slot may be small.
         let tiles = std::mem::take(&mut self.tiles[slot as usize]);
-        let (mut window, texts) = self.window_mut(slot);
-        let stride = record_words(window.layout.identity.len());
-        for record in tiles.records().chunks_exact(stride) {
+        let (mut window, texts, changes) = self.window_mut(slot);
+        if let Some(changes) = changes {
+            changes.forget(slot);
+        }
+        for record in tiles.records().chunks_exact(window.layout.record_words()) {
             free_texts(window.layout, &record[1..], texts);
         }
         free_texts(window.layout, window.newest_mut(), texts);
@@ -76,16 +81,7 @@ impl Windows {
                 window.merge_at(self.layout.tile_of(at, window.newest_tile()), &mut cells);
             }
         }
-        let result =
-            |measure: &super::layout::Cell| match (measure.kernel.result(&cells[measure.at..]), &measure.result) {
-                (None, _) => Value::Null,
-                (Some(word), Type::Bool) => Value::Bool(word != 0),
-                (Some(word), Type::Double) => Value::Double(f64::from_bits(word)),
-                (Some(word), Type::Timestamp) => Value::Timestamp(word as i64),
-                (Some(word), Type::Text) => Value::Text(self.texts.get(word, &mut [0; 8]).to_owned()),
-                (Some(word), _) => Value::Int(word as i64),
-            };
-        Snapshot { as_of, values: self.layout.measures.iter().map(result).collect() }
+        Snapshot { as_of, values: values_of(&self.layout, &cells, &self.texts) }
     }
 
     /// Makes room for slots below some number.
@@ -105,6 +101,9 @@ impl Windows {
         self.heads = heads;
         self.aligned = aligned;
         self.tiles.resize_with(slots, Tiles::default);
+        if let Some(changes) = &mut self.changes {
+            changes.grow(slots);
+        }
     }
 
     /// A slot's head, which must have room.
@@ -125,14 +124,27 @@ impl Windows {
         Window { layout: &self.layout, head: self.head(slot), tiles: &self.tiles[slot as usize] }
     }
 
-    /// A slot's window, which must have room, to change, and the texts.
+    /// A slot's window, which must have room, to change, with the texts and what is noted of changes.
     #[inline]
-    pub(super) fn window_mut(&mut self, slot: u32) -> (WindowMut<'_>, &mut Texts) {
+    pub(super) fn window_mut(&mut self, slot: u32) -> (WindowMut<'_>, &mut Texts, Option<&mut Changes>) {
         let range = self.head_range(slot);
         let window =
             WindowMut { layout: &self.layout, head: &mut self.heads[range], tiles: &mut self.tiles[slot as usize] };
-        (window, &mut self.texts)
+        (window, &mut self.texts, self.changes.as_mut())
     }
+}
+
+/// The values of the measures by a tile's accumulators, or by a merge of several.
+pub(super) fn values_of(layout: &Layout, cells: &[u64], texts: &Texts) -> Vec<Value> {
+    let value = |measure: &super::layout::Cell| match (measure.kernel.result(&cells[measure.at..]), &measure.result) {
+        (None, _) => Value::Null,
+        (Some(word), Type::Bool) => Value::Bool(word != 0),
+        (Some(word), Type::Double) => Value::Double(f64::from_bits(word)),
+        (Some(word), Type::Timestamp) => Value::Timestamp(word as i64),
+        (Some(word), Type::Text) => Value::Text(texts.get(word, &mut [0; 8]).to_owned()),
+        (Some(word), _) => Value::Int(word as i64),
+    };
+    layout.measures.iter().map(value).collect()
 }
 
 /// Gives back the texts of a tile's accumulators.

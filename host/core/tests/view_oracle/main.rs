@@ -3,6 +3,7 @@
 
 mod oracle;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
@@ -37,11 +38,23 @@ struct Shape {
     width: i64,
     tiles: i64,
     lateness: i64,
+    /// For a tumbling view, which has one tile: how long buckets are kept, in ms.
+    keep: Option<i64>,
+}
+
+impl Shape {
+    /// How many tiles are kept.
+    fn kept(self) -> i64 {
+        let (least, more) = self.keep.map_or((self.tiles, self.lateness), |keep| (0, keep));
+        least + (more + self.width - 1) / self.width
+    }
 }
 
 fn view(shape: Option<Shape>) -> ViewDef {
-    let window =
-        shape.map_or(String::new(), |shape| format!("over: {}ms\ntiles: {}\n", shape.width * shape.tiles, shape.tiles));
+    let window = shape.map_or(String::new(), |shape| match shape.keep {
+        Some(keep) => format!("every: {}ms\nkeep: {keep}ms\n", shape.width),
+        None => format!("over: {}ms\ntiles: {}\n", shape.width * shape.tiles, shape.tiles),
+    });
     serde_saphyr::from_str(&format!("view: v\nstream: s\nby: [k]\nmeasures: {MEASURES}\n{window}")).unwrap()
 }
 
@@ -144,9 +157,24 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..120)
 }
 
+/// When the bucket of a time begins.
+fn begin_of(width: i64, time: i64) -> i64 {
+    time.div_euclid(width) * width
+}
+
 fn shapes() -> impl Strategy<Value = Option<Shape>> {
-    let shape = (1..12i64, 1..9i64, 0..40i64).prop_map(|(width, tiles, lateness)| Shape { width, tiles, lateness });
-    prop::option::weighted(0.9, shape)
+    let sliding =
+        (1..12i64, 1..9i64, 0..40i64).prop_map(|(width, tiles, lateness)| Shape { width, tiles, lateness, keep: None });
+    prop::option::weighted(0.9, prop_oneof![2 => sliding, 1 => tumbling()])
+}
+
+fn tumbling() -> impl Strategy<Value = Shape> {
+    (1..12i64, 0..100i64, 0..40i64).prop_map(|(width, more, lateness)| Shape {
+        width,
+        tiles: 1,
+        lateness,
+        keep: Some(width + more),
+    })
 }
 
 proptest! {
@@ -193,6 +221,61 @@ proptest! {
                 if Some(at) == as_of {
                     prop_assert_eq!(bits(&snapshot.values), bits(&expected));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_are_listed_and_those_that_changed_are_told(
+        events in events(),
+        shape in tumbling(),
+        cuts in prop::collection::vec((1..40usize, any::<bool>(), any::<bool>()), 1..20),
+        asked in prop::collection::vec((-400..400i64, 0..300i64), 1..4),
+    ) {
+        let (shape, width) = (Some(shape), shape.width);
+        let mut time = 0;
+        let times: Vec<i64> = events.iter().map(|event| { time += event.step; time }).collect();
+        let mut oracles: Vec<Oracle> = (0..ENTITIES).map(|_| Oracle::default()).collect();
+        let mut windows = windows(shape);
+        windows.note_changes();
+        let mut expected_changes: BTreeMap<(u32, i64), Vec<Value>> = BTreeMap::new();
+        let mut from = 0;
+        for (size, is_asked, is_moved) in cuts.into_iter().cycle() {
+            let to = events.len().min(from + size);
+            fold(&mut windows, &events[from..to], &times[from..to]);
+            for row in from..to {
+                let slot = events[row].slot;
+                let (values, is_late) = oracles[slot as usize].fold(&events[row], times[row], shape);
+                if events[row].when == Some(true) && !is_late {
+                    expected_changes.insert((slot, begin_of(width, times[row])), values);
+                }
+            }
+            if is_asked || is_moved || to == events.len() {
+                let changed = windows.take_changed();
+                let found: BTreeMap<_, _> =
+                    changed.iter().map(|(slot, bucket)| ((*slot, bucket.from), bits(&bucket.values))).collect();
+                let expected = std::mem::take(&mut expected_changes);
+                prop_assert_eq!(changed.len(), found.len(), "a bucket is told once");
+                prop_assert_eq!(found, expected.iter().map(|(place, values)| (*place, bits(values))).collect());
+                prop_assert!(windows.take_changed().is_empty());
+            }
+            if is_moved {
+                windows = moved(&windows, shape);
+                windows.note_changes();
+            }
+            from = to;
+            if from == events.len() { break }
+        }
+        for (slot, oracle) in oracles.iter().enumerate() {
+            for (from, length) in asked.iter().copied().chain([(i64::MIN / 2, i64::MAX)]) {
+                let is_wanted = |begin: &i64| begin + width > from && *begin < from.saturating_add(length);
+                let begins: BTreeSet<i64> = oracle.counted.iter().map(|event| begin_of(width, event.time)).collect();
+                let expected: Vec<_> = begins.into_iter().filter(is_wanted).map(|begin| {
+                    (begin, begin + width, bits(&oracle.values(begin.div_euclid(width), shape)))
+                }).collect();
+                let found = windows.buckets(slot as u32, from, from.saturating_add(length));
+                let found: Vec<_> = found.iter().map(|it| (it.from, it.to, bits(&it.values))).collect();
+                prop_assert_eq!(found, expected);
             }
         }
     }

@@ -26,7 +26,7 @@ impl Oracle {
         let tile = shape.map_or(0, |shape| time.div_euclid(shape.width));
         let mut is_late = false;
         if event.when == Some(true) {
-            let kept = shape.map_or(0, |shape| shape.tiles + (shape.lateness + shape.width - 1) / shape.width);
+            let kept = shape.map_or(0, Shape::kept);
             let newest = self.counted.iter().map(|event| event.tile).max();
             is_late = shape.is_some() && newest.is_some_and(|newest| tile <= newest - kept);
             if !is_late {

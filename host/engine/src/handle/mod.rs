@@ -28,7 +28,7 @@ use watch::Watcher;
 
 pub use change::{Applied, UploadedPlugin};
 pub use ingest::{Ingest, IngestError, Submitted};
-pub use read::{Explained, ViewValues};
+pub use read::{Explained, ViewBuckets, ViewValues};
 pub use wait::WaitError;
 
 /// Why the engine cannot start.

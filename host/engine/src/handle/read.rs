@@ -1,11 +1,14 @@
 //! Reads that need more than one port.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::names::{Offset, Partition};
 use assay_core::schema::to_json;
 use assay_core::value::Value;
 use assay_core::verdict::Outcome;
+use assay_core::view::Bucket;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::Engine;
@@ -13,6 +16,7 @@ use crate::partition::Partition as Scoring;
 use crate::plan::StreamPlan;
 use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
+use crate::ports::state::StateStore;
 use crate::ports::{StoreError, StreamPartition};
 use crate::problem::ReadError;
 use crate::worker::Request;
@@ -31,6 +35,23 @@ pub struct ViewValues {
     pub as_of: Option<i64>,
     /// Values by measure.
     pub measures: Vec<(String, Value)>,
+    /// Of a tumbling view: the begin and the end of the bucket that the values are of, ms since 1970.
+    pub bucket: Option<Range<i64>>,
+}
+
+/// The buckets that a tumbling view keeps of one entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewBuckets {
+    /// The view.
+    pub view: String,
+    /// The entity.
+    pub key: String,
+    /// The time of the newest event that was counted, ms since 1970; none for an entity without events.
+    pub as_of: Option<i64>,
+    /// The names of the measures, in the order of the buckets' values.
+    pub measures: Vec<String>,
+    /// Those that have events, oldest first.
+    pub buckets: Vec<Bucket>,
 }
 
 /// All that is known of one event.
@@ -65,34 +86,86 @@ impl Engine {
     /// answers between two batches. When another process owns it, the values are those of its last checkpoint.
     ///
     /// # Errors
-    /// The view is unknown, or the state store fails.
+    /// The view is unknown, it does not keep the bucket of that time any more, or the state store fails.
     pub fn view(&self, view: &str, key: &str, at: Option<i64>) -> Result<ViewValues, ReadError> {
-        let unknown = || ReadError::NotFound(format!("there is no view '{view}'"));
+        let stream = self.stream_of(view)?;
+        let asked = (view.to_owned(), key.to_owned());
+        let read = move |partition: &mut Scoring, state: &dyn StateStore| partition.view(&asked.0, &asked.1, at, state);
+        let seen = self.ask(&stream, key, read)?.ok_or_else(|| unknown(view))?;
+        if !seen.is_kept {
+            let message = format!("view '{view}' does not keep the bucket of that time any more for '{key}'");
+            return Err(ReadError::NotFound(message));
+        }
+        Ok(ViewValues {
+            view: view.to_owned(),
+            key: key.to_owned(),
+            as_of: seen.as_of,
+            measures: seen.values,
+            bucket: seen.bucket,
+        })
+    }
+
+    /// The buckets that a tumbling view keeps of an entity and that have some time from `times.start` on and before
+    /// `times.end`. Blocks, and comes from where [`Engine::view`] does.
+    ///
+    /// # Errors
+    /// The view is unknown or has no buckets, or the state store fails.
+    pub fn buckets(&self, view: &str, key: &str, times: Range<i64>) -> Result<ViewBuckets, ReadError> {
+        let stream = self.stream_of(view)?;
+        if !stream.views.iter().any(|plan| plan.def.view == view && plan.def.tumbles()) {
+            let message = format!("view '{view}' has no buckets: only views with 'every' do");
+            return Err(ReadError::Bad(message));
+        }
+        let asked = (view.to_owned(), key.to_owned());
+        let read = move |partition: &mut Scoring, state: &dyn StateStore| {
+            partition.buckets(&asked.0, &asked.1, times.clone(), state)
+        };
+        let kept = self.ask(&stream, key, read)?.ok_or_else(|| unknown(view))?;
+        Ok(ViewBuckets {
+            view: view.to_owned(),
+            key: key.to_owned(),
+            as_of: kept.as_of,
+            measures: kept.measures,
+            buckets: kept.buckets,
+        })
+    }
+
+    /// The stream of a view.
+    fn stream_of(&self, view: &str) -> Result<Arc<StreamPlan>, ReadError> {
         let plan = self.plan();
-        let has = |stream: &&std::sync::Arc<StreamPlan>| stream.views.iter().any(|plan| plan.def.view == view);
-        let stream = plan.streams.values().find(has).ok_or_else(unknown)?;
+        let has = |stream: &&Arc<StreamPlan>| stream.views.iter().any(|plan| plan.def.view == view);
+        plan.streams.values().find(has).cloned().ok_or_else(|| unknown(view))
+    }
+
+    /// Reads from the partition that has an entity: the worker's, or what was saved if another process owns it.
+    fn ask<T: Send + 'static>(
+        &self,
+        stream: &Arc<StreamPlan>,
+        key: &str,
+        read: impl Fn(&mut Scoring, &dyn StateStore) -> Result<T, StoreError> + Clone + Send + 'static,
+    ) -> Result<T, ReadError> {
         let partition = self.ports().log.partition_of(key, stream.partitions);
         let of = StreamPartition { stream: stream.def.stream.as_str().into(), partition };
+        let state = self.ports().state.clone();
         let (answer, answered) = bounded(1);
         if let Some(worker) = self.inner.ownership.worker_of(&of) {
-            let of = of.clone();
-            worker.ask(Request::View { of, view: view.to_owned(), key: key.to_owned(), at, answer });
+            let (state, read) = (state.clone(), read.clone());
+            let read = move |partition: &mut Scoring| drop(answer.send(read(partition, &*state)));
+            worker.ask(Request::Read(of.clone(), Box::new(read)));
         } else {
             drop(answer);
         }
-        let seen = match answered.recv_timeout(ANSWER) {
-            Ok(seen) => seen?,
+        match answered.recv_timeout(ANSWER) {
+            Ok(seen) => Ok(seen?),
             Err(RecvTimeoutError::Disconnected) => {
-                let saved = Scoring::new(of, stream.clone(), plan.snapshot.version);
-                saved.map_err(|error| ReadError::Bad(error.to_string()))?.view(view, key, at, &*self.ports().state)?
+                let saved = Scoring::new(of, stream.clone(), self.plan().snapshot.version);
+                Ok(read(&mut saved.map_err(|error| ReadError::Bad(error.to_string()))?, &*state)?)
             }
             Err(RecvTimeoutError::Timeout) => {
                 let message = "the worker that owns the entity does not answer".to_owned();
-                return Err(StoreError::Unavailable { store: "engine", message }.into());
+                Err(StoreError::Unavailable { store: "engine", message }.into())
             }
-        };
-        let seen = seen.ok_or_else(unknown)?;
-        Ok(ViewValues { view: view.to_owned(), key: key.to_owned(), as_of: seen.as_of, measures: seen.values })
+        }
     }
 
     /// All that is known of the events with an id: more than one if a producer sent it again. Without an id of its own
@@ -136,6 +209,10 @@ impl Engine {
             plan.streams.get(stream).ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
         to_json(&stream.schema, &event.bytes).map_err(|error| ReadError::Bad(error.to_string()))
     }
+}
+
+fn unknown(view: &str) -> ReadError {
+    ReadError::NotFound(format!("there is no view '{view}'"))
 }
 
 /// Reads `PARTITION-OFFSET`.

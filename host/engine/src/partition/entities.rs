@@ -4,12 +4,14 @@
 //! filled from the state store if that knows the entity, and given back when the entity is evicted.
 
 use assay_core::names::Offset;
+use assay_core::span::Span;
 use assay_core::view::Windows;
 use assay_core::wire::{Corrupt, Reader, put_bytes, put_varint};
 use compact_str::CompactString;
 use hashbrown::HashMap;
 
-use crate::plan::StreamPlan;
+use crate::plan::{StreamPlan, ViewPlan};
+use crate::ports::buckets::{BucketRow, ChangedBuckets};
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
 
@@ -32,6 +34,8 @@ pub(crate) struct Entities {
     epoch: u64,
     views: Vec<Memory<Windows>>,
     states: Vec<Memory<Vec<PluginState>>>,
+    /// Whether it is noted which buckets of tumbling views change.
+    notes_buckets: bool,
 }
 
 /// What one view, or one rule's plugin, remembers.
@@ -61,6 +65,7 @@ impl Entities {
             epoch: 1,
             views: Vec::new(),
             states: Vec::new(),
+            notes_buckets: false,
         };
         entities.adopt(plan);
         entities
@@ -74,7 +79,7 @@ impl Entities {
             let kept = old.iter().position(|memory| memory.fingerprint == view.fingerprint);
             self.views.push(match kept {
                 Some(kept) => old.swap_remove(kept),
-                None => Memory { fingerprint: view.fingerprint, content: Windows::new(view.layout.clone()) },
+                None => Memory { fingerprint: view.fingerprint, content: self.new_windows(view) },
             });
         }
         let mut old = std::mem::take(&mut self.states);
@@ -87,6 +92,43 @@ impl Entities {
                 }
             });
         }
+    }
+
+    fn new_windows(&self, view: &ViewPlan) -> Windows {
+        let mut windows = Windows::new(view.layout.clone());
+        if self.notes_buckets && view.def.tumbles() {
+            windows.note_changes();
+        }
+        windows
+    }
+
+    /// From now on notes which buckets of tumbling views change. There must be no entities yet.
+    pub(crate) fn note_buckets(&mut self, plan: &StreamPlan) {
+        self.notes_buckets = true;
+        self.views.clear();
+        self.adopt(plan);
+    }
+
+    /// The buckets that changed since this was asked last, by the plan that is adopted.
+    pub(crate) fn take_buckets(&mut self, plan: &StreamPlan) -> Vec<ChangedBuckets> {
+        let (views, keys) = (&mut self.views, &self.keys);
+        let taken = plan.views.iter().zip(views).map(|(plan, memory)| {
+            let changed = memory.content.take_changed().into_iter().map(|(slot, bucket)| BucketRow {
+                key: keys[slot as usize].to_string(),
+                from: bucket.from,
+                to: bucket.to,
+                values: bucket.values,
+            });
+            let spans = [plan.def.keep, plan.def.every].map(|span| span.unwrap_or_default().0);
+            ChangedBuckets {
+                view: plan.def.view.clone(),
+                revision: plan.revision,
+                lifetime: Span(spans.iter().sum()),
+                measures: plan.measures.iter().map(|(name, _)| name.clone()).collect(),
+                rows: changed.collect(),
+            }
+        });
+        taken.filter(|changed| !changed.rows.is_empty()).collect()
     }
 
     /// How many entities are in memory.

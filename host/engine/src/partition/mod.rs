@@ -10,16 +10,18 @@ mod rows;
 mod rule;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use assay_core::expr::EvalError;
 use assay_core::names::Offset;
 use assay_core::schema::{Decoder, FieldError};
 use assay_core::value::Value;
-use assay_core::view::FoldError;
+use assay_core::view::{Bucket, FoldError};
 use assay_runtime::{Instance, Limits, PluginError};
 
 use crate::plan::{RulePlan, Scorer, StreamPlan};
+use crate::ports::buckets::ChangedBuckets;
 use crate::ports::log::Refused;
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
@@ -105,6 +107,32 @@ pub struct Measured {
     pub as_of: Option<i64>,
     /// Values by measure, in the order of the definition.
     pub values: Vec<(String, Value)>,
+    /// Of a tumbling view: the begin and the end of the bucket that the values are of, ms since 1970.
+    pub bucket: Option<Range<i64>>,
+    /// Whether that bucket is kept; if not, the values are those of no events.
+    pub is_kept: bool,
+}
+
+/// The buckets that a tumbling view keeps of an entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBuckets {
+    /// The time of its newest event that was counted, ms since 1970; none before the first.
+    pub as_of: Option<i64>,
+    /// The names of the measures, in the order of the buckets' values.
+    pub measures: Vec<String>,
+    /// Those that have events, oldest first.
+    pub buckets: Vec<Bucket>,
+}
+
+/// What has changed since the last barrier.
+#[derive(Debug)]
+pub struct Barrier {
+    /// Its number.
+    pub epoch: u64,
+    /// The states of all entities that were touched.
+    pub rows: Vec<StateRow>,
+    /// The buckets that changed, if that is noted.
+    pub buckets: Vec<ChangedBuckets>,
 }
 
 /// One partition's scoring.
@@ -166,9 +194,16 @@ impl Partition {
         Ok(())
     }
 
-    /// The rows of all entities that were touched since the last barrier, and the number of this one.
-    pub fn barrier(&mut self) -> (u64, Vec<StateRow>) {
-        self.entities.barrier()
+    /// From now on notes which buckets of tumbling views change, for [`Partition::barrier`]. To be called before
+    /// anything is scored.
+    pub fn note_buckets(&mut self) {
+        self.entities.note_buckets(&self.plan);
+    }
+
+    /// What has changed since the last barrier.
+    pub fn barrier(&mut self) -> Barrier {
+        let (epoch, rows) = self.entities.barrier();
+        Barrier { epoch, rows, buckets: self.entities.take_buckets(&self.plan) }
     }
 
     /// Drops entities until at most `most` are left, as far as they were saved by barriers up to `saved`.
@@ -188,12 +223,41 @@ impl Partition {
         store: &dyn StateStore,
     ) -> Result<Option<Measured>, StoreError> {
         let plan = self.plan.clone();
-        let Some(index) = plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
+        let Some((index, slot)) = self.find(view, key, store)? else { return Ok(None) };
+        let view = &plan.views[index];
+        let seen = self.entities.windows(index).value(slot, at);
+        let values = view.measures.iter().map(|(name, _)| name.clone()).zip(seen.values).collect();
+        let bucket = at.or(seen.as_of).filter(|_| view.def.tumbles()).and_then(|at| view.layout.bucket_of(at));
+        let kept_since = seen.as_of.and_then(|newest| view.layout.kept_since(newest));
+        let is_kept = bucket.as_ref().zip(kept_since).is_none_or(|(bucket, since)| bucket.start >= since);
+        Ok(Some(Measured { as_of: seen.as_of, values, bucket, is_kept }))
+    }
+
+    /// The buckets that a tumbling view keeps of an entity and that have some time from `from` on and before `to`; none
+    /// for an unknown view.
+    ///
+    /// # Errors
+    /// The state store failed.
+    pub fn buckets(
+        &mut self,
+        view: &str,
+        key: &str,
+        times: Range<i64>,
+        store: &dyn StateStore,
+    ) -> Result<Option<KeptBuckets>, StoreError> {
+        let Some((index, slot)) = self.find(view, key, store)? else { return Ok(None) };
+        let measures = self.plan.views[index].measures.iter().map(|(name, _)| name.clone()).collect();
+        let windows = self.entities.windows(index);
+        let as_of = windows.value(slot, None).as_of;
+        Ok(Some(KeptBuckets { as_of, measures, buckets: windows.buckets(slot, times.start, times.end) }))
+    }
+
+    /// The place of a view in the plan, and the slot of an entity, which is loaded if it is not in memory.
+    fn find(&mut self, view: &str, key: &str, store: &dyn StateStore) -> Result<Option<(usize, u32)>, StoreError> {
+        let Some(index) = self.plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
         let mut slots = Vec::new();
         self.entities.resolve(std::iter::once(key), store, &mut slots)?;
-        let seen = self.entities.windows(index).value(slots[0], at);
-        let names = plan.views[index].measures.iter().map(|(name, _)| name.clone());
-        Ok(Some(Measured { as_of: seen.as_of, values: names.zip(seen.values).collect() }))
+        Ok(Some((index, slots[0])))
     }
 
     /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising; so are

@@ -85,6 +85,8 @@ impl StreamPlan {
 pub struct ViewPlan {
     /// Its definition.
     pub def: ViewDef,
+    /// The definition's revision.
+    pub revision: u32,
     /// The shape of its windows.
     pub layout: Layout,
     /// Names and types of its measures.

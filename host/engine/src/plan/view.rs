@@ -56,7 +56,16 @@ pub(super) fn compile(
     // A changed view starts anew, and so does one that was deleted and made again: both have another revision.
     let identity = format!("{}@{}#{:016x}", def.view, defined.revision, layout.fingerprint());
     let fingerprint = xxhash_rust::xxh3::xxh3_64(identity.as_bytes());
-    Some(ViewPlan { def: def.clone(), layout, measures, when, arguments, first_slot: first_slot?, fingerprint })
+    Some(ViewPlan {
+        def: def.clone(),
+        revision: defined.revision,
+        layout,
+        measures,
+        when,
+        arguments,
+        first_slot: first_slot?,
+        fingerprint,
+    })
 }
 
 /// Compiles an expression that must be of type bool.

@@ -4,6 +4,7 @@
 //! carries its source, so that repeating it after a crash changes nothing.
 
 pub mod archive;
+pub mod buckets;
 pub mod catalog;
 pub mod dead_letters;
 pub mod graph;
@@ -95,6 +96,8 @@ pub struct Ports {
     pub catalog: Arc<dyn catalog::Catalog>,
     /// What entities' views and plugins remember.
     pub state: Arc<dyn state::StateStore>,
+    /// The buckets of tumbling views, if there is a store in which others read them.
+    pub buckets: Option<Arc<dyn buckets::Buckets>>,
     /// Events and verdicts by entity and by id.
     pub archive: Arc<dyn archive::Archive>,
     /// Latest scores and tags.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::metrics::Metrics;
-use crate::partition::{Instances, Measured};
+use crate::partition::{Instances, Partition};
 use crate::plan::Plan;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
@@ -27,8 +27,8 @@ const IDLE: Duration = Duration::from_millis(100);
 /// How long it sleeps at most while verdicts are on their way into the log.
 const RECEIPT: Duration = Duration::from_millis(1);
 
-/// What a view has measured; none: the plan does not know the view.
-pub(crate) type ViewAnswer = Result<Option<Measured>, StoreError>;
+/// Reads what a partition has in memory, and answers whoever asked.
+pub(crate) type Read = Box<dyn FnOnce(&mut Partition) + Send>;
 
 /// What a worker is asked between two batches.
 pub(crate) enum Request {
@@ -38,8 +38,8 @@ pub(crate) enum Request {
     Open(StreamPartition),
     /// Let go of a partition. With somebody to answer, everything is saved first; else it is another's already.
     Release(StreamPartition, Option<Sender<()>>),
-    /// A view's values of an entity at a time. There is no answer if the partition is not open.
-    View { of: StreamPartition, view: String, key: String, at: Option<i64>, answer: Sender<ViewAnswer> },
+    /// Read from a partition. Nothing is read if it is not open.
+    Read(StreamPartition, Read),
 }
 
 /// Where a worker is asked.
@@ -241,9 +241,10 @@ impl Worker {
                 self.open_due();
             }
             Request::Release(of, done) => self.release(&of, done),
-            Request::View { of, view, key, at, answer } => {
-                let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) else { return };
-                let _ = answer.send(owned.partition.view(&view, &key, at, &*self.shared.ports.state));
+            Request::Read(of, read) => {
+                if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) {
+                    read(&mut owned.partition);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
 use super::batches::Batches;
-use super::saver::{Save, Saver};
+use super::saver::{Save, Saver, save};
 use super::unsaved::Unsaved;
 use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError, last_of};
@@ -95,6 +95,9 @@ impl Owned {
         let (verdicts, judged) = tail(&of, &checkpoint, shared)?;
         let mut partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
         partition.resume(checkpoint.origins.clone());
+        if shared.ports.buckets.is_some() {
+            partition.note_buckets();
+        }
         let mut owned = Self {
             partition,
             events: checkpoint.events,
@@ -155,9 +158,9 @@ impl Owned {
     fn hand_over(&mut self, now: &Plan, shared: &Shared) -> Result<(), StoreError> {
         let of = self.partition.of().clone();
         let Some(stream) = now.streams.get(&*of.stream) else { return Ok(()) };
-        let (_, rows) = self.partition.barrier();
+        let barrier = self.partition.barrier();
         let checkpoint = self.checkpoint(now.snapshot.version);
-        shared.ports.state.save(&of, &checkpoint, &rows)?;
+        save(&of, &checkpoint, &barrier, shared)?;
         self.saved_at = checkpoint;
         self.unsaved = Unsaved::default();
         self.partition.adopt(stream.clone(), now.snapshot.version).map_err(|error| broken(&of, &error))
@@ -334,11 +337,11 @@ impl Owned {
         if checkpoint == self.saved_at || self.fate != Fate::Working || self.is_waiting() {
             return;
         }
-        let (epoch, rows) = self.partition.barrier();
-        self.unsaved.hand_over(epoch, self.events);
+        let barrier = self.partition.barrier();
+        self.unsaved.hand_over(barrier.epoch, self.events);
         let of = self.partition.of().clone();
         self.saved_at = checkpoint.clone();
-        saver.save(Save { of, checkpoint, rows, epoch, saved: self.saved.clone() });
+        saver.save(Save { of, checkpoint, barrier, saved: self.saved.clone() });
     }
 }
 

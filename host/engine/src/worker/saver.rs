@@ -7,19 +7,32 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::ports::StreamPartition;
+use crate::partition::Barrier;
 use crate::ports::log::Bell;
-use crate::ports::state::{Checkpoint, StateRow};
+use crate::ports::state::Checkpoint;
+use crate::ports::{StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, Shared};
 
 /// A checkpoint to be saved.
 pub(super) struct Save {
     pub(super) of: StreamPartition,
     pub(super) checkpoint: Checkpoint,
-    pub(super) rows: Vec<StateRow>,
-    /// The number of the partition's barrier, noted in `saved` when it is durable.
-    pub(super) epoch: u64,
+    pub(super) barrier: Barrier,
+    /// Gets the barrier's number when it is durable.
     pub(super) saved: Arc<AtomicU64>,
+}
+
+/// Saves a checkpoint. Buckets are written before, so that none says more than the rows that others read.
+pub(super) fn save(
+    of: &StreamPartition,
+    checkpoint: &Checkpoint,
+    barrier: &Barrier,
+    shared: &Shared,
+) -> Result<(), StoreError> {
+    if let Some(buckets) = shared.ports.buckets.as_ref().filter(|_| !barrier.buckets.is_empty()) {
+        buckets.write(of, checkpoint.events, &barrier.buckets)?;
+    }
+    shared.ports.state.save(of, checkpoint, &barrier.rows)
 }
 
 enum Order {
@@ -89,10 +102,10 @@ fn write(save: &Save, shared: &Shared) {
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        match shared.ports.state.save(&save.of, &save.checkpoint, &save.rows) {
+        match self::save(&save.of, &save.checkpoint, &save.barrier, shared) {
             Ok(()) => {
                 shared.metrics.checkpoint_time.observe(started.elapsed().as_secs_f64());
-                save.saved.fetch_max(save.epoch, Ordering::SeqCst);
+                save.saved.fetch_max(save.barrier.epoch, Ordering::SeqCst);
                 shared.ports.membership.saved(&save.of, save.checkpoint.events);
                 return;
             }

@@ -76,6 +76,7 @@ impl Embedded {
             membership: Arc::new(Alone::default()),
             catalog: self.catalog.clone(),
             state: self.state.clone(),
+            buckets: None,
             archive: self.archive.clone(),
             profiles: self.profiles.clone(),
             graph: self.graph.clone(),

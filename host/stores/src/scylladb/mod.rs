@@ -5,6 +5,7 @@
 //! tells what is in the tables and how others read them.
 
 mod archive;
+mod buckets;
 mod config;
 mod connection;
 mod cursor;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use assay_engine::ports::StoreError;
 
 pub use archive::ScyllaArchive;
+pub use buckets::ScyllaBuckets;
 pub use config::{Config, Consistency};
 pub use state::ScyllaState;
 
@@ -26,6 +28,7 @@ use connection::Connection;
 /// A cluster, and an adapter for each port that it serves.
 pub struct ScyllaDb {
     state: Arc<ScyllaState>,
+    buckets: Arc<ScyllaBuckets>,
     archive: Arc<ScyllaArchive>,
 }
 
@@ -41,6 +44,7 @@ impl ScyllaDb {
             schema::migrate(&connection).await?;
             Ok(Self {
                 state: Arc::new(ScyllaState::prepare(connection.clone()).await?),
+                buckets: Arc::new(ScyllaBuckets::prepare(connection.clone()).await?),
                 archive: Arc::new(ScyllaArchive::prepare(connection.clone()).await?),
             })
         })
@@ -49,6 +53,11 @@ impl ScyllaDb {
     /// Entities' states.
     pub fn state(&self) -> Arc<ScyllaState> {
         self.state.clone()
+    }
+
+    /// The buckets of tumbling views.
+    pub fn buckets(&self) -> Arc<ScyllaBuckets> {
+        self.buckets.clone()
     }
 
     /// Events and verdicts.

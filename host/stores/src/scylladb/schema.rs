@@ -17,42 +17,51 @@ const ATTEMPTS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// `{}` stands for the keyspace.
-const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE IF NOT EXISTS {}.state (
-        stream text, log_partition int, bucket int, key text, state blob,
-        PRIMARY KEY ((stream, log_partition, bucket), key))",
-    "CREATE TABLE IF NOT EXISTS {}.checkpoints (
-        stream text, log_partition int, events bigint, verdicts bigint, catalog bigint, origins frozen<list<bigint>>,
-        PRIMARY KEY ((stream, log_partition)))",
-    "CREATE TABLE IF NOT EXISTS {}.entity_events (
-        stream text, log_partition int, key text, week bigint, time timestamp, offset bigint,
-        appended_at timestamp, bytes blob, scores frozen<map<text, double>>, tags frozen<set<text>>,
-        PRIMARY KEY ((stream, log_partition, key, week), time, offset))
-        WITH CLUSTERING ORDER BY (time DESC, offset DESC)",
-    "CREATE TABLE IF NOT EXISTS {}.entity_weeks (
-        stream text, log_partition int, key text, week bigint,
-        PRIMARY KEY ((stream, log_partition, key), week))
-        WITH CLUSTERING ORDER BY (week DESC)",
-    "CREATE TABLE IF NOT EXISTS {}.events (
-        stream text, log_partition int, bucket bigint, offset bigint,
-        appended_at timestamp, time timestamp, key text, id text, unreadable blob,
-        PRIMARY KEY ((stream, log_partition, bucket), offset))",
-    "CREATE TABLE IF NOT EXISTS {}.event_ids (
-        stream text, log_partition int, id text, offset bigint, time timestamp, key text,
-        PRIMARY KEY ((stream, log_partition, id), offset))",
-    "CREATE TABLE IF NOT EXISTS {}.verdicts (
-        stream text, log_partition int, bucket bigint, offset bigint, position int,
-        time timestamp, key text, id text, rule text, revision int, mode text, plugin text, stamp blob,
-        score double, tags frozen<list<text>>, reasons frozen<list<frozen<tuple<text, double>>>>,
-        edges frozen<list<frozen<tuple<text, text, text>>>>, attributes frozen<list<frozen<tuple<text, text>>>>,
-        inputs frozen<list<frozen<tuple<text, text, text>>>>, failure text, message text,
-        PRIMARY KEY ((stream, log_partition, bucket), offset, position))",
-    "CREATE TABLE IF NOT EXISTS {}.stamps (
-        stamp blob PRIMARY KEY, json text)",
-    "CREATE TABLE IF NOT EXISTS {}.positions (
-        stream text, log_partition int, follower text, next bigint, judged bigint,
-        PRIMARY KEY ((stream, log_partition), follower))",
-]];
+const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE IF NOT EXISTS {}.state (
+            stream text, log_partition int, bucket int, key text, state blob,
+            PRIMARY KEY ((stream, log_partition, bucket), key))",
+        "CREATE TABLE IF NOT EXISTS {}.checkpoints (
+            stream text, log_partition int, events bigint, verdicts bigint, catalog bigint,
+            origins frozen<list<bigint>>,
+            PRIMARY KEY ((stream, log_partition)))",
+        "CREATE TABLE IF NOT EXISTS {}.entity_events (
+            stream text, log_partition int, key text, week bigint, time timestamp, offset bigint,
+            appended_at timestamp, bytes blob, scores frozen<map<text, double>>, tags frozen<set<text>>,
+            PRIMARY KEY ((stream, log_partition, key, week), time, offset))
+            WITH CLUSTERING ORDER BY (time DESC, offset DESC)",
+        "CREATE TABLE IF NOT EXISTS {}.entity_weeks (
+            stream text, log_partition int, key text, week bigint,
+            PRIMARY KEY ((stream, log_partition, key), week))
+            WITH CLUSTERING ORDER BY (week DESC)",
+        "CREATE TABLE IF NOT EXISTS {}.events (
+            stream text, log_partition int, bucket bigint, offset bigint,
+            appended_at timestamp, time timestamp, key text, id text, unreadable blob,
+            PRIMARY KEY ((stream, log_partition, bucket), offset))",
+        "CREATE TABLE IF NOT EXISTS {}.event_ids (
+            stream text, log_partition int, id text, offset bigint, time timestamp, key text,
+            PRIMARY KEY ((stream, log_partition, id), offset))",
+        "CREATE TABLE IF NOT EXISTS {}.verdicts (
+            stream text, log_partition int, bucket bigint, offset bigint, position int,
+            time timestamp, key text, id text, rule text, revision int, mode text, plugin text, stamp blob,
+            score double, tags frozen<list<text>>, reasons frozen<list<frozen<tuple<text, double>>>>,
+            edges frozen<list<frozen<tuple<text, text, text>>>>, attributes frozen<list<frozen<tuple<text, text>>>>,
+            inputs frozen<list<frozen<tuple<text, text, text>>>>, failure text, message text,
+            PRIMARY KEY ((stream, log_partition, bucket), offset, position))",
+        "CREATE TABLE IF NOT EXISTS {}.stamps (
+            stamp blob PRIMARY KEY, json text)",
+        "CREATE TABLE IF NOT EXISTS {}.positions (
+            stream text, log_partition int, follower text, next bigint, judged bigint,
+            PRIMARY KEY ((stream, log_partition), follower))",
+    ],
+    &["CREATE TABLE IF NOT EXISTS {}.view_buckets (
+        stream text, view_name text, key text, bucket timestamp, revision int, bucket_end timestamp,
+        ints frozen<map<text, bigint>>, doubles frozen<map<text, double>>, texts frozen<map<text, text>>,
+        times frozen<map<text, timestamp>>, bools frozen<map<text, boolean>>,
+        PRIMARY KEY ((stream, view_name, key), bucket, revision))
+        WITH CLUSTERING ORDER BY (bucket DESC, revision DESC)"],
+];
 
 /// Makes the keyspace and the tables, or brings them up to date.
 pub(super) async fn migrate(connection: &Connection) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
 mod archive;
+mod buckets;
 #[path = "../contract/mod.rs"]
 #[allow(dead_code, reason = "only state and archive are used here")]
 mod contract;

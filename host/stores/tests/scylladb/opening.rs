@@ -23,7 +23,7 @@ fn several_may_open_an_empty_keyspace_at_once() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert_eq!(keyspace.open().state().checkpoint(&payments(0)).unwrap().unwrap().events.0, 3);
-    assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(1,)]);
+    assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(2,)]);
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! `GET /v1/views/{name}/buckets`: the buckets that a tumbling view keeps of one key.
+
+use assay_engine::ViewBuckets;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use super::BucketSpan;
+use crate::app::App;
+use crate::http::{ApiError, Time};
+
+/// Which buckets are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BucketsQuery {
+    /// The key: an entity of the view's stream.
+    #[param(example = "card-1")]
+    key: String,
+    /// A time in the first bucket: RFC 3339 or ms since 1970. Without it: the oldest that is kept.
+    #[param(value_type = Option<String>, example = "2026-01-31T00:00:00Z")]
+    from: Option<Time>,
+    /// The time behind the last bucket: buckets that begin then or later are left out.
+    #[param(value_type = Option<String>, example = "2026-02-01T00:00:00Z")]
+    to: Option<Time>,
+}
+
+/// The buckets that a tumbling view keeps of one key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ViewBucketsJson {
+    /// The view.
+    #[schema(example = "card_hours")]
+    view: String,
+    /// The key.
+    #[schema(example = "card-1")]
+    key: String,
+    /// The time of the newest event that was counted, ms since 1970; null: nothing was counted yet.
+    as_of: Option<i64>,
+    /// The oldest first, at most 1440; those without events are left out.
+    buckets: Vec<BucketJson>,
+}
+
+/// What a tumbling view has counted in one bucket.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BucketJson {
+    #[serde(flatten)]
+    span: BucketSpan,
+    /// Measure's name -> value; null: no value.
+    #[schema(value_type = Object, example = json!({"payments": 3, "spent": 41.5}))]
+    measures: Map<String, Value>,
+}
+
+impl From<ViewBuckets> for ViewBucketsJson {
+    fn from(kept: ViewBuckets) -> Self {
+        let buckets = kept.buckets.into_iter().map(|bucket| BucketJson {
+            span: BucketSpan { from: bucket.from, to: bucket.to },
+            measures: kept.measures.iter().cloned().zip(bucket.values.iter().map(|value| value.to_json())).collect(),
+        });
+        Self { buckets: buckets.collect(), view: kept.view, key: kept.key, as_of: kept.as_of }
+    }
+}
+
+/// The buckets that a tumbling view keeps of one key.
+#[utoipa::path(
+    get,
+    path = "/v1/views/{name}/buckets",
+    tag = "views",
+    params(("name" = String, Path, description = "The view's name", example = "card_hours"), BucketsQuery),
+    responses((
+        status = 200,
+        description = "The buckets, from the worker that keeps them; 400 if the view has none: it does not tumble",
+        body = ViewBucketsJson
+    ))
+)]
+pub(crate) async fn get_view_buckets(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<BucketsQuery>,
+) -> Result<Json<ViewBucketsJson>, ApiError> {
+    let times = query.from.map_or(i64::MIN, |time| time.0)..query.to.map_or(i64::MAX, |time| time.0);
+    app.blocking(move |engine| Ok(Json(engine.buckets(&name, &query.key, times)?.into()))).await
+}

@@ -1,0 +1,38 @@
+//! The buckets of a tumbling view that are kept of an entity, each with its own values.
+
+use super::layout::Layout;
+use super::windows::{Windows, values_of};
+use crate::value::Value;
+
+/// A bucket of a tumbling view: what was counted of an entity in a span of time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bucket {
+    /// When it begins, in ms since 1970.
+    pub from: i64,
+    /// When it ends: the first time that is not in it.
+    pub to: i64,
+    /// The measures' values, in the order of the definition.
+    pub values: Vec<Value>,
+}
+
+impl Bucket {
+    pub(super) fn new(layout: &Layout, tile: i64, values: Vec<Value>) -> Self {
+        let span = layout.span_of(tile);
+        Self { from: span.start, to: span.end, values }
+    }
+}
+
+impl Windows {
+    /// The kept buckets of a slot's entity that have events and some time from `from` on and before `to`, oldest
+    /// first. None for a view over all time.
+    pub fn buckets(&self, slot: u32, from: i64, to: i64) -> Vec<Bucket> {
+        if slot as usize >= self.tiles.len() || !self.layout.has_tiles() {
+            return Vec::new();
+        }
+        let kept = self.window(slot).kept().map(|(tile, cells)| (self.layout.span_of(tile), tile, cells));
+        let wanted = kept.filter(|(span, ..)| span.end > from && span.start < to);
+        wanted
+            .map(|(_, tile, cells)| Bucket::new(&self.layout, tile, values_of(&self.layout, cells, &self.texts)))
+            .collect()
+    }
+}
