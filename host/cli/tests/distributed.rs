@@ -5,20 +5,22 @@
 
 #[path = "support/ask.rs"]
 mod ask;
+#[path = "support/stack.rs"]
+mod stack;
 mod support;
 #[path = "support/ties/mod.rs"]
 mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ask::{escaped, for_each, listing};
 use assay::generate::{Payments, PaymentsConfig, write_json};
 use serde_json::{Value, json};
-use support::{PATIENCE, Server, assay, pack, plugins};
+use stack::{KEY, Names};
+use support::{PATIENCE, Server, assay, plugins};
 
-const KEY: &str = "assay_the-key-of-the-test-of-the-distributed-stack";
 const EVENTS: usize = 2_000;
 const CARDS: u32 = 150;
 const RULES: [&str; 5] = ["card_geo", "card_thresholds", "card_velocity", "payment_risk", "ties"];
@@ -27,72 +29,18 @@ const HOURS: &str = "by: [card]\nmeasures: { payments: count(), spent: sum(amoun
 /// How soon a change through one member must be seen by the other, on a machine that is busy with other tests.
 const SEEN: Duration = Duration::from_secs(5);
 
-/// Names of one test alone on servers that tests share.
-struct Names {
-    name: String,
-    stream: String,
-    settings: Vec<(String, String)>,
-}
+/// A view of the payments by merchant, which is not their key.
+const SALES: &str = "by: [merchant]\nmeasures: { payments: count() }\n";
 
-impl Names {
-    fn new(test: &str, folder: &Path) -> Self {
-        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let name = format!("{test}_{millis}");
-        let [kafka, mongodb, cassandra, dgraph, influxdb, token] =
-            ["KAFKA", "MONGODB", "CASSANDRA", "DGRAPH", "INFLUXDB", "INFLUXDB_TOKEN"]
-                .map(|server| std::env::var(format!("ASSAY_TEST_{server}")).expect("run: cargo xtask test --servers"));
-        make_bucket(&influxdb, &token, &name);
-        let file = folder.join("influxdb.token");
-        std::fs::write(&file, &token).unwrap();
-        let settings = [
-            ("ADMIN_KEY", KEY),
-            ("STORES__MODE", "distributed"),
-            ("KAFKA__BROKERS", &kafka),
-            ("KAFKA__GROUP", &name),
-            ("KAFKA__PARTITIONER", "xxh3"),
-            ("KAFKA__SESSION_TIMEOUT", "6s"),
-            ("MONGODB__URI", &mongodb),
-            ("MONGODB__DATABASE", &name),
-            ("SCYLLADB__NODES", &cassandra),
-            ("SCYLLADB__KEYSPACE", &name),
-            ("INFLUXDB__URL", &influxdb),
-            ("INFLUXDB__BUCKET", &name),
-            ("INFLUXDB__TOKEN_FILE", file.to_str().unwrap()),
-            ("DGRAPH__URL", &dgraph),
-            ("DGRAPH__NAMESPACE", &name),
-            // Deadlines are CPU time: on a busy machine an event could miss one here, and not there.
-            ("PLUGINS__TIME_PER_EVENT", "1s"),
-        ];
-        let settings = settings.map(|(name, value)| (format!("ASSAY_{name}"), value.to_owned())).into();
-        Self { stream: format!("payments_{name}"), name, settings }
-    }
-
-    fn start(&self, data: PathBuf) -> Server {
-        let settings: Vec<(&str, &str)> = self.settings.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-        Server::start(&data, Some(KEY), &settings)
-    }
-
-    /// The payments pack on a stream of this test.
-    fn pack(&self, folder: &Path) -> PathBuf {
-        let dir = folder.join("pack");
-        ties::add_to(&pack("payments"), &dir, &self.stream);
-        let stream = dir.join("streams/payments.yaml");
-        let text = std::fs::read_to_string(&stream).unwrap();
-        std::fs::write(stream, format!("{text}\npartitions: 8\n")).unwrap();
-        let hours = format!("view: card_hours\nstream: {}\n{HOURS}", self.stream);
-        std::fs::write(dir.join("views/card_hours.yaml"), hours).unwrap();
-        dir
-    }
-}
-
-/// InfluxDB has no buckets by itself.
-fn make_bucket(url: &str, token: &str, name: &str) {
-    let authorization = format!("Token {token}");
-    let found = ureq::get(format!("{url}/api/v2/orgs?org=assay")).header("authorization", &authorization).call();
-    let organisations: Value = serde_json::from_str(&found.unwrap().body_mut().read_to_string().unwrap()).unwrap();
-    let bucket = json!({ "orgID": organisations["orgs"][0]["id"], "name": name, "retentionRules": [] });
-    let request = ureq::post(format!("{url}/api/v2/buckets")).header("authorization", &authorization);
-    request.header("content-type", "application/json").send(bucket.to_string()).unwrap();
+/// The payments pack on a stream of a test, with a tumbling view, and a stream derived by merchant with a view of its own.
+fn pack(names: &Names, folder: &Path) -> PathBuf {
+    let dir = names.pack(folder);
+    let stream = &names.stream;
+    let write = |file: &str, text: String| std::fs::write(dir.join(file), text).unwrap();
+    write("views/card_hours.yaml", format!("view: card_hours\nstream: {stream}\n{HOURS}"));
+    write("streams/merchants.yaml", format!("{{ stream: {stream}_m, from: {stream}, key: merchant, partitions: 3 }}"));
+    write("views/merchant_sales.yaml", format!("view: merchant_sales\nstream: {stream}_m\n{SALES}"));
+    dir
 }
 
 /// Payments, with what is asked about them later.
@@ -175,6 +123,19 @@ fn about_card(server: &Server, stream: &str, card: &str) -> Value {
             "view": view, "buckets": buckets })
 }
 
+/// How many payments the merchants have together, by the view of the derived stream.
+fn counted_by_merchant(server: &Server, sent: &Sent) -> u64 {
+    let merchant =
+        |line: &Vec<u8>| serde_json::from_slice::<Value>(line).unwrap()["merchant"].as_str().unwrap().to_owned();
+    let merchants: BTreeSet<String> = sent.lines.iter().map(merchant).collect();
+    let merchants: Vec<String> = merchants.into_iter().collect();
+    let counts = for_each(&merchants, |_, merchant| {
+        let values = server.read(&format!("/v1/views/merchant_sales/values?key={}", escaped(merchant)));
+        values["measures"]["payments"].as_u64().unwrap()
+    });
+    counts.into_iter().sum()
+}
+
 #[track_caller]
 fn assert_same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>) {
     for (what, expected) in expected {
@@ -189,7 +150,7 @@ fn two_members_share_the_work_and_know_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let names = Names::new("two", folder.path());
     let (one, two) = (names.start(folder.path().join("one")), names.start(folder.path().join("two")));
-    one.command(&[&"apply", &names.pack(folder.path()), &"--plugins", &plugins()]);
+    one.command(&[&"apply", &pack(&names, folder.path()), &"--plugins", &plugins()]);
     two.until("/v1/rules/payment_risk", |status, _| status == 200);
 
     let sent = payments();
@@ -200,6 +161,7 @@ fn two_members_share_the_work_and_know_the_same() {
     wait_settled(&[&one, &two]);
     let known = all_known(&one, &names.stream, &sent);
     assert_same(&all_known(&two, &names.stream, &sent), &known);
+    assert_eq!([&one, &two].map(|server| counted_by_merchant(server, &sent)), [EVENTS as u64; 2]);
     changes_are_seen_by_both(&one, &two);
 
     let status = two.stop();
@@ -211,6 +173,7 @@ fn two_members_share_the_work_and_know_the_same() {
     wait_settled(&[&one, &again]);
     assert_same(&all_known(&again, &names.stream, &sent), &all_known(&one, &names.stream, &sent));
     assert_ne!(all_known(&one, &names.stream, &sent), known, "what was sent again changes nothing");
+    assert_eq!([&one, &again].map(|server| counted_by_merchant(server, &sent)), [EVENTS as u64 + 100; 2]);
 }
 
 /// A change through one member is seen by the other; of two changes of the same revision at once one is refused.
@@ -258,7 +221,7 @@ fn a_data_folder_moves_to_servers_and_knows_what_it_knew() {
     let sent = payments();
     let settings = [("ASSAY_ADMIN_KEY", KEY), ("ASSAY_PLUGINS__TIME_PER_EVENT", "1s")];
     let embedded = Server::start(&data, Some(KEY), &settings);
-    embedded.command(&[&"apply", &names.pack(folder.path()), &"--plugins", &plugins()]);
+    embedded.command(&[&"apply", &pack(&names, folder.path()), &"--plugins", &plugins()]);
     sent.lines.chunks(250).for_each(|lines| drop(judge(&embedded, &names.stream, lines)));
     wait_settled(&[&embedded]);
     let known = all_known(&embedded, &names.stream, &sent);
@@ -277,6 +240,7 @@ fn a_data_folder_moves_to_servers_and_knows_what_it_knew() {
     let server = names.start(folder.path().join(&names.name));
     wait_settled(&[&server]);
     assert_same(&all_known(&server, &names.stream, &sent), &known);
+    assert_eq!(counted_by_merchant(&server, &sent), EVENTS as u64);
     // And it goes on: an event more counts on top of what moved in.
     let (before, more) =
         (about_card(&server, &names.stream, &sent.cards[0]), judge(&server, &names.stream, &sent.lines));
@@ -285,4 +249,5 @@ fn a_data_folder_moves_to_servers_and_knows_what_it_knew() {
     let count = |about: &Value| about["profile"]["views"]["card_history"]["measures"]["payments"].as_u64().unwrap();
     let after = about_card(&server, &names.stream, &sent.cards[0]);
     assert_eq!(count(&after), 2 * count(&before), "as many payments again");
+    assert_eq!(counted_by_merchant(&server, &sent), 2 * EVENTS as u64, "also by merchant");
 }

@@ -29,15 +29,22 @@ pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (St
     table.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))
 }
 
-/// A variable's text as the TOML value that it looks like: a number, true or false, else text.
+/// A variable's text as the TOML value that it looks like: a number, true or false, a list in brackets, else text.
 fn plain(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Integer(number);
     }
-    match text.parse::<bool>() {
-        Ok(value) => Value::Boolean(value),
-        Err(_) => Value::String(text.to_owned()),
+    if let Ok(value) = text.parse::<bool>() {
+        return Value::Boolean(value);
     }
+    // An address such as [::1]:7717 begins like a list.
+    list(text).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn list(text: &str) -> Option<Value> {
+    let text = text.trim().strip_prefix('[')?;
+    let table: Table = toml::from_str(&format!("list = [{text}")).ok()?;
+    table.get("list").filter(|_| table.len() == 1).cloned()
 }
 
 /// The message, with the nearest known name behind an unknown one.
@@ -79,6 +86,16 @@ mod tests {
         let environment = [("ASSAY_ENGINE__WORKERS", "5"), ("ASSAY_URL", "x"), ("ASSAY_LOG__LEVEL", "debug")];
         let config = with(text, &environment).unwrap();
         assert_eq!((config.engine.workers, config.engine.partitions, config.log.level.as_str()), (5, 4, "debug"));
+    }
+
+    #[test]
+    fn a_variable_may_hold_a_list() {
+        let variables = [("ASSAY_ENGINE__FOLLOWERS", "[\"outbox\", \"graph\"]"), ("ASSAY_SERVER__LISTEN", "[::1]:0")];
+        let config = with("", &variables).unwrap();
+        assert_eq!(config.engine.followers, ["outbox", "graph"]);
+        assert_eq!(config.server.listen, "[::1]:0");
+        let error = with("", &[("ASSAY_ENGINE__FOLLOWERS", "outbox")]).unwrap_err().to_string();
+        assert!(error.contains("ASSAY_ENGINE__FOLLOWERS") && error.contains("sequence"), "{error}");
     }
 
     #[test]

@@ -192,9 +192,14 @@ impl Server {
         })
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
     /// Sends a signal, such as `STOP`.
     pub fn signal(&self, name: &str) {
-        signal(self.child.lock().unwrap().id(), name);
+        signal(self.pid(), name);
     }
 
     /// Kills the server (SIGKILL).

@@ -1,6 +1,6 @@
 //! What the log on Kafka costs beside bare librdkafka loops over the same topics, in the same run.
 //!
-//! `ASSAY_TEST_KAFKA=host:port cargo bench --profile release --bench kafka`. The broker's share is in all figures.
+//! `ASSAY_TEST_KAFKA=host:port cargo bench --profile release --bench kafka_log`. The broker's share is in all figures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench fails by panicking")]
 

@@ -1,0 +1,59 @@
+//! Payments as producers write them: Avro in Confluent's frame, each card's in one partition.
+
+use std::time::Duration;
+
+use assay::generate::{Payment, Payments, PaymentsConfig, write_avro};
+use assay_core::names::partition_of;
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+
+use crate::bare;
+use crate::topics;
+
+/// Of all topics.
+pub(crate) const PARTITIONS: u32 = 8;
+
+/// So many payments of so many cards, in the order of their arrival.
+pub(crate) fn payments(count: usize, cards: u32) -> Vec<Payment> {
+    let config = PaymentsConfig { cards, ..PaymentsConfig::default() };
+    Payments::new(&config).unwrap().take(count).collect()
+}
+
+/// The partition of a payment.
+pub(crate) fn partition(payment: &Payment) -> u32 {
+    partition_of(&payment.card_id(), PARTITIONS).0
+}
+
+/// The number of the payment with an id.
+pub(crate) fn number(id: &str) -> u64 {
+    id.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("an id ends with the payment's number")
+}
+
+/// Hands a payment to a producer. `opaque` comes back with the report of its delivery.
+pub(crate) fn send<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    (topic, schema): (&str, i32),
+    payment: &Payment,
+    opaque: C::DeliveryOpaque,
+) {
+    let mut message = vec![0];
+    message.extend_from_slice(&schema.to_be_bytes());
+    write_avro(payment, &mut message);
+    let key = payment.card_id();
+    let record = BaseRecord::with_opaque_to(topic, opaque).partition(partition(payment) as i32);
+    producer.send(record.key(&key).payload(&message)).map_err(|(error, _)| error).unwrap();
+}
+
+/// Fills a topic, and sees that all payments are in it.
+pub(crate) fn fill(topic: &str, schema: i32, payments: &[Payment]) {
+    let before: u64 = topics::ends(topic).iter().sum();
+    let producer = bare::producer();
+    for (index, payment) in payments.iter().enumerate() {
+        send(&producer, (topic, schema), payment, ());
+        if index % 1024 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    bare::wait(&producer);
+    let after: u64 = topics::ends(topic).iter().sum();
+    assert_eq!(after - before, payments.len() as u64, "payments in {topic}");
+}

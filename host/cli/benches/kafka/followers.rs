@@ -1,0 +1,89 @@
+//! What each follower costs: a backlog that is judged already is carried into one store after the other, by a process
+//! that runs this follower alone. Each keeps a position of its own, so all begin at the beginning.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use assay_engine::FOLLOWERS;
+use serde_json::{Value, json};
+
+use crate::events;
+use crate::scrape::{metric, partitions, scored, wait_until};
+use crate::stage::{Followers, Pack, Stage};
+use crate::support::Server;
+use crate::topics;
+use crate::watch::{Run, cpu};
+
+const CARDS: u32 = 100_000;
+const JUDGED: Duration = Duration::from_secs(120);
+/// A store that is slower than that is stopped in the middle.
+const AT_MOST: Duration = Duration::from_secs(40);
+/// A follower begins with the partitions that it has by then: only one that stays without lag is done.
+const STAYS: Duration = Duration::from_millis(500);
+
+pub(crate) fn measure(folder: &Path, count: usize) -> Value {
+    let stage = Stage::new("followers", folder, Pack::Whole);
+    let server = stage.start("process", Followers::None, &[]);
+    let schema = stage.apply(&server);
+    events::fill(stage.topic(), schema, &events::payments(count, CARDS));
+    assert!(wait_until(JUDGED, || scored(&server) as usize == count), "{}", server.log_tail());
+    assert!(server.stop().success());
+    println!("{count} payments of {CARDS} cards are judged");
+    let blocks: u64 = topics::ends(&stage.verdict_log()).iter().sum();
+    let figures: Vec<Value> = FOLLOWERS.iter().map(|name| follow(&stage, name, count, blocks)).collect();
+    stage.clear();
+    json!({
+        "events": count,
+        "cards": CARDS,
+        "what": "the payments pack and a rule with edges, five rules; the process starts with a backlog that is judged, \
+                 reads it from the broker and carries it into one store; CPU of the store is not in cpu_ns_per_event. \
+                 No event failed: dead-letters passes over all blocks",
+        "each": figures,
+    })
+}
+
+fn follow(stage: &Stage, name: &'static str, count: usize, blocks: u64) -> Value {
+    let server = stage.start("process", Followers::Only(name), &[]);
+    assert!(wait_until(AT_MOST, || !partitions(&server).is_empty()), "no partitions: {}", server.log_tail());
+    let (started, cpu_before) = (Instant::now(), cpu(server.pid()));
+    let done = until_no_lag(&server, name, started);
+    let (seconds, used, share) = match done {
+        Some((seconds, used)) => (seconds, used - cpu_before, 1.0),
+        None => {
+            // What its log holds: blocks for those that follow verdicts.
+            let all = if name.ends_with("-events") { count as u64 } else { blocks };
+            let lag = metric(&server, &lag_of(name)).unwrap_or(all as f64);
+            (started.elapsed().as_secs_f64(), cpu(server.pid()) - cpu_before, 1.0 - lag / all as f64)
+        }
+    };
+    let run = Run { events: (count as f64 * share) as usize, seconds, cpu: used };
+    let errors = metric(&server, &format!("assay_follower_errors_total{{follower=\"{name}\"}}")).unwrap_or(0.0);
+    let note = if done.is_some() { "" } else { ", stopped before its end" };
+    println!("{name:<17} {:>8.0} events/s, {:>6.0} ns of CPU each{note}", run.events_per_s(), run.cpu_ns_per_event());
+    // Killed: one that is in the middle of a large write would take its time.
+    server.kill();
+    let mut figure = run.to_json();
+    figure["follower"] = name.into();
+    figure["events"] = run.events.into();
+    figure["is_complete"] = done.is_some().into();
+    figure["store_errors"] = errors.into();
+    figure
+}
+
+fn lag_of(name: &str) -> String {
+    format!("assay_follower_lag{{follower=\"{name}\"}}")
+}
+
+/// When the follower had carried everything, in seconds, and the CPU used by then; none: not in time.
+fn until_no_lag(server: &Server, name: &str, started: Instant) -> Option<(f64, f64)> {
+    let mut since: Option<(Instant, f64)> = None;
+    wait_until(AT_MOST, || {
+        match metric(server, &lag_of(name)) {
+            Some(0.0) => drop(since.get_or_insert_with(|| (Instant::now(), cpu(server.pid())))),
+            _ => since = None,
+        }
+        since.is_some_and(|(since, _)| since.elapsed() >= STAYS)
+    });
+    let (at, used) = since.filter(|(since, _)| since.elapsed() >= STAYS)?;
+    Some(((at - started).as_secs_f64(), used))
+}

@@ -1,0 +1,253 @@
+//! From a producer's send to the verdict, at a steady rate. Sends follow a schedule (an open loop), and an event's
+//! latency counts from when it was due, so that a stall shows in all events that it held up.
+//!
+//! Two ends are watched by consumers of their own: the engine's verdict log, and the topic of published verdicts, where
+//! an event counts as there with the last of its verdicts. With all followers on, profiles are asked for as well.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use assay::generate::Payment;
+use assay_core::names::Partition;
+use assay_core::verdict::read_block;
+use assay_core::wire::{Corrupt, Reader};
+use assay_engine::FOLLOWERS;
+use assay_engine::ports::StreamPartition;
+use assay_engine::ports::profiles::Profiles as _;
+use assay_stores::mongodb::{self, MongoDb};
+use rdkafka::Offset;
+use rdkafka::message::Message as _;
+use serde_json::{Map, Value, json};
+
+use crate::bare;
+use crate::events::{self, number};
+use crate::quantiles::{Latencies, summary};
+use crate::scrape::{is_settled, metric, partitions, wait_until};
+use crate::stage::{Followers, Pack, Stage};
+use crate::support::Server;
+use crate::watch::cpu;
+
+/// Events per second.
+const RATE: usize = 5_000;
+const WARM_UP: usize = 10 * RATE;
+const MEASURED: usize = 30 * RATE;
+const CARDS: u32 = 100_000;
+/// How long after the last event to wait for what is still on its way.
+const LAST: Duration = Duration::from_secs(20);
+/// Greater than the number of any event that is sent before the load.
+const SENT_BEFORE: u64 = 10_000_000;
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Between two looks at a profile, and between two profiles.
+const LOOK: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(50);
+
+pub(crate) fn measure(folder: &Path) -> Value {
+    let payments = events::payments(WARM_UP + MEASURED, CARDS);
+    let outbox = under_load("latency_outbox", folder, Followers::Only("outbox"), &payments);
+    let all = under_load("latency_all", folder, Followers::All, &payments);
+    json!({ "rate_per_s": RATE, "warm_up_s": WARM_UP / RATE, "measured_s": MEASURED / RATE, "cards": CARDS,
+            "goals": { "outbox_alone_p99_ms": 20, "all_followers_p99_ms": 100 },
+            "what": "the payments pack and a rule with edges, five rules; from the scheduled send to the engine's verdict \
+                     log, to the last verdict of the event in the published topic, and to the profile in MongoDB",
+            "outbox_alone": outbox, "all_followers": all })
+}
+
+/// What the threads of a run share.
+struct Load<'a> {
+    stage: &'a Stage,
+    payments: &'a [Payment],
+    started: Instant,
+    sent: AtomicUsize,
+    /// Verdicts that were given, and that were published.
+    said: AtomicUsize,
+    published: AtomicUsize,
+    judged: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Load<'_> {
+    /// When an event is to be sent.
+    fn due(&self, event: usize) -> Instant {
+        self.started + Duration::from_secs(1) * event as u32 / RATE as u32
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+}
+
+fn under_load(name: &str, folder: &Path, followers: Followers, payments: &[Payment]) -> Value {
+    let stage = Stage::new(name, folder, Pack::Whole);
+    let server = stage.start("process", followers, &[]);
+    let schema = stage.apply(&server);
+    // Everything is there and has been used once.
+    events::fill(stage.topic(), schema, &payments[..1_000]);
+    assert!(wait_until(LAST, || !partitions(&server).is_empty() && is_settled(&server)), "{}", server.log_tail());
+    // What is sent from here on has other numbers than what was sent before.
+    let mut payments = payments.to_vec();
+    (1..).zip(&mut payments).for_each(|(number, payment)| payment.number = SENT_BEFORE + number);
+    let load = Load {
+        stage: &stage,
+        payments: &payments,
+        started: Instant::now() + Duration::from_secs(1),
+        sent: AtomicUsize::new(0),
+        said: AtomicUsize::new(0),
+        published: AtomicUsize::new(0),
+        judged: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
+    };
+    let report = std::thread::scope(|scope| {
+        let judged = scope.spawn(|| watch_verdict_log(&load));
+        let published = scope.spawn(|| watch_published(&load));
+        let profiles = matches!(followers, Followers::All).then(|| scope.spawn(|| watch_profiles(&load)));
+        let used = send(&load, schema, &server);
+        let lag = lags(&server);
+        let is_all = || {
+            load.judged.load(Ordering::SeqCst) == load.payments.len()
+                && load.published.load(Ordering::SeqCst) >= load.said.load(Ordering::SeqCst)
+        };
+        let is_complete = wait_until(LAST, is_all);
+        load.is_over.store(true, Ordering::SeqCst);
+        json!({
+            "sent": MEASURED,
+            "verdict_log": judged.join().unwrap().to_json(WARM_UP),
+            "published": published.join().unwrap().to_json(WARM_UP),
+            "profile": profiles.map(|profiles| profiles.join().unwrap()),
+            "all_seen": is_complete,
+            "cpu_cores_of_assay": used,
+            "follower_lag_at_the_end": lag,
+        })
+    });
+    println!("{name}: {report:#}");
+    stop_and_clear(server, &stage);
+    report
+}
+
+fn stop_and_clear(server: Server, stage: &Stage) {
+    // One whose followers lag far behind takes its time.
+    drop(server);
+    stage.clear();
+}
+
+/// Sends everything when it is due. Returns how many cores the server used while it was measured.
+fn send(load: &Load<'_>, schema: i32, server: &Server) -> f64 {
+    let producer: rdkafka::producer::BaseProducer = bare::producer_settings().set("linger.ms", "0").create().unwrap();
+    let mut before = 0.0;
+    for (index, payment) in load.payments.iter().enumerate() {
+        let wait = load.due(index).saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(wait);
+        }
+        if index == WARM_UP {
+            before = cpu(server.pid());
+        }
+        events::send(&producer, (load.stage.topic(), schema), payment, ());
+        load.sent.store(index + 1, Ordering::SeqCst);
+    }
+    let used = cpu(server.pid()) - before;
+    bare::wait(&producer);
+    used / (MEASURED / RATE) as f64
+}
+
+/// The index of the event with an id, unless it was sent before the load.
+fn index(id: &str) -> Option<usize> {
+    number(id).checked_sub(SENT_BEFORE + 1).map(|index| index as usize)
+}
+
+fn watch_verdict_log(load: &Load<'_>) -> Latencies {
+    let consumer = bare::consumer(&load.stage.verdict_log(), Offset::End);
+    let mut latencies = Latencies::of(load.payments.len());
+    while !load.is_over() {
+        let Some(message) = bare::next(&consumer, PATIENCE) else { continue };
+        let now = Instant::now();
+        for outcome in read_block(message.payload().unwrap_or_default()).unwrap().outcomes {
+            let Some(event) = index(&outcome.id) else { continue };
+            latencies.note(event, now.saturating_duration_since(load.due(event)));
+            load.said.fetch_add(outcome.verdicts.len(), Ordering::SeqCst);
+            load.judged.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    latencies
+}
+
+fn watch_published(load: &Load<'_>) -> Latencies {
+    let consumer = bare::consumer(&load.stage.published(), Offset::End);
+    let mut latencies = Latencies::of(load.payments.len());
+    while !load.is_over() {
+        let Some(message) = bare::next(&consumer, PATIENCE) else { continue };
+        let now = Instant::now();
+        let id = published_id(message.payload().unwrap_or_default()).unwrap();
+        let Some(event) = index(id) else { continue };
+        latencies.note(event, now.saturating_duration_since(load.due(event)));
+        load.published.fetch_add(1, Ordering::SeqCst);
+    }
+    latencies
+}
+
+/// The event's id in a published verdict: Avro in Confluent's frame, the sixth field.
+fn published_id(message: &[u8]) -> Result<&str, Corrupt> {
+    fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Corrupt> {
+        let length = reader.signed()? as usize;
+        reader.take(length)
+    }
+    let mut reader = Reader::new(message.get(5..).unwrap_or_default());
+    text(&mut reader)?;
+    // Partition, offset, time.
+    for _ in 0..3 {
+        reader.signed()?;
+    }
+    text(&mut reader)?;
+    // Which of null and text.
+    reader.signed()?;
+    let id = text(&mut reader)?;
+    std::str::from_utf8(id).map_err(|_| reader.corrupt("an id"))
+}
+
+/// Looks for the profile of the newest event until it is there, again and again.
+fn watch_profiles(load: &Load<'_>) -> Value {
+    let uri = std::env::var("ASSAY_TEST_MONGODB").expect("run: cargo xtask bench kafka");
+    let database = load.stage.names.name.clone();
+    let mongodb = MongoDb::open(&mongodb::Config { uri, database, ..mongodb::Config::default() }).unwrap();
+    let profiles = mongodb.profiles();
+    let (mut late, mut missed) = (Vec::new(), 0);
+    'probes: while !load.is_over() {
+        std::thread::sleep(REST);
+        let sent = load.sent.load(Ordering::SeqCst);
+        if sent <= WARM_UP || sent == load.payments.len() {
+            continue;
+        }
+        let event = sent - 1;
+        let payment = &load.payments[event];
+        let of =
+            StreamPartition { stream: Arc::from(load.stage.topic()), partition: Partition(events::partition(payment)) };
+        let key = payment.card_id();
+        let is_in = || {
+            let profile = profiles.get(&of, &key).unwrap();
+            // Every payment is judged by `ties`. One of a later payment of the card will do.
+            profile.and_then(|profile| index(&profile.rules.get("ties")?.event)).is_some_and(|newest| newest >= event)
+        };
+        while !is_in() {
+            if load.is_over() {
+                missed += 1;
+                break 'probes;
+            }
+            std::thread::sleep(LOOK);
+        }
+        late.push(load.due(event).elapsed());
+    }
+    let mut report = summary(late);
+    report["missed"] = missed.into();
+    report
+}
+
+/// How far each follower is behind.
+fn lags(server: &Server) -> Value {
+    let lag = |name: &&str| {
+        let lag = metric(server, &format!("assay_follower_lag{{follower=\"{name}\"}}"))?;
+        Some(((*name).to_owned(), json!(lag)))
+    };
+    FOLLOWERS.iter().filter_map(lag).collect::<Map<String, Value>>().into()
+}

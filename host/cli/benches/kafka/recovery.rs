@@ -1,0 +1,173 @@
+//! A member dies: two processes share the partitions of a stream with many entities; one is killed under a light
+//! load. Measured is how long until the other has judged events, sent after the kill, of all partitions of the dead.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use assay::generate::Payment;
+use assay_core::verdict::block_flags;
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use crate::events::{self, PARTITIONS};
+use crate::scrape::{partitions, scored, wait_until};
+use crate::stage::{Followers, Pack, Stage};
+use crate::support::Server;
+use crate::{bare, topics};
+
+const SESSION: Duration = Duration::from_secs(3);
+/// Events per second while a member dies.
+const RATE: u32 = 1_000;
+/// Under load before the kill, so that checkpoints are as always.
+const BEFORE: Duration = Duration::from_secs(4);
+const AT_MOST: Duration = Duration::from_secs(300);
+const TAKEN_OVER: Duration = Duration::from_secs(60);
+
+pub(crate) fn measure(folder: &Path, entities: u32) -> Value {
+    let stage = Stage::new("recovery", folder, Pack::Smallest);
+    let session = format!("{}s", SESSION.as_secs());
+    let more = [("ASSAY_KAFKA__SESSION_TIMEOUT", session.as_str())];
+    let [one, two] = ["one", "two"].map(|member| stage.start(member, Followers::None, &more));
+    let schema = stage.apply(&one);
+    let shared = || !partitions(&one).is_empty() && partitions(&one).len() + partitions(&two).len() == 8;
+    assert!(wait_until(AT_MOST, shared), "{}\n{}", one.log_tail(), two.log_tail());
+    let payments = each_card_once(entities);
+    events::fill(stage.topic(), schema, &payments);
+    let all = u64::from(entities);
+    assert!(wait_until(AT_MOST, || scored(&one) + scored(&two) == all), "{}\n{}", one.log_tail(), two.log_tail());
+    assert!(wait_until(AT_MOST, || saved(&stage) == all), "{}\n{}", one.log_tail(), two.log_tail());
+    println!("{entities} entities are judged and their states saved");
+    kill_one(&stage, schema, &payments, (&one, &two), entities)
+}
+
+/// A payment of each card, so that each has state.
+fn each_card_once(cards: u32) -> Vec<Payment> {
+    let mut payments = events::payments(cards as usize, cards);
+    (1..).zip(&mut payments).for_each(|(card, payment)| payment.card = card);
+    payments
+}
+
+/// The offsets up to which state is saved, all partitions together: members commit them in the group's name.
+fn saved(stage: &Stage) -> u64 {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", topics::brokers()).set("group.id", &stage.names.name);
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(stage.topic(), 0, PARTITIONS as i32 - 1);
+    let committed = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
+    committed.elements().iter().filter_map(|one| one.offset().to_raw()).filter(|offset| *offset > 0).sum::<i64>() as u64
+}
+
+/// Where an event came to stand, and when it was sent.
+type Sent = Mutex<Vec<(i32, u64, Instant)>>;
+
+/// Notes where events came to stand.
+struct Places(Arc<Sent>);
+
+impl ClientContext for Places {}
+
+impl ProducerContext for Places {
+    type DeliveryOpaque = Box<Instant>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Instant>) {
+        let message = result.as_ref().map_err(|(error, _)| error).unwrap();
+        self.0.lock().unwrap().push((message.partition(), message.offset() as u64, *sent));
+    }
+}
+
+fn kill_one(
+    stage: &Stage,
+    schema: i32,
+    payments: &[Payment],
+    (dead, other): (&Server, &Server),
+    entities: u32,
+) -> Value {
+    let is_over = AtomicBool::new(false);
+    let sent: Arc<Sent> = Arc::default();
+    // The first event of each partition that was sent after the kill, and when its verdict was there.
+    let (killed_at, lost, judged) = std::thread::scope(|scope| {
+        let judged = scope.spawn(|| watch(stage, &is_over));
+        scope.spawn(|| load(stage, schema, payments, &sent, &is_over));
+        std::thread::sleep(BEFORE);
+        let lost = partitions(dead);
+        let killed_at = Instant::now();
+        dead.kill();
+        let has_all = || partitions(other).len() == PARTITIONS as usize;
+        let is_taken_over = wait_until(TAKEN_OVER, has_all);
+        // Until what was sent meanwhile is judged, too.
+        std::thread::sleep(BEFORE);
+        is_over.store(true, Ordering::SeqCst);
+        assert!(is_taken_over, "{}", other.log_tail());
+        (killed_at, lost, judged.join().unwrap())
+    });
+    let sent = sent.lock().unwrap();
+    let mut seconds: Vec<(u32, f64)> = Vec::new();
+    for partition in lost {
+        let first = sent.iter().find(|(of, _, at)| *of as u32 == partition && *at > killed_at);
+        let (_, offset, _) = first.expect("events were sent to all partitions after the kill");
+        let seen = judged.iter().find(|(of, next, _)| *of as u32 == partition && next > offset);
+        let (_, _, at) = seen.expect("events of all partitions were judged after the kill");
+        seconds.push((partition, (*at - killed_at).as_secs_f64()));
+    }
+    report(stage, &seconds, entities)
+}
+
+fn report(stage: &Stage, seconds: &[(u32, f64)], entities: u32) -> Value {
+    stage.clear();
+    let last = seconds.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
+    let first = seconds.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
+    let beyond = last - SESSION.as_secs_f64();
+    println!(
+        "partitions of the dead go on after {first:.2} to {last:.2} s, session timeout 3 s: {beyond:.2} s beyond it"
+    );
+    let round = |seconds: f64| (seconds * 1e3).round() / 1e3;
+    json!({
+        "entities": entities,
+        "members": 2,
+        "partitions_of_the_dead": seconds.len(),
+        "load_per_s": RATE,
+        "first_partition_s": round(first),
+        "last_partition_s": round(last),
+        "session_timeout_s": SESSION.as_secs_f64(),
+        "beyond_session_timeout_s": round(beyond),
+        "goal_beyond_s": 3,
+        "what": "from SIGKILL until the first event sent after it is judged, in each partition of the dead; no followers",
+    })
+}
+
+/// Sends events at a steady rate.
+fn load(stage: &Stage, schema: i32, payments: &[Payment], sent: &Arc<Sent>, is_over: &AtomicBool) {
+    let settings = bare::producer_settings().set("linger.ms", "0").clone();
+    let producer: BaseProducer<Places> = settings.create_with_context(Places(sent.clone())).unwrap();
+    let started = Instant::now();
+    // Many cards of all partitions, one after the other.
+    for (index, payment) in (0..).zip(payments.iter().cycle().step_by(7)) {
+        if is_over.load(Ordering::SeqCst) {
+            break;
+        }
+        let due = started + Duration::from_secs(1) * index / RATE;
+        producer.poll(due.saturating_duration_since(Instant::now()));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        events::send(&producer, (stage.topic(), schema), payment, Box::new(Instant::now()));
+    }
+    producer.flush(Duration::from_secs(10)).unwrap();
+}
+
+/// Follows the verdict log: partition, the offset before which all events are judged, when that was seen.
+fn watch(stage: &Stage, is_over: &AtomicBool) -> Vec<(i32, u64, Instant)> {
+    let consumer = bare::consumer(&stage.verdict_log(), Offset::End);
+    let mut seen = Vec::new();
+    while !is_over.load(Ordering::SeqCst) {
+        let Some(message) = bare::next(&consumer, Duration::from_millis(100)) else { continue };
+        let (_, next) = block_flags(message.payload().unwrap_or_default()).unwrap();
+        seen.push((message.partition(), next.0, Instant::now()));
+    }
+    seen
+}

@@ -1,0 +1,106 @@
+//! Topics: made, deleted, and how far they go.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::Offset;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+
+use crate::bare;
+use crate::events::PARTITIONS;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where Kafka is.
+pub(crate) fn brokers() -> String {
+    std::env::var("ASSAY_TEST_KAFKA").expect("run: cargo xtask bench kafka")
+}
+
+fn admin() -> (AdminClient<DefaultClientContext>, tokio::runtime::Runtime) {
+    let client = ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    (client, tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap())
+}
+
+/// Makes a topic and waits until it can be written to.
+pub(crate) fn create(topic: &str) {
+    let (client, runtime) = admin();
+    let new = NewTopic::new(topic, PARTITIONS as i32, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let made = runtime.block_on(client.create_topics([&new], &options)).unwrap();
+    made.into_iter().for_each(|result| drop(result.unwrap()));
+    ends(topic);
+}
+
+/// Deletes what is there of some topics: a backlog is large.
+pub(crate) fn delete(topics: &[&str]) {
+    let (client, runtime) = admin();
+    // One that is not there is fine.
+    runtime.block_on(client.delete_topics(topics, &AdminOptions::new())).unwrap();
+}
+
+/// The ends of all partitions of a topic.
+pub(crate) fn ends(topic: &str) -> Vec<u64> {
+    ends_by(&bare::idle_consumer(), topic)
+}
+
+fn ends_by(consumer: &BaseConsumer, topic: &str) -> Vec<u64> {
+    let end = |partition| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+                Ok((_, end)) => return end as u64,
+                // A new topic's leader has to hear of it first.
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => panic!("the end of {topic}/{partition}: {error}"),
+            }
+        }
+    };
+    (0..PARTITIONS as i32).map(end).collect()
+}
+
+/// Reads the last record of each partition of a topic, some milliseconds after it is asked to.
+pub(crate) struct LastRecords<'a> {
+    topic: &'a str,
+    consumer: BaseConsumer,
+}
+
+impl<'a> LastRecords<'a> {
+    /// Connects.
+    pub(crate) fn of(topic: &'a str) -> Self {
+        let consumer = bare::idle_consumer();
+        ends_by(&consumer, topic);
+        Self { topic, consumer }
+    }
+
+    /// The last record of each partition, none of which is empty.
+    pub(crate) fn read(&self) -> Vec<(usize, Vec<u8>)> {
+        let ends = ends_by(&self.consumer, self.topic);
+        bare::assign(&self.consumer, self.topic, |partition| Offset::Offset(ends[partition] as i64 - 1));
+        let mut found: Vec<(usize, Vec<u8>)> = Vec::new();
+        while found.len() < ends.len() {
+            let message = bare::next(&self.consumer, PATIENCE).expect("a last record in each partition");
+            let partition = message.partition() as usize;
+            // Another one may have come behind it.
+            if found.iter().all(|(of, _)| *of != partition) {
+                found.push((partition, message.payload().unwrap_or_default().to_vec()));
+            }
+        }
+        found
+    }
+}
+
+/// The bytes of all records of a topic.
+pub(crate) fn bytes(topic: &str) -> u64 {
+    let mut left: u64 = ends(topic).iter().sum();
+    let consumer = bare::consumer(topic, Offset::Beginning);
+    let mut bytes = 0;
+    while left > 0 {
+        let message = bare::next(&consumer, PATIENCE).expect("all records of the topic");
+        bytes += message.payload_len() as u64;
+        left -= 1;
+    }
+    bytes
+}
