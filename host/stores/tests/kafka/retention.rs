@@ -178,7 +178,7 @@ impl StateStore for Switched {
         self.state.load(of, keys)
     }
 
-    fn save(&self, of: &StreamPartition, checkpoint: Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
         self.check()?;
         self.state.save(of, checkpoint, rows)
     }
