@@ -72,7 +72,7 @@ fn judge(server: &Server, stream: &str, lines: &[Vec<u8>]) -> Vec<Value> {
     let body = lines.concat();
     let (status, text) = server.send("POST", &path, Some(("application/x-ndjson", &body))).unwrap();
     let answer: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((status, &answer["accepted"]), (200, &lines.len().into()), "{text}");
+    assert_eq!((status, &answer["accepted"]), (200, &lines.len().into()), "{text}\n{}", server.log_tail());
     answer["results"].as_array().unwrap().clone()
 }
 
