@@ -47,9 +47,8 @@ fn entities_of_another_key_have_views_verdicts_and_events() {
     // The view counts from when it was made.
     let counted = values["measures"]["payments"].as_u64().unwrap();
     assert!((10..=20).contains(&counted), "{values}");
-    let profile = server.until("/v1/entities/by_country/FR", |answer| {
-        answer.json()["rules"]["many"]["score"] == json!(counted as f64)
-    });
+    let profile = server
+        .until("/v1/entities/by_country/FR", |answer| answer.json()["rules"]["many"]["score"] == json!(counted as f64));
     assert_eq!(profile["key"], "FR");
     server.get("/v1/entities/by_country/ES").problem(404, "not-found");
 }

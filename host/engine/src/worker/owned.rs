@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
@@ -11,7 +10,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
 use super::batches::Batches;
-use super::saver::{Save, Saver, save};
+use super::saver::{Save, Saved, Saver, save};
 use super::unsaved::Unsaved;
 use crate::metrics::Metrics;
 use crate::partition::{Instances, Partition, PartitionError, last_of};
@@ -38,7 +37,7 @@ pub(super) struct Owned {
     /// What the last checkpoint said.
     saved_at: Checkpoint,
     due: Instant,
-    saved: Arc<AtomicU64>,
+    saved: Arc<Saved>,
     unsaved: Unsaved,
     block: Vec<u8>,
     /// Blocks that were handed to the log, and are not known to be in it yet.
@@ -104,7 +103,7 @@ impl Owned {
             verdicts,
             saved_at: checkpoint.clone(),
             due: Instant::now() + shared.config.checkpoint_every,
-            saved: Arc::new(AtomicU64::new(0)),
+            saved: Arc::default(),
             unsaved: Unsaved::default(),
             block: Vec::new(),
             under_way: VecDeque::new(),
@@ -319,14 +318,14 @@ impl Owned {
     /// Saves a checkpoint if one is due and something has changed.
     pub(super) fn save_if_due(&mut self, saver: &Saver, shared: &Shared, bell: &Bell) {
         self.settle(MOST_UNDER_WAY, shared, bell);
-        self.unsaved.tell(self.saved.load(Ordering::SeqCst), self.partition.of(), &shared.needs);
+        self.unsaved.tell(self.saved.barrier(), self.partition.of(), &shared.needs);
         if Instant::now() < self.due || !saver.is_free() {
             return;
         }
-        self.due = Instant::now() + shared.config.checkpoint_every;
+        self.due = Instant::now() + self.saved.pause(shared.config.checkpoint_every);
         let catalog = self.partition.catalog();
         self.save(catalog, saver, shared, bell);
-        self.partition.evict(shared.config.entities_in_memory, self.saved.load(Ordering::SeqCst));
+        self.partition.evict(shared.config.entities_in_memory, self.saved.barrier());
     }
 
     /// Hands a checkpoint to the saver, if something has changed since the last. Waits until all verdicts before it are

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -18,8 +18,34 @@ pub(super) struct Save {
     pub(super) of: StreamPartition,
     pub(super) checkpoint: Checkpoint,
     pub(super) barrier: Barrier,
-    /// Gets the barrier's number when it is durable.
-    pub(super) saved: Arc<AtomicU64>,
+    pub(super) saved: Arc<Saved>,
+}
+
+/// How far a partition's checkpoints are saved, and what that costs.
+#[derive(Default)]
+pub(super) struct Saved {
+    barrier: AtomicU64,
+    /// How long the last one took, in microseconds.
+    took: AtomicU64,
+}
+
+impl Saved {
+    /// The number of the last barrier that is durable.
+    pub(super) fn barrier(&self) -> u64 {
+        self.barrier.load(Ordering::SeqCst)
+    }
+
+    /// How long to wait from one checkpoint to the next: as the config says, but longer, up to ten times, while saving
+    /// would take more than a twentieth of the time. The more rarely, the fewer times a busy entity is written.
+    pub(super) fn pause(&self, every: Duration) -> Duration {
+        let took = Duration::from_micros(self.took.load(Ordering::SeqCst));
+        every.max((took * 20).min(every * 10))
+    }
+
+    fn note(&self, barrier: u64, took: Duration) {
+        self.took.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.barrier.fetch_max(barrier, Ordering::SeqCst);
+    }
 }
 
 /// Saves a checkpoint. Buckets are written before, so that none says more than the rows that others read.
@@ -105,7 +131,7 @@ fn write(save: &Save, shared: &Shared) {
         match self::save(&save.of, &save.checkpoint, &save.barrier, shared) {
             Ok(()) => {
                 shared.metrics.checkpoint_time.observe(started.elapsed().as_secs_f64());
-                save.saved.fetch_max(save.barrier.epoch, Ordering::SeqCst);
+                save.saved.note(save.barrier.epoch, started.elapsed());
                 shared.ports.membership.saved(&save.of, save.checkpoint.events);
                 return;
             }
@@ -116,5 +142,20 @@ fn write(save: &Save, shared: &Shared) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_done_more_rarely() {
+        let (saved, every) = (Saved::default(), Duration::from_secs(1));
+        let pause_after = |ms| {
+            saved.note(1, Duration::from_millis(ms));
+            saved.pause(every).as_millis()
+        };
+        assert_eq!([0, 50, 100, 700].map(pause_after), [1_000, 1_000, 2_000, 10_000]);
     }
 }
