@@ -1,7 +1,7 @@
 //! What Assay is measured beside: librdkafka alone. A loop that takes one message after the other and writes one for
 //! each, which is what the simplest service on Kafka would do.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::events::PARTITIONS;
 use crate::topics::brokers;
-use crate::watch::{Run, cpu};
+use crate::watch::{Clock, Run};
 
 /// Settings of a producer that loses and doubles nothing, with the compression of Assay's and librdkafka's own linger.
 pub(crate) fn producer_settings() -> ClientConfig {
@@ -73,7 +73,7 @@ pub(crate) fn next(consumer: &BaseConsumer, patience: Duration) -> Option<rdkafk
 pub(crate) fn run(from: &str, to: &str, count: usize, size: usize) -> Run {
     let producer = producer();
     let payload = vec![7_u8; size];
-    let (started, cpu_before) = (Instant::now(), cpu(std::process::id()));
+    let clock = Clock::start(std::process::id());
     let consumer = consumer(from, Offset::Beginning);
     let mut taken = 0;
     while taken < count {
@@ -86,5 +86,5 @@ pub(crate) fn run(from: &str, to: &str, count: usize, size: usize) -> Run {
         }
     }
     wait(&producer);
-    Run { events: count, seconds: started.elapsed().as_secs_f64(), cpu: cpu(std::process::id()) - cpu_before }
+    Run::new(count, clock.lap())
 }

@@ -12,7 +12,7 @@ use crate::scrape::{metric, partitions, scored, wait_until};
 use crate::stage::{Followers, Pack, Stage};
 use crate::support::Server;
 use crate::topics;
-use crate::watch::{Run, cpu};
+use crate::watch::{Clock, Lap, Run};
 
 const CARDS: u32 = 100_000;
 const JUDGED: Duration = Duration::from_secs(120);
@@ -36,8 +36,7 @@ pub(crate) fn measure(folder: &Path, count: usize) -> Value {
         "events": count,
         "cards": CARDS,
         "what": "the payments pack and a rule with edges, five rules; the process starts with a backlog that is judged, \
-                 reads it from the broker and carries it into one store; CPU of the store is not in cpu_ns_per_event. \
-                 No event failed: dead-letters passes over all blocks",
+                 reads it from the broker and carries it into one store. No event failed: dead-letters passes over all blocks",
         "each": figures,
     })
 }
@@ -45,23 +44,25 @@ pub(crate) fn measure(folder: &Path, count: usize) -> Value {
 fn follow(stage: &Stage, name: &'static str, count: usize, blocks: u64) -> Value {
     let server = stage.start("process", Followers::Only(name), &[]);
     assert!(wait_until(AT_MOST, || !partitions(&server).is_empty()), "no partitions: {}", server.log_tail());
-    let (started, cpu_before) = (Instant::now(), cpu(server.pid()));
-    let done = until_no_lag(&server, name, started);
-    let (seconds, used, share) = match done {
-        Some((seconds, used)) => (seconds, used - cpu_before, 1.0),
+    let clock = Clock::start(server.pid());
+    let done = until_no_lag(&server, name, &clock);
+    let run = match &done {
+        Some(lap) => Run::new(count, lap.clone()),
         None => {
             // What its log holds: blocks for those that follow verdicts.
             let all = if name.ends_with("-events") { count as u64 } else { blocks };
             let lag = metric(&server, &lag_of(name)).unwrap_or(all as f64);
-            (started.elapsed().as_secs_f64(), cpu(server.pid()) - cpu_before, 1.0 - lag / all as f64)
+            Run::new((count as f64 * (1.0 - lag / all as f64)) as usize, clock.lap())
         }
     };
-    let run = Run { events: (count as f64 * share) as usize, seconds, cpu: used };
     let errors = metric(&server, &format!("assay_follower_errors_total{{follower=\"{name}\"}}")).unwrap_or(0.0);
     let note = if done.is_some() { "" } else { ", stopped before its end" };
-    println!("{name:<17} {:>8.0} events/s, {:>6.0} ns of CPU each{note}", run.events_per_s(), run.cpu_ns_per_event());
-    // Killed: one that is in the middle of a large write would take its time.
-    server.kill();
+    println!("{name:<17} {}{note}", run.line());
+    match done {
+        Some(_) => assert!(server.stop().success()),
+        // It is in the middle of a large write, which would take its time.
+        None => server.kill(),
+    }
     let mut figure = run.to_json();
     figure["follower"] = name.into();
     figure["events"] = run.events.into();
@@ -74,16 +75,16 @@ fn lag_of(name: &str) -> String {
     format!("assay_follower_lag{{follower=\"{name}\"}}")
 }
 
-/// When the follower had carried everything, in seconds, and the CPU used by then; none: not in time.
-fn until_no_lag(server: &Server, name: &str, started: Instant) -> Option<(f64, f64)> {
-    let mut since: Option<(Instant, f64)> = None;
+/// What it took until the follower had carried everything; none: not in time.
+fn until_no_lag(server: &Server, name: &str, clock: &Clock) -> Option<Lap> {
+    let mut since: Option<(Instant, Lap)> = None;
+    let stays = |since: &Option<(Instant, Lap)>| since.as_ref().is_some_and(|(since, _)| since.elapsed() >= STAYS);
     wait_until(AT_MOST, || {
         match metric(server, &lag_of(name)) {
-            Some(0.0) => drop(since.get_or_insert_with(|| (Instant::now(), cpu(server.pid())))),
+            Some(0.0) => since = since.take().or_else(|| Some((Instant::now(), clock.lap()))),
             _ => since = None,
         }
-        since.is_some_and(|(since, _)| since.elapsed() >= STAYS)
+        stays(&since)
     });
-    let (at, used) = since.filter(|(since, _)| since.elapsed() >= STAYS)?;
-    Some(((at - started).as_secs_f64(), used))
+    since.filter(|(since, _)| since.elapsed() >= STAYS).map(|(_, lap)| lap)
 }

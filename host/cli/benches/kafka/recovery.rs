@@ -144,7 +144,7 @@ fn report(stage: &Stage, seconds: &[(u32, f64)], entities: u32) -> Value {
 
 /// Sends events at a steady rate.
 fn load(stage: &Stage, schema: i32, payments: &[Payment], sent: &Arc<Sent>, is_over: &AtomicBool) {
-    let settings = bare::producer_settings().set("linger.ms", "0").clone();
+    let settings = bare::producer_settings().set("linger.ms", "1").clone();
     let producer: BaseProducer<Places> = settings.create_with_context(Places(sent.clone())).unwrap();
     let started = Instant::now();
     // Many cards of all partitions, one after the other.

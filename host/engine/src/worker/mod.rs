@@ -152,6 +152,10 @@ impl Worker {
             // Others may have this process's partitions by now.
             return 0;
         }
+        if owned.is_full(shared, bell) {
+            // Other partitions need not wait for this one.
+            return 0;
+        }
         let turned = owned.lag(shared).and_then(|lag| {
             if lag == 0 {
                 return Ok((0, 0));

@@ -22,8 +22,10 @@ use crate::shared::{Shared, unreadable_block};
 
 /// Bytes of events that are read at once, about.
 const READ_BYTES: usize = 4 << 20;
-/// Blocks of verdicts that may be on their way into the log; then scoring waits.
-const MOST_UNDER_WAY: usize = 8;
+/// Blocks of verdicts of a partition that may be on their way into the log; then its scoring waits, and its next block
+/// is larger. Clients of a log that keep order have five requests under way; one that had to hold back a sixth was seen
+/// to burn a core meanwhile.
+const MOST_UNDER_WAY: usize = 5;
 /// How long to wait for records that the log has but cannot give yet.
 const RETRY_READ: Duration = Duration::from_millis(2);
 
@@ -207,11 +209,11 @@ impl Owned {
                 return Err(StoreError::Broken { store: "engine", message });
             }
         }
-        self.settle(MOST_UNDER_WAY, shared, bell);
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
         let batches = Batches::of(&blocks, Offset(u64::MAX));
         for (records, refused) in batches.iter(shared.config.batch_rows) {
+            self.settle(MOST_UNDER_WAY - 1, shared, bell);
             if self.fate != Fate::Working {
                 break;
             }
@@ -219,7 +221,6 @@ impl Owned {
             let from = self.events;
             self.score_batch(records, refused, instances, shared)?;
             self.say(from, shared);
-            self.settle(MOST_UNDER_WAY, shared, bell);
         }
         if let Some(oldest) = oldest {
             let label = Metrics::stream(&self.partition.of().stream);
@@ -303,6 +304,12 @@ impl Owned {
         shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
         self.under_way.clear();
         self.fate = Fate::Reopen;
+    }
+
+    /// Whether as many blocks as may be are on their way into the log.
+    pub(super) fn is_full(&mut self, shared: &Shared, bell: &Bell) -> bool {
+        self.settle(MOST_UNDER_WAY, shared, bell);
+        self.under_way.len() >= MOST_UNDER_WAY
     }
 
     /// Whether verdicts are on their way into the log.
