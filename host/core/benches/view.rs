@@ -73,8 +73,8 @@ fn busy_ns(begin: Instant) -> u64 {
 }
 
 /// Folds all batches into fresh windows twice, the second time two hours later, and returns prints ns per event of
-/// each.
-fn measure(name: &str, definition: &str, batches: &[Batch], is_masked: bool) {
+/// each. With `notes_changes` the buckets that changed are taken about every million events, as a checkpoint does.
+fn measure(name: &str, definition: &str, batches: &[Batch], is_masked: bool, notes_changes: bool) {
     // `cargo bench` passes flags of its own; another argument chooses the lines whose name contains it.
     if std::env::args().skip(1).any(|wanted| !wanted.starts_with('-') && !name.contains(&wanted)) {
         return;
@@ -94,6 +94,9 @@ fn measure(name: &str, definition: &str, batches: &[Batch], is_masked: bool) {
         Err(error) => return eprintln!("{name}: {error}"),
     };
     let mut windows = Windows::new(layout);
+    if notes_changes {
+        windows.note_changes();
+    }
     let mut passes = Vec::new();
     let start = Instant::now();
     let mut late = 0;
@@ -101,7 +104,10 @@ fn measure(name: &str, definition: &str, batches: &[Batch], is_masked: bool) {
         let shifted: Vec<Vec<i64>> =
             batches.iter().map(|batch| batch.times.iter().map(|t| t + pass * HOURS_2 as i64).collect()).collect();
         let begin = busy_ns(start);
-        for (batch, times) in batches.iter().zip(&shifted) {
+        for (number, (batch, times)) in batches.iter().zip(&shifted).enumerate() {
+            if number % 250 == 249 {
+                std::hint::black_box(windows.take_changed());
+            }
             let arguments: Vec<Option<ArrayRef>> = kinds
                 .iter()
                 .map(|kind| {
@@ -129,15 +135,23 @@ fn main() {
     let disordered = batches(HOURS_2, 30_000);
     let ordered = batches(HOURS_2, 0);
     let dense = batches(MINUTES_10, 30_000);
-    measure("count, sum; all time", &view(two, ""), &disordered, false);
-    measure("count, sum; 1h of 60, in order", &view(two, hour), &ordered, false);
-    measure("count, sum; 1h of 60", &view(two, hour), &disordered, false);
-    measure("count, sum; 1h of 60, dense", &view(two, hour), &dense, false);
-    measure("count, sum; 1h of 60; half masked", &view(two, hour), &disordered, true);
-    measure("count, sum, avg, max; 1h of 60", &view(four, hour), &disordered, false);
-    measure("count, last text; 1h of 60", &view(r#""n":"count()","c":"last(country)""#, hour), &disordered, false);
-    measure("count, sum; 5m of 60", &view(two, r#","over":"5m""#), &disordered, false);
-    measure("count, sum; 1d of 1440", &view(two, r#","over":"1d","tiles":1440"#), &disordered, false);
-    measure("count, sum; every 1m, keep 1h", &view(two, r#","every":"1m","keep":"1h""#), &disordered, false);
-    measure("count, sum; every 1m, keep 1d", &view(two, r#","every":"1m","keep":"1d""#), &disordered, false);
+    measure("count, sum; all time", &view(two, ""), &disordered, false, false);
+    measure("count, sum; 1h of 60, in order", &view(two, hour), &ordered, false, false);
+    measure("count, sum; 1h of 60", &view(two, hour), &disordered, false, false);
+    measure("count, sum; 1h of 60, dense", &view(two, hour), &dense, false, false);
+    measure("count, sum; 1h of 60; half masked", &view(two, hour), &disordered, true, false);
+    measure("count, sum, avg, max; 1h of 60", &view(four, hour), &disordered, false, false);
+    measure(
+        "count, last text; 1h of 60",
+        &view(r#""n":"count()","c":"last(country)""#, hour),
+        &disordered,
+        false,
+        false,
+    );
+    measure("count, sum; 5m of 60", &view(two, r#","over":"5m""#), &disordered, false, false);
+    measure("count, sum; 1d of 1440", &view(two, r#","over":"1d","tiles":1440"#), &disordered, false, false);
+    measure("count, sum; every 1m, keep 1h", &view(two, r#","every":"1m","keep":"1h""#), &disordered, false, false);
+    let minutes = r#","every":"1m","keep":"1d""#;
+    measure("count, sum; every 1m, keep 1d", &view(two, minutes), &disordered, false, false);
+    measure("count, sum; every 1m, changes noted", &view(two, minutes), &disordered, false, true);
 }
