@@ -21,7 +21,7 @@ impl Server for MongoDb {
 
     fn package(&self) -> &'static str {
         // As released, but for what `install` mends.
-        "ferretdb-1.24.2-1"
+        "ferretdb-1.24.2-2"
     }
 
     fn needs(&self) -> &'static [Tool] {
@@ -36,7 +36,7 @@ impl Server for MongoDb {
         ];
         let source = work.join("ferretdb-source");
         go::source("github.com/FerretDB/FerretDB@v1.24.2", &source, steps)?;
-        close_cursors(&source)?;
+        mend(&source)?;
         go::build(&files, ".", &into.join("ferretdb"), work, steps)
     }
 
@@ -67,15 +67,23 @@ impl Server for MongoDb {
     }
 }
 
-/// An update's statements each hold one of SQLite's 100 connections until the last of them is done: with 100 that find
-/// their documents, here or in commands at the same time, nothing ever goes on again.
-fn close_cursors(source: &Path) -> Result<()> {
-    let file = source.join("internal/handler/msg_update.go");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+/// Two changes, without which updates of many documents by `_id` and something else end nowhere.
+fn mend(source: &Path) -> Result<()> {
+    // A command's statements each hold one of SQLite's 100 connections until the last of them is done: with 100 that find
+    // their documents, here or in commands at the same time, nothing ever goes on again.
     let call = "result, err := common.UpdateDocument(ctx, c, \"update\", iter, &u)\n";
-    ensure!(text.contains(call), "FerretDB's update is not as it was");
-    let text = text.replace(call, &format!("{call}\t\tcloser.Close()\n"));
-    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    replace(&source.join("internal/handler/msg_update.go"), call, &format!("{call}\t\tcloser.Close()\n"))?;
+    // Only who asks for nothing but an `_id` was spared the reading of the whole collection. All conditions are looked at
+    // again afterwards.
+    let only = "if params.Filter.Len() == 1 {";
+    let also = "if params.Filter.Len() > 0 && params.Filter.Has(\"_id\") {";
+    replace(&source.join("internal/backends/sqlite/collection.go"), only, also)
+}
+
+fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    ensure!(text.contains(from), "{} is not as it was", file.display());
+    std::fs::write(file, text.replace(from, to)).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// SQLite syncs every write: on a memory file system, where there is one, that costs nothing.
