@@ -93,7 +93,11 @@ impl Owned {
             return Err(StoreError::Unavailable { store: "catalog", message });
         }
         let (verdicts, judged) = tail(&of, checkpoint, shared)?;
-        let partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        let mut partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
+        if checkpoint.events == Offset(0) {
+            // Rows that a last owner saved before it died are given again by the events that they hold.
+            partition.note_nothing_stored();
+        }
         let mut owned = Self {
             partition,
             events: checkpoint.events,
