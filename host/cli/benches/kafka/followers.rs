@@ -78,13 +78,16 @@ fn lag_of(name: &str) -> String {
 /// What it took until the follower had carried everything; none: not in time.
 fn until_no_lag(server: &Server, name: &str, clock: &Clock) -> Option<Lap> {
     let mut since: Option<(Instant, Lap)> = None;
-    let stays = |since: &Option<(Instant, Lap)>| since.as_ref().is_some_and(|(since, _)| since.elapsed() >= STAYS);
+    // Until it has asked its store how far it is, it says that nothing waits.
+    let mut has_begun = false;
     wait_until(AT_MOST, || {
-        match metric(server, &lag_of(name)) {
-            Some(0.0) => since = since.take().or_else(|| Some((Instant::now(), clock.lap()))),
-            _ => since = None,
+        let lag = metric(server, &lag_of(name)).unwrap_or(0.0);
+        has_begun |= lag > 0.0;
+        since = since.take().filter(|_| lag == 0.0);
+        if has_begun && lag == 0.0 && since.is_none() {
+            since = Some((Instant::now(), clock.lap()));
         }
-        stays(&since)
+        since.as_ref().is_some_and(|(since, _)| since.elapsed() >= STAYS)
     });
     since.filter(|(since, _)| since.elapsed() >= STAYS).map(|(_, lap)| lap)
 }

@@ -82,6 +82,9 @@ impl ProducerContext for Places {
     }
 }
 
+/// Up to where events of a partition are judged, and when that was seen.
+type Judged = Mutex<Vec<(i32, u64, Instant)>>;
+
 fn kill_one(
     stage: &Stage,
     schema: i32,
@@ -90,39 +93,39 @@ fn kill_one(
     entities: u32,
 ) -> Value {
     let is_over = AtomicBool::new(false);
-    let sent: Arc<Sent> = Arc::default();
-    // The first event of each partition that was sent after the kill, and when its verdict was there.
-    let (killed_at, lost, judged) = std::thread::scope(|scope| {
-        let judged = scope.spawn(|| watch(stage, &is_over));
+    let (sent, judged): (Arc<Sent>, Judged) = Default::default();
+    let seconds = std::thread::scope(|scope| {
+        scope.spawn(|| watch(stage, &judged, &is_over));
         scope.spawn(|| load(stage, schema, payments, &sent, &is_over));
         std::thread::sleep(BEFORE);
         let lost = partitions(dead);
         let killed_at = Instant::now();
         dead.kill();
-        let has_all = || partitions(other).len() == PARTITIONS as usize;
-        let is_taken_over = wait_until(TAKEN_OVER, has_all);
-        // Until what was sent meanwhile is judged, too.
-        std::thread::sleep(BEFORE);
+        let mut seconds = Vec::new();
+        let is_taken_over = wait_until(TAKEN_OVER, || {
+            let found = lost.iter().map(|partition| until_judged(*partition, killed_at, &sent, &judged));
+            seconds = found.flatten().collect();
+            seconds.len() == lost.len()
+        });
         is_over.store(true, Ordering::SeqCst);
-        assert!(is_taken_over, "{}", other.log_tail());
-        (killed_at, lost, judged.join().unwrap())
+        assert!(is_taken_over, "{lost:?} went on after {seconds:?} s: {}", other.log_tail());
+        seconds
     });
-    let sent = sent.lock().unwrap();
-    let mut seconds: Vec<(u32, f64)> = Vec::new();
-    for partition in lost {
-        let first = sent.iter().find(|(of, _, at)| *of as u32 == partition && *at > killed_at);
-        let (_, offset, _) = first.expect("events were sent to all partitions after the kill");
-        let seen = judged.iter().find(|(of, next, _)| *of as u32 == partition && next > offset);
-        let (_, _, at) = seen.expect("events of all partitions were judged after the kill");
-        seconds.push((partition, (*at - killed_at).as_secs_f64()));
-    }
     report(stage, &seconds, entities)
 }
 
-fn report(stage: &Stage, seconds: &[(u32, f64)], entities: u32) -> Value {
+/// How long after the kill the first event of a partition that was sent after it was judged, in seconds.
+fn until_judged(partition: u32, killed_at: Instant, sent: &Sent, judged: &Judged) -> Option<f64> {
+    let (sent, judged) = (sent.lock().unwrap(), judged.lock().unwrap());
+    let (_, offset, _) = sent.iter().find(|(of, _, at)| *of as u32 == partition && *at > killed_at)?;
+    let (_, _, at) = judged.iter().find(|(of, next, _)| *of as u32 == partition && next > offset)?;
+    Some((*at - killed_at).as_secs_f64())
+}
+
+fn report(stage: &Stage, seconds: &[f64], entities: u32) -> Value {
     stage.clear();
-    let last = seconds.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
-    let first = seconds.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
+    let last = seconds.iter().copied().fold(0.0, f64::max);
+    let first = seconds.iter().copied().fold(f64::INFINITY, f64::min);
     let beyond = last - SESSION.as_secs_f64();
     println!(
         "partitions of the dead go on after {first:.2} to {last:.2} s, session timeout 3 s: {beyond:.2} s beyond it"
@@ -160,14 +163,12 @@ fn load(stage: &Stage, schema: i32, payments: &[Payment], sent: &Arc<Sent>, is_o
     producer.flush(Duration::from_secs(10)).unwrap();
 }
 
-/// Follows the verdict log: partition, the offset before which all events are judged, when that was seen.
-fn watch(stage: &Stage, is_over: &AtomicBool) -> Vec<(i32, u64, Instant)> {
+/// Follows the verdict log.
+fn watch(stage: &Stage, judged: &Judged, is_over: &AtomicBool) {
     let consumer = bare::consumer(&stage.verdict_log(), Offset::End);
-    let mut seen = Vec::new();
     while !is_over.load(Ordering::SeqCst) {
         let Some(message) = bare::next(&consumer, Duration::from_millis(100)) else { continue };
         let (_, next) = block_flags(message.payload().unwrap_or_default()).unwrap();
-        seen.push((message.partition(), next.0, Instant::now()));
+        judged.lock().unwrap().push((message.partition(), next.0, Instant::now()));
     }
-    seen
 }

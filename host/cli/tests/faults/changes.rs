@@ -32,19 +32,19 @@ inputs: { card: card, merchant: merchant, channel: channel, amount: amount }
 config: { refuse: 97 }
 ";
 
-/// The payments once more, by merchant.
+/// The payments once more, by category.
 const DERIVED: [(&str, &str); 3] = [
     (
-        "streams/payments_by_merchant.yaml",
-        "{ stream: payments_by_merchant, from: payments, key: merchant, partitions: 4 }",
+        "streams/payments_by_category.yaml",
+        "{ stream: payments_by_category, from: payments, key: category, partitions: 4 }",
     ),
     (
-        "views/merchant_sales.yaml",
-        "{ view: merchant_sales, stream: payments_by_merchant, by: [merchant], measures: { payments: count(), most: max(amount) } }",
+        "views/category_sales.yaml",
+        "{ view: category_sales, stream: payments_by_category, by: [category], measures: { payments: count(), most: max(amount) } }",
     ),
     (
-        "rules/merchant_payments.yaml",
-        "{ rule: merchant_payments, stream: payments_by_merchant, score: double(views.merchant_sales.payments) }",
+        "rules/category_payments.yaml",
+        "{ rule: category_payments, stream: payments_by_category, score: double(views.category_sales.payments) }",
     ),
 ];
 

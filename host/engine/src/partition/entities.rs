@@ -32,6 +32,8 @@ pub(crate) struct Entities {
     free: Vec<u32>,
     /// The number of the next checkpoint.
     epoch: u64,
+    /// Whether no entity has a state that is not in memory: who is missing is new.
+    has_all: bool,
     views: Vec<Memory<Windows>>,
     states: Vec<Memory<Vec<PluginState>>>,
     /// Whether it is noted which buckets of tumbling views change.
@@ -63,12 +65,18 @@ impl Entities {
             dirty: Vec::new(),
             free: Vec::new(),
             epoch: 1,
+            has_all: false,
             views: Vec::new(),
             states: Vec::new(),
             notes_buckets: false,
         };
         entities.adopt(plan);
         entities
+    }
+
+    /// The partition begins: the store has nothing that events from the first on would not give again.
+    pub(crate) fn note_nothing_stored(&mut self) {
+        self.has_all = self.slots.is_empty();
     }
 
     /// Goes over to a new plan: what both plans know is kept, what only the old one knew is dropped. Everything must
@@ -182,7 +190,7 @@ impl Entities {
         let mut wanted: Vec<&str> = missing.iter().map(|(_, key)| *key).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let loaded = store.load(&self.of, &wanted)?;
+        let loaded = if self.has_all { vec![None; wanted.len()] } else { store.load(&self.of, &wanted)? };
         for (key, row) in wanted.into_iter().zip(loaded) {
             let slot = self.take_slot(key);
             if let Some(row) = row {
@@ -303,6 +311,7 @@ impl Entities {
         if wanted == 0 {
             return;
         }
+        self.has_all = false;
         clean.select_nth_unstable(wanted - 1);
         for (_, slot) in &clean[..wanted] {
             let key = std::mem::take(&mut self.keys[*slot as usize]);
@@ -317,3 +326,6 @@ fn read_fingerprint(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
     bytes.copy_from_slice(reader.take(8)?);
     Ok(u64::from_le_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,6 +157,12 @@ impl Partition {
         Ok(Self { of, plan, catalog, decoder, entities, slots: Vec::new(), origins: Vec::new() })
     }
 
+    /// The partition begins with its first event: entities need not be looked for in the state store while all of them
+    /// are in memory.
+    pub fn note_nothing_stored(&mut self) {
+        self.entities.note_nothing_stored();
+    }
+
     /// Which partition it is.
     pub fn of(&self) -> &StreamPartition {
         &self.of

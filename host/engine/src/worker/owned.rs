@@ -99,6 +99,10 @@ impl Owned {
         if shared.ports.buckets.is_some() {
             partition.note_buckets();
         }
+        if checkpoint.events == Offset(0) {
+            // Rows that a last owner saved before it died are given again by the events that they hold.
+            partition.note_nothing_stored();
+        }
         let mut owned = Self {
             partition,
             events: checkpoint.events,
