@@ -26,7 +26,7 @@ impl StateStore for Asked {
         Ok(vec![None; keys.len()])
     }
 
-    fn save(&self, _: &StreamPartition, _: Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, _: &StreamPartition, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
         Ok(())
     }
 }
