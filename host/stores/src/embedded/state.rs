@@ -1,6 +1,6 @@
 //! The state port: a row per entity, and a record per partition that says how far they go.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Offset;
 use assay_core::wire::{Corrupt, Reader, put_varint};
@@ -11,14 +11,19 @@ use super::database::{Database, Durability};
 use super::error::damaged;
 use super::keys::{self, Whose};
 
+/// Locks of partitions: those whose numbers are the same modulo this share one.
+const WRITERS: usize = 32;
+
 /// Entities' states on the embedded database.
 pub struct EmbeddedState {
     database: Arc<Database>,
+    /// A checkpoint is compared with the one that is there, and written: one of a partition at a time.
+    writers: [Mutex<()>; WRITERS],
 }
 
 impl EmbeddedState {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+        Self { database, writers: Default::default() }
     }
 }
 
@@ -47,6 +52,8 @@ impl StateStore for EmbeddedState {
 
     fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        // The lock guards no data of its own, so what a panic left behind does not matter.
+        let _writer = self.writers[of.partition.0 as usize % WRITERS].lock().unwrap_or_else(PoisonError::into_inner);
         let order = |checkpoint: &Checkpoint| (checkpoint.events, checkpoint.catalog);
         if self.checkpoint(of)?.is_some_and(|newer| order(&newer) > order(checkpoint)) {
             return Ok(());

@@ -3,7 +3,7 @@
 mod highest;
 mod row;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Offset;
 use assay_engine::ports::profiles::{Profile, Profiles, Ranked};
@@ -19,11 +19,13 @@ const LONGEST_PAGE: usize = 10_000;
 /// Profiles on the embedded database.
 pub struct EmbeddedProfiles {
     database: Arc<Database>,
+    /// Profiles are read, merged and written: one follower at a time, or a merge could be lost to another.
+    writer: Mutex<()>,
 }
 
 impl EmbeddedProfiles {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+        Self { database, writer: Mutex::new(()) }
     }
 }
 
@@ -35,6 +37,8 @@ impl Profiles for EmbeddedProfiles {
 
     fn write(&self, of: &StreamPartition, mut newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        // The lock guards no data of its own, so what a panic left behind does not matter.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if next.0 <= self.database.position(Whose::Profiles, id)? {
             return Ok(());
         }
