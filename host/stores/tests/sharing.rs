@@ -217,6 +217,9 @@ fn partitions(stream: &str, partitions: u32) -> Vec<StreamPartition> {
 fn assert_counted_once(ports: &Ports, engines: &[&Engine]) {
     let with_device = (0..EVENTS).filter(|number| device(*number).is_some()).count();
     until("all are counted by device", || said(ports, "by_device", DERIVED).0.len() == with_device);
+    let end = |of: &StreamPartition| ports.log.end("by_device", Topic::Events, of.partition).unwrap().0;
+    let appended: u64 = partitions("by_device", DERIVED).iter().map(end).sum();
+    println!("{} of {with_device} events were appended again to the derived stream", appended - with_device as u64);
     let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for outcome in said(ports, "by_device", DERIVED).0.into_values() {
         counts.entry(outcome.key).or_default().push(outcome.verdicts[0].score.unwrap() as u64);

@@ -6,6 +6,7 @@ mod ownership;
 mod saver;
 mod unsaved;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use owned::Owned;
 pub(crate) use ownership::Ownership;
 use saver::Saver;
 
+/// How many partitions a worker opens at once.
+const OPENED_AT_ONCE: usize = 16;
 /// How long a worker sleeps at most when nothing rings.
 const IDLE: Duration = Duration::from_millis(100);
 /// How long it sleeps at most while verdicts are on their way into the log.
@@ -201,16 +204,8 @@ impl Worker {
             // Whoever had the partition before may have gone over to these rules already.
             self.adopt(self.shared.plan());
         }
-        for mut opening in due {
+        for (mut opening, opened) in self.open_all(due) {
             let of = &opening.of;
-            let opened = match self.plan.streams.get(&*of.stream) {
-                Some(stream) => Owned::open(of.clone(), &self.plan, stream, &self.shared),
-                // The catalog was changed by another process, and this one has not heard of it yet.
-                None => Err(StoreError::Unavailable {
-                    store: "catalog",
-                    message: format!("it does not know the stream '{}' yet", of.stream),
-                }),
-            };
             match opened {
                 Ok(owned) => self.owned.push(owned),
                 Err(error) => {
@@ -222,6 +217,33 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Opens partitions, some at once: most of the time goes by with waiting for stores and the log.
+    fn open_all(&self, all: Vec<Opening>) -> Vec<(Opening, Result<Owned, StoreError>)> {
+        let (plan, shared) = (&self.plan, &self.shared);
+        let open = |opening: Opening| {
+            let of = opening.of.clone();
+            let opened = match plan.streams.get(&*of.stream) {
+                Some(stream) => Owned::open(of, plan, stream, shared),
+                // The catalog was changed by another process, and this one has not heard of it yet.
+                None => Err(StoreError::Unavailable {
+                    store: "catalog",
+                    message: format!("it does not know the stream '{}' yet", of.stream),
+                }),
+            };
+            (opening, opened)
+        };
+        let mut opened = Vec::with_capacity(all.len());
+        let mut all = all.into_iter().peekable();
+        while all.peek().is_some() {
+            std::thread::scope(|scope| {
+                let some: Vec<_> =
+                    all.by_ref().take(OPENED_AT_ONCE).map(|opening| scope.spawn(move || open(opening))).collect();
+                opened.extend(some.into_iter().map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic))));
+            });
+        }
+        opened
     }
 
     /// A partition whose verdicts could not be appended is opened anew, from its last checkpoint.
@@ -242,7 +264,6 @@ impl Worker {
             }
             Request::Open(of) => {
                 self.opening.push(Opening { of, due: Instant::now(), delay: FIRST_DELAY });
-                self.open_due();
             }
             Request::Release(of, done) => self.release(&of, done),
             Request::Read(of, read) => {
