@@ -4,7 +4,7 @@
 //! One file per figure: `ratio` (log to log beside a bare loop), `latency` (at a steady rate), `followers` (what each
 //! of them costs), `recovery` (a member dies). What is measured is written as JSON to the path in `ASSAY_BENCH_JSON`.
 //!
-//! `ASSAY_BENCH_EVENTS` (1,000,000): the backlog of `ratio` and the entities of `recovery`; a tenth of it is that of
+//! `ASSAY_BENCH_EVENTS` (1,000,000): the backlog of `ratio` and the entities of `recovery`; a thirtieth of it is that of
 //! `followers`. `ASSAY_BENCH_ONLY`: some of the figures, separated by commas.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench fails by panicking")]
@@ -55,7 +55,7 @@ fn measure(figure: &str, folder: &Path, events: usize) -> Value {
     match figure {
         "ratio" => ratio::measure(folder, events),
         "latency" => latency::measure(folder),
-        "followers" => followers::measure(folder, events / 10),
+        "followers" => followers::measure(folder, events / 30),
         _ => recovery::measure(folder, events as u32),
     }
 }

@@ -155,13 +155,10 @@ impl Worker {
             // Others may have this process's partitions by now.
             return 0;
         }
-        if owned.is_full(shared, bell) {
-            // Other partitions need not wait for this one.
-            return 0;
-        }
         let turned = owned.lag(shared).and_then(|lag| {
-            if lag == 0 {
-                return Ok((0, 0));
+            // Other partitions need not wait for one that does.
+            if lag == 0 || owned.is_to_wait(lag, shared, bell) {
+                return Ok((0, lag));
             }
             Ok((owned.turn(&mut self.instances, shared, bell)?, lag))
         });
@@ -169,10 +166,6 @@ impl Worker {
         let of = owned.partition.of();
         let name = format!("partition {of}");
         match turned {
-            Ok((0, _)) => {
-                shared.health.note(&name, None, 0);
-                0
-            }
             Ok((scored, lag)) => {
                 shared.health.note(&name, None, lag.saturating_sub(scored as u64));
                 scored
