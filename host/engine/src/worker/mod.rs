@@ -157,7 +157,7 @@ impl Worker {
         }
         let turned = owned.lag(shared).and_then(|lag| {
             // Other partitions need not wait for one that does.
-            if lag == 0 || owned.is_to_wait(lag, shared, bell) {
+            if lag == 0 || owned.is_full(shared, bell) {
                 return Ok((0, lag));
             }
             Ok((owned.turn(&mut self.instances, shared, bell)?, lag))

@@ -26,8 +26,6 @@ const READ_BYTES: usize = 4 << 20;
 /// is larger. Clients of a log that keep order have five requests under way; one that had to hold back a sixth was seen
 /// to burn a core meanwhile.
 const MOST_UNDER_WAY: usize = 5;
-/// Fewer events than this wait while a block of their partition is on its way into the log.
-const FEW: u64 = 512;
 /// How long to wait for records that the log has but cannot give yet.
 const RETRY_READ: Duration = Duration::from_millis(2);
 
@@ -312,12 +310,10 @@ impl Owned {
         self.fate = Fate::Reopen;
     }
 
-    /// Whether the events that are there have to wait: as many blocks as may be are on their way into the log; or one
-    /// is, and the events are few, so that those which come until it is there share a block with them. As Nagle's
-    /// algorithm does, that costs a lone event nothing, and spares a busy log many small requests.
-    pub(super) fn is_to_wait(&mut self, lag: u64, shared: &Shared, bell: &Bell) -> bool {
+    /// Whether as many blocks as may be are on their way into the log.
+    pub(super) fn is_full(&mut self, shared: &Shared, bell: &Bell) -> bool {
         self.settle(MOST_UNDER_WAY, shared, bell);
-        self.under_way.len() >= MOST_UNDER_WAY || (self.is_waiting() && lag < FEW)
+        self.under_way.len() >= MOST_UNDER_WAY
     }
 
     /// Whether verdicts are on their way into the log.
