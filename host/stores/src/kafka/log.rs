@@ -152,9 +152,9 @@ impl Log for KafkaLog {
             return Ok(records);
         }
         let wanted = Wanted { topics: &of, topic, partition: number, from, max_records, max_bytes };
-        let records = self.history.read(&wanted)?;
+        let (records, nothing_before) = self.history.read(&wanted)?;
         if let Some(tail) = tail.filter(|_| records.is_empty()) {
-            tail.note_nothing_before(from);
+            tail.note_nothing(from, nothing_before);
         }
         Ok(records)
     }

@@ -96,10 +96,11 @@ impl Tail {
         self.state().failure = failure;
     }
 
-    /// There is no record from here to where the tail began, only markers of transactions.
-    pub(super) fn note_nothing_before(&self, from: Offset) {
+    /// There is no record from one offset to another, only markers of transactions. Who found that out may have looked
+    /// before the tail began, which then says nothing of what came in between.
+    pub(super) fn note_nothing(&self, from: Offset, before: Offset) {
         let mut state = self.state();
-        if !state.is_started || from.0 >= state.start || state.has_dropped {
+        if !state.is_started || from.0 >= state.start || before.0 < state.start || state.has_dropped {
             return;
         }
         if state.next == state.start {
@@ -340,11 +341,13 @@ mod tests {
     fn markers_before_the_tail_are_no_records() {
         let tail = Tail::new(WhenFull::Wait, 1 << 20);
         tail.start(10);
-        tail.note_nothing_before(Offset(8));
+        tail.note_nothing(Offset(8), Offset(9));
+        assert_eq!((offsets(&tail, 8, 9), tail.end()), (None, Some(10)), "looked before the record at 9 came");
+        tail.note_nothing(Offset(8), Offset(10));
         assert_eq!((offsets(&tail, 8, 9), tail.end()), (Some(vec![]), Some(8)));
         tail.push(block(11, 1, 0));
         assert_eq!((offsets(&tail, 8, 9), tail.end()), (Some(vec![11]), Some(12)));
-        tail.note_nothing_before(Offset(6));
+        tail.note_nothing(Offset(6), Offset(8));
         assert_eq!(offsets(&tail, 6, 9), Some(vec![11]));
     }
 

@@ -120,9 +120,9 @@ impl History {
         Ok((low, end))
     }
 
-    /// Reads records; none: there are none before the partition's end as it was a moment ago.
-    pub(super) fn read(&self, wanted: &Wanted<'_>) -> Result<Vec<Records>, StoreError> {
-        let Some(mut reader) = self.reader_at(wanted)? else { return Ok(Vec::new()) };
+    /// Reads records. With none it says up to which offset there are none: the partition's end as it was a moment ago.
+    pub(super) fn read(&self, wanted: &Wanted<'_>) -> Result<(Vec<Records>, Offset), StoreError> {
+        let Some(mut reader) = self.reader_at(wanted)? else { return Ok((Vec::new(), wanted.from)) };
         let collected = match reader.nothing_before < reader.end {
             true => reader.collect(wanted, self.timeout, &self.is_closed),
             false => Ok(()),
@@ -139,14 +139,19 @@ impl History {
         reader.is_fresh = false;
         if collected.is_err() {
             // The reader has lost a message. What came before it is good.
-            return if records.is_empty() { collected.map(|()| records) } else { Ok(records) };
+            return if records.is_empty() {
+                collected.map(|()| (records, wanted.from))
+            } else {
+                Ok((records, wanted.from))
+            };
         }
+        let nothing_before = Offset(reader.nothing_before);
         reader.used = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
             idle.push(reader);
         }
-        Ok(records)
+        Ok((records, nothing_before))
     }
 
     /// A reader that stands at the offset; none: that is the partition's end.
