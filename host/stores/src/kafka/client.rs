@@ -1,6 +1,7 @@
 //! What all librdkafka clients have in common: their settings, and where their logs go.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -41,12 +42,26 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
+/// How often it is said at most that no broker can be reached: each client says so at each attempt.
+const ALL_DOWN_EVERY: Duration = Duration::from_secs(10);
+
 /// Writes an error of a client as a whole to our log.
 pub(super) fn report(error: &KafkaError, reason: &str) {
-    // Who asks for the ends of partitions is told of each one here too.
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-        tracing::warn!(%error, "Kafka client: {reason}");
+    static ALL_DOWN_SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    match error.rdkafka_error_code() {
+        // Who asks for the ends of partitions is told of each one here too.
+        Some(RDKafkaErrorCode::PartitionEOF) => return,
+        Some(RDKafkaErrorCode::AllBrokersDown) => {
+            // A time cannot be left half-written by a panic.
+            let mut said = ALL_DOWN_SAID.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.is_some_and(|said| said.elapsed() < ALL_DOWN_EVERY) {
+                return;
+            }
+            *said = Some(Instant::now());
+        }
+        _ => {}
     }
+    tracing::warn!(%error, "Kafka client: {reason}");
 }
 
 /// Settings of any client.
