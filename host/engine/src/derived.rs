@@ -127,7 +127,7 @@ mod tests {
 
     fn completed(derived: Value) -> Result<Value, Problem> {
         let mut changes = vec![change("by_device", derived), change("payments", source())];
-        match complete(&mut changes, &Snapshot { version: 0, revisions: Vec::new() }).pop() {
+        match complete(&mut changes, &Snapshot::default()).pop() {
             Some(problem) => Err(problem),
             None => Ok(changes.remove(0).body.unwrap()),
         }

@@ -80,7 +80,7 @@ impl Offline {
     ) -> Result<Self, ChangeError> {
         let shelf = Shelf::new(runtime.clone());
         let mut changes = definitions;
-        let problems = derived::complete(&mut changes, &Snapshot { version: 0, revisions: Vec::new() });
+        let problems = derived::complete(&mut changes, &Snapshot::default());
         if !problems.is_empty() {
             return Err(ChangeError::Invalid(problems));
         }

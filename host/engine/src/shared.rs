@@ -113,6 +113,11 @@ impl Shared {
     }
 }
 
+/// The log does not answer any more: the engine or the log is stopping.
+pub(crate) fn log_stopped() -> StoreError {
+    StoreError::Unavailable { store: "log", message: "it was stopped".to_owned() }
+}
+
 /// A block of verdicts that cannot be read.
 pub(crate) fn unreadable_block(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
     StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::ports::log::{Durability, Receipt, Records, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{Place, StoreError, StreamPartition};
-use crate::shared::Shared;
+use crate::shared::{Shared, log_stopped};
 
 /// How often is looked whether events have come into the log.
 const RECEIPT: Duration = Duration::from_millis(1);
@@ -87,9 +87,7 @@ impl Follower {
             match receipt.try_recv() {
                 Ok(appended) => return appended.map(drop),
                 Err(TryRecvError::Empty) if !self.shared.is_stopping() => std::thread::sleep(RECEIPT),
-                Err(_) => {
-                    return Err(StoreError::Unavailable { store: "log", message: "it was stopped".to_owned() });
-                }
+                Err(_) => return Err(log_stopped()),
             }
         }
     }

@@ -9,7 +9,7 @@ use super::Engine;
 use crate::plan::StreamPlan;
 use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
 use crate::ports::{Place, StoreError};
-use crate::shared::Shared;
+use crate::shared::{Shared, log_stopped};
 
 /// Why no events can be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -173,8 +173,7 @@ impl Submitted {
     /// The log failed: none of them is durable.
     pub async fn durable(self) -> Result<Vec<Place>, StoreError> {
         let Some(receipt) = self.receipt else { return Ok(Vec::new()) };
-        let stopped = |_| Err(StoreError::Unavailable { store: "log", message: "it was stopped".to_owned() });
-        let appended = receipt.await.unwrap_or_else(stopped)?;
+        let appended = receipt.await.unwrap_or_else(|_| Err(log_stopped()))?;
         let label = crate::metrics::Metrics::stream(&self.stream);
         self.shared.metrics.ingested.get_or_create(&label).inc_by(self.order.len() as u64);
         let place = |(batch, at): (u32, u32)| appended.get(batch as usize)?.place(at as usize);
