@@ -77,6 +77,11 @@ trait Follow: Send {
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError>;
 
+    /// Waits until everything that was carried is in the store.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// There is nothing to carry now.
     fn rest(&mut self) -> Result<(), StoreError> {
         Ok(())
@@ -187,6 +192,21 @@ impl Loop {
 
     /// One round over all partitions. Returns how many records were carried.
     fn round(&mut self) -> Result<u64, StoreError> {
+        let mut reached = Vec::new();
+        let carried = self.carry_all(&mut reached);
+        // What was carried before something failed is waited for too: it is not carried again.
+        let settled = self.follow.settle();
+        for (of, next) in reached {
+            match settled {
+                Ok(()) => self.positions.insert(of, next),
+                Err(_) => self.positions.remove(&of),
+            };
+        }
+        settled.and(carried)
+    }
+
+    /// Carries what each partition has, and notes how far each has come.
+    fn carry_all(&mut self, reached: &mut Vec<(StreamPartition, Offset)>) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let (mut carried, mut lag) = (0, 0);
         let before = std::mem::replace(&mut self.plan, plan.clone());
@@ -227,7 +247,7 @@ impl Loop {
                 self.shared.needs.note_none(self.follow.name(), &of);
             }
             lag += behind;
-            self.positions.insert(of, next);
+            reached.push((of, next));
         }
         self.note(None, lag);
         Ok(carried)
