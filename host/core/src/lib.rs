@@ -6,6 +6,7 @@ pub mod expr;
 pub mod names;
 pub mod rule;
 pub mod schema;
+pub mod size;
 pub mod span;
 pub mod stream;
 pub mod types;

@@ -23,6 +23,8 @@ pub struct EngineConfig {
     pub followers: BTreeSet<String>,
     /// What a plugin may use.
     pub limits: Limits,
+    /// A rule whose plugin has failed on so many events within a minute, and on nearly all, is paused; 0: never.
+    pub breaker_failures: u64,
 }
 
 impl Default for EngineConfig {
@@ -35,6 +37,7 @@ impl Default for EngineConfig {
             entities_in_memory: 1_000_000,
             followers: BTreeSet::new(),
             limits: Limits::default(),
+            breaker_failures: 1000,
         }
     }
 }

@@ -20,6 +20,7 @@ mod problem;
 pub mod registry;
 mod retention;
 mod shared;
+pub mod standing;
 mod worker;
 
 pub use clock::now_ms;
@@ -27,8 +28,8 @@ pub use config::EngineConfig;
 pub use derived::progress_of;
 pub use followers::FOLLOWERS;
 pub use handle::{
-    Applied, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewBuckets, ViewValues,
-    WaitError,
+    Applied, BREAKER, Engine, EngineError, Explained, Ingest, IngestError, Submitted, UploadedPlugin, ViewBuckets,
+    ViewValues, WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use hub::LiveBlock;

@@ -18,6 +18,7 @@ use crate::ports::log::Bell;
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
 use crate::retention::Needs;
+use crate::standing::Standings;
 
 /// What the engine's threads share.
 pub(crate) struct Shared {
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
+    /// How the rules are doing.
+    pub(crate) standings: Standings,
     /// What of the log is still needed, by whom.
     pub(crate) needs: Needs,
     plan: RwLock<Arc<Plan>>,
@@ -51,6 +54,7 @@ impl Shared {
             metrics,
             hub: Hub::new(),
             health: Health::default(),
+            standings: Standings::default(),
             needs: Needs::default(),
             plan: RwLock::new(plan),
             mine: RwLock::default(),

@@ -82,6 +82,8 @@ pub struct Engine {
     pub entities_in_memory: usize,
     /// The followers that run in this process, by name; none named: all.
     pub followers: Vec<String>,
+    /// A rule whose plugin fails on so many events within a minute, and on nearly all, is paused; 0: never.
+    pub breaker_failures: u64,
 }
 
 /// What plugins may use.
@@ -119,6 +121,7 @@ impl Default for Engine {
             checkpoint_every: Span::secs(1),
             entities_in_memory: 1_000_000,
             followers: Vec::new(),
+            breaker_failures: 1000,
         }
     }
 }
@@ -195,6 +198,7 @@ impl Config {
             checkpoint_every: self.engine.checkpoint_every.0,
             entities_in_memory: self.engine.entities_in_memory,
             followers: self.engine.followers.iter().cloned().collect(),
+            breaker_failures: self.engine.breaker_failures,
             limits: assay_runtime::Limits {
                 time_per_event: self.plugins.time_per_event.0,
                 memory_bytes: self.plugins.memory_mib << 20,

@@ -42,6 +42,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("engine.batch_rows", "the most events in a batch"),
     ("engine.checkpoint_every", "how often state is saved: what a crash makes the next start fold again"),
     ("engine.entities_in_memory", "per partition; more are dropped after they were saved, loaded when seen again"),
+    (
+        "engine.breaker_failures",
+        "a rule whose plugin fails so often in a minute, and nearly always, is paused; 0: never",
+    ),
     ("plugins.max_size_mib", "the largest upload"),
     ("plugins.time_per_event", "CPU time; a batch may take this for each of its events"),
     ("plugins.memory_mib", "of an instance"),

@@ -1,5 +1,6 @@
 //! The engine's handle: what the HTTP API and the command line call.
 
+mod breaker;
 mod change;
 mod ingest;
 mod read;
@@ -26,6 +27,7 @@ use crate::shared::Shared;
 use crate::worker::{Ownership, WorkerHandle};
 use watch::Watcher;
 
+pub use breaker::BREAKER;
 pub use change::{Applied, UploadedPlugin};
 pub use ingest::{Ingest, IngestError, Submitted};
 pub use read::{Explained, ViewBuckets, ViewValues};
