@@ -42,7 +42,7 @@ fn typed<T: DeserializeOwned + Serialize>(format: BodyFormat, text: &[u8]) -> Re
             let read = serde_saphyr::from_str_with_options(text, options);
             normal::<T>(read.map_err(|error| first_line(&error.to_string())))
         }
-        BodyFormat::Json | BodyFormat::JsonLines => normal::<T>(serde_json::from_slice(text)),
+        _ => normal::<T>(serde_json::from_slice(text)),
     }
 }
 

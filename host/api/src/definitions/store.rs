@@ -41,7 +41,7 @@ pub(super) async fn put(
     let format = body_format(headers, &[BodyFormat::Json, BodyFormat::Yaml])?;
     let expected = expected_revision(headers)?;
     let limit = app.config.max_definition_body;
-    let text = read_body(body, limit, app.config.body_timeout, "a definition is smaller").await?;
+    let text = read_body(headers, body, limit, app.config.body_timeout, "a definition is smaller").await?;
     let definition = read_text(kind, &name, format, &text).map_err(|problem| ChangeError::Invalid(vec![problem]))?;
     app.blocking(move |engine| replace(engine, &caller.name, kind, &name, definition, expected, dry_run)).await
 }

@@ -2,11 +2,13 @@
 
 mod body;
 mod convert;
+mod encoding;
 mod error;
 mod layers;
 mod params;
 
-pub(crate) use body::{BodyFormat, body_format, read_body};
+pub(crate) use body::{BodyFormat, body_format, in_bytes, read_body};
+pub(crate) use encoding::{Undo, read_limited, zstd_reader};
 pub(crate) use error::{ApiError, Code, ProblemBody};
 pub(crate) use layers::{catch_panics, close_after_errors, log_requests, render_errors};
 pub(crate) use params::{PageQuery, Time, page_limit};

@@ -87,7 +87,8 @@ pub(crate) async fn post_plugin(
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
     let limit = app.config.max_plugin_body;
-    let wasm = read_body(body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
+    let wasm =
+        read_body(&headers, body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
         let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
