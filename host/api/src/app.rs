@@ -30,6 +30,10 @@ pub struct ApiConfig {
     pub head_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// Origins whose pages may ask, such as `https://example.com`; none: no page of another origin may.
+    pub cors_origins: Vec<String>,
+    /// The most clients that follow live verdicts at once.
+    pub max_followers: usize,
     /// The longest `timeout` of `?wait=verdicts`.
     pub max_wait: Duration,
     /// How long requests in flight may take after the order to shut down.
@@ -48,6 +52,8 @@ impl Default for ApiConfig {
             queue_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            cors_origins: Vec::new(),
+            max_followers: 64,
             max_wait: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(20),
         }

@@ -3,6 +3,8 @@
 mod answer;
 mod body;
 mod changes;
+mod filters;
+mod precondition;
 mod rules;
 mod store;
 mod streams;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use assay_engine::now_ms;
 use assay_engine::ports::catalog::{Kind, Revision};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -36,6 +36,15 @@ pub(crate) struct PluginInfo {
     /// What it says of itself: inputs, tags, the JSON Schema of its config, and more.
     #[schema(value_type = Object)]
     manifest: Value,
+}
+
+/// Which plugins are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PluginFilter {
+    /// Only those whose name has this in it.
+    #[param(example = "velocity")]
+    name: Option<String>,
 }
 
 /// Plugins.
@@ -111,15 +120,17 @@ pub(crate) async fn post_plugin(
     .await
 }
 
-/// All plugins with all their versions.
+/// All plugins with all their versions, or some.
 #[utoipa::path(
     get,
     path = "/v1/plugins",
     tag = "plugins",
+    params(PluginFilter),
     responses((status = 200, description = "By name, then the newest version first", body = PluginList))
 )]
-pub(crate) async fn list_plugins(State(app): State<App>) -> Json<PluginList> {
-    Json(PluginList { items: plugins(&app, |_| true) })
+pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<PluginFilter>) -> Json<PluginList> {
+    let is_wanted = |info: &PluginInfo| filter.name.as_deref().is_none_or(|name| info.name.contains(name));
+    Json(PluginList { items: plugins(&app, is_wanted) })
 }
 
 /// All versions of a plugin.
