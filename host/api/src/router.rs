@@ -82,6 +82,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(entity_verdicts))
         .routes(routes!(explain_event))
         .routes(routes!(get_scores))
+        .routes(routes!(follow_verdicts))
         .routes(routes!(get_node))
         .routes(routes!(list_dead_letters))
         .routes(routes!(get_dead_letter))

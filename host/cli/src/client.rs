@@ -110,11 +110,35 @@ impl Client {
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
         let text = text.map_err(|cause| self.no_answer(cause))?;
         if status >= 400 {
-            let problem = serde_json::from_str(&text).unwrap_or(Value::Null);
-            return Err(RequestError::Refused { status, message: readable(status, &problem, &text), problem });
+            return Err(refused(status, &text));
         }
         // An answer without a body is fine: a deletion has none.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Opens an answer that has no end, which is read until `at_most` from now.
+    ///
+    /// # Errors
+    /// The server says no, or nothing.
+    pub fn open(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        at_most: Duration,
+    ) -> Result<impl std::io::Read + use<>, RequestError> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        request = request.header("authorization", format!("Bearer {}", self.key));
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            request = request.header(*name, *value);
+        }
+        let request = request.config().timeout_global(None).timeout_recv_body(Some(at_most)).build();
+        let mut response = request.call().map_err(|cause| self.no_answer(cause))?;
+        let status = response.status().as_u16();
+        if status >= 400 {
+            let text = response.body_mut().read_to_string().map_err(|cause| self.no_answer(cause))?;
+            return Err(refused(status, &text));
+        }
+        Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
     fn send(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Response<ureq::Body>, RequestError> {
@@ -139,6 +163,11 @@ impl Client {
     fn no_answer(&self, cause: ureq::Error) -> RequestError {
         RequestError::NoAnswer { url: self.url.clone(), cause: Box::new(cause) }
     }
+}
+
+fn refused(status: u16, text: &str) -> RequestError {
+    let problem = serde_json::from_str(text).unwrap_or(Value::Null);
+    RequestError::Refused { status, message: readable(status, &problem, text), problem }
 }
 
 /// Problem details (RFC 9457) as lines for people.

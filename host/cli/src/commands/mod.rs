@@ -9,6 +9,7 @@ pub mod migrate;
 pub mod plugin;
 pub mod rule;
 pub mod show;
+pub mod tail;
 
 use std::io::Write as _;
 

@@ -61,7 +61,7 @@ pub struct Server {
     /// The most open connections.
     pub max_connections: usize,
     /// The most clients that follow live verdicts.
-    pub max_followers: usize,
+    pub max_live_clients: usize,
     /// How long a client may take to send a request's head; also how long a connection may idle.
     pub head_timeout: Span,
     /// How long a client may take to send a request's body.
@@ -131,7 +131,7 @@ impl Default for Server {
             max_events: api.max_events,
             max_in_flight_mib: api.max_events_in_flight >> 20,
             max_connections: api.max_connections,
-            max_followers: api.max_followers,
+            max_live_clients: api.max_live_clients,
             head_timeout: Span(api.head_timeout),
             body_timeout: Span(api.body_timeout),
             max_wait: Span(api.max_wait),
@@ -191,8 +191,8 @@ impl Server {
         );
         ensure!((1..=100_000).contains(&self.max_connections), "server.max_connections: expected 1 to 100000");
         ensure!(
-            self.max_followers < self.max_connections,
-            "server.max_followers: expected fewer than server.max_connections"
+            self.max_live_clients < self.max_connections,
+            "server.max_live_clients: expected fewer than server.max_connections"
         );
         for (name, span) in
             [("head_timeout", self.head_timeout), ("body_timeout", self.body_timeout), ("max_wait", self.max_wait)]
@@ -274,7 +274,7 @@ impl Config {
             max_events: self.server.max_events,
             max_events_in_flight: self.server.max_in_flight_mib << 20,
             max_connections: self.server.max_connections,
-            max_followers: self.server.max_followers,
+            max_live_clients: self.server.max_live_clients,
             head_timeout: self.server.head_timeout.0,
             body_timeout: self.server.body_timeout.0,
             max_wait: self.server.max_wait.0,

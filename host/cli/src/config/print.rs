@@ -11,7 +11,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("server.max_events", "in one request"),
     ("server.max_in_flight_mib", "events that are on their way into the log at once, over all requests"),
     ("server.max_connections", "more wait until one ends"),
-    ("server.max_followers", "clients that follow live verdicts at once"),
+    ("server.max_live_clients", "clients that follow live verdicts at once"),
     ("server.head_timeout", "for a request's head, and between two requests of a connection"),
     ("server.body_timeout", "for a request's body"),
     ("server.max_wait", "the longest timeout of ?wait=verdicts"),
