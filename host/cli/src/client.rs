@@ -38,6 +38,8 @@ pub enum Body<'a> {
     Json(&'a Value),
     /// Anything else, with its content type.
     Bytes(&'static str, &'a [u8]),
+    /// The same, compressed with zstd.
+    Zstd(&'static str, &'a [u8]),
 }
 
 /// An answer that is not a success, or none at all.
@@ -90,6 +92,12 @@ impl Client {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
         let url = args.url.trim_end_matches('/').to_owned();
         Ok(Self { agent: config.build().into(), url, key })
+    }
+
+    /// Whether the server is on this machine, as far as its address says.
+    pub fn is_local(&self) -> bool {
+        let host = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
     }
 
     /// Asks for a JSON document.
@@ -146,14 +154,16 @@ impl Client {
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("authorization", format!("Bearer {}", self.key));
-        let (content_type, bytes) = match body {
-            Body::Empty => (None, Vec::new()),
-            Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
-            Body::Bytes(content_type, bytes) => (Some(*content_type), bytes.to_vec()),
-        };
-        let request = match content_type {
-            Some(content_type) => request.header("content-type", content_type).body(bytes),
-            None => request.body(bytes),
+        let request = match body {
+            Body::Empty => request.body(Vec::new()),
+            Body::Json(value) => {
+                request.header("content-type", "application/json").body(value.to_string().into_bytes())
+            }
+            Body::Bytes(content_type, bytes) => request.header("content-type", *content_type).body(bytes.to_vec()),
+            Body::Zstd(content_type, bytes) => {
+                let request = request.header("content-type", *content_type).header("content-encoding", "zstd");
+                request.body(bytes.to_vec())
+            }
         };
         let request = request.map_err(|error| self.no_answer(ureq::Error::Http(error)))?;
         let allowed = self.agent.configure_request(request).allow_non_standard_methods(true).build();

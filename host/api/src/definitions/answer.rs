@@ -30,7 +30,7 @@ pub(crate) struct DefinitionJson {
     #[schema(example = 1_767_225_600_000_i64)]
     pub(super) at: i64,
     /// The definition; null: this revision deleted it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(super) definition: Option<Value>,
 }
 

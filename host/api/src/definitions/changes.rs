@@ -41,7 +41,7 @@ pub(crate) struct ChangeBody {
     #[schema(example = "card-velocity")]
     name: String,
     /// The new definition; null: delete it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     definition: Option<Value>,
 }
 
