@@ -65,8 +65,9 @@ fn run_block(block: &Block, place: &str, server: &Server, folder: &Path) -> Vec<
     let answers = folder.join("answers");
     let _ = fs::remove_dir_all(&answers);
     fs::create_dir(&answers).unwrap();
-    // Where the server is and its key are known here.
-    let lines = block.text.lines().filter(|line| !line.starts_with("export ASSAY_"));
+    // Where the server is, its key and the folder are known here.
+    let is_known = |line: &&str| line.starts_with("export ASSAY_") || line.starts_with("cd ~/");
+    let lines = block.text.lines().filter(|line| !is_known(line));
     let script = format!(
         "set -eu -o pipefail\n{CURL}\nassay() {{ \"$ASSAY_BIN\" \"$@\"; }}\n{}",
         lines.collect::<Vec<_>>().join("\n")
@@ -156,6 +157,21 @@ fn the_commands_of_the_pages_on_rules_views_and_schemas_run_and_answer_as_shown(
     for page in ["rules", "views", "registry"] {
         run_page(&root().join(format!("docs/{page}.md")), &server, &dir.path().join("here"));
     }
+    assert!(server.stop().success());
+}
+
+/// Builds a plugin, natively and to Wasm, as its author does.
+#[test]
+#[ignore = "builds a plugin: cargo xtask test --servers"]
+fn the_first_steps_of_the_readme_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    let here = dir.path().join("first-steps");
+    fs::create_dir(&here).unwrap();
+    run_page(&root().join("README.md"), &server, &here);
+    let verdicts = server.read("/v1/entities/purchases/anna/verdicts");
+    let large = verdicts["items"][0]["verdicts"].as_array().unwrap().iter().find(|said| said["rule"] == "large_amount");
+    assert_eq!(large.unwrap()["score"], 0.95, "{verdicts}");
     assert!(server.stop().success());
 }
 

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::budget::shrink;
 use super::container::{Container, Limits};
 use super::rows::{Row, split_json, split_lines};
 use crate::app::App;
@@ -127,8 +128,12 @@ pub(crate) async fn post_events(
 ) -> Result<Response, ApiError> {
     let format = body_format(&headers, &[BodyFormat::Json, BodyFormat::JsonLines, BodyFormat::Avro])?;
     let limits = Limits { bytes: app.config.max_events_body, events: app.config.max_events };
-    let budget = app.budget.take(size_in_memory(&headers, &body, format, limits.bytes)).await?;
+    let mut budget = app.budget.take(size_in_memory(&headers, &body, format, limits.bytes)).await?;
     let body = read_body(&headers, body, limits.bytes, app.config.body_timeout, "send several smaller ones").await?;
+    let size = body.len();
+    if format != BodyFormat::Avro {
+        shrink(&mut budget, size);
+    }
     let to = stream.clone();
     let checked = app
         .blocking(move |engine| match format {
@@ -136,6 +141,8 @@ pub(crate) async fn post_events(
             _ => take_rows(engine, &to, &split(&body, format, limits.events)?),
         })
         .await?;
+    // The blocks of an Avro file are unpacked by now, and gone.
+    shrink(&mut budget, size);
     let mut answer = IngestAnswer {
         accepted: checked.rows.len(),
         rejected: checked.rejected,

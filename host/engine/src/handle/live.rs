@@ -3,6 +3,8 @@
 //! Nothing is buffered for a reader. Whoever is slow reads older parts of the log, and whoever comes back goes on where
 //! the mark says that he was; what the log has deleted meanwhile is told.
 
+mod mark;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, Verdict, VerdictBlock, read_block};
 use tokio::sync::watch;
 
+use self::mark::Position;
 use super::Engine;
 use crate::plan::Plan;
 use crate::ports::catalog::Kind;
@@ -48,21 +51,6 @@ pub struct LiveVerdicts {
     streams: BTreeMap<String, Vec<Position>>,
     /// The partition to begin with next time, so that a busy one does not starve the others.
     turn: usize,
-}
-
-/// How far a partition was read.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Position {
-    /// The block to read next.
-    block: u64,
-    /// How many of its verdicts are read already.
-    verdicts: usize,
-    /// All events before this one are done: a block that was appended twice says nothing new.
-    done: u64,
-    /// When its end was asked for, if another process scores it.
-    asked: Option<Instant>,
-    /// Whether the log is known to have the block, or what follows it.
-    is_sure: bool,
 }
 
 /// Something that a follower is told.
@@ -123,7 +111,7 @@ impl Engine {
         }
         let mut live = LiveVerdicts { engine: self.clone(), filter, streams: BTreeMap::new(), turn: 0 };
         match mark {
-            Some(mark) => live.streams = read_mark(mark).ok_or_else(|| bad_mark(mark))?,
+            Some(mark) => live.streams = mark::read(mark).ok_or_else(|| bad_mark(mark))?,
             None => live.begin_at_ends(&plan)?,
         }
         Ok(live)
@@ -255,48 +243,13 @@ impl LiveVerdicts {
         }
     }
 
-    /// Where this is: `stream=block.verdicts,...;stream=...`, a block per partition, the verdicts only if some are read.
+    /// Where this is, as `Engine::follow` takes it.
     pub fn mark(&self) -> String {
-        let streams = self.streams.iter().map(|(name, positions)| {
-            let places = positions.iter().map(|position| match position.verdicts {
-                0 => position.block.to_string(),
-                verdicts => format!("{}.{verdicts}", position.block),
-            });
-            format!("{name}={}", places.collect::<Vec<_>>().join(","))
-        });
-        streams.collect::<Vec<_>>().join(";")
+        mark::write(&self.streams)
     }
-}
-
-fn read_mark(mark: &str) -> Option<BTreeMap<String, Vec<Position>>> {
-    let position = |text: &str| {
-        let (block, verdicts) = text.split_once('.').unwrap_or((text, "0"));
-        Some(Position { block: block.parse().ok()?, verdicts: verdicts.parse().ok()?, ..Position::default() })
-    };
-    let stream = |text: &str| {
-        let (name, places) = text.split_once('=')?;
-        Some((name.to_owned(), places.split(',').map(position).collect::<Option<_>>()?))
-    };
-    mark.split(';').filter(|text| !text.is_empty()).map(stream).collect()
 }
 
 fn bad_mark(mark: &str) -> ReadError {
     let shown: String = mark.chars().take(100).collect();
     ReadError::Bad(format!("Last-Event-ID: '{shown}' is no id of this stream; begin without one"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_is_read_as_it_was_written() {
-        let mark = "orders=0,0;payments=12,5.3,18446744073709551615";
-        let streams = read_mark(mark).unwrap();
-        assert_eq!(streams["payments"][1], Position { block: 5, verdicts: 3, ..Position::default() });
-        assert_eq!(read_mark("").unwrap(), BTreeMap::new());
-        for bad in ["payments", "payments=", "payments=1,x", "payments=1.2.3", "payments=-1", "=;="] {
-            assert_eq!(read_mark(bad), None, "{bad}");
-        }
-    }
 }
