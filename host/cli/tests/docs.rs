@@ -136,6 +136,8 @@ fn at_work(folder: &Path) -> Server {
     }
     server.command(&[&"apply", &here, &"--plugins", &plugins()]);
     write(&here, "payments.jsonl", LINES);
+    // What the pages call a pack is this folder.
+    std::os::unix::fs::symlink(".", here.join("DIR")).unwrap();
     fs::copy(plugins().join("velocity.wasm"), here.join("velocity.wasm")).unwrap();
     server.command(&[&"generate", &"payments", &"--count", &"20", &"--to-file", &here.join("payments.avro")]);
     server

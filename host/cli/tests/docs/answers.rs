@@ -11,10 +11,12 @@ pub(crate) fn lacks(shown: &Value, answer: &Value, at: &str) -> Option<String> {
                 Some(answer) => lacks(shown, answer, &format!("{at}.{name}")),
             })
         }
-        (Value::Array(shown), Value::Array(answer)) => match (shown.first(), answer.first()) {
-            (Some(shown @ Value::Object(_)), Some(answer)) => lacks(shown, answer, &format!("{at}[0]")),
-            _ => None,
-        },
+        (Value::Array(shown), Value::Array(answer)) => {
+            // One of the items is as shown.
+            let shown = shown.first().filter(|item| item.is_object())?;
+            let all: Vec<_> = answer.iter().map(|item| lacks(shown, item, &format!("{at}[]"))).collect();
+            if all.iter().any(Option::is_none) { None } else { all.into_iter().flatten().next() }
+        }
         (Value::Object(_), other) if !other.is_null() => Some(format!("{at} is {other}, no object")),
         (Value::Array(_), other) => Some(format!("{at} is {other}, no list")),
         (Value::String(_), Value::Number(_) | Value::Bool(_)) => Some(format!("{at} is {answer}, no text")),
@@ -30,7 +32,7 @@ fn what_is_shown_must_be_there() {
     assert_eq!(lacks(&shown, &good, ""), None);
     for (bad, said) in [
         (serde_json::json!({"a": 7, "b": [], "d": {}}), ".d.e is not there"),
-        (serde_json::json!({"a": 7, "b": [{}], "d": {"e": []}}), ".b[0].c is not there"),
+        (serde_json::json!({"a": 7, "b": [{}], "d": {"e": []}}), ".b[].c is not there"),
         (serde_json::json!({"a": "7", "b": [], "d": {"e": []}}), ".a is \"7\", no number"),
     ] {
         assert_eq!(lacks(&shown, &bad, "").as_deref(), Some(said));
