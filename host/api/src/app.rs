@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_engine::Engine;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::KeyRing;
 use crate::http::ApiError;
@@ -30,6 +31,10 @@ pub struct ApiConfig {
     pub head_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// Origins whose pages may ask, such as `https://example.com`; none: no page of another origin may.
+    pub cors_origins: Vec<String>,
+    /// The most clients that follow live verdicts at once.
+    pub max_live_clients: usize,
     /// The longest `timeout` of `?wait=verdicts`.
     pub max_wait: Duration,
     /// How long requests in flight may take after the order to shut down.
@@ -48,6 +53,8 @@ impl Default for ApiConfig {
             queue_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            cors_origins: Vec::new(),
+            max_live_clients: 64,
             max_wait: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(20),
         }
@@ -61,13 +68,18 @@ pub struct App {
     pub(crate) config: Arc<ApiConfig>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) budget: Budget,
+    /// A permit for each client that follows live verdicts.
+    pub(crate) live_clients: Arc<Semaphore>,
+    /// Whether requests without an end shall end.
+    pub(crate) stopping: Arc<watch::Sender<bool>>,
 }
 
 impl App {
     /// The API over an engine.
     pub fn new(engine: Engine, config: ApiConfig) -> Self {
         let budget = Budget::new(config.max_events_in_flight, config.queue_timeout);
-        Self { engine, config: Arc::new(config), keys: Arc::default(), budget }
+        let live_clients = Arc::new(Semaphore::new(config.max_live_clients));
+        Self { engine, config: Arc::new(config), keys: Arc::default(), budget, live_clients, stopping: Arc::default() }
     }
 
     /// Runs what may block on a thread made for that.

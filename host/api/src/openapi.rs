@@ -1,5 +1,7 @@
 //! The OpenAPI document: made from the handlers, with the key and the shape of errors added to every operation.
 
+mod conditions;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
@@ -58,14 +60,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     grouped(|_, routes| routes).into_openapi()
 }
 
-/// Adds to every operation the role that it needs, and how its errors look.
+/// Adds to every operation the role that it needs, the conditions that it takes, and how its errors look.
 pub(crate) fn describe(role: Option<Role>, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response = ResponseBuilder::new()
         .description("An error, as problem details")
         .content("application/problem+json", problem)
         .build();
-    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+    for (path, item) in &mut routes.get_openapi_mut().paths.paths {
+        conditions::add(path, item);
         for operation in operations(item) {
             operation.security = Some(match role {
                 Some(role) => vec![SecurityRequirement::new(KEY, [role.as_str()])],

@@ -8,7 +8,10 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{Role, require};
 use crate::definitions::*;
-use crate::http::{catch_panics, close_after_errors, log_requests, render_errors};
+use crate::http::{
+    QueryNames, catch_panics, check_query, close_after_errors, compression, cors, log_requests, render_errors,
+    skip_unchanged,
+};
 use crate::ingest::*;
 use crate::openapi::{describe, document, serve_document};
 use crate::registry;
@@ -17,21 +20,28 @@ use crate::resources::*;
 /// The API's routes with all layers.
 pub fn router(app: App) -> Router {
     let guard = |role: Role, routes: OpenApiRouter<App>| {
-        routes.route_layer(from_fn_with_state((app.clone(), role.alone()), require))
+        let names = QueryNames::of(routes.get_openapi());
+        let checked = routes.route_layer(from_fn_with_state(names, check_query));
+        checked.route_layer(from_fn_with_state((app.clone(), role.alone()), require))
     };
+    let origins = app.config.cors_origins.clone();
     let (open, document) = grouped(guard).split_for_parts();
     let document = serve_document(&document);
     // Not in the document: a foreign protocol, with a reference of its own.
     let registry =
         registry::routes(|roles, routes| routes.route_layer(from_fn_with_state((app.clone(), roles), require)));
-    open.merge(registry)
+    let router = open
+        .merge(registry)
         .route("/openapi.json", axum::routing::get(move || std::future::ready(document.clone())))
         .with_state(app.clone())
+        .layer(from_fn(skip_unchanged))
         .layer(from_fn(catch_panics))
         .layer(from_fn(render_errors))
         .layer(from_fn(registry::render_errors))
         .layer(from_fn(close_after_errors))
         .layer(from_fn_with_state(app, log_requests))
+        .layer(compression());
+    if origins.is_empty() { router } else { router.layer(cors(&origins)) }
 }
 
 /// All routes; `guard` puts a lock before those that need a role.
@@ -73,6 +83,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(entity_verdicts))
         .routes(routes!(explain_event))
         .routes(routes!(get_scores))
+        .routes(routes!(follow_verdicts))
         .routes(routes!(get_node))
         .routes(routes!(list_dead_letters))
         .routes(routes!(get_dead_letter))

@@ -35,6 +35,7 @@ pub enum ServeError {
 /// Requests in flight took longer than `drain_timeout`; they are cut off.
 pub async fn run(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let config = app.config.clone();
+    let stopping = app.stopping.clone();
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
@@ -64,6 +65,7 @@ pub async fn run(listener: TcpListener, app: App, shutdown: impl Future<Output =
         });
     }
     drop(listener);
+    stopping.send_replace(true);
     let open = graceful.count();
     tracing::info!(connections = open, "no more connections are taken; those in flight finish");
     match tokio::time::timeout(config.drain_timeout, graceful.shutdown()).await {

@@ -39,6 +39,8 @@ fn nothing_but_the_open_routes_answers_without_the_role_that_it_needs() {
         refused.problem(401, "unauthorized");
         assert!(refused.headers.contains_key("www-authenticate"));
         server.send(&method, &path, Some("assay_0000"), body).problem(401, "unauthorized");
+        // It has no end: here it is enough that it begins with a 404.
+        let path = if path == "/v1/verdicts/stream" { format!("{path}?stream=none") } else { path };
         for (have, key) in &keys {
             let answer = server.send(&method, &path, Some(key), body);
             if implied(have, &role) {

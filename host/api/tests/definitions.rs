@@ -95,6 +95,73 @@ fn if_match_keeps_two_authors_from_overwriting_each_other() {
 }
 
 #[test]
+fn what_is_known_is_not_sent_again_and_what_is_there_is_not_made_again() {
+    let server = Server::start();
+    let put = |path: &str, text: &str, condition: (&str, &str)| {
+        server.admin_with("PUT", path, Some(("application/yaml", text.as_bytes())), &[condition])
+    };
+    let is_new = ("if-none-match", "*");
+    put("/v1/streams/payments", PAYMENTS, ("if-match", "*")).problem(412, "revision-mismatch");
+    put("/v1/streams/payments", PAYMENTS, is_new).expect(201);
+    let problem = put("/v1/streams/payments", PAYMENTS, is_new).problem(412, "revision-mismatch");
+    assert!(problem["detail"].as_str().unwrap().contains("there already, at revision 1"), "{problem}");
+    put("/v1/views/card_spend", CARD_SPEND, is_new).expect(201);
+    put("/v1/rules/big", BIG, is_new).expect(201);
+    put("/v1/rules/big", &BIG.replace("1000.0", "10.0"), ("if-match", "\"7\", \"1\"")).expect(200);
+
+    let get = |path: &str, known: &str| server.admin_with("GET", path, None, &[("if-none-match", known)]);
+    for path in
+        ["/v1/streams/payments", "/v1/views/card_spend", "/v1/rules/big", "/v1/rules?mode=active", "/v1/streams"]
+    {
+        let tag = server.get(path).headers["etag"].to_str().unwrap().to_owned();
+        let unchanged = get(path, &tag);
+        assert_eq!(
+            (unchanged.status, unchanged.text.as_str(), &unchanged.headers["etag"]),
+            (304, "", &tag.parse().unwrap())
+        );
+        assert_eq!(get(path, "\"0\"").status, 200, "{path}");
+    }
+    let delete = |path: &str, known: &str| server.admin_with("DELETE", path, None, &[("if-match", known)]);
+    delete("/v1/views/card_spend", "\"2\"").problem(412, "revision-mismatch");
+    delete("/v1/views/card_spend", "\"1\"").expect(204);
+    delete("/v1/views/card_spend", "*").problem(412, "revision-mismatch");
+    server.delete("/v1/views/card_spend").problem(404, "not-found");
+}
+
+#[test]
+fn lists_are_narrowed_by_what_is_asked_for() {
+    let server = Server::start();
+    server.define_payments();
+    server.put_yaml("/v1/rules/late", &BIG.replace("rule: big", "rule: late\nmode: paused")).expect(201);
+    let names = |path: &str| {
+        let list = server.get(path).expect(200);
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("/v1/rules"), ["big", "late", "spender"]);
+    assert_eq!(names("/v1/rules?mode=paused"), ["late"]);
+    assert_eq!(names("/v1/rules?name=e&stream=payments"), ["late", "spender"]);
+    assert_eq!(names("/v1/rules?plugin=velocity"), [""; 0]);
+    assert_eq!(names("/v1/rules?stream=orders"), [""; 0]);
+    assert_eq!(names("/v1/views?stream=payments&name=spend"), ["card_spend"]);
+    assert_eq!(names("/v1/streams?name=pay"), ["payments"]);
+    assert_eq!(names("/v1/streams?from=payments"), [""; 0]);
+    server.get("/v1/plugins?name=velocity").expect(200);
+    for (path, hint) in [
+        ("/v1/rules?strem=payments", "did you mean 'stream'?"),
+        ("/v1/rules/big?verbose=1", "none is taken here"),
+        ("/v1/scores?rule=big&limt=3", "did you mean 'limit'?"),
+    ] {
+        let problem = server.get(path).problem(400, "bad-request");
+        assert!(problem["detail"].as_str().unwrap().contains(hint), "{problem}");
+    }
+}
+
+#[test]
 fn a_rule_is_paused_and_goes_on_in_its_mode() {
     let server = Server::start();
     server.define_payments();

@@ -44,8 +44,10 @@ enum Command {
     Plugin(commands::plugin::Args),
     Rule(commands::rule::Args),
     Show(commands::show::Args),
+    Tail(commands::tail::Args),
     Keys(commands::keys::Args),
     DeadLetters(commands::dead_letters::Args),
+    Explain(commands::explain::Args),
     Migrate(commands::migrate::Args),
     /// Print completions for a shell: assay completions bash > /etc/bash_completion.d/assay
     Completions {
@@ -64,7 +66,7 @@ impl Args {
         let client = || Client::new(&server);
         match command {
             Command::Serve(args) => serve::run(args)?,
-            Command::Apply(args) => commands::apply::run(&args, &client()?, output)?,
+            Command::Apply(args) => return commands::apply::run(&args, &client()?, output),
             Command::Generate(args) => commands::generate::run(&args, &server, quiet)?,
             Command::Ingest(args) => {
                 if !commands::ingest::run(&args, &client()?, output, quiet)? {
@@ -74,11 +76,15 @@ impl Args {
             Command::Plugin(args) => commands::plugin::run(&args, &server, output)?,
             Command::Rule(args) => return commands::rule::run(args, &server, output),
             Command::Show(args) => commands::show::run(&args, &client()?, output)?,
+            Command::Tail(args) => commands::tail::run(&args, &client()?, output)?,
             Command::Keys(args) => commands::keys::run(&args, &client()?, output)?,
             Command::DeadLetters(args) => commands::dead_letters::run(&args, &client()?, output)?,
+            Command::Explain(args) => commands::explain::run(&args, output)?,
             Command::Migrate(args) => commands::migrate::run(&args, quiet)?,
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Self::command(), "assay", &mut std::io::stdout());
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "assay", &mut script);
+                commands::say(&String::from_utf8_lossy(&script));
             }
         }
         Ok(ExitCode::SUCCESS)

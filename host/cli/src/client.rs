@@ -38,6 +38,8 @@ pub enum Body<'a> {
     Json(&'a Value),
     /// Anything else, with its content type.
     Bytes(&'static str, &'a [u8]),
+    /// The same, compressed with zstd.
+    Zstd(&'static str, &'a [u8]),
 }
 
 /// An answer that is not a success, or none at all.
@@ -92,6 +94,12 @@ impl Client {
         Ok(Self { agent: config.build().into(), url, key })
     }
 
+    /// Whether the server is on this machine, as far as its address says.
+    pub fn is_local(&self) -> bool {
+        let host = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
+    }
+
     /// Asks for a JSON document.
     ///
     /// # Errors
@@ -110,11 +118,35 @@ impl Client {
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
         let text = text.map_err(|cause| self.no_answer(cause))?;
         if status >= 400 {
-            let problem = serde_json::from_str(&text).unwrap_or(Value::Null);
-            return Err(RequestError::Refused { status, message: readable(status, &problem, &text), problem });
+            return Err(refused(status, &text));
         }
         // An answer without a body is fine: a deletion has none.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Opens an answer that has no end, which is read until `at_most` from now.
+    ///
+    /// # Errors
+    /// The server says no, or nothing.
+    pub fn open(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        at_most: Duration,
+    ) -> Result<impl std::io::Read + use<>, RequestError> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        request = request.header("authorization", format!("Bearer {}", self.key));
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            request = request.header(*name, *value);
+        }
+        let request = request.config().timeout_global(None).timeout_recv_body(Some(at_most)).build();
+        let mut response = request.call().map_err(|cause| self.no_answer(cause))?;
+        let status = response.status().as_u16();
+        if status >= 400 {
+            let text = response.body_mut().read_to_string().map_err(|cause| self.no_answer(cause))?;
+            return Err(refused(status, &text));
+        }
+        Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
     fn send(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Response<ureq::Body>, RequestError> {
@@ -122,14 +154,16 @@ impl Client {
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("authorization", format!("Bearer {}", self.key));
-        let (content_type, bytes) = match body {
-            Body::Empty => (None, Vec::new()),
-            Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
-            Body::Bytes(content_type, bytes) => (Some(*content_type), bytes.to_vec()),
-        };
-        let request = match content_type {
-            Some(content_type) => request.header("content-type", content_type).body(bytes),
-            None => request.body(bytes),
+        let request = match body {
+            Body::Empty => request.body(Vec::new()),
+            Body::Json(value) => {
+                request.header("content-type", "application/json").body(value.to_string().into_bytes())
+            }
+            Body::Bytes(content_type, bytes) => request.header("content-type", *content_type).body(bytes.to_vec()),
+            Body::Zstd(content_type, bytes) => {
+                let request = request.header("content-type", *content_type).header("content-encoding", "zstd");
+                request.body(bytes.to_vec())
+            }
         };
         let request = request.map_err(|error| self.no_answer(ureq::Error::Http(error)))?;
         let allowed = self.agent.configure_request(request).allow_non_standard_methods(true).build();
@@ -139,6 +173,11 @@ impl Client {
     fn no_answer(&self, cause: ureq::Error) -> RequestError {
         RequestError::NoAnswer { url: self.url.clone(), cause: Box::new(cause) }
     }
+}
+
+fn refused(status: u16, text: &str) -> RequestError {
+    let problem = serde_json::from_str(text).unwrap_or(Value::Null);
+    RequestError::Refused { status, message: readable(status, &problem, text), problem }
 }
 
 /// Problem details (RFC 9457) as lines for people.

@@ -13,6 +13,8 @@ use crate::client::{Body, Client, RequestError, escape};
 
 /// The largest body of one request, in bytes.
 const MAX_BODY: usize = 4 << 20;
+/// Fast, and events become a fifth of their size or less.
+const ZSTD_LEVEL: i32 = 1;
 /// How often a request is tried.
 const TRIES: u32 = 8;
 
@@ -29,14 +31,26 @@ pub struct Summary {
     pub took: Duration,
 }
 
-/// Sends events to one stream.
-pub struct Sender {
+/// Where batches go, and as what.
+#[derive(Clone)]
+struct Destination {
     client: Client,
     path: String,
+    content_type: &'static str,
+    /// What every body begins with: the header of an Avro file.
+    head: Vec<u8>,
+    is_compressed: bool,
+    /// What numbers count, for people.
+    unit: &'static str,
+}
+
+/// Sends events to one stream.
+pub struct Sender {
+    to: Destination,
     batch: usize,
     body: Vec<u8>,
-    /// The line numbers of the events in `body`.
-    lines: Vec<u64>,
+    /// The numbers of the events in `body`: of their lines, or in their file.
+    numbers: Vec<u64>,
     under_way: Option<JoinHandle<Result<Summary>>>,
     summary: Summary,
     started: Instant,
@@ -46,16 +60,45 @@ impl Sender {
     /// A sender of batches of at most so many events.
     pub fn new(client: Client, stream: &str, batch: usize) -> Self {
         let path = format!("/v1/streams/{}/events", escape(stream));
+        let (content_type, unit) = ("application/x-ndjson", "line");
         Self {
-            client,
-            path,
+            to: Destination { client, path, content_type, head: Vec::new(), is_compressed: false, unit },
             batch,
             body: Vec::new(),
-            lines: Vec::new(),
+            numbers: Vec::new(),
             under_way: None,
             summary: Summary::default(),
             started: Instant::now(),
         }
+    }
+
+    /// Compresses what is sent.
+    pub fn compressed(mut self, is_compressed: bool) -> Self {
+        self.to.is_compressed = is_compressed;
+        self
+    }
+
+    /// Sends blocks of an Avro file with this header instead of lines.
+    pub fn with_blocks_of(mut self, head: Vec<u8>) -> Self {
+        (self.to.head, self.to.content_type, self.to.unit) = (head, "application/avro", "event");
+        self
+    }
+
+    /// Adds a block of an Avro file, of `count` events.
+    ///
+    /// # Errors
+    /// A batch before it was refused whole.
+    pub fn push_block(&mut self, first: u64, count: u64, block: &[u8]) -> Result<()> {
+        self.make_room(usize::try_from(count)?, block.len())?;
+        self.body.extend_from_slice(block);
+        self.numbers.extend(first..first + count);
+        Ok(())
+    }
+
+    /// Sends what is there already, if more would be too much.
+    fn make_room(&mut self, events: usize, bytes: usize) -> Result<()> {
+        let is_full = self.numbers.len() + events > self.batch || self.body.len() + bytes > MAX_BODY;
+        if is_full { self.send() } else { Ok(()) }
     }
 
     /// Adds an event, one JSON object without line breaks, that stood on some line.
@@ -63,12 +106,10 @@ impl Sender {
     /// # Errors
     /// A batch before it was refused whole.
     pub fn push(&mut self, line: u64, event: &[u8]) -> Result<()> {
-        if self.lines.len() >= self.batch || self.body.len() + event.len() > MAX_BODY {
-            self.send()?;
-        }
+        self.make_room(1, event.len())?;
         self.body.extend_from_slice(event);
         self.body.push(b'\n');
-        self.lines.push(line);
+        self.numbers.push(line);
         Ok(())
     }
 
@@ -78,12 +119,12 @@ impl Sender {
     /// A batch before it was refused whole.
     pub fn send(&mut self) -> Result<()> {
         self.settle()?;
-        if self.lines.is_empty() {
+        if self.numbers.is_empty() {
             return Ok(());
         }
-        let (client, path) = (self.client.clone(), self.path.clone());
-        let (body, lines) = (std::mem::take(&mut self.body), std::mem::take(&mut self.lines));
-        self.under_way = Some(std::thread::spawn(move || deliver(&client, &path, &body, &lines)));
+        let to = self.to.clone();
+        let (body, numbers) = (std::mem::take(&mut self.body), std::mem::take(&mut self.numbers));
+        self.under_way = Some(std::thread::spawn(move || deliver(&to, &body, &numbers)));
         Ok(())
     }
 
@@ -108,14 +149,20 @@ impl Sender {
     }
 }
 
-fn deliver(client: &Client, path: &str, body: &[u8], lines: &[u64]) -> Result<Summary> {
+fn deliver(to: &Destination, events: &[u8], numbers: &[u64]) -> Result<Summary> {
+    let whole = [to.head.as_slice(), events].concat();
+    let packed = if to.is_compressed { zstd::encode_all(whole.as_slice(), ZSTD_LEVEL)? } else { Vec::new() };
+    let body = match to.is_compressed {
+        true => Body::Zstd(to.content_type, &packed),
+        false => Body::Bytes(to.content_type, &whole),
+    };
     let mut delay = Duration::from_millis(100);
     for attempt in 1..=TRIES {
-        match client.request("POST", path, &Body::Bytes("application/x-ndjson", body)) {
-            Ok(answer) => return Ok(summary(&answer, lines)),
+        match to.client.request("POST", &to.path, &body) {
+            Ok(answer) => return Ok(summary(&answer, numbers, to.unit)),
             // Every event of the batch is bad.
             Err(RequestError::Refused { status: 422, problem, .. }) if problem["errors"].is_array() => {
-                return Ok(Summary { rejected: lines.len() as u64, ..summary(&problem, lines) });
+                return Ok(Summary { rejected: numbers.len() as u64, ..summary(&problem, numbers, to.unit) });
             }
             Err(error) if error.is_passing() && attempt < TRIES => {
                 eprintln!("{error}; trying again in {} ms", delay.as_millis());
@@ -123,25 +170,25 @@ fn deliver(client: &Client, path: &str, body: &[u8], lines: &[u64]) -> Result<Su
                 delay = (delay * 2).min(Duration::from_secs(5));
             }
             Err(error) => {
-                let first = lines.first().copied().unwrap_or_default();
-                return Err(error).with_context(|| format!("the events from line {first} on could not be sent"));
+                let first = numbers.first().copied().unwrap_or_default();
+                return Err(error).with_context(|| format!("the events from {} {first} on could not be sent", to.unit));
             }
         }
     }
     bail!("the events could not be sent")
 }
 
-fn summary(answer: &Value, lines: &[u64]) -> Summary {
-    let line = |error: &Value| {
+fn summary(answer: &Value, numbers: &[u64], unit: &str) -> Summary {
+    let number = |error: &Value| {
         let row = error["row"].as_u64().and_then(|row| usize::try_from(row).ok()).unwrap_or_default();
-        lines.get(row.wrapping_sub(1)).copied().unwrap_or_default()
+        numbers.get(row.wrapping_sub(1)).copied().unwrap_or_default()
     };
     let errors = answer["errors"].as_array().into_iter().flatten();
     Summary {
         accepted: answer["accepted"].as_u64().unwrap_or_default(),
         rejected: answer["rejected"].as_u64().unwrap_or_default(),
         errors: errors
-            .map(|error| format!("line {}: {}", line(error), error["message"].as_str().unwrap_or_default()))
+            .map(|error| format!("{unit} {}: {}", number(error), error["message"].as_str().unwrap_or_default()))
             .collect(),
         took: Duration::ZERO,
     }
@@ -157,7 +204,7 @@ mod tests {
             "accepted": 1, "rejected": 2,
             "errors": [{ "row": 1, "message": "bad" }, { "row": 3, "message": "worse" }],
         });
-        let summary = summary(&answer, &[10, 12, 15]);
+        let summary = summary(&answer, &[10, 12, 15], "line");
         assert_eq!((summary.accepted, summary.rejected), (1, 2));
         assert_eq!(summary.errors, ["line 10: bad", "line 15: worse"]);
     }

@@ -35,7 +35,20 @@ fn the_help_is_as_published() {
 
 #[test]
 fn every_command_teaches_by_examples() {
-    for command in ["serve", "apply", "generate", "ingest", "plugin", "rule", "show", "keys", "dead-letters"] {
+    for command in [
+        "serve",
+        "apply",
+        "generate",
+        "ingest",
+        "plugin",
+        "rule",
+        "show",
+        "tail",
+        "keys",
+        "dead-letters",
+        "explain",
+        "migrate",
+    ] {
         let output = run(&[command, "--help"]);
         assert!(output.status.success(), "{command}");
         let help = stdout(&output);
@@ -47,7 +60,10 @@ fn every_command_teaches_by_examples() {
 fn completions_know_the_commands() {
     let output = run(&["completions", "bash"]);
     assert!(output.status.success());
-    assert!(stdout(&output).contains("dead-letters"));
+    let script = stdout(&output);
+    for word in ["dead-letters", "tail", "explain", "--prune", "--compress"] {
+        assert!(script.contains(word), "{word}");
+    }
 }
 
 #[test]
@@ -124,6 +140,70 @@ fn the_same_seed_gives_the_same_events_and_a_reader_may_leave_early() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+/// Runs a command whose output nobody reads. It must end well and without a word.
+fn unread(arguments: &[&str], variables: &[(&str, &str)]) {
+    let mut command = assay();
+    command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", stderr(&output));
+}
+
+#[test]
+fn a_reader_may_leave_any_command_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    apply_payments(&server);
+    let (payments, plugins) = (pack("payments"), plugins());
+    let (payments, plugins) = (payments.to_string_lossy(), plugins.to_string_lossy());
+    let velocity = format!("{plugins}/velocity.wasm");
+    let variables = [("ASSAY_URL", &*server.url), ("ASSAY_KEY", &*server.key)];
+    for arguments in [
+        &["completions", "zsh"][..],
+        &["explain"],
+        &["explain", "plugin-trap"],
+        &["serve", "--print-config"],
+        &["generate", "payments"],
+        &["plugin", "inspect", &velocity],
+        &["plugin", "push", &velocity],
+        &["apply", &payments],
+        &["rule", "list"],
+        &["rule", "list", "--output", "json"],
+        &["rule", "test", &payments, "--plugins", &plugins],
+        &["show", "scores", "payment_risk"],
+        &["keys", "list"],
+        &["dead-letters", "list"],
+    ] {
+        unread(arguments, &variables);
+    }
+}
+
+#[test]
+fn an_avro_file_is_ingested_as_its_lines_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    apply_payments(&server);
+    let file = dir.path().join("payments.avro");
+    let file = file.to_string_lossy();
+    let made = run(&["generate", "payments", "--count", "20000", "--to-file", &file]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    for compress in ["always", "never", "auto"] {
+        let sent = server.command(&[&"ingest", &"payments", &&*file, &"--compress", &compress]);
+        assert!(sent.starts_with("20000 events accepted, 0 rejected, "), "{sent}");
+    }
+    let cut = dir.path().join("cut.avro");
+    let bytes = std::fs::read(&*file).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
+    let output = on(&server, &["ingest", "payments", &cut.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("breaks off inside a block"), "{}", stderr(&output));
+    let lines = dir.path().join("payments.jsonl");
+    run(&["generate", "payments", "--count", "3", "--to-file", &lines.to_string_lossy()]);
+    let sent = server.command(&[&"ingest", &"payments", &lines, &"--compress", &"always"]);
+    assert!(sent.starts_with("3 events accepted"), "{sent}");
 }
 
 #[test]

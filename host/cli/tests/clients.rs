@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
-#[path = "clients/python.rs"]
+#[path = "support/python.rs"]
 mod python;
 mod support;
 
@@ -35,7 +35,7 @@ fn clients_in_python_see_what_http_says() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let name = format!("clients_{now}_{}", std::process::id());
     let folder = tempfile::tempdir().unwrap();
-    let python = Python::with_clients();
+    let python = Python::of("clients");
     python.run("prepare.py", &[("CLIENTS_NAME", &name)]);
 
     let server = start(folder.path(), &name);

@@ -1,4 +1,4 @@
-//! The hub: tells those who wait for verdicts that they are there, and hands live verdicts to listeners.
+//! The hub: tells those who wait for verdicts that they are there.
 //!
 //! It keeps the latest blocks of each partition, so that whoever asks right behind the scoring needs no store.
 
@@ -6,8 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, VerdictBlock, read_block};
-use tokio::sync::{broadcast, watch};
+use assay_core::verdict::{Outcome, read_block};
+use tokio::sync::watch;
 
 use crate::ports::StreamPartition;
 
@@ -15,22 +15,10 @@ use crate::ports::StreamPartition;
 const MAX_BLOCKS: usize = 256;
 /// How many bytes of blocks of a partition are kept, at most.
 const MAX_BYTES: usize = 4 << 20;
-/// How many blocks a listener may be behind before it loses some.
-const LISTENER_QUEUE: usize = 1024;
-
-/// The verdicts of one batch, live.
-#[derive(Debug)]
-pub struct LiveBlock {
-    /// Of which partition.
-    pub of: StreamPartition,
-    /// The verdicts.
-    pub block: VerdictBlock,
-}
 
 /// Tells those who wait for verdicts that they are there.
 pub(crate) struct Hub {
     partitions: Mutex<HashMap<StreamPartition, Latest>>,
-    live: broadcast::Sender<Arc<LiveBlock>>,
 }
 
 /// The latest blocks of a partition.
@@ -49,7 +37,7 @@ struct Kept {
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self { partitions: Mutex::default(), live: broadcast::channel(LISTENER_QUEUE).0 }
+        Self { partitions: Mutex::default() }
     }
 
     /// Says how far a partition is when it is opened.
@@ -61,13 +49,6 @@ impl Hub {
 
     /// Publishes the block of a batch, which carries the partition to `next`.
     pub(crate) fn publish(&self, of: &StreamPartition, from: Offset, next: Offset, block: Vec<u8>) {
-        if self.live.receiver_count() > 0 {
-            match read_block(&block) {
-                // Nobody listening any more is fine.
-                Ok(block) => drop(self.live.send(Arc::new(LiveBlock { of: of.clone(), block }))),
-                Err(error) => tracing::error!(partition = %of, %error, "a block just written cannot be read"),
-            }
-        }
         self.with(of, |latest| {
             latest.bytes += block.len();
             latest.blocks.push_back(Kept { from: from.0, next: next.0, block: Arc::new(block) });
@@ -103,11 +84,6 @@ impl Hub {
             }
         }
         offsets.iter().map(|offset| found.remove(offset)).collect()
-    }
-
-    /// Listens to live verdicts.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<LiveBlock>> {
-        self.live.subscribe()
     }
 
     fn with<T>(&self, of: &StreamPartition, act: impl FnOnce(&mut Latest) -> T) -> T {

@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Shelf};
 use crate::ports::catalog::Snapshot;
-use crate::ports::log::Bell;
+use crate::ports::log::{Bell, Topic};
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
 use crate::retention::Needs;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     /// How the rules are doing.
     pub(crate) standings: Standings,
+    /// Rings when there are new verdicts of this process's partitions.
+    pub(crate) said: Arc<Bell>,
     /// What of the log is still needed, by whom.
     pub(crate) needs: Needs,
     plan: RwLock<Arc<Plan>>,
@@ -47,7 +49,10 @@ impl Shared {
         plan: Arc<Plan>,
     ) -> Arc<Self> {
         metrics.catalog_version.set(plan.snapshot.version);
+        let said = Arc::new(Bell::default());
+        ports.log.on_append(Topic::Verdicts, said.clone());
         Arc::new(Self {
+            said,
             ports,
             shelf,
             config,

@@ -3,7 +3,7 @@
 use assay_engine::plan::Effect;
 use assay_engine::ports::catalog::{Kind, Revision};
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(crate) struct DefinitionJson {
     #[schema(example = 1_767_225_600_000_i64)]
     pub(super) at: i64,
     /// The definition; null: this revision deleted it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(super) definition: Option<Value>,
 }
 
@@ -88,37 +88,8 @@ pub(crate) fn effects_json(effects: Vec<Effect>) -> Vec<EffectJson> {
     effects.into_iter().map(|Effect { kind, name, effect }| EffectJson { kind, name, effect }).collect()
 }
 
-/// A definition with its revision as the entity tag.
-pub(super) fn with_tag(status: StatusCode, revision: u32, body: impl Serialize) -> Response {
+/// An answer with a revision as the entity tag.
+pub(super) fn with_tag(status: StatusCode, revision: impl std::fmt::Display, body: impl Serialize) -> Response {
     let tag = [(header::ETAG, format!("\"{revision}\""))];
     (status, tag, Json(body)).into_response()
-}
-
-/// The revision in `If-Match`, as `with_tag` wrote it. None: there is no such header, or it takes any revision.
-pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u32>, crate::http::ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    match value.to_str().unwrap_or_default().trim() {
-        "*" => Ok(None),
-        tag => tag.trim_matches('"').parse().map(Some).map_err(|_| {
-            crate::http::ApiError::bad_request(format!("If-Match: expected a revision such as \"3\", got {tag}"))
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn if_match_takes_a_revision() {
-        let expected = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_MATCH, value.parse().unwrap());
-            expected_revision(&headers).map_err(|error| error.detail)
-        };
-        assert_eq!(expected("\"3\""), Ok(Some(3)));
-        assert_eq!(expected("*"), Ok(None));
-        assert!(expected("\"abc\"").is_err());
-        assert_eq!(expected_revision(&HeaderMap::new()).ok(), Some(None));
-    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::http::BodyFormat;
+use crate::http::{BodyFormat, nearest};
 
 /// Reads a definition as it was sent, and checks that it carries the name that it was sent to.
 pub(super) fn read_text(kind: Kind, name: &str, format: BodyFormat, text: &[u8]) -> Result<Value, Problem> {
@@ -42,7 +42,7 @@ fn typed<T: DeserializeOwned + Serialize>(format: BodyFormat, text: &[u8]) -> Re
             let read = serde_saphyr::from_str_with_options(text, options);
             normal::<T>(read.map_err(|error| first_line(&error.to_string())))
         }
-        BodyFormat::Json | BodyFormat::JsonLines => normal::<T>(serde_json::from_slice(text)),
+        _ => normal::<T>(serde_json::from_slice(text)),
     }
 }
 
@@ -93,10 +93,7 @@ fn suggestion(message: &str) -> Option<&str> {
     let (_, known) = rest.split_once("expected ")?;
     let words = known.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     let known = words.skip_while(|word| matches!(*word, "one" | "of")).take_while(|word| *word != "at");
-    // Half-typed names are near, others are not: a third of the letters may differ.
-    let allowed = (unknown.chars().count() / 3).max(1);
-    let distances = known.map(|known| (strsim::osa_distance(unknown, known), known));
-    distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed).map(|(_, known)| known)
+    nearest(unknown, known)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::{Applied, ChangeError};
 use axum::body::Body;
 use axum::extract::{Query, State};
+use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -40,7 +41,7 @@ pub(crate) struct ChangeBody {
     #[schema(example = "card-velocity")]
     name: String,
     /// The new definition; null: delete it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     definition: Option<Value>,
 }
 
@@ -82,10 +83,11 @@ pub(crate) async fn post_changes(
     State(app): State<App>,
     Extension(caller): Extension<Arc<Caller>>,
     Query(query): Query<DryRun>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ChangesAnswer>, ApiError> {
     let limit = app.config.max_definition_body;
-    let text = read_body(body, limit, app.config.body_timeout, "send several smaller sets").await?;
+    let text = read_body(&headers, body, limit, app.config.body_timeout, "send several smaller sets").await?;
     let changes = read_changes(&text)?;
     let applied = app.blocking(move |engine| Ok(engine.change(changes, &caller.name, None, query.dry_run)?)).await?;
     Ok(Json(ChangesAnswer::of(applied, query.dry_run)))

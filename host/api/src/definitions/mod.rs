@@ -4,6 +4,8 @@ mod answer;
 mod body;
 mod changes;
 mod rule_status;
+mod filters;
+mod precondition;
 mod rules;
 mod store;
 mod streams;

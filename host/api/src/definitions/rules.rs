@@ -15,6 +15,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
+use super::filters::RuleFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
@@ -65,15 +66,16 @@ pub(crate) async fn get_rule(State(app): State<App>, Path(name): Path<String>) -
     store::get(&app, Kind::Rule, &name)
 }
 
-/// All rules.
+/// All rules, or some.
 #[utoipa::path(
     get,
     path = "/v1/rules",
     tag = "rules",
-    responses((status = 200, description = "All rules, by name", body = DefinitionList))
+    params(RuleFilter),
+    responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_rules(State(app): State<App>) -> Json<DefinitionList> {
-    store::list(&app, Kind::Rule)
+pub(crate) async fn list_rules(State(app): State<App>, Query(filter): Query<RuleFilter>) -> Response {
+    store::list(&app, Kind::Rule, |rule| filter.takes(rule))
 }
 
 /// Delete a rule; its revisions stay.

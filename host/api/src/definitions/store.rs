@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use assay_engine::ports::catalog::{Change, Kind, Revision};
 use assay_engine::{ChangeError, Engine};
-use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,8 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
 
-use super::answer::{DefinitionJson, DefinitionList, PutAnswer, effects_json, expected_revision, with_tag};
+use super::answer::{DefinitionJson, DefinitionList, PutAnswer, effects_json, with_tag};
 use super::body::read_text;
+use super::precondition::Precondition;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
@@ -39,11 +39,21 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, ApiError> {
     let format = body_format(headers, &[BodyFormat::Json, BodyFormat::Yaml])?;
-    let expected = expected_revision(headers)?;
+    let precondition = Precondition::of(headers)?;
     let limit = app.config.max_definition_body;
-    let text = read_body(body, limit, app.config.body_timeout, "a definition is smaller").await?;
+    let text = read_body(headers, body, limit, app.config.body_timeout, "a definition is smaller").await?;
     let definition = read_text(kind, &name, format, &text).map_err(|problem| ChangeError::Invalid(vec![problem]))?;
-    app.blocking(move |engine| replace(engine, &caller.name, kind, &name, definition, expected, dry_run)).await
+    app.blocking(move |engine| {
+        let expected = expected(engine, &precondition, kind, &name)?;
+        replace(engine, &caller.name, kind, &name, definition, expected, dry_run)
+    })
+    .await
+}
+
+/// The revision that a change must be based on; none: any.
+fn expected(engine: &Engine, precondition: &Precondition, kind: Kind, name: &str) -> Result<Option<u32>, ApiError> {
+    let have = current(engine, kind, name).map_or(0, |revision| revision.revision);
+    precondition.expected(&format!("{kind} '{name}'"), have)
 }
 
 /// Makes a definition the new revision, and answers what it is now.
@@ -86,10 +96,12 @@ pub(super) fn get(app: &App, kind: Kind, name: &str) -> Result<Response, ApiErro
     Ok(with_tag(StatusCode::OK, revision.revision, DefinitionJson::from(revision)))
 }
 
-/// Answers all definitions of a kind.
-pub(super) fn list(app: &App, kind: Kind) -> Json<DefinitionList> {
-    let items = app.engine.plan().snapshot.of(kind).cloned().map(DefinitionJson::from).collect();
-    Json(DefinitionList { items })
+/// Answers the definitions of a kind that are wanted. The tag is the catalog's version.
+pub(super) fn list(app: &App, kind: Kind, is_wanted: impl Fn(&Value) -> bool) -> Response {
+    let plan = app.engine.plan();
+    let wanted = plan.snapshot.of(kind).filter(|revision| revision.body.as_ref().is_some_and(&is_wanted));
+    let items = wanted.cloned().map(DefinitionJson::from).collect();
+    with_tag(StatusCode::OK, plan.snapshot.version, DefinitionList { items })
 }
 
 /// Deletes a definition.
@@ -100,8 +112,9 @@ pub(super) async fn delete(
     name: String,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let expected = expected_revision(headers)?;
+    let precondition = Precondition::of(headers)?;
     app.blocking(move |engine| {
+        let expected = expected(engine, &precondition, kind, &name)?;
         current(engine, kind, &name)?;
         let change = Change { kind, name, body: None };
         engine

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use assay_engine::ports::catalog::Kind;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::{Extension, Json};
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
+use super::filters::StreamFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
@@ -60,15 +61,16 @@ pub(crate) async fn get_stream(State(app): State<App>, Path(name): Path<String>)
     store::get(&app, Kind::Stream, &name)
 }
 
-/// All streams.
+/// All streams, or some.
 #[utoipa::path(
     get,
     path = "/v1/streams",
     tag = "streams",
-    responses((status = 200, description = "All streams, by name", body = DefinitionList))
+    params(StreamFilter),
+    responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_streams(State(app): State<App>) -> Json<DefinitionList> {
-    store::list(&app, Kind::Stream)
+pub(crate) async fn list_streams(State(app): State<App>, Query(filter): Query<StreamFilter>) -> Response {
+    store::list(&app, Kind::Stream, |stream| filter.takes(stream))
 }
 
 /// Delete a stream; its revisions stay.

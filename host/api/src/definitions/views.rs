@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use assay_engine::ports::catalog::Kind;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::{Extension, Json};
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
+use super::filters::ViewFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
@@ -60,15 +61,16 @@ pub(crate) async fn get_view(State(app): State<App>, Path(name): Path<String>) -
     store::get(&app, Kind::View, &name)
 }
 
-/// All views.
+/// All views, or some.
 #[utoipa::path(
     get,
     path = "/v1/views",
     tag = "views",
-    responses((status = 200, description = "All views, by name", body = DefinitionList))
+    params(ViewFilter),
+    responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_views(State(app): State<App>) -> Json<DefinitionList> {
-    store::list(&app, Kind::View)
+pub(crate) async fn list_views(State(app): State<App>, Query(filter): Query<ViewFilter>) -> Response {
+    store::list(&app, Kind::View, |view| filter.takes(view))
 }
 
 /// Delete a view; its revisions stay.

@@ -5,15 +5,17 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 
+use super::encoding::{Encoding, Undo};
 use super::error::ApiResult;
 use super::{ApiError, Code};
 
-/// The content types that bodies of text come in.
+/// The content types that bodies come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFormat {
     Json,
     JsonLines,
     Yaml,
+    Avro,
 }
 
 impl BodyFormat {
@@ -25,6 +27,7 @@ impl BodyFormat {
                 &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]
             }
             Self::Yaml => &["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"],
+            Self::Avro => &["application/avro", "avro/binary", "application/vnd.apache.avro"],
         }
     }
 }
@@ -43,9 +46,38 @@ pub(crate) fn body_format(headers: &HeaderMap, taken: &[BodyFormat]) -> ApiResul
     })
 }
 
-/// Reads a body of at most `limit` bytes; `advice` says what to do with a larger one.
-pub(crate) async fn read_body(body: Body, limit: usize, patience: Duration, advice: &str) -> ApiResult<Bytes> {
-    let too_large = || ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)));
+/// Reads a body of at most `limit` bytes, before and after its `Content-Encoding` is undone; `advice` says what to do
+/// with a larger one.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    patience: Duration,
+    advice: &str,
+) -> ApiResult<Bytes> {
+    let encoding = Encoding::of(headers)?;
+    let bytes = collect(body, limit, patience, advice).await?;
+    match encoding {
+        None => Ok(bytes),
+        Some(encoding) => {
+            let undone = tokio::task::spawn_blocking(move || encoding.undo(&bytes, limit)).await;
+            match undone.map_err(|_| ApiError::internal())? {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(Undo::TooLarge) => Err(too_large(limit, advice)),
+                Err(Undo::Broken(why)) => {
+                    Err(ApiError::bad_request(format!("the body is not what Content-Encoding says: {why}")))
+                }
+            }
+        }
+    }
+}
+
+fn too_large(limit: usize, advice: &str) -> ApiError {
+    ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)))
+}
+
+async fn collect(body: Body, limit: usize, patience: Duration, advice: &str) -> ApiResult<Bytes> {
+    let too_large = || too_large(limit, advice);
     let declared = axum::body::HttpBody::size_hint(&body).lower();
     if declared > limit as u64 {
         return Err(too_large());
@@ -74,7 +106,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
 }
 
 /// A number of bytes for people.
-fn in_bytes(bytes: usize) -> String {
+pub(crate) fn in_bytes(bytes: usize) -> String {
     match bytes {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
@@ -106,7 +138,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_with_advice() {
         let patience = Duration::from_secs(5);
-        let read = |size: usize| read_body(Body::from(vec![b'x'; size]), 1024, patience, "send less");
+        let headers = HeaderMap::new();
+        let read = |size: usize| read_body(&headers, Body::from(vec![b'x'; size]), 1024, patience, "send less");
         assert_eq!(read(1024).await.unwrap().len(), 1024);
         let refused = read(1025).await.unwrap_err();
         assert_eq!(refused.code, Code::TooLarge);
@@ -117,7 +150,9 @@ mod tests {
     async fn a_body_of_unknown_length_over_the_limit_is_refused_too() {
         // A body without a size hint, as one sent in chunks is.
         let stream = OneByOne(2000);
-        let refused = read_body(Body::new(stream), 1024, Duration::from_secs(5), "send less").await.unwrap_err();
+        let headers = HeaderMap::new();
+        let refused = read_body(&headers, Body::new(stream), 1024, Duration::from_secs(5), "send less").await;
+        let refused = refused.unwrap_err();
         assert_eq!(refused.code, Code::TooLarge);
     }
 

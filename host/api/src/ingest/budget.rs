@@ -40,6 +40,13 @@ impl Budget {
     }
 }
 
+/// Gives back what turned out to be too much: the body has only so many bytes.
+pub(crate) fn shrink(taken: &mut OwnedSemaphorePermit, bytes: usize) {
+    let needed = bytes.div_ceil(UNIT).max(1);
+    // What is split off is given back when it is dropped.
+    drop(taken.split(taken.num_permits().saturating_sub(needed)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +60,11 @@ mod tests {
         drop(held);
         assert!(budget.take(UNIT).await.is_ok());
         drop(also);
+        let mut whole = budget.take(usize::MAX).await.unwrap();
+        shrink(&mut whole, 3 * UNIT - 1);
+        assert_eq!(whole.num_permits(), 3);
+        let rest = budget.take(7 * UNIT).await.unwrap();
+        drop((whole, rest));
         assert!(budget.take(usize::MAX).await.is_ok());
     }
 }

@@ -1,6 +1,8 @@
 //! Events come in: bodies are split into rows, rows go to the log, their verdicts may be waited for.
 
 mod budget;
+mod codec;
+mod container;
 mod post;
 mod rows;
 

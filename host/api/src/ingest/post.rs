@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
+use assay_core::schema::{EventError, Resolver};
 use assay_core::span::Span;
 use assay_core::verdict::Outcome;
-use assay_engine::Submitted;
 use assay_engine::ports::Place;
+use assay_engine::{Engine, Ingest, Submitted};
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::budget::shrink;
+use super::container::{Container, Limits};
 use super::rows::{Row, split_json, split_lines};
 use crate::app::App;
 use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
@@ -48,7 +51,7 @@ pub(crate) struct IngestQuery {
 /// An event that was refused. It is not stored.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct RowError {
-    /// Which one, counted from 1: the element of the array, or the line of NDJSON.
+    /// Which one, counted from 1: the element of the array, the line of NDJSON, the record of the Avro file.
     row: usize,
     /// What was expected, and what came.
     #[schema(example = "field `amount`: expected a number, found \"12\"")]
@@ -82,6 +85,7 @@ pub(crate) struct RowResult {
 }
 
 /// A request's events after they were checked.
+#[derive(Default)]
 struct Checked {
     /// The rows of the accepted ones.
     rows: Vec<usize>,
@@ -91,11 +95,12 @@ struct Checked {
     submitted: Option<Submitted>,
 }
 
-/// Send events: a JSON object, an array of them, or NDJSON.
+/// Send events: a JSON object, an array of them, NDJSON, or an Avro object container file.
 ///
 /// The answer 202 comes when the accepted events are on disk. Each event is checked on its own: refused ones are named
 /// and the others are stored. With `wait=verdicts` the answer is 200 with the verdicts; if they take longer than
-/// `timeout` it is 202 with a note, and the events are stored all the same.
+/// `timeout` it is 202 with a note, and the events are stored all the same. The body may be compressed, with
+/// `Content-Encoding: gzip` or `zstd`; limits are on what it becomes.
 #[utoipa::path(
     post,
     path = "/v1/streams/{stream}/events",
@@ -104,9 +109,10 @@ struct Checked {
     request_body(
         content(
             (serde_json::Value = "application/json", example = json!({"id": "p1", "card": "card-1", "merchant": "m-7", "country": "DE", "amount": 12.5, "time": 1767225600000_i64})),
+            (Vec<u8> = "application/avro"),
             (String = "application/x-ndjson", example = "{\"id\":\"p1\",\"card\":\"card-1\",\"amount\":12.5,\"time\":1767225600000}\n{\"id\":\"p2\",\"card\":\"card-2\",\"amount\":3.0,\"time\":1767225600500}\n"),
         ),
-        description = "One event, an array of events, or one event a line"
+        description = "One event, an array of events, one event a line, or an Avro file"
     ),
     responses(
         (status = 200, description = "Scored: with `wait=verdicts`", body = IngestAnswer),
@@ -120,20 +126,23 @@ pub(crate) async fn post_events(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let format = body_format(&headers, &[BodyFormat::Json, BodyFormat::JsonLines])?;
-    let limit = app.config.max_events_body;
-    // A body of unknown length counts as the largest one.
-    let size = HttpBody::size_hint(&body).upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
-    let budget = app.budget.take(size.min(limit)).await?;
-    let body = read_body(body, limit, app.config.body_timeout, "send several smaller ones").await?;
-    let max_events = app.config.max_events;
+    let format = body_format(&headers, &[BodyFormat::Json, BodyFormat::JsonLines, BodyFormat::Avro])?;
+    let limits = Limits { bytes: app.config.max_events_body, events: app.config.max_events };
+    let mut budget = app.budget.take(size_in_memory(&headers, &body, format, limits.bytes)).await?;
+    let body = read_body(&headers, body, limits.bytes, app.config.body_timeout, "send several smaller ones").await?;
+    let size = body.len();
+    if format != BodyFormat::Avro {
+        shrink(&mut budget, size);
+    }
     let to = stream.clone();
     let checked = app
-        .blocking(move |engine| {
-            let rows = split(&body, format, max_events)?;
-            submit(engine, &to, &rows)
+        .blocking(move |engine| match format {
+            BodyFormat::Avro => take_file(engine, &to, &body, limits),
+            _ => take_rows(engine, &to, &split(&body, format, limits.events)?),
         })
         .await?;
+    // The blocks of an Avro file are unpacked by now, and gone.
+    shrink(&mut budget, size);
     let mut answer = IngestAnswer {
         accepted: checked.rows.len(),
         rejected: checked.rejected,
@@ -166,12 +175,17 @@ pub(crate) async fn post_events(
     }
 }
 
+/// How much memory a body will take, at most: what is packed, or of unknown length, counts as the largest one.
+fn size_in_memory(headers: &HeaderMap, body: &Body, format: BodyFormat, limit: usize) -> usize {
+    let is_packed = headers.contains_key(header::CONTENT_ENCODING) || format == BodyFormat::Avro;
+    let size = HttpBody::size_hint(body).upper().filter(|_| !is_packed);
+    size.and_then(|size| usize::try_from(size).ok()).map_or(limit, |size| size.min(limit))
+}
+
 fn split(body: &Bytes, format: BodyFormat, max_events: usize) -> Result<Vec<Row<'_>>, ApiError> {
     let rows = match format {
         BodyFormat::JsonLines => split_lines(body),
-        BodyFormat::Json | BodyFormat::Yaml => {
-            split_json(body).map_err(|error| ApiError::bad_request(error.to_string()))?
-        }
+        _ => split_json(body).map_err(|error| ApiError::bad_request(error.to_string()))?,
     };
     if rows.len() > max_events {
         let detail = format!(
@@ -184,25 +198,49 @@ fn split(body: &Bytes, format: BodyFormat, max_events: usize) -> Result<Vec<Row<
 }
 
 /// Checks every row and hands the good ones to the log. Blocks while the log has too much to do.
-fn submit(engine: &assay_engine::Engine, stream: &str, rows: &[Row<'_>]) -> Result<Checked, ApiError> {
+fn take_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<Checked, ApiError> {
     let mut ingest = engine.ingest(stream)?;
-    let mut checked =
-        Checked { rows: Vec::with_capacity(rows.len()), rejected: 0, errors: Vec::new(), submitted: None };
+    let mut checked = Checked { rows: Vec::with_capacity(rows.len()), ..Checked::default() };
     for row in rows {
-        match ingest.push_json(row.text) {
-            Ok(()) => checked.rows.push(row.number),
+        checked.note(row.number, ingest.push_json(row.text));
+    }
+    checked.submit(ingest)
+}
+
+/// The same with the records of an Avro file, each turned into one of the stream's schema.
+fn take_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Result<Checked, ApiError> {
+    let mut ingest = engine.ingest(stream)?;
+    let container = Container::open(file)?;
+    let resolver = Resolver::new(&container.schema, ingest.schema()).map_err(|error| {
+        let detail = format!("the file's schema cannot be read as that of '{stream}': {error}; nothing was stored");
+        ApiError::new(Code::InvalidEvents, detail)
+    })?;
+    let mut checked = Checked::default();
+    container.each(limits, |row, record| checked.note(row, ingest.push_avro(resolver.as_ref(), record)))?;
+    checked.submit(ingest)
+}
+
+impl Checked {
+    /// Notes what became of a row.
+    fn note(&mut self, row: usize, pushed: Result<(), EventError>) {
+        match pushed {
+            Ok(()) => self.rows.push(row),
             Err(error) => {
-                checked.rejected += 1;
-                if checked.errors.len() < MAX_ERRORS {
-                    checked.errors.push(RowError { row: row.number, message: error.to_string() });
+                self.rejected += 1;
+                if self.errors.len() < MAX_ERRORS {
+                    self.errors.push(RowError { row, message: error.to_string() });
                 }
             }
         }
     }
-    if !checked.rows.is_empty() {
-        checked.submitted = Some(ingest.submit()?);
+
+    /// Hands the good ones to the log.
+    fn submit(mut self, ingest: Ingest) -> Result<Self, ApiError> {
+        if !self.rows.is_empty() {
+            self.submitted = Some(ingest.submit()?);
+        }
+        Ok(self)
     }
-    Ok(checked)
 }
 
 fn all_refused(answer: &IngestAnswer) -> ApiError {

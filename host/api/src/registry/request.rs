@@ -68,7 +68,7 @@ fn is_true(flag: &Option<String>) -> bool {
 pub(super) async fn read_schema(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Failure> {
     check_content_type(headers)?;
     let limit = app.config.max_definition_body;
-    let text = read_body(body, limit, app.config.body_timeout, "a schema is smaller").await?;
+    let text = read_body(headers, body, limit, app.config.body_timeout, "a schema is smaller").await?;
     let request: SchemaRequest = serde_json::from_slice(&text)
         .map_err(|error| ApiError::bad_request(format!("expected {{\"schema\": \"...\"}}: {error}")))?;
     check_kept(&request)?;

@@ -86,7 +86,7 @@ pub(crate) struct DeadEventJson {
     /// One per rule that failed.
     letters: Vec<DeadLetterJson>,
     /// The event; null if it cannot be read, or is no longer stored.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     event: Option<Value>,
     /// Its bytes as they are stored, in hex; only of an event that cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]

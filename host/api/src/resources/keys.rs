@@ -7,7 +7,7 @@ use assay_engine::ports::catalog::{Change, Kind, Snapshot};
 use assay_engine::{Engine, now_ms};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -75,9 +75,10 @@ pub(crate) struct KeyList {
 pub(crate) async fn post_key(
     State(app): State<App>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<MadeKey>), ApiError> {
-    let text = read_body(body, 1 << 16, app.config.body_timeout, "a key is smaller").await?;
+    let text = read_body(&headers, body, 1 << 16, app.config.body_timeout, "a key is smaller").await?;
     let mut wanted: NewKey = serde_json::from_slice(&text).map_err(|error| {
         ApiError::bad_request(format!("expected {{\"name\": \"...\", \"roles\": [\"ingest\", ...]}}: {error}"))
     })?;

@@ -8,9 +8,9 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -48,6 +48,15 @@ pub(crate) struct PluginUploaded {
     dry_run: bool,
     /// What that does to rules, or would do.
     effects: Vec<EffectJson>,
+}
+
+/// Which plugins are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PluginFilter {
+    /// Only those whose name has this in it.
+    #[param(example = "velocity")]
+    name: Option<String>,
 }
 
 /// Plugins.
@@ -102,7 +111,8 @@ pub(crate) async fn post_plugin(
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
     let limit = app.config.max_plugin_body;
-    let wasm = read_body(body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
+    let wasm =
+        read_body(&headers, body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
         let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
@@ -127,15 +137,17 @@ pub(crate) async fn post_plugin(
     .await
 }
 
-/// All plugins with all their versions.
+/// All plugins with all their versions, or some.
 #[utoipa::path(
     get,
     path = "/v1/plugins",
     tag = "plugins",
+    params(PluginFilter),
     responses((status = 200, description = "By name, then the newest version first", body = PluginList))
 )]
-pub(crate) async fn list_plugins(State(app): State<App>) -> Json<PluginList> {
-    Json(PluginList { items: plugins(&app, |_| true) })
+pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<PluginFilter>) -> Json<PluginList> {
+    let is_wanted = |info: &PluginInfo| filter.name.as_deref().is_none_or(|name| info.name.contains(name));
+    Json(PluginList { items: plugins(&app, is_wanted) })
 }
 
 /// All versions of a plugin.

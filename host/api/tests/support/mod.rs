@@ -95,7 +95,26 @@ impl Server {
 
     /// Sends a request with a key and a body of a content type.
     pub fn send(&self, method: &str, path: &str, key: Option<&str>, body: Option<(&str, &[u8])>) -> Answer {
+        self.send_with(method, path, key, body, &[])
+    }
+
+    /// Sends a request of the key `admin` with more headers.
+    pub fn admin_with(&self, method: &str, path: &str, body: Option<(&str, &[u8])>, more: &[(&str, &str)]) -> Answer {
+        self.send_with(method, path, Some(&self.admin), body, more)
+    }
+
+    fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<(&str, &[u8])>,
+        more: &[(&str, &str)],
+    ) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in more {
+            request = request.header(*name, *value);
+        }
         if let Some(key) = key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
@@ -111,7 +130,7 @@ impl Server {
             status: response.status().as_u16(),
             content_type: response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned(),
             headers: response.headers().clone(),
-            text: response.body_mut().read_to_string().unwrap(),
+            text: String::from_utf8_lossy(&response.body_mut().read_to_vec().unwrap()).into_owned(),
         }
     }
 

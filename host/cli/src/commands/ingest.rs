@@ -1,5 +1,7 @@
 //! `assay ingest`: events of a file into a stream; the next batch is read while one is under way.
 
+mod avro;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,8 +21,9 @@ Examples:
   assay ingest payments payments.jsonl
   zcat payments.jsonl.gz | assay ingest payments -
   assay ingest payments payments.jsonl --errors refused.txt
+  assay ingest payments payments.avro
 
-The file has one JSON event a line. Events are sent in their order; a request that gets no answer is sent again, so an
+The file has one JSON event a line, or is an Avro object container file. Events are sent in their order; a request that gets no answer is sent again, so an
 event can be stored twice when the network fails between the server and its answer.")]
 pub struct Args {
     /// The stream.
@@ -34,6 +37,17 @@ pub struct Args {
     /// Events per request.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
+    /// Compress what is sent; auto: if the server is on another machine.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    compress: Compress,
+}
+
+/// Whether requests are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Compress {
+    Auto,
+    Always,
+    Never,
 }
 
 /// Sends a file. Returns whether every event was accepted.
@@ -54,8 +68,34 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
         (Box::new(file), bytes)
     };
     let bar = progress(bytes, quiet);
-    let mut sender = Sender::new(client.clone(), &args.stream, args.batch as usize);
-    let mut lines = BufReader::with_capacity(1 << 20, input);
+    let is_compressed = args.compress == Compress::Always || (args.compress == Compress::Auto && !client.is_local());
+    let sender = Sender::new(client.clone(), &args.stream, args.batch as usize).compressed(is_compressed);
+    let mut input = BufReader::with_capacity(1 << 20, input);
+    let is_avro = input.fill_buf().context("the file cannot be read")?.starts_with(avro::MAGIC);
+    let summary = if is_avro { send_blocks(input, sender, &bar) } else { send_lines(input, sender, &bar) }?;
+    bar.finish_and_clear();
+    report(&summary, args.errors.as_deref())?;
+    let value = json!({ "accepted": summary.accepted, "rejected": summary.rejected });
+    print(output, &value, |_| {
+        let rate = summary.accepted as f64 / summary.took.as_secs_f64().max(1e-9);
+        format!("{} events accepted, {} rejected, {rate:.0} events/s\n", summary.accepted, summary.rejected)
+    });
+    Ok(summary.rejected == 0)
+}
+
+/// Sends an Avro file, some blocks at a time.
+fn send_blocks(mut file: impl BufRead, sender: Sender, bar: &ProgressBar) -> Result<Summary> {
+    let mut sender = sender.with_blocks_of(avro::header(&mut file)?);
+    let mut next = 1;
+    while let Some(block) = avro::block(&mut file)? {
+        bar.inc(block.bytes.len() as u64);
+        sender.push_block(next, block.events, &block.bytes)?;
+        next += block.events;
+    }
+    sender.finish()
+}
+
+fn send_lines(mut lines: impl BufRead, mut sender: Sender, bar: &ProgressBar) -> Result<Summary> {
     let mut line = Vec::new();
     let mut number = 0;
     while {
@@ -69,15 +109,7 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
             sender.push(number, event)?;
         }
     }
-    let summary = sender.finish()?;
-    bar.finish_and_clear();
-    report(&summary, args.errors.as_deref())?;
-    let value = json!({ "accepted": summary.accepted, "rejected": summary.rejected });
-    print(output, &value, |_| {
-        let rate = summary.accepted as f64 / summary.took.as_secs_f64().max(1e-9);
-        format!("{} events accepted, {} rejected, {rate:.0} events/s\n", summary.accepted, summary.rejected)
-    });
-    Ok(summary.rejected == 0)
+    sender.finish()
 }
 
 fn progress(bytes: u64, quiet: bool) -> ProgressBar {

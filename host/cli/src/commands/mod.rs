@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod dead_letters;
+pub mod explain;
 pub mod generate;
 pub mod ingest;
 pub mod keys;
@@ -9,6 +10,7 @@ pub mod migrate;
 pub mod plugin;
 pub mod rule;
 pub mod show;
+pub mod tail;
 
 use std::io::Write as _;
 

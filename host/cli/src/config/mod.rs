@@ -22,6 +22,8 @@ use span::Duration as Span;
 pub struct Config {
     /// HTTP.
     pub server: Server,
+    /// Pages of other origins.
+    pub cors: Cors,
     /// Where data is.
     pub data: Data,
     /// Which stores.
@@ -50,10 +52,32 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: String,
-    /// The largest body of events, in MiB.
+    /// The largest body of events, unpacked, in MiB.
     pub max_body_mib: usize,
+    /// The most events in a request.
+    pub max_events: usize,
+    /// Events that are on their way into the log at once, over all requests, in MiB.
+    pub max_in_flight_mib: usize,
+    /// The most open connections.
+    pub max_connections: usize,
+    /// The most clients that follow live verdicts.
+    pub max_live_clients: usize,
+    /// How long a client may take to send a request's head; also how long a connection may idle.
+    pub head_timeout: Span,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Span,
+    /// The longest that verdicts are waited for.
+    pub max_wait: Span,
     /// How long requests in flight may take after the order to stop.
     pub drain: Span,
+}
+
+/// Pages of other origins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Those whose pages may ask; `*`: all; none: no page of another origin.
+    pub origins: Vec<String>,
 }
 
 /// Where data is.
@@ -102,7 +126,19 @@ pub struct Plugins {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:7717".to_owned(), max_body_mib: 32, drain: Span::secs(20) }
+        let api = assay_api::ApiConfig::default();
+        Self {
+            listen: "127.0.0.1:7717".to_owned(),
+            max_body_mib: api.max_events_body >> 20,
+            max_events: api.max_events,
+            max_in_flight_mib: api.max_events_in_flight >> 20,
+            max_connections: api.max_connections,
+            max_live_clients: api.max_live_clients,
+            head_timeout: Span(api.head_timeout),
+            body_timeout: Span(api.body_timeout),
+            max_wait: Span(api.max_wait),
+            drain: Span(api.drain_timeout),
+        }
     }
 }
 
@@ -147,6 +183,30 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
     Ok(config)
 }
 
+impl Server {
+    fn check(&self) -> Result<()> {
+        ensure!((1..=1024).contains(&self.max_body_mib), "server.max_body_mib: expected 1 to 1024");
+        ensure!((1..=1_000_000).contains(&self.max_events), "server.max_events: expected 1 to 1000000");
+        let in_flight = self.max_body_mib..=65_536;
+        ensure!(
+            in_flight.contains(&self.max_in_flight_mib),
+            "server.max_in_flight_mib: expected server.max_body_mib to 65536"
+        );
+        ensure!((1..=100_000).contains(&self.max_connections), "server.max_connections: expected 1 to 100000");
+        ensure!(
+            self.max_live_clients < self.max_connections,
+            "server.max_live_clients: expected fewer than server.max_connections"
+        );
+        for (name, span) in
+            [("head_timeout", self.head_timeout), ("body_timeout", self.body_timeout), ("max_wait", self.max_wait)]
+        {
+            let is_sane = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span.0);
+            ensure!(is_sane, "server.{name}: expected 1s to 1h");
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     /// As a file, with comments.
     ///
@@ -171,7 +231,11 @@ impl Config {
             self.influxdb.check()?;
             ensure!(!self.dgraph.url.is_empty(), "dgraph.url is empty: expected the address of an alpha's HTTP port");
         }
-        ensure!((1..=1024).contains(&self.server.max_body_mib), "server.max_body_mib: expected 1 to 1024");
+        self.server.check()?;
+        for origin in &self.cors.origins {
+            let is_origin = origin == "*" || origin.split_once("://").is_some_and(|(_, host)| !host.contains('/'));
+            ensure!(is_origin, "cors.origins: '{origin}' is no origin: expected SCHEME://HOST[:PORT], or *");
+        }
         ensure!((1..=1024).contains(&self.plugins.max_size_mib), "plugins.max_size_mib: expected 1 to 1024");
         ensure!((1..=4096).contains(&self.plugins.memory_mib), "plugins.memory_mib: expected 1 to 4096");
         Ok(())
@@ -211,6 +275,14 @@ impl Config {
     pub(crate) fn api(&self) -> assay_api::ApiConfig {
         assay_api::ApiConfig {
             max_events_body: self.server.max_body_mib << 20,
+            max_events: self.server.max_events,
+            max_events_in_flight: self.server.max_in_flight_mib << 20,
+            max_connections: self.server.max_connections,
+            max_live_clients: self.server.max_live_clients,
+            head_timeout: self.server.head_timeout.0,
+            body_timeout: self.server.body_timeout.0,
+            max_wait: self.server.max_wait.0,
+            cors_origins: self.cors.origins.clone(),
             max_plugin_body: self.plugins.max_size_mib << 20,
             drain_timeout: self.server.drain.0,
             ..Default::default()

@@ -7,7 +7,15 @@ use super::Config;
 /// What each key means. A test asks for one of every key.
 const MEANINGS: &[(&str, &str)] = &[
     ("server.listen", "address and port; port 0: any free one, the server prints which"),
-    ("server.max_body_mib", "the largest body of events"),
+    ("server.max_body_mib", "the largest body of events, unpacked"),
+    ("server.max_events", "in one request"),
+    ("server.max_in_flight_mib", "events that are on their way into the log at once, over all requests"),
+    ("server.max_connections", "more wait until one ends"),
+    ("server.max_live_clients", "clients that follow live verdicts at once"),
+    ("server.head_timeout", "for a request's head, and between two requests of a connection"),
+    ("server.body_timeout", "for a request's body"),
+    ("server.max_wait", "the longest timeout of ?wait=verdicts"),
+    ("cors.origins", "origins whose pages may ask, such as https://example.com; *: all; empty: none"),
     ("server.drain", "how long requests in flight may take after SIGTERM"),
     ("data.dir", "store/ is the database, plugins/ the compiled plugins"),
     ("data.cache_mib", "memory for blocks that were read"),

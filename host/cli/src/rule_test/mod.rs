@@ -45,8 +45,11 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> Result<ExitCode> {
     let report = play_all(&args.dir, &args.plugins)?;
     match output {
-        Output::Text => print!("{}", report.text()),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report).context("the report is not JSON")?),
+        Output::Text => crate::commands::say(&report.text()),
+        Output::Json => {
+            let json = serde_json::to_string_pretty(&report).context("the report is not JSON")?;
+            crate::commands::say(&(json + "\n"));
+        }
     }
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

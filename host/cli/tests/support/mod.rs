@@ -68,12 +68,21 @@ impl Server {
         Self::try_start(data, key, settings).unwrap_or_else(|why| panic!("{why}"))
     }
 
+    /// As `start`, on an address.
+    pub fn start_at(data: &Path, key: Option<&str>, listen: &str) -> Self {
+        Self::launch(data, key, listen, &[]).unwrap_or_else(|why| panic!("{why}"))
+    }
+
     /// As `start`; an error has the end of the log of a server that ended, or did not listen in time.
     pub fn try_start(data: &Path, key: Option<&str>, settings: &[(&str, &str)]) -> Result<Self, String> {
+        Self::launch(data, key, "127.0.0.1:0", settings)
+    }
+
+    fn launch(data: &Path, key: Option<&str>, listen: &str, settings: &[(&str, &str)]) -> Result<Self, String> {
         let log = data.with_extension("log");
         let messages = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = assay();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(["serve", "--listen", listen, "--data"]).arg(data);
         command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(messages);
         let mut child = command.spawn().unwrap();
         let lines = lines_of(&mut child);

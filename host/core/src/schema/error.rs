@@ -148,6 +148,9 @@ pub enum EventError {
         /// The nearest name that there is in the same record.
         suggestion: Option<String>,
     },
+    /// It came as Avro, and cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
     /// A field without a default is missing.
     #[error("field `{0}` is missing and has no default")]
     Missing(String),

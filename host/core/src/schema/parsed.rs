@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use apache_avro::schema::ResolvedSchema;
 
+use super::check::check;
 use super::error::nearest;
 use super::fields::{Field, Fields};
 use super::lower::Lowering;
 use super::node::{Node, Record};
-use super::{FieldError, SchemaError};
+use super::reader::Reader;
+use super::walk::join_trail;
+use super::{DecodeError, FieldError, SchemaError};
 
 /// An Avro record schema. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -82,6 +85,18 @@ impl Schema {
         }
         let suggestion = nearest(path, self.fields().iter().map(|field| field.path.as_str()));
         Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
+    }
+
+    /// How many bytes the record has that `bytes` begin with. Other records may follow it.
+    ///
+    /// # Errors
+    /// No record of this schema stands there.
+    pub fn record_length(&self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        match check(self.root(), &mut reader) {
+            Ok(()) => Ok(reader.position()),
+            Err(problem) => Err(DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }),
+        }
     }
 
     pub(super) fn root(&self) -> &Node {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_core::names::Partition;
-use assay_core::schema::{Encoder, EventError, Extractor, FieldError, Scalar};
+use assay_core::schema::{Encoder, EventError, Extractor, FieldError, MAX_EVENT_BYTES, Resolver, Scalar, Schema};
 
 use super::Engine;
 use crate::plan::StreamPlan;
@@ -95,8 +95,8 @@ impl StreamPlan {
     /// The partition of the event's entity. Key, time and id are never missing in an event that is let in.
     fn partition_of_event(&self, log: &dyn Log, extractor: &Extractor, avro: &[u8]) -> Result<Partition, EventError> {
         let mut found = [Scalar::Null; 3];
-        // The encoder has just written what is read here.
-        extractor.extract(avro, &mut found).map_err(|error| EventError::Missing(error.path))?;
+        // This reads every byte, so what came as Avro is checked here.
+        extractor.extract(avro, &mut found)?;
         for (path, value) in self.identity().iter().zip(&found) {
             if *value == Scalar::Null {
                 let expected = "a value, because the stream needs this field of every event".to_owned();
@@ -109,21 +109,50 @@ impl StreamPlan {
 }
 
 impl Ingest {
+    /// The schema that events are stored in.
+    pub fn schema(&self) -> &Schema {
+        &self.stream.schema
+    }
+
     /// Takes in one event as JSON.
     ///
     /// # Errors
     /// What is wrong with the event; it is left out.
     pub fn push_json(&mut self, event: &[u8]) -> Result<(), EventError> {
-        let pushed = self.push(event);
+        self.avro.clear();
+        let encoded = self.encoder.encode(event, &mut self.avro);
+        self.push(encoded)
+    }
+
+    /// Takes in one event as Avro: in the schema that `resolver` reads, or without one in the stream's own.
+    ///
+    /// # Errors
+    /// What is wrong with the event; it is left out.
+    pub fn push_avro(&mut self, resolver: Option<&Resolver>, event: &[u8]) -> Result<(), EventError> {
+        self.avro.clear();
+        let resolved = match resolver {
+            Some(resolver) => resolver.resolve(event, &mut self.avro).map_err(EventError::from),
+            None => {
+                self.avro.extend_from_slice(event);
+                Ok(())
+            }
+        };
+        self.push(match self.avro.len() {
+            length if length > MAX_EVENT_BYTES => Err(EventError::TooLarge(length)),
+            _ => resolved,
+        })
+    }
+
+    /// Puts the event in `avro` into its partition, if all is well with it.
+    fn push(&mut self, read: Result<(), EventError>) -> Result<(), EventError> {
+        let pushed = read.and_then(|()| self.place());
         if pushed.is_err() {
             self.shared.metrics.refused.get_or_create(&crate::metrics::Metrics::stream(&self.stream.def.stream)).inc();
         }
         pushed
     }
 
-    fn push(&mut self, event: &[u8]) -> Result<(), EventError> {
-        self.avro.clear();
-        self.encoder.encode(event, &mut self.avro)?;
+    fn place(&mut self) -> Result<(), EventError> {
         let partition = self.stream.partition_of_event(&*self.shared.ports.log, &self.extractor, &self.avro)?.0;
         let batch = &mut self.batches[partition as usize];
         // A batch is bounded by the size of a request, far below what a u32 counts.

@@ -3,6 +3,7 @@
 mod breaker;
 mod change;
 mod ingest;
+mod live;
 mod read;
 mod wait;
 mod watch;
@@ -12,12 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Digest;
 use assay_runtime::Runtime;
-use tokio::sync::broadcast;
 
 use crate::config::EngineConfig;
 use crate::followers::{self, Follower};
 use crate::health::Readiness;
-use crate::hub::LiveBlock;
 use crate::metrics::{Metrics, TopicLabel};
 use crate::plan::{Plan, Shelf};
 use crate::ports::{Ports, StoreError};
@@ -30,6 +29,7 @@ use watch::Watcher;
 pub use breaker::BREAKER;
 pub use change::{Applied, UploadedPlugin};
 pub use ingest::{Ingest, IngestError, Submitted};
+pub use live::{Live, LiveFilter, LiveVerdicts, Said};
 pub use read::{Explained, ViewBuckets, ViewValues};
 pub use wait::WaitError;
 
@@ -160,10 +160,5 @@ impl Engine {
     /// The plan in effect.
     pub fn plan(&self) -> Arc<Plan> {
         self.inner.shared.plan()
-    }
-
-    /// Listens to live verdicts. Who is too slow loses some and is told how many.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<LiveBlock>> {
-        self.inner.shared.hub.subscribe()
     }
 }

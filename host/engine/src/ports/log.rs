@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition, partition_of};
 use assay_core::stream::StreamDef;
+use tokio::sync::watch;
 
 use super::{Place, StoreError};
 
@@ -233,6 +234,7 @@ pub trait Log: Send + Sync {
 pub struct Bell {
     rung: Mutex<bool>,
     ring: Condvar,
+    rings: watch::Sender<u64>,
 }
 
 impl Bell {
@@ -241,6 +243,12 @@ impl Bell {
         // A flag cannot be left half-written by a panic.
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.ring.notify_all();
+        self.rings.send_modify(|rings| *rings = rings.wrapping_add(1));
+    }
+
+    /// For those who may not block: changes at every ring.
+    pub fn rings(&self) -> watch::Receiver<u64> {
+        self.rings.subscribe()
     }
 
     /// Waits for a ring, at most so long. Returns whether it rang.

@@ -1,4 +1,5 @@
-//! A Python with the clients that `requirements.txt` names, in an environment that is made once and kept in `target/`.
+//! A Python with the packages that a folder's `requirements.txt` names, in an environment that is made once and kept in
+//! `target/`.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,12 +12,12 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Makes the environment, unless it is there with these very requirements.
-    pub(crate) fn with_clients() -> Self {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    /// Makes the environment of a folder of `tests/`, unless it is there with these very requirements.
+    pub(crate) fn of(folder: &str) -> Self {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
         let requirements = scripts.join("requirements.txt");
         let wanted = fs::read_to_string(&requirements).unwrap();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
         fs::create_dir_all(&folder).unwrap();
         // Another run may be making it just now.
         let lock = File::create(folder.join("lock")).unwrap();
@@ -25,7 +26,7 @@ impl Python {
         let program = environment.join("bin/python");
         if fs::read_to_string(&installed).ok().as_ref() != Some(&wanted) || !program.is_file() {
             let _ = fs::remove_dir_all(&environment);
-            println!("installing clients in {}", environment.display());
+            println!("installing packages in {}", environment.display());
             let advice = "python3 with its module venv is needed: on Debian the packages python3 and python3-venv";
             run(Command::new("python3").args(["-m", "venv"]).arg(&environment), advice);
             let advice = "the packages of requirements.txt must have wheels for this Python; 3.11 was tried";
@@ -37,7 +38,17 @@ impl Python {
         Self { program, scripts }
     }
 
-    /// Runs a script of `clients/`, which must succeed.
+    /// Runs a program of one of the packages, with what else its command line has; it must succeed.
+    #[allow(dead_code, reason = "not every test uses it")]
+    pub(crate) fn tool(&self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) {
+        let bin = self.program.parent().unwrap();
+        let path = std::env::join_paths([bin.as_os_str(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
+        let mut command = Command::new(bin.join(name));
+        command.args(arguments).envs(variables.iter().copied()).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+        run(&mut command, "what it has found is above");
+    }
+
+    /// Runs a script of the folder, which must succeed.
     pub(crate) fn run(&self, script: &str, variables: &[(&str, &str)]) {
         let mut command = Command::new(&self.program);
         command.arg(self.scripts.join(script)).envs(variables.iter().copied()).env("PYTHONDONTWRITEBYTECODE", "1");

@@ -1,0 +1,56 @@
+//! `assay explain`: what a code means, and what to do.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::{Output, print, table};
+use crate::codes::{CODES, Code, Of, find, nearest};
+
+/// Explain a code of a dead letter or of an error.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay explain plugin-trap
+  assay explain urn:assay:revision-mismatch
+  assay explain                             all codes")]
+pub struct Args {
+    /// The code.
+    code: Option<String>,
+}
+
+/// Explains.
+///
+/// # Errors
+/// There is no such code.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    match &args.code {
+        None => {
+            let all = Value::Array(CODES.iter().map(as_json).collect());
+            print(output, &all, |_| {
+                let row = |code: &Code| vec![code.code.to_owned(), place(code), code.cause.to_owned()];
+                table(&CODES.iter().map(row).collect::<Vec<_>>())
+            });
+        }
+        Some(given) => match find(given) {
+            Some(code) => print(output, &as_json(code), |_| {
+                format!("{} ({})\n\n{}\n\nWhat to do: {}\n", code.code, place(code), code.cause, code.advice)
+            }),
+            None => {
+                let hint = nearest(given).map_or_else(String::new, |code| format!("; did you mean '{code}'?"));
+                bail!("there is no code '{given}'{hint} (assay explain lists all)");
+            }
+        },
+    }
+    Ok(())
+}
+
+fn place(code: &Code) -> String {
+    match code.of {
+        Of::DeadLetter => "dead letter".to_owned(),
+        Of::Problem(status) => format!("HTTP {status}"),
+    }
+}
+
+fn as_json(code: &Code) -> Value {
+    json!({ "code": code.code, "of": place(code), "cause": code.cause, "advice": code.advice })
+}

@@ -1,0 +1,203 @@
+//! `assay tail`: verdicts as they come.
+
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::{Output, say};
+use crate::client::{Client, RequestError, escape};
+
+/// After so long a connection is made anew: one whose other end is gone would never say so.
+const RENEW: Duration = Duration::from_secs(300);
+/// The longest wait between two tries.
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Show verdicts as they come.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay tail                                    every verdict of every rule
+  assay tail --rule payment_risk --min 0.9
+  assay tail --stream payments --tag block --output json | jq .key
+
+Ctrl-C ends it. When the connection breaks it goes on where it was. --output json prints a JSON document a line.")]
+pub struct Args {
+    /// Of this rule.
+    #[arg(long)]
+    rule: Option<String>,
+    /// Of this stream.
+    #[arg(long)]
+    stream: Option<String>,
+    /// Those with this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Those with at least this score.
+    #[arg(long, allow_negative_numbers = true)]
+    min: Option<f64>,
+}
+
+/// Follows until it is told to stop.
+///
+/// # Errors
+/// The server says no.
+pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
+    end_at_ctrl_c()?;
+    let mut last = String::new();
+    let mut delay = Duration::from_millis(500);
+    loop {
+        match client.open(&path(args), &[("last-event-id", &last)], RENEW) {
+            Ok(body) => {
+                let before = last.clone();
+                follow(body, &mut last, output)?;
+                if last != before {
+                    delay = Duration::from_millis(500);
+                }
+            }
+            Err(error) if error.is_passing() => eprintln!("{error}; trying again in {} ms", delay.as_millis()),
+            Err(error @ RequestError::Refused { .. }) if last.is_empty() => return Err(error.into()),
+            Err(error) => bail!("the server does not let this go on: {error}"),
+        }
+        std::thread::sleep(delay);
+        delay = (delay * 2).min(MOST_PATIENCE);
+    }
+}
+
+fn path(args: &Args) -> String {
+    let min = args.min.map(|min| min.to_string());
+    let filters = [("rule", &args.rule), ("stream", &args.stream), ("tag", &args.tag), ("min", &min)];
+    let given = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_ref()?))));
+    let query = given.collect::<Vec<_>>().join("&");
+    format!("/v1/verdicts/stream{}{query}", if query.is_empty() { "" } else { "?" })
+}
+
+/// Shows events until the connection ends. `last` is the id of the last one that was shown.
+fn follow(body: impl std::io::Read, last: &mut String, output: Output) -> Result<()> {
+    let mut event = Event::default();
+    for line in BufReader::new(body).lines() {
+        // A broken connection is made anew.
+        let Ok(line) = line else { return Ok(()) };
+        if !line.is_empty() {
+            event.take(&line);
+            continue;
+        }
+        let Event { id, name, data } = std::mem::take(&mut event);
+        if !data.is_empty() {
+            show(&name, &data, output)?;
+        }
+        if let Some(id) = id {
+            *last = id;
+        }
+    }
+    Ok(())
+}
+
+/// One event on its way in, field by field.
+#[derive(Debug, Default, PartialEq)]
+struct Event {
+    id: Option<String>,
+    name: String,
+    data: String,
+}
+
+impl Event {
+    fn take(&mut self, line: &str) {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "id" => self.id = Some(value.to_owned()),
+            "event" => value.clone_into(&mut self.name),
+            "data" => self.data.push_str(value),
+            _ => {}
+        }
+    }
+}
+
+fn show(name: &str, data: &str, output: Output) -> Result<()> {
+    let Ok(value) = serde_json::from_str::<Value>(data) else { bail!("the server sent no JSON: {data}") };
+    match (name, output) {
+        ("verdict", Output::Json) => say(&format!("{data}\n")),
+        ("verdict", Output::Text) => say(&line(&value)),
+        ("missed", _) => {
+            let text = |name: &str| super::field(&value, name);
+            let (count, stream, partition) = (text("batches"), text("stream"), text("partition"));
+            eprintln!("missed {count} batches of verdicts of {stream}/{partition}: the log has deleted them");
+        }
+        ("error", _) => eprintln!("the server cannot go on: {}", super::field(&value, "detail")),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A verdict as a line: time, entity, rule, score, tags, reasons, event.
+fn line(verdict: &Value) -> String {
+    let text = |name: &str| super::field(verdict, name);
+    let time = verdict["time"].as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let time = time.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
+    let score = verdict["score"].as_f64().map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
+    let names = |list: &str, field: &str| {
+        let items = verdict[list].as_array().into_iter().flatten();
+        items.filter_map(|item| if field.is_empty() { item.as_str() } else { item[field].as_str() }).collect::<Vec<_>>()
+    };
+    let tags = names("tags", "").join(",");
+    let reasons = names("reasons", "code").join(",");
+    let place = &verdict["place"];
+    let event = match text("id") {
+        id if id.is_empty() => format!("{}-{}", place["partition"], place["offset"]),
+        id => id,
+    };
+    let shadow = if verdict["mode"] == "shadow" { " (shadow)" } else { "" };
+    let said = [if tags.is_empty() { String::new() } else { format!("[{tags}]") }, reasons].join(" ");
+    let said = format!("{time}  {:<16} {:<20} {score:>8}  {said}", text("key"), text("rule") + shadow);
+    format!("{}  by {}/{event}\n", said.trim_end(), text("stream"))
+}
+
+/// Ends the process, between two lines, with the code that shells expect.
+fn end_at_ctrl_c() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            // Nobody writes half a line while this is held.
+            let _out = std::io::stdout().lock();
+            std::process::exit(0);
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_a_line() {
+        let verdict = serde_json::json!({
+            "stream": "payments", "place": {"partition": 3, "offset": 4711}, "id": "p2", "key": "card-1",
+            "time": 1_767_225_601_000_i64, "rule": "card_velocity", "mode": "active", "score": 0.93,
+            "tags": ["review"], "reasons": [{"code": "high-spend", "weight": 1.5}],
+        });
+        assert_eq!(
+            line(&verdict),
+            "2026-01-01T00:00:01.000Z  card-1           card_velocity          0.9300  [review] high-spend  by payments/p2\n"
+        );
+    }
+
+    #[test]
+    fn an_event_is_read_field_by_field() {
+        let mut event = Event::default();
+        for line in ["id: payments=1,2", "event: verdict", ": a comment", "data: {\"a\":1}", "retry:1000"] {
+            event.take(line);
+        }
+        let expected = Event { id: Some("payments=1,2".into()), name: "verdict".into(), data: "{\"a\":1}".into() };
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn filters_stand_in_the_query() {
+        let none = Args { rule: None, stream: None, tag: None, min: None };
+        assert_eq!(path(&none), "/v1/verdicts/stream");
+        let some = Args { rule: Some("a b".into()), min: Some(0.5), ..none };
+        assert_eq!(path(&some), "/v1/verdicts/stream?rule=a%20b&min=0.5");
+    }
+}

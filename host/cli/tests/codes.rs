@@ -1,0 +1,108 @@
+//! `assay explain` knows every code that the sources have, and the docs have every code that it knows.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use assay::codes::{CODES, Of};
+use support::assay;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The texts of all files below a folder with this ending.
+fn texts(folder: &Path, ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(texts(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    found
+}
+
+/// Names of other things that look like codes.
+const NO_CODES: [&str; 1] = ["state-version"];
+
+/// The codes of dead letters in the sources: texts of the form WHAT-HAPPENED.
+fn letters() -> BTreeSet<String> {
+    let starts = ["event-", "schema-", "plugin-", "input-", "score-", "state-", "store-", "rule-"];
+    let mut found = BTreeSet::new();
+    for folder in ["host/engine/src", "host/runtime/src", "host/stores/src"] {
+        for text in texts(&root().join(folder), ".rs") {
+            let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for quoted in shipped.lines().flat_map(|line| line.split('"').skip(1).step_by(2)) {
+                let is_code = starts.iter().any(|start| quoted.starts_with(start))
+                    && quoted.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                    && !NO_CODES.contains(&quoted);
+                if is_code {
+                    found.insert(quoted.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+fn known(of: impl Fn(Of) -> bool) -> BTreeSet<String> {
+    CODES.iter().filter(|code| of(code.of)).map(|code| code.code.to_owned()).collect()
+}
+
+#[test]
+fn every_code_of_a_dead_letter_is_explained_and_no_other() {
+    assert_eq!(letters(), known(|of| of == Of::DeadLetter));
+}
+
+#[test]
+fn every_code_of_the_api_is_explained_with_its_status() {
+    let source = std::fs::read_to_string(root().join("host/api/src/http/error.rs")).unwrap();
+    let parts = source.split("fn parts").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let mut names = BTreeSet::new();
+    for quoted in parts.split('"').skip(1).step_by(2) {
+        if quoted.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+            names.insert(quoted.to_owned());
+        }
+    }
+    assert_eq!(names, known(|of| of != Of::DeadLetter));
+    let docs = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
+    for code in CODES.iter().filter(|code| code.code != "http") {
+        let Of::Problem(status) = code.of else { continue };
+        let row = docs.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", code.code)));
+        let row = row.unwrap_or_else(|| panic!("docs/api.md lacks {}", code.code));
+        assert!(row.contains(&status.to_string()), "{row}: {status}");
+    }
+}
+
+#[test]
+fn the_docs_have_every_code_of_a_dead_letter() {
+    let docs = texts(&root().join("docs"), ".md").concat();
+    for code in known(|of| of == Of::DeadLetter) {
+        assert!(docs.contains(&format!("`{code}`")), "no page of docs/ has {code}");
+    }
+}
+
+#[test]
+fn a_code_is_explained_in_all_its_forms_and_a_wrong_one_with_the_nearest() {
+    let explain = |code: &str| {
+        let output = assay().args(["explain", code]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, told) = explain("plugin-trap");
+    assert_eq!(code, Some(0));
+    assert!(told.starts_with("plugin-trap (dead letter)\n\n") && told.contains("\n\nWhat to do: "), "{told}");
+    let (code, told) = explain("urn:assay:revision-mismatch");
+    assert!(code == Some(0) && told.starts_with("revision-mismatch (HTTP 412)"), "{told}");
+    let (code, told) = explain("plugin-tarp");
+    assert!(code == Some(1) && told.contains("did you mean 'plugin-trap'?"), "{told}");
+    for code in CODES {
+        assert!(code.cause.ends_with('.') && code.advice.ends_with('.'), "{}", code.code);
+    }
+}

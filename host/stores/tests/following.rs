@@ -1,0 +1,150 @@
+//! Verdicts are followed on any member of a group: whoever scores a partition, and while partitions change hands, each
+//! verdict comes once and those of a partition in order.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use assay_core::names::{Offset, Partition};
+use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::membership::{Membership, Owner};
+use assay_engine::ports::{Ports, StreamPartition};
+use assay_engine::{Engine, EngineConfig, Live, LiveFilter, LiveVerdicts, Metrics};
+use assay_runtime::{Runtime, RuntimeConfig};
+use assay_stores::embedded::{Config, Embedded};
+use serde_json::json;
+
+const PARTITIONS: u32 = 4;
+const EVENTS: u64 = 10_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A membership that the test moves partitions with.
+#[derive(Default)]
+struct Moved(Mutex<Option<Arc<dyn Owner>>>);
+
+impl Moved {
+    fn owner(&self) -> Arc<dyn Owner> {
+        self.0.lock().unwrap().clone().unwrap()
+    }
+}
+
+impl Membership for Moved {
+    fn join(&self, owner: Arc<dyn Owner>) {
+        *self.0.lock().unwrap() = Some(owner);
+    }
+    fn share(&self, _: Vec<StreamPartition>) {}
+    fn saved(&self, _: &StreamPartition, _: Offset) {}
+    fn is_member(&self) -> bool {
+        true
+    }
+    fn leave(&self) {}
+}
+
+fn start(store: &Embedded) -> (Engine, Arc<Moved>) {
+    let moved = Arc::new(Moved::default());
+    let ports = Ports { membership: moved.clone(), ..store.ports() };
+    let config = EngineConfig {
+        workers: 2,
+        partitions: PARTITIONS,
+        batch_rows: 64,
+        checkpoint_every: Duration::from_millis(20),
+        ..EngineConfig::default()
+    };
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    (Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap(), moved)
+}
+
+fn define(engine: &Engine) {
+    let schema = json!({ "type": "record", "name": "e", "fields": [
+        { "name": "id", "type": "string" },
+        { "name": "k", "type": "string" },
+        { "name": "t", "type": { "type": "long", "logicalType": "timestamp-millis" } },
+    ]});
+    let stream = json!({ "stream": "s", "key": "k", "time": "t", "id": "id", "schema": schema });
+    let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+    let changes = vec![
+        change(Kind::Stream, "s", stream),
+        change(Kind::Rule, "one", json!({ "rule": "one", "stream": "s", "score": "1.0" })),
+        change(Kind::Rule, "two", json!({ "rule": "two", "stream": "s", "score": "2.0" })),
+    ];
+    engine.change(changes, "test", None, false).unwrap();
+}
+
+fn ingest(engine: &Engine, numbers: Range<u64>) {
+    let mut ingest = engine.ingest("s").unwrap();
+    for number in numbers {
+        let event = json!({ "id": format!("e{number}"), "k": format!("k{}", number % 97), "t": number });
+        ingest.push_json(event.to_string().as_bytes()).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
+}
+
+fn partitions(numbers: Range<u32>) -> Vec<StreamPartition> {
+    numbers.map(|number| StreamPartition { stream: "s".into(), partition: Partition(number) }).collect()
+}
+
+/// Reads until all verdicts were seen, now and then from the mark of the last one.
+fn follow(engine: &Engine, mut live: LiveVerdicts) -> Vec<(u32, u64, String)> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    let mut rounds = 0;
+    while seen.len() < 2 * EVENTS as usize {
+        assert!(Instant::now() < deadline, "only {} verdicts were seen", seen.len());
+        let found = live.read().unwrap();
+        if found.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut mark = None;
+        for said in found {
+            let Live::Said(said) = said else { panic!("nothing is deleted here: {said:?}") };
+            seen.push((said.place.partition.0, said.place.offset.0, said.verdict.by.rule.clone()));
+            mark = Some(said.mark);
+        }
+        rounds += 1;
+        if let Some(mark) = mark.filter(|_| rounds % 10 == 0) {
+            live = engine.follow(LiveFilter::default(), Some(&mark)).unwrap();
+        }
+    }
+    seen
+}
+
+#[test]
+fn each_verdict_comes_once_on_every_member_while_partitions_change_hands() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &Config { cache_bytes: 8 << 20, ..Config::default() }).unwrap();
+    let (one, its) = start(&store);
+    define(&one);
+    let (other, others) = start(&store);
+    let begin = |engine: &Engine| engine.follow(LiveFilter::default(), None).unwrap();
+    let followed = [(&one, begin(&one)), (&other, begin(&other))];
+    its.owner().assign(partitions(0..PARTITIONS));
+    let seen: Vec<_> = std::thread::scope(|scope| {
+        let threads = followed.map(|(engine, live)| scope.spawn(move || follow(engine, live)));
+        for round in 0..10 {
+            ingest(&one, round * EVENTS / 10..(round + 1) * EVENTS / 10);
+            let (from, to) = if round % 2 == 0 { (&its, &others) } else { (&others, &its) };
+            from.owner().revoke(partitions(1..3), Duration::from_secs(10));
+            to.owner().assign(partitions(1..3));
+        }
+        threads.map(|thread| thread.join().unwrap()).into_iter().collect()
+    });
+    for seen in seen {
+        let mut by_partition: BTreeMap<u32, Vec<(u64, String)>> = BTreeMap::new();
+        for (partition, offset, rule) in seen {
+            by_partition.entry(partition).or_default().push((offset, rule));
+        }
+        for (partition, said) in by_partition {
+            let mut sorted = said.clone();
+            sorted.sort();
+            sorted.dedup();
+            assert_eq!(sorted.len(), said.len(), "partition {partition}: each once");
+            assert!(said.iter().map(|(offset, _)| offset).is_sorted(), "partition {partition}: in order");
+        }
+    }
+    one.shutdown();
+    other.shutdown();
+}
