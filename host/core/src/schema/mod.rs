@@ -8,12 +8,15 @@
 mod check;
 mod columns;
 mod compatible;
+mod cycles;
+mod decimal;
 mod decode;
 mod encode;
 mod error;
 mod extract;
 mod fields;
 mod json;
+mod logical;
 mod lower;
 mod node;
 mod parsed;
@@ -36,7 +39,9 @@ pub use resolve::{Incompatible, Resolver};
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 /// The most items that all arrays and maps of one event may have together: items can have no bytes at all.
 pub const MAX_EVENT_ITEMS: usize = 1 << 16;
-/// The deepest nesting that a schema may have.
+/// The most records, arrays and maps of one event that may stand in one another, where a record contains itself.
+pub const MAX_EVENT_DEPTH: usize = 64;
+/// The deepest nesting that a schema may have, where records that contain themselves are not opened again.
 pub const MAX_SCHEMA_DEPTH: usize = 32;
 /// The most nodes that a schema may have, each use of a named type counted again.
 pub const MAX_SCHEMA_NODES: usize = 10_000;
