@@ -122,7 +122,8 @@ fn their_value(writer: &Theirs, reader: &Theirs, bytes: &[u8]) -> Result<Avro, a
 fn text(value: &Avro) -> String {
     match value {
         Avro::Map(entries) => {
-            let mut entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key:?}: {}", text(value))).collect();
+            let mut entries: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{key:?}: {}", text(value))).collect();
             entries.sort_unstable();
             format!("{{{}}}", entries.join(", "))
         }

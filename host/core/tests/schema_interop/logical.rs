@@ -184,7 +184,8 @@ fn what_they_are_as_columns() {
         assert_eq!(schema.field("f").unwrap().kind, column);
         let bytes = avro(&schema, &json!({"f": value})).unwrap();
         let mut found = [Scalar::Null];
-        Extractor::new(&schema, &["f"]).unwrap().extract(&bytes, &mut found).unwrap();
+        let extractor = Extractor::new(&schema, &["f"]).unwrap();
+        extractor.extract(&bytes, &mut found).unwrap();
         assert_eq!(found[0], expected, "{kind}");
     }
     let schema = schema(&one(&fixed(16, "uuid")));

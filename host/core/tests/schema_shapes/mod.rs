@@ -229,7 +229,7 @@ fn decimal(value: i64, size: Option<usize>) -> Avro {
 
 fn recursive(value: &Shape, way: Way, dice: &mut Dice, depth: usize) -> Avro {
     let own = value.value(dice);
-    let mut inner = |dice: &mut Dice| recursive(value, way, dice, depth - 1);
+    let inner = |dice: &mut Dice| recursive(value, way, dice, depth - 1);
     let mut fields = vec![("value".to_owned(), own)];
     let goes_on = depth > 0 && dice.below(3) > 0;
     let count = if goes_on { dice.below(3) } else { 0 };

@@ -3,6 +3,7 @@
 mod change;
 mod ingest;
 mod read;
+mod stream_change;
 mod wait;
 mod watch;
 
