@@ -94,6 +94,11 @@ proptest! {
         prop_assert_eq!(ours_read.check_reads(&ours_written, RootName::MustAgree), Ok(()));
         for _ in 0..10 {
             let bytes = encode(&theirs, shape.value(&mut dice));
+            if their_value(&theirs, &theirs, &bytes).is_err() {
+                // apache-avro does not find all types in unions, such as records with decimals, and fails on values of
+                // one and the same schema.
+                continue;
+            }
             let resolved = match &resolver {
                 None => bytes.clone(),
                 Some(resolver) => {

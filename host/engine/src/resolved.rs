@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn what_grows_too_large_is_read_in_parts() {
         let events = vec![json!({"l": "low", "n": 1}); 200];
-        let blocks = vec![block(1, 0, &events), block(1, 200, &events)];
+        let blocks = [block(1, 0, &events), block(1, 200, &events)];
         let (mut next, mut rounds) = (0, 0);
         while next < 400 {
             let left = blocks.iter().filter(|block| block.next().0 > next).map(|block| {

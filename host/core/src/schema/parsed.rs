@@ -83,6 +83,13 @@ impl Schema {
         if let Some(found) = self.0.fields.other(path) {
             return Err(FieldError::NotColumn { path: path.to_owned(), found });
         }
+        // Below a type that has no paths inside, that type is the reason.
+        let parents = path.match_indices('.').map(|(end, _)| &path[..end]);
+        for (parent, found) in parents.filter_map(|parent| Some((parent, self.0.fields.other(parent)?))) {
+            if found != "a record" {
+                return Err(FieldError::NotColumn { path: parent.to_owned(), found });
+            }
+        }
         let suggestion = nearest(path, self.fields().iter().map(|field| field.path.as_str()));
         Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
     }

@@ -164,7 +164,8 @@ impl<'a> Reader<'a> {
         walk: impl FnOnce(&mut Self) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         self.depth += levels;
-        if self.depth > MAX_EVENT_DEPTH {
+        // The record itself is one more.
+        if self.depth >= MAX_EVENT_DEPTH {
             return Err(Problem::TooDeep);
         }
         let result = walk(self);

@@ -165,7 +165,8 @@ fn the_schema_with_every_type() {
     let mut again = writer.write_value_to_vec(read).unwrap();
     // A map has no order.
     let mut sorted = bytes.clone();
-    (sorted.sort_unstable(), again.sort_unstable());
+    sorted.sort_unstable();
+    again.sort_unstable();
     assert_eq!(sorted, again);
     let columns: Vec<&str> = schema.fields().iter().map(|field| field.path.as_str()).collect();
     assert!(columns.contains(&"recordField.label") && !columns.contains(&"recordField.children"));

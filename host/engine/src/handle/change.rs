@@ -13,7 +13,7 @@ use super::Engine;
 use crate::derived;
 use crate::plan::{Plan, plugin_name};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
-use crate::problem::{ChangeError, Problem};
+use crate::problem::ChangeError;
 use crate::worker::Request;
 
 /// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.

@@ -38,7 +38,8 @@ fn again<'de, A: MapAccess<'de>>(
     first: Option<String>,
 ) -> Result<(), A::Error> {
     writer.scratch.depth += again.levels;
-    if writer.scratch.depth > MAX_EVENT_DEPTH {
+    // The record itself is one more.
+    if writer.scratch.depth >= MAX_EVENT_DEPTH {
         return Err(writer.fail(Problem::TooDeep));
     }
     let result = again.try_walk(|fields| record(fields, map, writer, first));

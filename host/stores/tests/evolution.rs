@@ -1,0 +1,386 @@
+//! A stream's schema changes while events come in: each event is read by the schema of its time, across restarts and
+//! recoveries, and what is said of it is what is said without any change.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use assay_core::names::{Offset, Partition};
+use assay_core::value::Value as Measured;
+use assay_core::verdict::{Outcome, read_block};
+use assay_engine::ports::archive::HistoryQuery;
+use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::log::{Records, Topic};
+use assay_engine::ports::membership::{Membership, Owner};
+use assay_engine::ports::{Ports, StreamPartition};
+use assay_engine::{ChangeError, Engine, EngineConfig, Metrics, in_schema};
+use assay_runtime::{Runtime, RuntimeConfig};
+use assay_stores::embedded::{Config, Embedded};
+use serde_json::{Value, json};
+
+const PARTITIONS: u32 = 3;
+const CARDS: u64 = 50;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A membership that the test takes partitions away with, and gives them back.
+#[derive(Default)]
+struct Moved(Mutex<Option<Arc<dyn Owner>>>);
+
+impl Membership for Moved {
+    fn join(&self, owner: Arc<dyn Owner>) {
+        *self.0.lock().unwrap() = Some(owner);
+    }
+    fn share(&self, _: Vec<StreamPartition>) {}
+    fn saved(&self, _: &StreamPartition, _: Offset) {}
+    fn is_member(&self) -> bool {
+        true
+    }
+    fn leave(&self) {}
+}
+
+fn start(ports: Ports) -> Engine {
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    let config = EngineConfig {
+        workers: 2,
+        partitions: PARTITIONS,
+        batch_rows: 64,
+        // Checkpoints come from changes alone, so that recoveries have something to do.
+        checkpoint_every: Duration::from_secs(3_600),
+        ..EngineConfig::default()
+    };
+    Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap()
+}
+
+/// The fields that all schemas have, and more.
+fn stream(more: &Value) -> Change {
+    let mut fields = vec![
+        json!({ "name": "id", "type": "string" }),
+        json!({ "name": "card", "type": "string" }),
+        json!({ "name": "device", "type": ["null", "string"], "default": null }),
+        json!({ "name": "amount", "type": "double" }),
+        json!({ "name": "at", "type": { "type": "long", "logicalType": "timestamp-millis" } }),
+    ];
+    fields.splice(2..2, more.as_array().unwrap().iter().cloned());
+    let schema = json!({ "type": "record", "name": "payment", "fields": fields });
+    let body = json!({ "stream": "payments", "key": "card", "time": "at", "id": "id", "schema": schema });
+    change(Kind::Stream, "payments", body)
+}
+
+fn change(kind: Kind, name: &str, body: Value) -> Change {
+    Change { kind, name: name.to_owned(), body: Some(body) }
+}
+
+/// Schemas of which each reads the events of those before; the last two also each other's.
+fn schemas() -> [Value; 4] {
+    let country = json!({ "name": "country", "type": "string", "default": "??" });
+    let note = json!({ "name": "note", "type": ["null", "string"], "default": null });
+    let level = |symbols: Value| {
+        json!({ "name": "level", "default": "low",
+                "type": { "type": "enum", "name": "level", "symbols": symbols, "default": "low" } })
+    };
+    [
+        json!([note.clone(), { "name": "n", "type": "int", "default": 1 }]),
+        json!([country.clone(), { "name": "n", "type": "long", "default": 2 }]),
+        json!([level(json!(["low", "high"])), note, country.clone()]),
+        json!([country, level(json!(["high", "low"])), { "name": "n", "type": "double", "default": 3.5 }]),
+    ]
+}
+
+fn define(engine: &Engine) {
+    let measures = json!({ "n": "count()", "sum": "sum(amount)" });
+    let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
+    let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
+    let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": 2 });
+    let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
+    let changes = vec![
+        stream(&schemas()[0]),
+        change(Kind::View, "spend", view),
+        change(Kind::Rule, "total", rule),
+        change(Kind::Stream, "by_device", derived),
+        change(Kind::View, "seen", seen),
+    ];
+    engine.change(changes, "test", None, false).unwrap();
+}
+
+fn event(number: u64) -> Value {
+    json!({
+        "id": format!("p{number}"),
+        "card": format!("card-{}", number.wrapping_mul(31) % CARDS),
+        "device": format!("device-{}", number % 7),
+        "amount": (number % 1000) as f64 / 8.0,
+        "at": 1_700_000_000_000_i64 + number as i64 * 400,
+    })
+}
+
+fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
+    let mut ingest = engine.ingest("payments").unwrap();
+    numbers.for_each(|number| ingest.push_json(event(number).to_string().as_bytes()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
+}
+
+/// What was said of each event, by its own id.
+fn said(ports: &Ports) -> BTreeMap<String, Outcome> {
+    let mut said = BTreeMap::new();
+    for partition in (0..PARTITIONS).map(Partition) {
+        let mut at = Offset(0);
+        loop {
+            let blocks = ports.log.read("payments", Topic::Verdicts, partition, at, 1000, 1 << 24).unwrap();
+            let Some(last) = blocks.last() else { break };
+            at = last.next();
+            for (_, block) in blocks.iter().flat_map(Records::iter) {
+                for outcome in read_block(block).unwrap().outcomes {
+                    assert!(outcome.failures.is_empty(), "{outcome:?}");
+                    let before = said.insert(outcome.id.clone(), outcome.clone());
+                    assert!(before.is_none_or(|before| before == outcome), "a repeated verdict is the same again");
+                }
+            }
+        }
+    }
+    said
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many events of each schema the log has.
+fn events_of_schemas(ports: &Ports) -> BTreeMap<u32, u64> {
+    let mut counts = BTreeMap::new();
+    for partition in (0..PARTITIONS).map(Partition) {
+        let mut at = Offset(0);
+        loop {
+            let blocks = ports.log.read("payments", Topic::Events, partition, at, 1000, 1 << 24).unwrap();
+            let Some(last) = blocks.last() else { break };
+            at = last.next();
+            blocks.iter().for_each(|block| *counts.entry(block.schema).or_default() += block.len() as u64);
+        }
+    }
+    counts
+}
+
+/// All events of a card as JSON, by the archive.
+fn history(engine: &Engine, ports: &Ports, stream: &str, key: &str) -> Vec<Value> {
+    let of = engine.partition_of(stream, key).unwrap();
+    let query = HistoryQuery { key: key.to_owned(), from: 0, to: i64::MAX, limit: 10_000, cursor: None };
+    let events = ports.archive.history(&of, &query).unwrap().items;
+    events.iter().map(|event| engine.event_json(stream, event).unwrap()).collect()
+}
+
+#[test]
+fn the_schema_changes_while_events_come_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let member = Arc::new(Moved::default());
+    let engine = start(Ports { membership: member.clone(), ..store.ports() });
+    define(&engine);
+    let all: Vec<StreamPartition> =
+        ["payments", "by_device"].iter().flat_map(|stream| engine.partitions_of(stream).unwrap()).collect();
+    let owner = || member.0.lock().unwrap().clone().unwrap();
+    owner().assign(all.clone());
+    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                let from = sent.load(Ordering::SeqCst);
+                ingest(&engine, from..from + 10);
+                sent.store(from + 10, Ordering::SeqCst);
+            }
+        });
+        for (round, number) in [1, 2, 3, 2, 3, 2, 3, 2, 3].into_iter().enumerate() {
+            let mark = sent.load(Ordering::SeqCst) + 200;
+            until("events come in", || sent.load(Ordering::SeqCst) > mark);
+            engine.change(vec![stream(&schemas()[number])], "test", None, false).unwrap();
+            if round % 3 == 2 {
+                // As if the process had died, in the middle of whatever it does.
+                owner().lose(all.clone());
+                owner().assign(all.clone());
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let count = sent.load(Ordering::SeqCst);
+    until("all events are judged", || said(&store.ports()).len() as u64 == count);
+    let of_schemas = events_of_schemas(&store.ports());
+    assert_eq!(of_schemas.values().sum::<u64>(), count);
+    assert!(of_schemas.len() >= 9, "{of_schemas:?}");
+    assert_eq!(engine.plan().streams["by_device"].def.earlier.len(), 9, "the derived stream has changed with it");
+    engine.shutdown();
+    store.shutdown().unwrap();
+
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let engine = start(store.ports());
+    ingest(&engine, count..count + 100);
+    let count = count + 100;
+    until("all events are judged after a restart", || said(&store.ports()).len() as u64 == count);
+
+    let plain = tempfile::tempdir().unwrap();
+    let plain = Embedded::open(plain.path(), &Config::default()).unwrap();
+    let undisturbed = start(plain.ports());
+    define(&undisturbed);
+    for from in (0..count).step_by(10) {
+        ingest(&undisturbed, from..from + 10);
+    }
+    until("all events are judged without changes", || said(&plain.ports()).len() as u64 == count);
+    let (expected, found) = (said(&plain.ports()), said(&store.ports()));
+    for (id, outcome) in &expected {
+        let scores = |outcome: &Outcome| outcome.verdicts.iter().map(|verdict| verdict.score).collect::<Vec<_>>();
+        assert_eq!(found.get(id).map(scores), Some(scores(outcome)), "{id}");
+    }
+    for card in (0..CARDS).map(|card| format!("card-{card}")) {
+        let [values, expected] = [&engine, &undisturbed].map(|engine| engine.view("spend", &card, None).unwrap());
+        assert_eq!(values.measures, expected.measures);
+    }
+    let of_device = (0..count).filter(|number| number % 7 == 3).count();
+    until("devices are counted", || {
+        engine.view("seen", "device-3", None).unwrap().measures[0].1 == Measured::Int(of_device as i64)
+    });
+    let of_card = (0..count).filter(|number| number.wrapping_mul(31) % CARDS == 7).count();
+    for (name, key, expected) in [("payments", "card-7", of_card), ("by_device", "device-3", of_device)] {
+        until("the archive has all", || history(&engine, &store.ports(), name, key).len() == expected);
+        for event in history(&engine, &store.ports(), name, key) {
+            let names: Vec<&String> = event.as_object().unwrap().keys().collect();
+            assert_eq!(event["country"], "??");
+            assert!(event.get("note").is_none() && event["n"].is_f64() && event["level"] == "low", "{names:?}");
+        }
+    }
+    engine.shutdown();
+    undisturbed.shutdown();
+}
+
+/// A reader that knows the first schemas only stops before what it cannot read.
+#[test]
+fn nothing_is_read_by_an_older_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let engine = start(store.ports());
+    define(&engine);
+    ingest(&engine, 0..10);
+    let old = engine.plan();
+    // Taken up before the change, handed in after it.
+    let mut slow = engine.ingest("payments").unwrap();
+    slow.push_json(event(10).to_string().as_bytes()).unwrap();
+    engine.change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
+    ingest(&engine, 11..60);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(slow.submit().unwrap().durable()).unwrap();
+    until("all events are judged", || said(&store.ports()).len() == 60);
+    let mut readable = 0;
+    for partition in (0..PARTITIONS).map(Partition) {
+        let blocks = store.ports().log.read("payments", Topic::Events, partition, Offset(0), 1000, 1 << 24).unwrap();
+        let by_old = in_schema(&old.streams["payments"].history, blocks.clone());
+        assert!(by_old.iter().all(|block| block.schema == 0));
+        readable += by_old.iter().map(Records::len).sum::<usize>();
+        let now = in_schema(&engine.plan().streams["payments"].history, blocks);
+        assert!(now.iter().all(|block| block.schema == 1 && block.refused.is_empty()));
+    }
+    assert_eq!(readable, 10);
+    engine.shutdown();
+}
+
+/// An int that becomes a double begins a view of it anew, and leaves others alone.
+#[test]
+fn a_wider_type_of_a_used_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let engine = start(store.ports());
+    define(&engine);
+    let points = json!({ "view": "points", "stream": "payments", "by": ["card"], "measures": { "sum": "sum(n)" } });
+    let rule = json!({ "rule": "points", "stream": "payments", "score": "double(views.points.sum)" });
+    engine
+        .change(vec![change(Kind::View, "points", points), change(Kind::Rule, "points", rule)], "test", None, false)
+        .unwrap();
+    let score = |id: &str| {
+        until("it is judged", || said(&store.ports()).contains_key(id));
+        let outcome = said(&store.ports()).remove(id).unwrap();
+        outcome
+            .verdicts
+            .iter()
+            .map(|verdict| (verdict.by.rule.clone(), verdict.score.unwrap()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    ingest(&engine, 0..1);
+    ingest(&engine, CARDS..CARDS + 1);
+    assert_eq!(score("p50")["points"], 2.0);
+    // The same type in expressions: int and long.
+    engine.change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
+    ingest(&engine, 2 * CARDS..2 * CARDS + 1);
+    assert_eq!(score("p100")["points"], 4.0, "1, 1 and the new default");
+    engine.change(vec![stream(&schemas()[3])], "test", None, false).unwrap();
+    ingest(&engine, 3 * CARDS..3 * CARDS + 1);
+    let scores = score("p150");
+    assert_eq!(scores["points"], 3.5, "begun anew");
+    assert_eq!(scores["total"], 300.0 / 8.0 + 4.0, "the other view goes on");
+    engine.shutdown();
+}
+
+#[test]
+fn what_cannot_read_the_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    let engine = start(store.ports());
+    define(&engine);
+    let refused = |change: Change| match engine.change(vec![change], "test", None, false) {
+        Err(ChangeError::Invalid(problems)) => {
+            problems.iter().map(|problem| format!("{}: {}", problem.at, problem.message)).collect::<Vec<_>>().join("\n")
+        }
+        other => panic!("{other:?}"),
+    };
+    let new = |field: Value| stream(&json!([field, { "name": "n", "type": "int", "default": 1 }]));
+    let advice = "Keep fields that are used, give new ones a default, widen types only; or make a new stream";
+    assert_eq!(
+        refused(new(json!({ "name": "must", "type": "string" }))),
+        format!(
+            "schema: it cannot read the events that were written with its schema so far: field `must`: the writer does \
+             not have it, and the reader has no default for it. {advice}"
+        )
+    );
+    let narrow = stream(&json!([{ "name": "n", "type": "string", "default": "" }]));
+    assert!(refused(narrow).contains("field `n`: the writer's int cannot be read as the reader's string"));
+    let mut other_key = stream(&schemas()[0]);
+    let replace = |change: &mut Change, name: &str, kind: Value| {
+        let fields = change.body.as_mut().unwrap()["schema"]["fields"].as_array_mut().unwrap();
+        fields.iter_mut().find(|field| field["name"] == name).unwrap()["type"] = kind;
+    };
+    replace(&mut other_key, "card", json!("bytes"));
+    assert_eq!(
+        refused(other_key),
+        "schema: field `card` is the stream's key and was of type string, which must stay: field `card` is bytes, \
+         which cannot be used as a column (yet)"
+    );
+    let mut untimed = stream(&schemas()[0]);
+    replace(&mut untimed, "at", json!("long"));
+    assert_eq!(
+        refused(untimed),
+        "schema: field `at` is the stream's time and was of type timestamp, which must stay: it is of type int now"
+    );
+    // A view of the derived stream needs the field as well.
+    let mut gone = stream(&schemas()[0]);
+    gone.body.as_mut().unwrap()["schema"]["fields"].as_array_mut().unwrap().retain(|field| field["name"] != "amount");
+    let problems = refused(gone);
+    assert!(problems.contains("amount"), "{problems}");
+    // What an earlier schema wrote counts as well, also when the last one would do.
+    let level = |symbols: Value| {
+        stream(&json!([{ "name": "level", "type": ["null", { "type": "enum", "name": "level",
+        "symbols": symbols }], "default": null }]))
+    };
+    engine.change(vec![level(json!(["a", "b"]))], "test", None, false).unwrap();
+    engine.change(vec![stream(&json!([]))], "test", None, false).unwrap();
+    let problem = refused(level(json!(["a"])));
+    assert!(problem.contains("its schema number 1: field `level`"), "{problem}");
+    let twice = engine.change(vec![stream(&json!([]))], "test", None, false).unwrap();
+    assert_eq!((twice.unchanged, twice.revisions.len()), (1, 0));
+    // What the server filled in may be sent back.
+    let body = engine.plan().snapshot.get(Kind::Stream, "payments").unwrap().body.clone().unwrap();
+    assert_eq!(body["earlier"].as_array().unwrap().len(), 2);
+    let same = engine.change(vec![change(Kind::Stream, "payments", body)], "test", None, false).unwrap();
+    assert_eq!(same.unchanged, 1);
+    engine.shutdown();
+}
