@@ -5,6 +5,7 @@
 //! branches, a missing field may be null where its type allows it, and timestamps change their unit. Stricter in this:
 //! a time is read as no other kind of time, and a decimal as no other with another scale or fewer digits.
 
+mod gap;
 mod plan;
 mod run;
 mod scalar;

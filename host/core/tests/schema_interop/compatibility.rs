@@ -115,5 +115,35 @@ fn what_can_be_read_of_some_records_only() {
     ];
     for (reader, writer) in cases {
         assert_eq!(reads(&reader, &writer), (false, true), "{writer} as {reader}");
+        assert!(gap(&reader, &writer).is_some(), "{writer} as {reader}");
     }
+}
+
+fn gap(reader: &Value, writer: &Value) -> Option<String> {
+    let parse = |json: &Value| Schema::parse_value(&one(json)).unwrap();
+    let resolver = Resolver::new(&parse(writer), &parse(reader)).unwrap();
+    resolver.and_then(|resolver| resolver.gap()).map(|gap| gap.to_string())
+}
+
+#[test]
+fn gaps_are_told_with_their_place() {
+    let days = |name: &str| json!({"type": "int", "logicalType": name});
+    let nested = |kind: Value| named("In", json!([{"name": "x", "type": {"type": "array", "items": kind}}]));
+    let why = |writer: Value, reader: Value| gap(&nested(reader), &nested(writer));
+    assert_eq!(why(json!("int"), json!("double")), None);
+    assert_eq!(
+        why(json!(["null", days("date")]), json!(["null", days("time-millis")])).unwrap(),
+        "f.x: branch 1 of the union cannot be read"
+    );
+    assert_eq!(
+        why(symbols(&["A", "B"]), symbols(&["B"])).unwrap(),
+        "f.x: symbol 0 of the enum is gone, and there is no default"
+    );
+    let tail = |kind: &str| {
+        named("List", json!([{"name": "head", "type": ["null", kind]}, {"name": "tail", "type": ["null", "List"]}]))
+    };
+    assert_eq!(gap(&tail("long"), &tail("int")), None);
+    let mut other = tail("int");
+    other["fields"][0]["type"] = json!(["null", "boolean"]);
+    assert_eq!(gap(&other, &tail("int")).unwrap(), "f.head: branch 1 of the union cannot be read");
 }

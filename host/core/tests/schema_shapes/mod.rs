@@ -1,10 +1,14 @@
 //! Random schemas with random values, and their bytes by apache-avro.
 
+mod recursive;
+
 use std::collections::HashMap;
 
 use apache_avro::types::Value as Avro;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+
+pub(crate) use recursive::Way;
 
 /// PROPTEST_CASES says how many, where it is set.
 pub(crate) fn config() -> ProptestConfig {
@@ -48,17 +52,6 @@ pub(crate) enum Shape {
     Record(Vec<Shape>),
     /// A record with one value, that contains itself.
     Recursive(Box<Shape>, Way),
-}
-
-/// How a record contains itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Way {
-    /// Through a union with null.
-    List,
-    /// Through an array, and through a map.
-    Tree,
-    /// Through another record that contains it in a union and in an array.
-    Mutual,
 }
 
 /// Any record shape.
@@ -153,21 +146,7 @@ impl Shape {
                 json!({"type": "record", "name": name, "fields": fields})
             }
             Self::Recursive(value, way) => {
-                let mut fields = vec![json!({"name": "value", "type": value.schema(named)})];
-                fields.extend(match way {
-                    Way::List => vec![json!({"name": "next", "type": ["null", name]})],
-                    Way::Tree => vec![
-                        json!({"name": "items", "type": {"type": "array", "items": name}}),
-                        json!({"name": "named", "type": {"type": "map", "values": name}}),
-                    ],
-                    Way::Mutual => vec![json!({"name": "other", "type": [
-                        {"type": "record", "name": format!("{name}Other"), "fields": [
-                            {"name": "back", "type": ["null", name]},
-                            {"name": "all", "type": {"type": "array", "items": name}},
-                        ]},
-                        "null",
-                    ]})],
-                });
+                let fields = way.fields(value.schema(named), &name);
                 json!({"type": "record", "name": name, "fields": fields})
             }
         }
@@ -212,7 +191,7 @@ impl Shape {
             Self::Record(fields) => Avro::Record(
                 fields.iter().enumerate().map(|(index, field)| (format!("f{index}"), field.value(dice))).collect(),
             ),
-            Self::Recursive(value, way) => recursive(value, *way, dice, 3),
+            Self::Recursive(value, way) => way.value(value, dice, 3),
         }
     }
 }
@@ -225,32 +204,6 @@ fn decimal(value: i64, size: Option<usize>) -> Avro {
         start += 1;
     }
     Avro::Decimal(apache_avro::Decimal::from(&bytes[start..]))
-}
-
-fn recursive(value: &Shape, way: Way, dice: &mut Dice, depth: usize) -> Avro {
-    let own = value.value(dice);
-    let inner = |dice: &mut Dice| recursive(value, way, dice, depth - 1);
-    let mut fields = vec![("value".to_owned(), own)];
-    let goes_on = depth > 0 && dice.below(3) > 0;
-    let count = if goes_on { dice.below(3) } else { 0 };
-    match way {
-        Way::List if goes_on => fields.push(("next".to_owned(), Avro::Union(1, Box::new(inner(dice))))),
-        Way::List => fields.push(("next".to_owned(), Avro::Union(0, Box::new(Avro::Null)))),
-        Way::Tree => {
-            let items = (0..count).map(|_| inner(dice)).collect();
-            fields.push(("items".to_owned(), Avro::Array(items)));
-            let named = (0..usize::from(goes_on)).map(|_| (dice.text(), inner(dice))).collect();
-            fields.push(("named".to_owned(), Avro::Map(named)));
-        }
-        Way::Mutual if goes_on => {
-            let back = Avro::Union(0, Box::new(Avro::Null));
-            let all = Avro::Array((0..count).map(|_| inner(dice)).collect());
-            let other = Avro::Record(vec![("back".to_owned(), back), ("all".to_owned(), all)]);
-            fields.push(("other".to_owned(), Avro::Union(0, Box::new(other))));
-        }
-        Way::Mutual => fields.push(("other".to_owned(), Avro::Union(1, Box::new(Avro::Null)))),
-    }
-    Avro::Record(fields)
 }
 
 fn mixed(dice: &mut Dice) -> Avro {

@@ -1,7 +1,7 @@
 //! What a new definition of a stream may change: not what events in the log were written with, but for the schema,
 //! where it can read them all.
 
-use assay_core::schema::{AvroSchema, Misfit, RootName, Schema};
+use assay_core::schema::{AvroSchema, Resolver, RootName, Schema};
 use assay_core::stream::{MAX_EARLIER, StreamDef};
 use assay_core::types::Type;
 
@@ -84,6 +84,12 @@ fn check_schema(def: &StreamDef, before: &StreamDef) -> Result<(), String> {
     for (number, earlier) in def.earlier.iter().enumerate() {
         let writer = AvroSchema::parse(&earlier.to_string()).map_err(|error| error.to_string())?;
         reader.check_reads(&writer, RootName::MayDiffer).map_err(|misfit| unreadable(def, number, &misfit))?;
+        // Stricter than Avro where a logical type would get another meaning.
+        let writer = Schema::parse_value(earlier).map_err(|error| error.to_string())?;
+        let resolver = Resolver::new(&writer, &new).map_err(|why| unreadable(def, number, &why))?;
+        if let Some(gap) = resolver.and_then(|resolver| resolver.gap()) {
+            return Err(unreadable(def, number, &gap));
+        }
     }
     let old = Schema::parse_value(&before.schema).map_err(|error| error.to_string())?;
     for (what, path) in [("key", Some(&def.key)), ("time", Some(&def.time)), ("id", def.id.as_ref())] {
@@ -99,13 +105,13 @@ fn check_schema(def: &StreamDef, before: &StreamDef) -> Result<(), String> {
     Ok(())
 }
 
-fn unreadable(def: &StreamDef, number: usize, misfit: &Misfit) -> String {
+fn unreadable(def: &StreamDef, number: usize, why: &dyn std::fmt::Display) -> String {
     let whose = match number + 1 == def.earlier.len() {
         true => "its schema so far".to_owned(),
         false => format!("its schema number {number}"),
     };
     format!(
-        "it cannot read the events that were written with {whose}: {misfit}. Keep fields that are used, give new ones a \
+        "it cannot read the events that were written with {whose}: {why}. Keep fields that are used, give new ones a \
          default, widen types only; or make a new stream"
     )
 }

@@ -3,7 +3,8 @@
 //! What JSON may say: fields in any order; absent fields where the schema has a default or allows null; unions
 //! bare (`"x"`) or in Avro's tagged form (`{"string": "x"}`); enums by symbol; bytes and fixed as text of the
 //! characters U+0000 to U+00FF; timestamps as epoch milliseconds, whatever the schema's unit, or as RFC 3339
-//! text; other logical types as their usual text; whole numbers also as `3.0`. In a union of null and a map an object is always the map.
+//! text; other logical types as their usual text; whole numbers also as `3.0`. In a union of null and a map an
+//! object is always the map.
 
 mod object;
 mod scalar;
