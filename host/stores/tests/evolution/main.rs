@@ -47,10 +47,19 @@ fn the_schema_changes_while_events_come_in() {
         for (round, number) in [1, 2, 3, 2, 3, 2, 3, 2, 3].into_iter().enumerate() {
             let mark = sent.load(Ordering::SeqCst) + 200;
             until("events come in", || sent.load(Ordering::SeqCst) > mark);
-            engine.change(vec![stream(&schemas()[number])], "test", None, false).unwrap();
-            if round % 3 == 2 {
-                // As if the process had died, in the middle of whatever it does.
+            // As if the process had died, in the middle of whatever it does: before the change, so that the old rules
+            // are needed to recover; or with nothing changed.
+            let dies = round % 3;
+            if dies > 0 {
                 owner().lose(all.clone());
+            }
+            if dies == 1 {
+                owner().assign(all.clone());
+            }
+            engine.change(vec![stream(&schemas()[number])], "test", None, false).unwrap();
+            if dies == 2 {
+                let mark = sent.load(Ordering::SeqCst) + 50;
+                until("events of the new schema come in", || sent.load(Ordering::SeqCst) > mark);
                 owner().assign(all.clone());
             }
         }
