@@ -49,8 +49,8 @@ impl Engine {
         let in_the_way = match (ports.log.keeps_schemas(), ports.archive.keeps_schemas()) {
             (true, true) => return Ok(()),
             (false, _) => {
-                "the log on Kafka does not keep which schema of the stream an event was read with; producers \
-                           may write other schemas that the stream's can read, without a change of it"
+                "the log does not keep which schema of the stream an event is in; but producers may write other schemas \
+                 than it, as long as it reads them"
             }
             (true, false) => "the archive does not keep which schema of the stream an event was written with",
         };
