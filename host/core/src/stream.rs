@@ -43,7 +43,13 @@ pub struct StreamDef {
     /// The Avro schema of its events: a record. That of a derived stream has the field [`ORIGIN`] behind all others.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub schema: serde_json::Value,
+    /// The schemas that it had before, the oldest first: the log may hold events of each. The server fills them in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<serde_json::Value>,
 }
+
+/// The most schemas that a stream can have had before.
+pub const MAX_EARLIER: usize = 100;
 
 /// The field of a derived stream's events that says where each came from: a record of `partition` and `offset`.
 pub const ORIGIN: &str = "origin";

@@ -46,7 +46,7 @@ macro_rules! contract {
 contract!(log:
     streams_are_made_once, offsets_are_given_in_order, reads_begin_exactly_where_asked, reads_respect_limits,
     malformed_records_are_refused, bells_ring_when_there_is_something_to_read, what_was_appended_is_kept,
-    appends_from_many_threads_keep_their_order;
+    appends_from_many_threads_keep_their_order, events_keep_their_schemas;
     appends_written then appends_kept);
 contract!(catalog:
     versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,

@@ -232,10 +232,13 @@ impl Loop {
                     // Carrying may take its time: it lags meanwhile.
                     self.note(None, lag + (end.0 - position.0));
                 }
-                let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
+                let mut records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
                 if let Some(first) = records.first() {
                     let need = Need::new(self.follow.name(), &of, topic, position, first);
                     self.shared.needs.note(need);
+                }
+                if let (Topic::Events, Some(stream)) = (topic, plan.streams.get(&*of.stream)) {
+                    records = self.shared.in_schema(stream, records);
                 }
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;

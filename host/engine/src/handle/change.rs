@@ -13,7 +13,7 @@ use super::Engine;
 use crate::derived;
 use crate::plan::{Effect, Plan, effects, plugin_name};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
-use crate::problem::{ChangeError, Problem};
+use crate::problem::ChangeError;
 use crate::worker::Request;
 
 /// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.
@@ -90,8 +90,9 @@ impl Engine {
         now: &Snapshot,
     ) -> Result<Option<Applied>, ChangeError> {
         let shared = &self.inner.shared;
-        let changes = self.complete(changes.to_vec(), now)?;
-        check_expected(&changes, now, expected_revision)?;
+        let wanted = changes;
+        let changes = self.complete(wanted.to_vec(), now)?;
+        check_expected(wanted, now, expected_revision)?;
         let total = changes.len();
         let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, now)).collect();
         let unchanged = total - changes.len();
@@ -169,46 +170,6 @@ impl Engine {
             complete.push(change);
         }
         Ok(complete)
-    }
-
-    /// A stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
-    fn complete_stream(&self, mut def: StreamDef) -> Result<serde_json::Value, ChangeError> {
-        let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, &def.stream)?;
-        let before = revisions.into_iter().find_map(|revision| revision.body);
-        let before = before.and_then(|body| serde_json::from_value::<StreamDef>(body).ok());
-        let partitions = before.as_ref().and_then(|before| before.partitions);
-        let wanted = match def.partitions.or(partitions) {
-            Some(wanted) => wanted,
-            None => self.ports().log.partitions(&def)?.unwrap_or(self.inner.shared.config.partitions),
-        };
-        def.partitions = Some(wanted);
-        if let Some(before) = before {
-            let fixed = [
-                ("from", def.from != before.from),
-                ("key", def.key != before.key),
-                ("time", def.time != before.time),
-                ("id", def.id != before.id),
-                ("partitions", def.partitions != before.partitions),
-                ("topic", def.topic != before.topic),
-                ("schema", def.schema != before.schema),
-            ];
-            let problems: Vec<Problem> = fixed
-                .iter()
-                .filter(|(_, differs)| *differs)
-                .map(|(at, _)| Problem {
-                    kind: Kind::Stream,
-                    name: def.stream.clone(),
-                    at: (*at).to_owned(),
-                    message: "it cannot change: the log holds events that were written with it; make a new stream"
-                        .to_owned(),
-                })
-                .collect();
-            if !problems.is_empty() {
-                return Err(ChangeError::Invalid(problems));
-            }
-        }
-        // A definition that was read can be written.
-        serde_json::to_value(&def).map_err(|error| ChangeError::Conflict(error.to_string()))
     }
 
     /// The catalog as it would be.

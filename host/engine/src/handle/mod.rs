@@ -5,6 +5,7 @@ mod change;
 mod ingest;
 mod live;
 mod read;
+mod stream_change;
 mod wait;
 mod watch;
 

@@ -192,6 +192,11 @@ impl Partition {
         &self.of
     }
 
+    /// What it is scored by.
+    pub fn plan(&self) -> &StreamPlan {
+        &self.plan
+    }
+
     /// Goes on where a checkpoint says: see [`Partition::origins`].
     pub fn resume(&mut self, origins: Vec<Offset>) {
         self.origins = origins;

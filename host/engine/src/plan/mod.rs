@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use assay_core::expr::Expr;
 use assay_core::rule::{Mode, OnError, Record};
-use assay_core::schema::Schema;
+use assay_core::schema::{History, Schema};
 use assay_core::stream::StreamDef;
 use assay_core::types::Type;
 use assay_core::verdict::RuleStamp;
@@ -48,6 +48,8 @@ pub struct StreamPlan {
     pub def: StreamDef,
     /// Its schema, compiled.
     pub schema: Schema,
+    /// How events of the schemas that it had before are read.
+    pub history: History,
     /// Into how many partitions it is cut.
     pub partitions: u32,
     /// The event fields that anything uses: first key, time and id (if there is one), then the rest. Their columns

@@ -35,6 +35,8 @@ pub struct Records {
     pub first: Offset,
     /// When they were appended, ms since 1970, by the clock of whoever appended.
     pub appended_at: i64,
+    /// The number of the schema that events are written in, see [`Log::keeps_schemas`]. Verdicts have 0.
+    pub schema: u32,
     /// All records, one behind the other.
     pub data: Vec<u8>,
     /// Where each record ends in `data`.
@@ -176,6 +178,12 @@ pub trait Log: Send + Sync {
     /// The partition of an entity's events. Whoever else writes to the log has to place events by the same function.
     fn partition_of(&self, key: &str, partitions: u32) -> Partition {
         partition_of(key, partitions)
+    }
+
+    /// Whether records come back with the number of the schema that they were appended with: how many schemas their
+    /// stream had before. Else events have to be in the one schema of their stream, which never changes then.
+    fn keeps_schemas(&self) -> bool {
+        false
     }
 
     /// Appends records to partitions of a topic. A batch keeps its order. Blocks while too much is under way.

@@ -93,8 +93,12 @@ pub(crate) fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn 
         }
     }
     let page = archive.history(&payments(0), &query("edge", i64::MIN, i64::MAX, 5)).unwrap();
-    let first =
-        ArchivedEvent { place: place(0, 1501), appended_at: 1_700_000_000_000, bytes: events[1501].bytes(1501) };
+    let first = ArchivedEvent {
+        place: place(0, 1501),
+        appended_at: 1_700_000_000_000,
+        schema: 0,
+        bytes: events[1501].bytes(1501),
+    };
     assert_eq!(page.items[0], first);
     assert!(page.cursor.is_none());
     assert!(archive.history(&payments(1), &query("hot", 0, 100, 5)).unwrap().items.is_empty());

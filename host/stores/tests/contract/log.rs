@@ -65,6 +65,27 @@ pub(crate) fn reads_begin_exactly_where_asked(log: &dyn Log) {
     assert!(blocks.iter().all(|block| block.appended_at == block.first.0 as i64 / 6), "{blocks:?}");
 }
 
+/// Events come back with the number of their schema, also of those that were appended at the same time.
+pub(crate) fn events_keep_their_schemas(log: &dyn Log) {
+    create(log);
+    assert!(log.keeps_schemas());
+    for round in 0..3_u32 {
+        let batch = |schema| (1, Records { schema, ..events(&[format!("{round}-{schema}")]) });
+        append(log, Topic::Events, [0, 1, 1, 7, 0].map(batch).into(), Durability::Synced).unwrap();
+    }
+    for from in 0..15 {
+        let blocks = log.read("payments", Topic::Events, Partition(1), Offset(from), 1000, 1 << 20).unwrap();
+        let mut next = from;
+        for (block, (offset, event)) in blocks.iter().flat_map(|block| block.iter().map(move |event| (block, event))) {
+            assert_eq!(offset, Offset(next));
+            let schema = [0, 1, 1, 7, 0][next as usize % 5];
+            assert_eq!((block.schema, card(event)), (schema, format!("{}-{schema}", next / 5).as_str()));
+            next += 1;
+        }
+        assert_eq!(next, 15);
+    }
+}
+
 /// A read gives at least one record, and stops soon behind its limits.
 pub(crate) fn reads_respect_limits(log: &dyn Log) {
     create(log);

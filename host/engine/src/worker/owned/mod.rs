@@ -79,7 +79,7 @@ impl Owned {
         let most = shared.config.batch_rows;
         let records = shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)?;
         self.unsaved.read(of, self.events, records.first());
-        Ok(records)
+        Ok(shared.in_schema(self.partition.plan(), records))
     }
 
     /// Tells the metrics how many events wait and how many entities are in memory.

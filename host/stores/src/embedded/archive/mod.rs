@@ -59,10 +59,7 @@ impl EmbeddedArchive {
                 block = self.log.block_of(events, offset)?;
                 record = block.as_ref().map(|block| block.record(offset)).transpose()?.flatten();
             }
-            fetched[i] = record.map(|(appended_at, bytes)| {
-                let place = Place { partition: of.partition, offset: Offset(offset) };
-                ArchivedEvent { place, appended_at, bytes }
-            });
+            fetched[i] = record.map(|record| archived(of, record));
         }
         let found = |(event, offset): (Option<ArchivedEvent>, &u64)| {
             event.ok_or_else(|| broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))
@@ -75,6 +72,10 @@ impl Archive for EmbeddedArchive {
     fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
         let id = self.database.streams.find_partition(of);
         id.map_or(Ok(Offset(0)), |id| self.indexes.position(id).map(Offset))
+    }
+
+    fn keeps_schemas(&self) -> bool {
+        true
     }
 
     fn write_events(
@@ -137,8 +138,7 @@ impl Archive for EmbeddedArchive {
         let Some(block) = self.log.block_of(LogReader::topic(id, Topic::Events), offset.0)? else {
             return Ok(None);
         };
-        let place = Place { partition: of.partition, offset };
-        Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
+        Ok(block.record(offset.0)?.map(|record| archived(of, record)))
     }
 
     fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
@@ -149,6 +149,16 @@ impl Archive for EmbeddedArchive {
     fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
         let id = self.database.streams.find_partition(of);
         id.map_or(Ok(None), |id| self.verdicts.outcome(id, offset.0))
+    }
+}
+
+/// A record that was read by itself.
+fn archived(of: &StreamPartition, record: Records) -> ArchivedEvent {
+    ArchivedEvent {
+        place: Place { partition: of.partition, offset: record.first },
+        appended_at: record.appended_at,
+        schema: record.schema,
+        bytes: record.data,
     }
 }
 

@@ -70,7 +70,7 @@ impl VerdictIndex {
     fn outcome_in(&self, of: PartitionId, at: u64, offset: u64) -> Result<Option<Outcome>, StoreError> {
         let stored = self.log.block_of(LogReader::topic(of, Topic::Verdicts), at)?;
         let block = stored.map(|stored| stored.record(at)).transpose()?.flatten();
-        let Some((_, block)) = block else {
+        let Some(Records { data: block, .. }) = block else {
             return Err(broken(format!("{} is in the index but not in the log", block_at(at))));
         };
         find_outcome(&block, Offset(offset)).map_err(|error| damaged(block_at(at), &error))

@@ -32,12 +32,12 @@ impl Stored {
         block::decode(&self.value, self.first, skip).map_err(|error| damaged(at(self.of, self.first), &error))
     }
 
-    /// A record and when it was appended; none if it is not in this block.
-    pub(in super::super) fn record(&self, offset: u64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    /// A record by itself; none if it is not in this block.
+    pub(in super::super) fn record(&self, offset: u64) -> Result<Option<Records>, StoreError> {
         let Some(index) = offset.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
             return Ok(None);
         };
-        block::record(&self.value, index).map_err(|error| damaged(at(self.of, self.first), &error))
+        block::record(&self.value, self.first, index).map_err(|error| damaged(at(self.of, self.first), &error))
     }
 }
 
