@@ -134,8 +134,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
     if let Some(outbox) = &ports.outbox {
         all.push(Box::new(outbox::Follower(outbox.clone())));
     }
-    let wanted = &shared.config.followers;
-    all.retain(|follow| wanted.is_empty() || wanted.contains(follow.name()));
+    all.retain(|follow| shared.config.follows(follow.name()));
     all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
 }
 

@@ -16,6 +16,7 @@ mod log;
 mod open;
 mod positions;
 mod profiles;
+mod reclaim;
 mod state;
 mod streams;
 

@@ -1,6 +1,7 @@
 //! The archive: where in the log the events of an entity are, those of an id, and the verdicts of an event.
 //!
-//! Embedded, the log keeps all events and verdicts, so the archive has no copies of them: only indexes.
+//! Embedded, the log keeps events and verdicts, so the archive has no copies of them: only indexes. What retention
+//! deletes from the log is gone here too.
 
 mod entry;
 mod index;
@@ -64,10 +65,19 @@ impl EmbeddedArchive {
                 ArchivedEvent { place, appended_at, bytes }
             });
         }
-        let found = |(event, offset): (Option<ArchivedEvent>, &u64)| {
-            event.ok_or_else(|| broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))
+        let head = self.log.head(events);
+        let found = |(event, offset): (Option<ArchivedEvent>, &u64)| match event {
+            Some(event) => Some(Ok(event)),
+            // Retention has deleted it since it was found.
+            None if *offset < head => None,
+            None => Some(Err(broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))),
         };
-        fetched.into_iter().zip(offsets).map(found).collect()
+        fetched.into_iter().zip(offsets).filter_map(found).collect()
+    }
+
+    /// The first event of a partition that is still there.
+    fn begin(&self, id: PartitionId) -> u64 {
+        self.log.head(LogReader::topic(id, Topic::Events))
     }
 }
 
@@ -108,7 +118,7 @@ impl Archive for EmbeddedArchive {
         if limit == 0 {
             return Ok(Page { items: Vec::new(), cursor: None });
         }
-        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind };
+        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind, begin: self.begin(id) };
         // One more than wanted tells whether there is another page.
         let mut found = self.indexes.find(IndexId { of: id, by: By::Entity }, &lookup, limit + 1)?;
         let has_more = found.len() > limit;
@@ -122,7 +132,8 @@ impl Archive for EmbeddedArchive {
         let Some(partition) = self.database.streams.find_partition(of) else {
             return Ok(Vec::new());
         };
-        let lookup = Lookup { hash: Entry::hash_of(id), earliest: i64::MIN, latest: i64::MAX, behind: None };
+        let (hash, begin) = (Entry::hash_of(id), self.begin(partition));
+        let lookup = Lookup { hash, earliest: i64::MIN, latest: i64::MAX, behind: None, begin };
         let found = self.indexes.find(IndexId { of: partition, by: By::Id }, &lookup, usize::MAX)?;
         let mut offsets: Vec<u64> = found.iter().map(|entry| entry.offset).collect();
         offsets.sort_unstable();
@@ -139,6 +150,14 @@ impl Archive for EmbeddedArchive {
         };
         let place = Place { partition: of.partition, offset };
         Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
+    }
+
+    fn forget(&self, of: &StreamPartition, events: Offset, verdicts: Offset) -> Result<(), StoreError> {
+        let Some(id) = self.database.streams.find_partition(of) else {
+            return Ok(());
+        };
+        self.indexes.forget(id, events.0)?;
+        self.verdicts.forget(id, verdicts.0)
     }
 
     fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError> {

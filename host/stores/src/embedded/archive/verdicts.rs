@@ -38,6 +38,19 @@ impl VerdictIndex {
         self.database.commit(batch, Durability::Process, "writing the index of verdicts")
     }
 
+    /// Forgets the blocks before an offset of the verdicts topic.
+    pub(super) fn forget(&self, of: PartitionId, begin: u64) -> Result<(), StoreError> {
+        let mut batch = self.database.batch(16);
+        for row in self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX)) {
+            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+            if places(&key)?.1 >= begin {
+                break;
+            }
+            batch.remove(&self.database.index, key);
+        }
+        self.database.commit(batch, Durability::Process, "forgetting blocks in the index of verdicts")
+    }
+
     /// The offset before which all events are judged by blocks that are in the index.
     pub(super) fn judged(&self, of: PartitionId) -> Result<u64, StoreError> {
         let mut rows = self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX));
@@ -71,6 +84,10 @@ impl VerdictIndex {
         let stored = self.log.block_of(LogReader::topic(of, Topic::Verdicts), at)?;
         let block = stored.map(|stored| stored.record(at)).transpose()?.flatten();
         let Some((_, block)) = block else {
+            if at < self.log.head(LogReader::topic(of, Topic::Verdicts)) {
+                // Retention has deleted it.
+                return Ok(None);
+            }
             return Err(broken(format!("{} is in the index but not in the log", block_at(at))));
         };
         find_outcome(&block, Offset(offset)).map_err(|error| damaged(block_at(at), &error))

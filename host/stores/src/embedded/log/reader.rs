@@ -12,11 +12,13 @@ use super::super::database::Database;
 use super::super::error::{broken, damaged, failed};
 use super::super::keys::{PartitionId, TopicPartition};
 use super::block;
+use super::heads::Heads;
 
 /// Reads blocks.
 #[derive(Clone)]
 pub(in super::super) struct LogReader {
     database: Arc<Database>,
+    heads: Arc<Heads>,
 }
 
 /// A stored block.
@@ -43,7 +45,23 @@ impl Stored {
 
 impl LogReader {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+        Self { database, heads: Arc::default() }
+    }
+
+    /// The first offset that is still there.
+    pub(in super::super) fn head(&self, of: TopicPartition) -> u64 {
+        self.heads.get(of)
+    }
+
+    /// From now on nothing before an offset is read.
+    pub(super) fn begin_at(&self, of: TopicPartition, first: u64) {
+        self.heads.set(of, first);
+    }
+
+    /// The offset of the first stored record; 0 if there is none.
+    pub(super) fn stored_head(&self, of: TopicPartition) -> Result<u64, StoreError> {
+        let first = self.database.log.range(of.block(0)..=of.block(u64::MAX)).next();
+        first.map_or(Ok(0), |row| Ok(stored(of, row)?.first))
     }
 
     /// The offset behind the last stored record.
@@ -55,8 +73,25 @@ impl LogReader {
         Ok(last.first + count)
     }
 
-    /// Reads from an offset on that is before the end.
+    /// Reads from an offset on that is before the end, or from the head on.
     pub(super) fn read(
+        &self,
+        of: TopicPartition,
+        from: u64,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        loop {
+            let head = self.head(of);
+            let read = self.read_stored(of, from.max(head), max_records, max_bytes);
+            // Retention may have deleted it meanwhile.
+            if read.is_ok() || self.head(of) == head {
+                return read;
+            }
+        }
+    }
+
+    fn read_stored(
         &self,
         of: TopicPartition,
         from: u64,
