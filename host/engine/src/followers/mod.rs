@@ -18,6 +18,8 @@ use std::time::Duration;
 use assay_core::names::Offset;
 use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
+pub(crate) use archive::Events as ArchiveEvents;
+
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
 use crate::ports::dead_letters::DeadLetter;

@@ -252,13 +252,7 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn trim(
-        &self,
-        _stream: &str,
-        _topic: Topic,
-        _partition: Partition,
-        _wish: &Trim,
-    ) -> Result<Trimmed, StoreError> {
+    fn trim(&self, _stream: &str, _topic: Topic, _partition: Partition, _wish: &Trim) -> Result<Trimmed, StoreError> {
         Ok(Trimmed::default())
     }
 

@@ -24,9 +24,12 @@ const FILLER: usize = 4 << 20;
 const FILLERS: usize = 17;
 
 impl Database {
-    /// Writes what is deleted in a keyspace out of its files.
+    /// Writes what is deleted in a keyspace out of its files, and lets go of journals.
     pub(super) fn reclaim(&self, keyspace: &Keyspace, doing: impl Display) -> Result<(), StoreError> {
-        self.flush(keyspace, &doing)?;
+        // A journal stays until the tables hold what every keyspace has in it.
+        for keyspace in self.keyspaces() {
+            self.flush(keyspace, &doing)?;
+        }
         // The first pass finds which values no key refers to any more, the second leaves them out of their files.
         for _ in 0..2 {
             keyspace.major_compact().map_err(|error| failed(&doing, &error))?;

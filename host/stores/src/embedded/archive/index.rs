@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::archive::EventEntry;
-use fjall::Snapshot;
+use fjall::{OwnedWriteBatch, Snapshot};
 
 use super::super::database::{Database, Durability};
 use super::super::error::failed;
 use super::super::keys::{PartitionId, Whose};
 use super::entry::Entry;
+use super::pages::Pages;
 use super::run::{By, IndexId, Row, Run, RunCursor};
 
 /// So many runs of a level become one.
@@ -161,9 +162,7 @@ impl Indexes {
                 continue;
             }
             let mut batch = self.database.batch(16);
-            runs.iter()
-                .filter(|run| is_gone(run))
-                .try_for_each(|run| run.remove(&self.database, index, &mut batch))?;
+            runs.iter().filter(|run| is_gone(run)).try_for_each(|run| run.remove(&self.database, index, &mut batch))?;
             let mut now = lock(&shared);
             self.database.commit(batch, Durability::Process, "forgetting events in the archive's index")?;
             if let Some(partition) = now.as_mut() {
@@ -171,6 +170,32 @@ impl Indexes {
             }
         }
         Ok(())
+    }
+
+    /// Takes entries of events out of their pages, in one batch with what it holds already.
+    pub(super) fn erase(
+        &self,
+        of: PartitionId,
+        events: &[EventEntry],
+        mut batch: OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        let shared = self.shared(of);
+        // Nobody merges meanwhile.
+        let _writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for by in [By::Entity, By::Id] {
+            let index = IndexId { of, by };
+            let runs = self.loaded(&shared, of, |partition| partition.runs[by as usize].clone())?;
+            let mut pages = Pages::default();
+            for entry in sorted(events.iter(), by) {
+                for run in runs.iter().filter(|run| run.may_hold(entry.hash, entry.time, entry.time)) {
+                    if pages.erase(&self.database, index, run.number, &entry)? {
+                        break;
+                    }
+                }
+            }
+            pages.write(&self.database, &mut batch);
+        }
+        self.database.commit(batch, Durability::Process, "deleting the data of an entity")
     }
 
     /// Finds entries, the latest first, at most so many.

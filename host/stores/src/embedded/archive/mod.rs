@@ -5,9 +5,11 @@
 
 mod entry;
 mod index;
+mod pages;
 mod run;
 mod verdicts;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use assay_core::names::Offset;
@@ -15,6 +17,7 @@ use assay_core::verdict::Outcome;
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
+use fjall::OwnedWriteBatch;
 
 use super::cursor::{self, Listing};
 use super::database::Database;
@@ -67,12 +70,39 @@ impl EmbeddedArchive {
         }
         let head = self.log.head(events);
         let found = |(event, offset): (Option<ArchivedEvent>, &u64)| match event {
+            // Its entity's data was deleted since it was found.
+            Some(event) if event.bytes.is_empty() => None,
             Some(event) => Some(Ok(event)),
             // Retention has deleted it since it was found.
             None if *offset < head => None,
             None => Some(Err(broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))),
         };
         fetched.into_iter().zip(offsets).filter_map(found).collect()
+    }
+
+    /// Where the verdicts on some events are: the events by the place of their verdict block.
+    pub(super) fn verdict_places(
+        &self,
+        id: PartitionId,
+        offsets: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<u64, BTreeSet<u64>>, StoreError> {
+        let mut places: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for offset in offsets {
+            for at in self.verdicts.blocks_of(id, *offset)? {
+                places.entry(at).or_default().insert(*offset);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Takes events out of the indexes, in one batch with what it holds already.
+    pub(super) fn erase(
+        &self,
+        id: PartitionId,
+        events: &[EventEntry],
+        batch: OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        self.indexes.erase(id, events, batch)
     }
 
     /// The first event of a partition that is still there.
@@ -118,7 +148,8 @@ impl Archive for EmbeddedArchive {
         if limit == 0 {
             return Ok(Page { items: Vec::new(), cursor: None });
         }
-        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind, begin: self.begin(id) };
+        let lookup =
+            Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind, begin: self.begin(id) };
         // One more than wanted tells whether there is another page.
         let mut found = self.indexes.find(IndexId { of: id, by: By::Entity }, &lookup, limit + 1)?;
         let has_more = found.len() > limit;
@@ -149,7 +180,9 @@ impl Archive for EmbeddedArchive {
             return Ok(None);
         };
         let place = Place { partition: of.partition, offset };
-        Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
+        // Without bytes: its entity's data was deleted.
+        let record = block.record(offset.0)?.filter(|(_, bytes)| !bytes.is_empty());
+        Ok(record.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
     }
 
     fn forget(&self, of: &StreamPartition, events: Offset, verdicts: Offset) -> Result<(), StoreError> {

@@ -47,13 +47,13 @@ impl IndexId {
     }
 
     /// The beginning of all keys of a run's pages.
-    fn pages(self, run: u64) -> Vec<u8> {
+    pub(super) fn pages(self, run: u64) -> Vec<u8> {
         let mut key = self.prefix(Row::Page);
         key.extend_from_slice(&run.to_be_bytes());
         key
     }
 
-    fn page_key(self, run: u64, first: &Entry) -> Vec<u8> {
+    pub(super) fn page_key(self, run: u64, first: &Entry) -> Vec<u8> {
         let mut key = self.pages(run);
         key.extend_from_slice(&first.sort_bytes());
         key

@@ -61,23 +61,30 @@ impl VerdictIndex {
 
     /// What was said of an event: it is in the first block that goes beyond it, or nothing was said.
     pub(super) fn outcome(&self, of: PartitionId, offset: u64) -> Result<Option<Outcome>, StoreError> {
-        let Some(behind) = offset.checked_add(1) else {
-            return Ok(None);
-        };
-        let rows = self.database.index.range(key(of, behind, 0)..=key(of, u64::MAX, u64::MAX));
-        let mut first = None;
-        for row in rows {
-            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
-            let (through, at) = places(&key)?;
-            // Blocks that go equally far share what they say.
-            if *first.get_or_insert(through) != through {
-                break;
-            }
+        for at in self.blocks_of(of, offset)? {
             if let Some(outcome) = self.outcome_in(of, at, offset)? {
                 return Ok(Some(outcome));
             }
         }
         Ok(None)
+    }
+
+    /// The places of the first blocks that go beyond an event. Those that go equally far share what they say.
+    pub(super) fn blocks_of(&self, of: PartitionId, offset: u64) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        let Some(behind) = offset.checked_add(1) else {
+            return Ok(found);
+        };
+        let mut first = None;
+        for row in self.database.index.range(key(of, behind, 0)..=key(of, u64::MAX, u64::MAX)) {
+            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+            let (through, at) = places(&key)?;
+            if *first.get_or_insert(through) != through {
+                break;
+            }
+            found.push(at);
+        }
+        Ok(found)
     }
 
     fn outcome_in(&self, of: PartitionId, at: u64, offset: u64) -> Result<Option<Outcome>, StoreError> {

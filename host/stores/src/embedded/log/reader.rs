@@ -29,6 +29,23 @@ pub(in super::super) struct Stored {
 }
 
 impl Stored {
+    /// Replaces the records for which `change` gives something else. Offsets and times stay.
+    pub(in super::super) fn rewrite(
+        &self,
+        mut change: impl FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<Rewritten, StoreError> {
+        let records = self.decode(self.first)?;
+        let mut changed = Records { data: Vec::new(), ends: Vec::new(), ..records.clone() };
+        let mut any = false;
+        for (offset, record) in records.iter() {
+            let instead = change(offset.0, record)?;
+            any |= instead.is_some();
+            changed.push(instead.as_deref().unwrap_or(record));
+        }
+        let next = records.next().0;
+        Ok(Rewritten { first: self.first, next, bytes: any.then(|| block::encode(&[changed])) })
+    }
+
     fn decode(&self, from: u64) -> Result<Records, StoreError> {
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
         block::decode(&self.value, self.first, skip).map_err(|error| damaged(at(self.of, self.first), &error))
@@ -41,6 +58,15 @@ impl Stored {
         };
         block::record(&self.value, index).map_err(|error| damaged(at(self.of, self.first), &error))
     }
+}
+
+/// A block of which some records were changed.
+pub(in super::super) struct Rewritten {
+    pub(in super::super) first: u64,
+    /// The offset behind it.
+    pub(in super::super) next: u64,
+    /// The new block; none: nothing was changed.
+    pub(in super::super) bytes: Option<Vec<u8>>,
 }
 
 impl LogReader {
