@@ -103,5 +103,8 @@ fn author_routes() -> OpenApiRouter<App> {
 }
 
 fn admin_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(post_key, list_keys)).routes(routes!(delete_key))
+    OpenApiRouter::default()
+        .routes(routes!(post_key, list_keys))
+        .routes(routes!(delete_key))
+        .routes(routes!(delete_entity))
 }

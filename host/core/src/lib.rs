@@ -4,6 +4,7 @@
 
 pub mod expr;
 pub mod names;
+pub mod retention;
 pub mod rule;
 pub mod schema;
 pub mod size;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::retention::Retention;
 use crate::span::Span;
 
 /// An ordered, partitioned log of events of one Avro schema.
@@ -40,6 +41,9 @@ pub struct StreamDef {
     /// What becomes a point in time of each event, where there is a store for time series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<SeriesDef>,
+    /// How long its events and verdicts are kept. Nothing is said: as the server is set up.
+    #[serde(default, skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
     /// The Avro schema of its events: a record. That of a derived stream has the field [`ORIGIN`] behind all others.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub schema: serde_json::Value,

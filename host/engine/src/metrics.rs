@@ -109,6 +109,10 @@ pub struct Metrics {
     pub near_retention: Family<ReaderLabel, Gauge>,
     /// Records that retention deleted before they were read.
     pub lost_records: Family<TopicLabel, Counter>,
+    /// Records that retention deleted from the embedded log.
+    pub deleted_records: Family<TopicLabel, Counter>,
+    /// The bytes of these records.
+    pub deleted_bytes: Family<TopicLabel, Counter>,
     /// From the append of an event to its verdict, for the oldest event of each batch.
     pub latency: Family<StreamLabel, Histogram, fn() -> Histogram>,
     /// How long scoring a batch took.
@@ -145,6 +149,8 @@ impl Metrics {
             retention_left: Family::default(),
             near_retention: Family::default(),
             lost_records: Family::default(),
+            deleted_records: Family::default(),
+            deleted_bytes: Family::default(),
             latency: Family::new_with_constructor(seconds),
             batch_time: Family::new_with_constructor(seconds),
             checkpoint_time: seconds(),
@@ -181,6 +187,10 @@ impl Metrics {
         registry.register("partitions_near_retention", near, self.near_retention.clone());
         let lost = "Records that retention deleted before they were read";
         registry.register("log_lost_records", lost, self.lost_records.clone());
+        let deleted = "Records that retention deleted from the data folder";
+        registry.register("log_deleted_records", deleted, self.deleted_records.clone());
+        let deleted = "Bytes that retention deleted from the data folder";
+        registry.register_with_unit("log_deleted", deleted, Unit::Bytes, self.deleted_bytes.clone());
         let latency = "From append to verdict, for the oldest event of each batch";
         registry.register_with_unit("verdict_latency", latency, Unit::Seconds, self.latency.clone());
         registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());

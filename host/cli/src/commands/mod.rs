@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod dead_letters;
+pub mod entity;
 pub mod explain;
 pub mod generate;
 pub mod ingest;

@@ -2,6 +2,7 @@
 //!
 //! `write` encodes a block straight from columns (the hot path), `read` gives it back as plain structs.
 
+mod erase;
 mod read;
 mod write;
 
@@ -14,6 +15,7 @@ use crate::names::{Digest, Offset};
 use crate::rule::Mode;
 use crate::value::Value;
 
+pub use erase::erase_outcomes;
 pub use read::{block_flags, find_outcome, read_block};
 pub use write::{BlockHead, EdgeRow, EventColumns, RuleRows, write_block};
 

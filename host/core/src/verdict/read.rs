@@ -18,7 +18,7 @@ pub fn block_flags(bytes: &[u8]) -> Result<(u8, Offset), Corrupt> {
     Ok((flags, next))
 }
 
-fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
+pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
     if reader.byte()? != VERSION {
         return Err(reader.corrupt("a version of verdict blocks that this binary reads"));
     }
@@ -67,19 +67,23 @@ pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Cor
     Ok(None)
 }
 
-fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
+pub(super) fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
     let rules: Vec<RuleStamp> =
         serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
     Ok(rules.into_iter().map(Arc::new).collect())
 }
 
 /// The offset and time of the next event.
-fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
+pub(super) fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
     let offset = before.offset.wrapping_add(reader.varint()?);
     Ok(Before { offset, time: before.time.wrapping_add(reader.signed()?) })
 }
 
-fn read_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], place: &Before) -> Result<Outcome, Corrupt> {
+pub(super) fn read_outcome(
+    reader: &mut Reader<'_>,
+    rules: &[Arc<RuleStamp>],
+    place: &Before,
+) -> Result<Outcome, Corrupt> {
     let key = reader.text()?.to_owned();
     let id = reader.text()?.to_owned();
     let (offset, time) = (Offset(place.offset), place.time);
@@ -88,7 +92,7 @@ fn read_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], place: &Befor
     Ok(outcome)
 }
 
-fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
+pub(super) fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
     skip_texts(reader, 2)?;
     loop {
         let rule = reader.varint()?;

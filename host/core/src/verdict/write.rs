@@ -160,7 +160,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    fn put(&mut self, out: &mut Vec<u8>, offset: u64, time: i64) {
+    pub(super) fn put(&mut self, out: &mut Vec<u8>, offset: u64, time: i64) {
         put_varint(out, offset - self.offset);
         put_signed(out, time.wrapping_sub(self.time));
         *self = Self { offset, time };

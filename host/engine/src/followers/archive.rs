@@ -16,18 +16,19 @@ use crate::ports::log::{Records, Topic};
 use crate::ports::{StoreError, StreamPartition};
 
 /// Carries events into the archive.
-pub(super) struct Events {
+pub(crate) struct Events {
     archive: Arc<dyn Archive>,
     /// Per stream a decoder of key, time and id, with the schema that it was made for.
     decoders: HashMap<Arc<str>, (Schema, Decoder)>,
 }
 
 impl Events {
-    pub(super) fn new(archive: Arc<dyn Archive>) -> Self {
+    pub(crate) fn new(archive: Arc<dyn Archive>) -> Self {
         Self { archive, decoders: HashMap::new() }
     }
 
-    fn entries(
+    /// What the archive must know of events, as far as they can be read.
+    pub(crate) fn read(
         &mut self,
         stream: &StreamPlan,
         of: &StreamPartition,
@@ -94,7 +95,7 @@ impl Follow for Events {
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError> {
         let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(Vec::new()) };
-        let entries = self.entries(stream, of, records)?;
+        let entries = self.read(stream, of, records)?;
         self.archive.write_events(of, &entries, records, next).map(|()| Vec::new())
     }
 }

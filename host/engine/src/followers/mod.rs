@@ -18,6 +18,8 @@ use std::time::Duration;
 use assay_core::names::Offset;
 use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
+pub(crate) use archive::Events as ArchiveEvents;
+
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
 use crate::ports::dead_letters::DeadLetter;
@@ -134,8 +136,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
     if let Some(outbox) = &ports.outbox {
         all.push(Box::new(outbox::Follower(outbox.clone())));
     }
-    let wanted = &shared.config.followers;
-    all.retain(|follow| wanted.is_empty() || wanted.contains(follow.name()));
+    all.retain(|follow| shared.config.follows(follow.name()));
     all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
 }
 

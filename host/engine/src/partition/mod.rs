@@ -246,6 +246,11 @@ impl Partition {
         self.entities.evict(most, saved);
     }
 
+    /// Forgets an entity. Everything must have been saved before, and its row deleted.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.entities.forget(key);
+    }
+
     /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.
     ///
     /// # Errors

@@ -103,6 +103,15 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
 
+    /// Forgets the events and the verdict blocks before these offsets: retention has deleted them from the log. An
+    /// archive with records of its own does nothing.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn forget(&self, _of: &StreamPartition, _events: Offset, _verdicts: Offset) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All events before this offset are judged, and what was said of them is archived.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::metrics::Metrics;
 use crate::partition::{Halt, Instances, Partition};
 use crate::plan::Plan;
+use crate::ports::erasure::Erasing;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared};
@@ -43,8 +44,21 @@ pub(crate) enum Request {
     Open(StreamPartition),
     /// Let go of a partition. With somebody to answer, everything is saved first; else it is another's already.
     Release(StreamPartition, Option<Sender<()>>),
+    /// Save a partition, and end the life of an entity in it.
+    Cut(Cut),
     /// Read from a partition. Nothing is read if it is not open.
     Read(StreamPartition, Read),
+}
+
+/// A wish to save a partition, and to end the life of an entity there.
+pub(crate) struct Cut {
+    pub(crate) of: StreamPartition,
+    /// Events before this offset must be scored.
+    pub(crate) through: Offset,
+    /// The entity, if it is about one.
+    pub(crate) entity: Option<(Erasing, String)>,
+    /// The next event to score; none: it is not there yet, ask again.
+    pub(crate) done: Sender<Result<Option<Offset>, StoreError>>,
 }
 
 /// Where a worker is asked.
@@ -275,6 +289,11 @@ impl Worker {
                 self.opening.push(Opening { of, due: Instant::now(), delay: FIRST_DELAY });
             }
             Request::Release(of, done) => self.release(&of, done),
+            Request::Cut(cut) => {
+                if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == cut.of) {
+                    let _ = cut.done.send(owned.cut(&cut, &self.saver, &self.shared, &self.bell));
+                }
+            }
             Request::Read(of, read) => {
                 if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) {
                     read(&mut owned.partition);

@@ -1,6 +1,7 @@
 //! A partition in a worker's hands: where it is in its logs, its turns, its checkpoints. How it is opened stands in
 //! `recovery`.
 
+mod cut;
 mod recovery;
 
 use std::collections::VecDeque;

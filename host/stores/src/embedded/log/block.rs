@@ -82,6 +82,11 @@ pub(super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
     Ok(open(block)?.0.count as u64)
 }
 
+/// When a block's first record was appended.
+pub(super) fn appended_at(block: &[u8]) -> Result<i64, Corrupt> {
+    Ok(open(block)?.1)
+}
+
 /// The records of a block from the `skip`th on. `first` is the block's first offset.
 pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, Corrupt> {
     let (Head { count, appended_at, schema }, mut reader) = open(block)?;
