@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::fields::join;
+use super::fields::{column_type, join};
 use super::node::{Node, Record, Unit};
 use super::{Field, FieldError, Schema};
+use crate::types::Type;
 
 /// What to do with the next bytes of a record.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) enum Step {
     Double(usize),
     Text(usize),
     Symbol(Vec<String>, usize),
+    /// The items of an array or a map; each is read by a program whose columns are the parts of an item.
+    List(Box<Program>, usize),
     /// A union of null and what the next `steps` steps read. Where it is null, `columns` get nulls.
     Nullable {
         null: usize,
@@ -51,6 +54,33 @@ impl Program {
         let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
         compiler.record(schema.record(), "");
         Ok(Self { steps: compiler.steps, paths: compiler.paths, fields })
+    }
+}
+
+impl Program {
+    /// The program of one item of a list's type: an array's item, or a map's key and value.
+    fn of_item(node: &Node) -> Self {
+        let mut compiler = Compiler { wanted: HashMap::new(), steps: Vec::new(), paths: Vec::new() };
+        let item = match (node, column_type(node)) {
+            (Node::Array(item), Some(Type::List(ty))) => {
+                match *ty {
+                    Type::Record(parts) => {
+                        let parts = parts.iter().enumerate();
+                        compiler.wanted = parts.map(|(part, (path, _))| (path.clone(), part)).collect();
+                    }
+                    _ => compiler.wanted = HashMap::from([(String::new(), 0)]),
+                }
+                item
+            }
+            (Node::Map(value), _) => {
+                compiler.push(Step::Text(0), String::new());
+                compiler.wanted = HashMap::from([(String::new(), 1)]);
+                value
+            }
+            _ => unreachable!("{} is no list", node.kind()),
+        };
+        compiler.node(item, String::new());
+        Self { steps: compiler.steps, paths: compiler.paths, fields: Vec::new() }
     }
 }
 
@@ -92,7 +122,9 @@ impl Compiler {
     /// The columns that are this path or below it, in ascending order.
     fn columns_under(&self, path: &str) -> Vec<usize> {
         let below = format!("{path}.");
-        let wanted = self.wanted.iter().filter(|(name, _)| *name == path || name.starts_with(&below));
+        // An item of a list has no name: its own path is empty.
+        let is_under = |name: &str| path.is_empty() || name == path || name.starts_with(&below);
+        let wanted = self.wanted.iter().filter(|(name, _)| is_under(name));
         let mut columns: Vec<usize> = wanted.map(|(_, column)| *column).collect();
         columns.sort_unstable();
         columns
@@ -114,6 +146,7 @@ fn leaf(node: &Node, column: usize) -> Step {
         Node::Double => Step::Double(column),
         Node::String => Step::Text(column),
         Node::Enum { symbols, .. } => Step::Symbol(symbols.clone(), column),
+        Node::Array(_) | Node::Map(_) => Step::List(Box::new(Program::of_item(node)), column),
         other => unreachable!("{} is no column: Schema::field refused it", other.kind()),
     }
 }

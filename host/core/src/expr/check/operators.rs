@@ -9,7 +9,7 @@ use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::functions::OPERATORS;
 use crate::expr::kernels::compare::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation};
-use crate::expr::kernels::logic;
+use crate::expr::kernels::{list, logic};
 use crate::expr::kernels::membership::Members;
 use crate::expr::node::{Kernel, Node};
 use crate::types::Type;
@@ -26,7 +26,7 @@ impl Checker<'_> {
                 self.comparison(node, call.func_name.trim_matches('_'), a, b)
             }
             ("@in", [value, list]) => self.membership(node, value, list),
-            ("_[_]", _) => Err(self.parsed.error_at_token(node, "indexing with [...] is not supported yet")),
+            ("_[_]", [list, key]) => self.index(node, list, key),
             ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => self.arithmetic(node, call, &[a, b]),
             ("-_" | "!_", [a]) => self.arithmetic(node, call, &[a]),
             _ => return None,
@@ -100,9 +100,11 @@ impl Checker<'_> {
     }
 
     fn membership(&mut self, at: &IdedExpr, value: &IdedExpr, list: &IdedExpr) -> Checked {
+        let place = value;
         let value = self.check(value)?;
         let Syntax::List(items) = &list.expr else {
-            return Err(self.parsed.error(list, "behind 'in' only a list such as [1, 2] is supported yet"));
+            let list = self.check(list)?;
+            return self.within(at, value, place, list);
         };
         let items = items.elements.iter().map(|item| Ok((item, self.check(item)?)));
         let items = items.collect::<Result<Vec<_>, ExprError>>()?;
@@ -161,6 +163,10 @@ fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
         (Type::Double, Type::Int) => compare::double_with_int::<R>,
         (Type::Text, Type::Text) => compare::texts::<R>,
         (Type::Bool, Type::Bool) => compare::bools::<R>,
+        (Type::List(a), Type::List(b)) if a == b && !matches!(**a, Type::Record(_)) => match R::OF_EQUALS? {
+            true => list::equal,
+            false => list::differ,
+        },
         _ => return None,
     })
 }

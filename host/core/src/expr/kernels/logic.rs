@@ -107,11 +107,7 @@ fn pick_bits(mask: &BooleanBuffer, a: &BooleanBuffer, b: &BooleanBuffer) -> Bool
 }
 
 fn pick_numbers<T: Copy>(mask: &BooleanBuffer, a: Numbers<'_, T>, b: Numbers<'_, T>, rows: usize) -> Vec<T> {
-    let at = |numbers: Numbers<'_, T>, row: usize| match numbers {
-        Numbers::All(values) => values[row],
-        Numbers::One(value) => value,
-    };
-    (0..rows).map(|row| if mask.value(row) { at(a, row) } else { at(b, row) }).collect()
+    (0..rows).map(|row| if mask.value(row) { a.at(row) } else { b.at(row) }).collect()
 }
 
 fn pick_texts(mask: &BooleanBuffer, a: &Column, b: &Column, nulls: Option<&NullBuffer>, rows: usize) -> Column {
