@@ -205,10 +205,10 @@ impl<'k> Values<'k> {
         Lists { ranges, order: Some(self.passed.into()), ..lists }
     }
 
-    fn mapped(mut self, lists: Lists) -> Lists {
+    fn mapped(self, lists: Lists) -> Lists {
         let items = match self.kind {
             Kind::Map(Type::Text) => std::sync::Arc::new(self.texts.finish()) as ArrayRef,
-            Kind::Map(ty) => concatenated(&self.made, ty),
+            Kind::Map(ty) => concatenated(&self.made, &ty.arrow()),
             _ => mistyped(),
         };
         let lengths = (0..self.hits.len()).map(|row| lists.len(row) as u32);

@@ -114,7 +114,7 @@ impl Lists {
         let constants = columns.iter().all(|column| matches!(column, Column::Constant(_)));
         let each = if constants { 1 } else { rows };
         let arrays: Vec<ArrayRef> = columns.into_iter().map(|column| column.into_array(ty, each)).collect();
-        let items = concatenated(&arrays, ty);
+        let items = concatenated(&arrays, &ty.arrow());
         if constants {
             return Self { ranges: vec![(0, count as u32); rows], nulls: None, order: None, items };
         }
@@ -125,8 +125,8 @@ impl Lists {
 }
 
 /// The items of several arrays of a type, one array after the other.
-pub(super) fn concatenated(arrays: &[ArrayRef], ty: &Type) -> ArrayRef {
-    if *ty == Type::Text {
+pub(super) fn concatenated(arrays: &[ArrayRef], ty: &DataType) -> ArrayRef {
+    if *ty == DataType::Utf8 {
         let mut builder = TextBuilder::new(arrays.iter().map(Array::len).sum());
         for text in arrays.iter().flat_map(|array| array.as_string::<i32>()) {
             match text {
@@ -138,7 +138,7 @@ pub(super) fn concatenated(arrays: &[ArrayRef], ty: &Type) -> ArrayRef {
     }
     let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
     if arrays.is_empty() {
-        return new_empty_array(&ty.arrow());
+        return new_empty_array(ty);
     }
     // It fails only for arrays of different types, and for texts beyond 2 GiB.
     arrow_select::concat::concat(&arrays).unwrap_or_else(|_| mistyped())

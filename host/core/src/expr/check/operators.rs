@@ -60,6 +60,15 @@ impl Checker<'_> {
         if let Some(typed) = self.choose(OPERATORS, name, &checked) {
             return Ok(typed);
         }
+        if let ("+", [Typed { ty: Some(Type::List(a)), .. }, Typed { ty: Some(Type::List(b)), .. }]) =
+            (name, checked.as_slice())
+            && a == b
+            && !matches!(**a, Type::Record(_))
+        {
+            let ty = Type::List(a.clone());
+            let arguments = checked.into_iter().map(|typed| typed.node).collect();
+            return Ok(Typed::new(Node::Strict { kernel: list::concatenate, arguments }, ty));
+        }
         let sign = name.trim_matches('_');
         let types: Vec<String> = checked.iter().map(Typed::name).collect();
         let has = |ty: Type| checked.iter().any(|typed| typed.ty == Some(ty.clone()));

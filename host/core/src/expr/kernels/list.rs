@@ -7,7 +7,7 @@ use arrow_buffer::BooleanBuffer;
 
 use super::math::Extreme;
 use crate::expr::column::{Column, Constant, Native, mistyped};
-use crate::expr::lists::Lists;
+use crate::expr::lists::{Lists, concatenated};
 use crate::expr::loops::split as split_nulls;
 use crate::expr::node::By;
 use crate::expr::text_builder::TextBuilder;
@@ -166,6 +166,20 @@ pub(in crate::expr) fn equal(arguments: &[Column], rows: usize) -> Column {
 /// Whether two lists differ.
 pub(in crate::expr) fn differ(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(!equal(arguments, rows).booleans(rows).values(), None)
+}
+
+/// The items of the first list, then those of the second.
+pub(in crate::expr) fn concatenate(arguments: &[Column], rows: usize) -> Column {
+    let (a, b) = (lists(&arguments[0]), lists(&arguments[1]));
+    let behind = a.items.len() as u32;
+    let items = concatenated(&[a.items.clone(), b.items.clone()], a.items.data_type());
+    let (mut order, mut ranges) = (Vec::new(), Vec::with_capacity(rows));
+    for row in 0..rows {
+        let start = order.len() as u32;
+        order.extend(a.places(row).chain(b.places(row).map(|place| behind + place)));
+        ranges.push((start, order.len() as u32));
+    }
+    Column::Lists(Lists { ranges, nulls: None, order: Some(order.into()), items })
 }
 
 /// The sum of the items that are there; missing if it overflows.
