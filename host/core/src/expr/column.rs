@@ -14,6 +14,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
 use super::lists::Lists;
+pub(super) use super::loops::{Numbers, Texts};
 use super::text_builder::{LONGEST_TEXT, TextBuilder};
 use crate::types::Type;
 
@@ -42,40 +43,6 @@ pub(super) enum Column {
     /// Lists and maps.
     Lists(Lists),
     Constant(Constant),
-}
-
-/// Numbers as loops want them.
-#[derive(Clone, Copy)]
-pub(super) enum Numbers<'a, T> {
-    All(&'a [T]),
-    One(T),
-}
-
-impl<T: Copy> Numbers<'_, T> {
-    /// The number of a row; of a missing one, any number.
-    pub(super) fn at(self, row: usize) -> T {
-        match self {
-            Self::All(values) => values[row],
-            Self::One(value) => value,
-        }
-    }
-}
-
-/// Texts as loops want them.
-#[derive(Clone, Copy)]
-pub(super) enum Texts<'a> {
-    All(&'a StringArray),
-    One(&'a str),
-}
-
-impl<'a> Texts<'a> {
-    /// The text of a row; of a missing one, any text.
-    pub(super) fn get(self, row: usize) -> &'a str {
-        match self {
-            Self::All(array) => array.value(row),
-            Self::One(text) => text,
-        }
-    }
 }
 
 /// A native number that a column can hold.
@@ -257,7 +224,8 @@ impl Column {
         match self {
             Self::Texts(array) if array.value_data().len() > LONGEST_TEXT => {
                 let fits = BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= LONGEST_TEXT);
-                Self::Texts(array).also_missing(Some(&NullBuffer::new(fits)))
+                let nulls = (fits.count_set_bits() < array.len()).then(|| NullBuffer::new(fits));
+                Self::Texts(array).also_missing(nulls.as_ref())
             }
             Self::Constant(Constant::Text(text)) if text.len() > LONGEST_TEXT => Self::Constant(Constant::Null),
             other => other,

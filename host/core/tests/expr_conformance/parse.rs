@@ -15,7 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("x in [1, 123] ? 'a' : 'b'", "'a'"),
     ("1 < 2 == true", "true"),
     ("'a' + 'b' in ['ab']", "true"),
-    ("true ? false ? 1 : 2 : 3", "2"),
+    ("true ? (false ? 1 : 2) : 3", "2"),
     ("-(-(-1))", "-1"),
     ("x.size", "refused: unknown name 'x.size'"),
     ("while", "refused: 'while' is a reserved word"),

@@ -180,5 +180,7 @@ impl Checker<'_> {
 }
 
 fn picked(list: Node, by: By, key: Node, ty: Type) -> Typed {
-    Typed::new(Node::Pick { list: Box::new(list), by, key: Box::new(key), part: None, ty: ty.clone() }, ty)
+    // The entries of a map have two parts, the key and the value.
+    let part = (by == By::Key).then_some(1);
+    Typed::new(Node::Pick { list: Box::new(list), by, key: Box::new(key), part, ty: ty.clone() }, ty)
 }

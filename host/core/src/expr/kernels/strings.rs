@@ -95,7 +95,7 @@ pub(in crate::expr) fn last_index_of_from(arguments: &[Column], rows: usize) -> 
     let starts = i64::of(&arguments[2]);
     ints(arguments, rows, |text, part, row| {
         let start = byte_of(text, starts.at(row))?;
-        let end = text.ceil_char_boundary((start + part.len()).min(text.len()));
+        let end = text.floor_char_boundary(start + part.len());
         Some(match text[..end].rfind(part) {
             Some(byte) if byte <= start => position_of(text, byte),
             _ => -1,
