@@ -65,10 +65,7 @@ fn a_rule_judges_some_orders_by_their_items() {
     };
     let toys = vec!["toys".to_owned()];
     assert_eq!(of("dear"), [Some((Some(20.0), toys)), None, Some((Some(30.0), vec![]))]);
-    assert_eq!(
-        of("all"),
-        [Some((Some(27.0), vec![])), Some((Some(25.0), vec![])), Some((Some(56.0), vec![]))]
-    );
+    assert_eq!(of("all"), [Some((Some(27.0), vec![])), Some((Some(25.0), vec![])), Some((Some(56.0), vec![]))]);
     let inputs = &outcomes[0].verdicts.iter().find(|verdict| verdict.by.rule == "all").unwrap().inputs;
     assert_eq!(inputs[1], ("items".to_owned(), Value::Null), "verdicts keep no lists");
 }

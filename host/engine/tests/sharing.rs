@@ -62,9 +62,8 @@ fn each_rule_says_what_it_says_alone() {
         let [a, b, few, sees] = rules();
         for (alone, name) in [(vec![a.clone()], "a"), (vec![b], "b"), (vec![few], "few"), (vec![a, sees], "sees")] {
             for (event, (all, alone)) in together.iter().zip(said(alone, batch)).enumerate() {
-                let of = |said: &[(String, Option<f64>, Vec<String>)]| {
-                    said.iter().find(|(rule, ..)| rule == name).cloned()
-                };
+                let of =
+                    |said: &[(String, Option<f64>, Vec<String>)]| said.iter().find(|(rule, ..)| rule == name).cloned();
                 assert_eq!(of(all), of(&alone), "rule {name} of event {event} in batches of {batch}");
             }
         }

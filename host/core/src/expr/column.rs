@@ -198,9 +198,9 @@ impl Column {
 
     /// The values of some rows, in their order; a row may come again.
     pub(super) fn take(&self, rows: &[u32]) -> Self {
-        let nulls = self.nulls().map(|nulls| {
-            BooleanBuffer::collect_bool(rows.len(), |at| nulls.is_valid(rows[at] as usize)).into()
-        });
+        let nulls = self
+            .nulls()
+            .map(|nulls| BooleanBuffer::collect_bool(rows.len(), |at| nulls.is_valid(rows[at] as usize)).into());
         match self {
             Self::Constant(constant) => Self::Constant(constant.clone()),
             Self::Bools(values, _) => {
@@ -223,7 +223,8 @@ impl Column {
     pub(super) fn without_long_texts(self) -> Self {
         match self {
             Self::Texts(array) if array.value_data().len() > LONGEST_TEXT => {
-                let fits = BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= LONGEST_TEXT);
+                let fits =
+                    BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= LONGEST_TEXT);
                 let nulls = (fits.count_set_bits() < array.len()).then(|| NullBuffer::new(fits));
                 Self::Texts(array).also_missing(nulls.as_ref())
             }

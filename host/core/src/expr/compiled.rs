@@ -80,12 +80,7 @@ impl Expr {
     ///
     /// # Errors
     /// As `eval`.
-    pub fn eval_with(
-        &self,
-        columns: &[ArrayRef],
-        rows: usize,
-        memo: Option<&Memo<'_>>,
-    ) -> Result<ArrayRef, EvalError> {
+    pub fn eval_with(&self, columns: &[ArrayRef], rows: usize, memo: Option<&Memo<'_>>) -> Result<ArrayRef, EvalError> {
         Ok(self.root.eval(&Frame::new(columns, rows, memo))?.into_array(&self.ty, rows))
     }
 

@@ -74,7 +74,8 @@ impl Each {
                 origins.push(origin);
                 items.next();
             }
-            let inside = Items { lists: &lists, places: &places, parents: &parents, origins: &origins, captured: &captured };
+            let inside =
+                Items { lists: &lists, places: &places, parents: &parents, origins: &origins, captured: &captured };
             let body = self.body.eval(&Frame::of_items(inside))?;
             values.add(body, &places, &parents, &origins);
         }
@@ -225,5 +226,12 @@ impl<'k> Values<'k> {
 /// Ranges of some lengths, one behind the other.
 fn ranges(lengths: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut end = 0;
-    lengths.map(|length| (end, { end += length; end })).collect()
+    lengths
+        .map(|length| {
+            (end, {
+                end += length;
+                end
+            })
+        })
+        .collect()
 }

@@ -146,20 +146,8 @@ pub(super) const PARTS_OF_TIME: &[&str] = &[
 ];
 
 /// The functions that `check` knows beside those of the table.
-const SPECIAL: &[&str] = &[
-    "all",
-    "coalesce",
-    "duration",
-    "exists",
-    "exists_one",
-    "filter",
-    "has",
-    "join",
-    "map",
-    "matches",
-    "split",
-    "sum",
-];
+const SPECIAL: &[&str] =
+    &["all", "coalesce", "duration", "exists", "exists_one", "filter", "has", "join", "map", "matches", "split", "sum"];
 
 /// Functions of CEL that are not there.
 const ABSENT: &[&str] = &["bytes", "dyn", "format", "type", "uint"];

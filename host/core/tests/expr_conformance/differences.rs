@@ -32,7 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     ("absent == null", "true"),
     ("absent in [1, null]", "true"),
     ("absent in [1]", "false"),
-    ("size(absent)", "refused: size() takes no int"),
+    ("size(absent)", "refused: size(): expected string, found int"),
     // Doubles: a remainder, and division by zero as IEEE 754 has it.
     ("47.5 % 5.5", "3.5"),
     ("15.75 / 0.0", "inf"),

@@ -86,7 +86,8 @@ pub(super) fn score(
     }
     let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
     for rule_plan in &plan.rules {
-        let (answer, scores) = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances, &memo)?;
+        let (answer, scores) =
+            rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances, &memo)?;
         stats.failures += answer.failures.len();
         stats.verdicts += answer.rows.as_ref().map_or(batch.rows(), Vec::len) - answer.failures.len();
         batch.columns[rule_plan.slot] = scores;

@@ -7,7 +7,8 @@ use super::{RulePlan, Scorer, ViewPlan};
 /// Marks what is shared, and returns how many values that are. The score that a rule has just given is in
 /// `score_slot`, and no other rule's.
 pub(super) fn share(views: &mut [ViewPlan], rules: &mut [RulePlan], score_slot: usize) -> usize {
-    let mut exprs: Vec<&mut Expr> = views.iter_mut().flat_map(of_view).chain(rules.iter_mut().flat_map(of_rule)).collect();
+    let mut exprs: Vec<&mut Expr> =
+        views.iter_mut().flat_map(of_view).chain(rules.iter_mut().flat_map(of_rule)).collect();
     let mut sharing = Sharing::new(exprs.iter().map(|expr| &**expr), Some(score_slot));
     for expr in &mut exprs {
         sharing.mark(expr);

@@ -40,7 +40,8 @@ pub(super) fn compile(
     }
     let measures: usize = views.iter().map(|view| view.def.measures.0.len()).sum();
     let slots = Slots::new(&schema, fields, measures + rules.len() + 1);
-    let mut compiled_views: Vec<ViewPlan> = views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
+    let mut compiled_views: Vec<ViewPlan> =
+        views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
     for rule in rules {
         slots.declare(format!("scores.{}", rule.def.rule), Type::Double);
     }

@@ -112,7 +112,9 @@ impl Checker<'_> {
         let is_item = matches!(&argument.expr, Syntax::Select(_))
             || matches!(&argument.expr, Syntax::Call(call) if call.func_name == "_[_]");
         if path(argument).is_none() && !is_item {
-            return Err(self.parsed.error(argument, "has() takes a name such as device.os, or an item such as list[0]"));
+            return Err(self
+                .parsed
+                .error(argument, "has() takes a name such as device.os, or an item such as list[0]"));
         }
         let node = self.check(argument)?.node;
         Ok(Typed::new(Node::Lenient { kernel: logic::is_present, arguments: vec![node] }, Type::Bool))

@@ -44,13 +44,17 @@ impl Checker<'_> {
         Ok(picked(found.node, by, key, ty))
     }
 
-    /// `labels.key` of a map in a column; none if it is something else.
+    /// `labels.key` of a map in a column; none if it is neither that nor a field of a list.
     pub(super) fn entry(&mut self, select: &SelectExpr) -> Option<Checked> {
         let path = crate::expr::parse::path(&select.operand)?;
-        if !matches!(self.scope.resolve(&path), Resolution::Column { ty: Type::Map(_), .. }) {
-            return None;
+        match self.scope.resolve(&path) {
+            Resolution::Column { ty: Type::Map(_), .. } => Some(self.part(&select.operand, &select.field)),
+            Resolution::Column { ty: Type::List(_), .. } => {
+                let message = format!("'{path}' is a list; name one of its items, as in {path}[0].{}", select.field);
+                Some(Err(self.parsed.error(&select.operand, message)))
+            }
+            _ => None,
         }
-        Some(self.part(&select.operand, &select.field))
     }
 
     /// A field of what is no name: a part of an item, or the value of a map under a key.
@@ -116,7 +120,9 @@ impl Checker<'_> {
         match (name, arguments) {
             ("sum" | "min" | "max", [list]) => Some(self.over_items(name, list)),
             ("sum", _) => Some(Err(self.wrong_number(at, name, "1", arguments.len()))),
-            ("join", [list, separator @ ..]) if separator.len() < 2 => Some(self.join(list, separator.first().copied())),
+            ("join", [list, separator @ ..]) if separator.len() < 2 => {
+                Some(self.join(list, separator.first().copied()))
+            }
             ("join", _) => Some(Err(self.wrong_number(at, name, "1 or 2", arguments.len()))),
             ("split", [text, separator, limit @ ..]) if limit.len() < 2 => {
                 Some(self.split(text, separator, limit.first().copied()))

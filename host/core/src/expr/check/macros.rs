@@ -41,7 +41,9 @@ impl Checker<'_> {
         let (ty, part) = match &found.ty {
             Some(Type::List(item)) => ((**item).clone(), None),
             Some(Type::Map(_)) => (Type::Text, Some(0)),
-            _ => return Err(self.parsed.error(list, format!("{name}() takes a list or a map, found {}", found.name()))),
+            _ => {
+                return Err(self.parsed.error(list, format!("{name}() takes a list or a map, found {}", found.name())));
+            }
         };
         let item = Variable { name: variable.clone(), ty: ty.clone(), part };
         let over_keys = part.is_some();

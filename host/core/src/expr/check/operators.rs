@@ -9,8 +9,8 @@ use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::functions::OPERATORS;
 use crate::expr::kernels::compare::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation};
-use crate::expr::kernels::{list, logic};
 use crate::expr::kernels::membership::Members;
+use crate::expr::kernels::{list, logic};
 use crate::expr::node::{Kernel, Node};
 use crate::types::Type;
 

@@ -290,4 +290,3 @@ fn parts_of<'a>(text: &'a str, separator: &'a str, limit: i64) -> Box<dyn Iterat
         Box::new(starts.take(most).enumerate().map(move |(index, start)| cut(start, index)))
     }
 }
-

@@ -1,8 +1,8 @@
 //! Functions of numbers and places.
 
 use crate::expr::column::{Column, Native};
-use crate::expr::text_builder::TextBuilder;
 use crate::expr::loops::{map, map2};
+use crate::expr::text_builder::TextBuilder;
 
 /// The mean radius of the earth in kilometres (IUGG: (2a + b) / 3 of WGS 84).
 const EARTH_RADIUS_KM: f64 = 6371.0088;
