@@ -226,6 +226,7 @@ fn the_limits_protect_the_stack() {
         format!("l{} == l", ".filter(e, e > n)".repeat(120)),
         format!("{}l{}", "l.map(e, size(".repeat(4), "))".repeat(4)),
         format!("l{}", " + l".repeat(250)),
+        format!("{}n in [n]{}", "(".repeat(60), ") in [n > 0]".repeat(60)),
         format!("{}true{}", "l.exists(e, ".repeat(64), ")".repeat(64)),
     ];
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {

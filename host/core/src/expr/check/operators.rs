@@ -133,14 +133,13 @@ impl Checker<'_> {
             let members = Arc::new(Members::new(&constants));
             return Ok(Typed::new(Node::Member { value: Box::new(value.node), members }, Type::Bool));
         }
-        let Some(kernel) = ty.as_ref().and_then(|ty| comparison_of("==", ty, ty)) else {
-            return Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name())));
-        };
-        let same = nodes.into_iter().map(|item| {
-            let equal = Node::Strict { kernel, arguments: vec![value.node.clone(), item.clone()] };
-            Node::Lenient { kernel: logic::same, arguments: vec![equal, value.node.clone(), item] }
-        });
-        Ok(Typed::new(Node::Lenient { kernel: logic::any, arguments: same.collect() }, Type::Bool))
+        match ty {
+            Some(ty) if !matches!(ty, Type::List(_) | Type::Map(_)) => {
+                let arguments = vec![value.node, Node::List { items: nodes, ty }];
+                Ok(Typed::new(Node::Lenient { kernel: list::contains, arguments }, Type::Bool))
+            }
+            _ => Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name()))),
+        }
     }
 }
 
