@@ -239,7 +239,7 @@ fn limits_of_a_rule_are_checked() {
     for (limits, said) in [
         ("{ memory: 10KiB }", "expected at least 64KiB, got 10KiB"),
         ("{ time_per_event: 0s }", "expected at least 1ms"),
-        ("{ memory: much }", "'much' is no number of bytes"),
+        ("{ memory: much }", "'much' is not a size"),
         ("{ memmory: 1MiB }", "did you mean 'memory'?"),
     ] {
         let refused = server.put_yaml("/v1/rules/jump", &format!("{jump}limits: {limits}\n"));

@@ -1,8 +1,9 @@
 //! The types that columns and expressions have, and the Arrow types that hold them.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 /// The type of a column or of an expression. Every value may be missing (null).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,8 +20,13 @@ pub enum Type {
     Timestamp,
     /// A span of time in milliseconds: Arrow `Duration(Millisecond)`. Only expressions have it.
     Duration,
-    /// A list of values of one type: Arrow `List`.
+    /// A list of values of one type: Arrow `List`. Avro's array.
     List(Box<Type>),
+    /// Values of one type under names: Arrow `List` of `key` and `value`, in the event's order. Avro's map.
+    Map(Box<Type>),
+    /// What an item of a list is that has parts: Arrow `Struct`. Parts are scalars, those of records inside by their
+    /// dotted path. No column and no expression has it by itself.
+    Record(Arc<[(String, Type)]>),
 }
 
 impl Type {
@@ -34,8 +40,14 @@ impl Type {
             Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, None),
             Self::Duration => DataType::Duration(TimeUnit::Millisecond),
             Self::List(item) => DataType::new_list(item.arrow(), true),
+            Self::Map(value) => DataType::new_list(structure([("key", &Self::Text), ("value", value)]), true),
+            Self::Record(parts) => structure(parts.iter().map(|(name, ty)| (name.as_str(), ty))),
         }
     }
+}
+
+fn structure<'a>(parts: impl IntoIterator<Item = (&'a str, &'a Type)>) -> DataType {
+    DataType::Struct(parts.into_iter().map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect::<Fields>())
 }
 
 impl fmt::Display for Type {
@@ -48,6 +60,8 @@ impl fmt::Display for Type {
             Self::Timestamp => f.write_str("timestamp"),
             Self::Duration => f.write_str("duration"),
             Self::List(item) => write!(f, "list({item})"),
+            Self::Map(value) => write!(f, "map({value})"),
+            Self::Record(_) => f.write_str("record"),
         }
     }
 }

@@ -84,20 +84,20 @@ fn types() {
         ("amount && flag", "1:1: expected bool, found double"),
         ("count == country", "1:7: '==' does not compare int with string"),
         ("count < null", "1:7: '<' does not compare int with null"),
-        ("items == items", "1:7: '==' does not compare list(int) with list(int)"),
+        ("items < items", "1:7: '<' does not compare list(int) with list(int)"),
         ("time - 5", "1:6: '-' does not take timestamp and int"),
         (
             "flag ? amount : count",
             "1:1: the values must have one type, found double and int; write double(...) around the int",
         ),
         ("flag ? 'a' : 1", "1:1: the values must have one type, found string and int"),
-        ("coalesce(items, null)", "1:1: choosing between values of type list(int) is not supported yet"),
+        ("coalesce(items, null)", "1:1: choosing between values of type list(int) is not supported"),
         ("count in [1, 'a']", "1:14: expected int, found string"),
         ("count in [1, 1.5]", "1:14: expected int, found double; write int(...)"),
-        ("count in items", "1:10: behind 'in' only a list such as [1, 2] is supported yet"),
-        ("[1, 2]", "1:1: a list can only stand behind 'in' yet"),
-        ("{'a': 1}", "1:1: maps are not supported yet"),
-        ("items[0]", "1:6: indexing with [...] is not supported yet"),
+        ("count in amount", "1:7: 'in' does not look into double"),
+        ("[1, 'a']", "1:5: expected int, found string"),
+        ("{'a': 1}", "1:1: maps cannot be written"),
+        ("items['a']", "1:7: expected int, found string"),
         ("null", "1:1: null alone has no type"),
         (
             "amount > 9007199254740993 + amount",
@@ -110,18 +110,21 @@ fn types() {
 
 #[test]
 fn functions() {
-    let functions = "abs, bool, ceil, coalesce, contains, day, double, duration, endsWith, exp, floor, getDate, \
-         getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, \
-         getSeconds, grid, has, hash, haversine, hour, int, log, lower, matches, max, min, month, round, size, sqrt, \
-         startsWith, string, timestamp, upper";
+    let functions = "abs, all, bool, ceil, charAt, coalesce, contains, day, double, duration, endsWith, exists, \
+         exists_one, exp, filter, floor, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, \
+         getHours, getMilliseconds, getMinutes, getMonth, getSeconds, grid, h3, has, hash, haversine, hour, \
+         indexOf, int, join, lastIndexOf, log, lower, lowerAscii, map, matches, max, min, month, replace, \
+         reverse, round, size, split, sqrt, startsWith, string, substring, sum, timestamp, trim, upper, \
+         upperAscii";
     check(&[
         (
             "1 < flor(amount)",
             &format!("1:5: unknown function 'flor'; did you mean 'floor'? The functions are {functions}"),
         ),
         ("frobnicate()", &format!("1:1: unknown function 'frobnicate'; the functions are {functions}")),
-        ("items.exists(i, i > 1)", &format!("1:7: exists() is not supported yet; the functions are {functions}")),
-        ("h3(1.0, 2.0, 3)", &format!("1:1: h3() is not supported yet; the functions are {functions}")),
+        ("country.format([1])", &format!("1:9: format() is not supported; the functions are {functions}")),
+        ("substring(country)", "1:1: substring() takes 2 or 3 arguments, found 1"),
+        ("items.exists(i, i)", "1:17: expected bool, found int"),
         ("floor(count)", "1:7: floor(): expected double, found int; write double(...)"),
         ("floor()", "1:1: floor() takes 1 argument, found 0"),
         ("country.contains()", "1:9: contains() takes 2 arguments, found 1"),
@@ -130,7 +133,7 @@ fn functions() {
             "1:1: min() does not take (double, string); it takes (int, int) or (double, double) or (timestamp, timestamp) or (duration, duration)",
         ),
         ("lower(null)", "1:7: null has no type here; test with == null, or replace with coalesce()"),
-        ("has(1)", "1:5: has() takes a name such as device.os"),
+        ("has(1)", "1:5: has() takes a name such as device.os, or an item such as list[0]"),
         ("has()", "1:1: has() takes 1 argument, found 0"),
         ("coalesce(1)", "1:1: coalesce() takes 2 arguments, found 1"),
         ("country.matches(country)", "1:17: the pattern of matches() must be a constant string"),
@@ -145,7 +148,11 @@ fn functions() {
             "1:10: '1 hour' is no duration; write one as \"1h30m\", \"90s\" or \"250ms\"",
         ),
         ("duration(country)", "1:10: duration() takes a constant string such as \"1h30m\""),
-        ("time.getHours('Europe/Berlin')", "1:6: getHours() takes 1 argument, found 2"),
+        (
+            "time.getHours('Europe/Berlan')",
+            "1:15: 'Europe/Berlan' is no time zone; write one as \"Europe/Berlin\" or \"+02:00\"",
+        ),
+        ("time.getHours(country)", "1:15: the time zone must be a constant string such as \"Europe/Berlin\""),
     ]);
 }
 

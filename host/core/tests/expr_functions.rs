@@ -68,6 +68,13 @@ fn functions_of_numbers() {
         ("round(haversine(52.52, 13.405, 48.8566, 2.3522))", "877 877 877 877"),
         ("round(haversine(0, 0, 0, 180))", "20015 20015 20015 20015"),
         ("haversine(x, x, x, x)", "0 0 - NaN"),
+        // Cells as H3's own tools name them; no place, no cell.
+        ("h3(37.3615593, -122.0553238, 7)", "'87283472bffffff' '87283472bffffff' '87283472bffffff' '87283472bffffff'"),
+        ("h3(x, x, 0)", "'8075fffffffffff' '8075fffffffffff' - -"),
+        ("h3(90.1, 0, 5)", "- - - -"),
+        ("h3(0, -180.5, 5)", "- - - -"),
+        ("h3(0, 0, 16)", "- - - -"),
+        ("h3(0, 0, n - 8)", "- - - -"),
     ]);
 }
 
@@ -86,6 +93,13 @@ fn functions_of_time() {
         ("t.getHours() * 60 + t.getMinutes()", "825 1439 - 0"),
         ("t.getSeconds()", "30 59 - 0"),
         ("t.getMilliseconds()", "250 999 - 0"),
+        ("t.getHours('Asia/Kathmandu') * 60 + getMinutes(t, 'Asia/Kathmandu')", "1170 329 - 330"),
+        ("hour(t, '-01:00')", "12 22 - 23"),
+        ("day(t, 'America/New_York')", "29 31 - 31"),
+        ("timestamp(9223372036854775).getFullYear('Europe/Berlin')", "- - - -"),
+        ("string(t)", "'2024-02-29T13:45:30.25Z' '1969-12-31T23:59:59.999Z' - '1970-01-01T00:00:00Z'"),
+        ("string(t - t + duration('1500ms'))", "'1.5s' '1.5s' - '1.5s'"),
+        ("string(duration('-50ms'))", "'-0.05s' '-0.05s' '-0.05s' '-0.05s'"),
         ("t - timestamp('2024-02-29T00:00:00Z')", "49530250ms -1709164800001ms - -1709164800000ms"),
         ("t + duration('1h30m')", "@1709219730250 @5399999 - @5400000"),
         ("duration('1s') + t - duration('1s') == t", "true true - true"),

@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, ListArray, StringArray, StructArray, TimestampMillisecondArray,
+};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::{DataType, Field};
 use assay_core::expr::{Columns, Expr};
 use assay_core::types::Type;
 use proptest::prelude::*;
@@ -68,7 +72,25 @@ const TOKENS: &[&str] = &[
     "hour(t)",
     "abs(",
     "min(",
-    "exists(",
+    "l",
+    "k",
+    "p",
+    "m",
+    "p[0].x",
+    "m.a",
+    "[1, 2]",
+    ".exists(",
+    "l.all(n, ",
+    "p.map(e, e.x",
+    ".filter(e, e",
+    "k.exists_one(e, e == ",
+    "e",
+    "split(s, ",
+    ".join()",
+    "sum(",
+    ".replace(",
+    ".substring(",
+    "h3(x, x, n)",
     "'",
     "\"",
     "\\",
@@ -103,18 +125,45 @@ fn scope() -> Columns {
         ("s", Type::Text),
         ("t", Type::Timestamp),
         ("device.os", Type::Text),
+        ("l", list(Type::Int)),
+        ("k", list(Type::Text)),
+        ("p", list(Type::Record([("x".to_owned(), Type::Double)].into()))),
+        ("m", Type::Map(Box::new(Type::Int))),
     ])
+}
+
+fn list(item: Type) -> Type {
+    Type::List(Box::new(item))
 }
 
 fn columns() -> Vec<ArrayRef> {
     let texts = StringArray::from(vec![Some("a\u{1f600}"), None, Some("")]);
+    let doubles = Float64Array::from(vec![Some(f64::INFINITY), Some(-0.0), None]);
+    let keys = StringArray::from(vec!["a", "a", ""]);
     vec![
         Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)])),
         Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(f64::MAX)])),
         Arc::new(texts.clone()),
         Arc::new(TimestampMillisecondArray::from(vec![Some(i64::MIN), None, Some(i64::MAX)])),
-        Arc::new(texts),
+        Arc::new(texts.clone()),
+        listed(Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(0)]))),
+        listed(Arc::new(texts.clone())),
+        structs(&list(Type::Record([("x".to_owned(), Type::Double)].into())), vec![Arc::new(doubles)]),
+        structs(&Type::Map(Box::new(Type::Int)), vec![Arc::new(keys), Arc::new(Int64Array::from(vec![1, 2, 3]))]),
     ]
+}
+
+/// Three lists: one of two items, none, and one of the third.
+fn listed(items: ArrayRef) -> ArrayRef {
+    let nulls = NullBuffer::from(vec![true, false, true]);
+    let field = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    Arc::new(ListArray::new(field, OffsetBuffer::from_lengths([2, 0, 1]), items, Some(nulls)))
+}
+
+fn structs(ty: &Type, parts: Vec<ArrayRef>) -> ArrayRef {
+    let DataType::List(item) = ty.arrow() else { panic!("{ty} is no list") };
+    let DataType::Struct(fields) = item.data_type() else { panic!("{ty} has no parts") };
+    listed(Arc::new(StructArray::new(fields.clone(), parts, None)))
 }
 
 /// Compiles, and evaluates what compiles; checks that an error has a place within the source.
@@ -172,6 +221,13 @@ fn the_limits_protect_the_stack() {
         format!("{}n", "-".repeat(250)),
         format!("{}{}", "(n +".repeat(64), "n".repeat(3000)),
         format!("{}n{}", "n in [".repeat(64), "]".repeat(64)),
+        format!("{}n{}", "timestamp(".repeat(64), ")".repeat(64)),
+        format!("{}n{}", "size(".repeat(64), ")".repeat(64)),
+        format!("l{} == l", ".filter(e, e > n)".repeat(120)),
+        format!("{}l{}", "l.map(e, size(".repeat(4), "))".repeat(4)),
+        format!("l{}", " + l".repeat(250)),
+        format!("{}n in [n]{}", "(".repeat(60), ") in [n > 0]".repeat(60)),
+        format!("{}true{}", "l.exists(e, ".repeat(64), ")".repeat(64)),
     ];
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
         for source in &sources {

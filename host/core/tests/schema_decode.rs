@@ -4,6 +4,7 @@
 
 mod schema_shapes;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use apache_avro::types::Value as Avro;
@@ -11,6 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef};
 use assay_core::schema::{DecodeProblem, Decoder, Extractor, Scalar, Schema};
+use assay_core::types::Type;
 use proptest::prelude::*;
 use schema_shapes::{Dice, Shape, encode, record};
 
@@ -52,6 +54,50 @@ fn cell(column: &ArrayRef, row: usize) -> String {
         format!("double {:x}", values.value(row).to_bits())
     } else {
         format!("text {}", column.as_string::<i32>().value(row))
+    }
+}
+
+/// A row of a column of a type; of lists each item, of maps each key once.
+fn cell_of(column: &ArrayRef, ty: &Type, row: usize) -> String {
+    match ty {
+        Type::List(item) if column.is_valid(row) => {
+            let items = column.as_list::<i32>().value(row);
+            let parts = |item: usize, parts: &[(String, Type)]| {
+                let parts = parts.iter().zip(items.as_struct().columns());
+                parts.map(|((_, ty), part)| cell_of(part, ty, item)).collect::<Vec<_>>().join(", ")
+            };
+            let items = (0..items.len()).map(|at| match &**item {
+                Type::Record(of) => parts(at, of),
+                scalar => cell_of(&items, scalar, at),
+            });
+            format!("{:?}", items.collect::<Vec<_>>())
+        }
+        Type::Map(value) if column.is_valid(row) => {
+            let entries = column.as_list::<i32>().value(row);
+            let (keys, values) = (entries.as_struct().column(0), entries.as_struct().column(1));
+            let entries = (0..keys.len()).map(|at| (cell(keys, at), cell_of(values, value, at)));
+            format!("{:?}", entries.collect::<BTreeMap<_, _>>())
+        }
+        _ => cell(column, row),
+    }
+}
+
+fn expected_of(value: &Avro, ty: &Type) -> String {
+    match (value, ty) {
+        (Avro::Array(items), Type::List(item)) => {
+            let items = items.iter().map(|value| match &**item {
+                Type::Record(parts) => {
+                    parts.iter().map(|(path, _)| expected_cell(at(bare(value), path))).collect::<Vec<_>>().join(", ")
+                }
+                _ => expected_cell(bare(value)),
+            });
+            format!("{:?}", items.collect::<Vec<_>>())
+        }
+        (Avro::Map(entries), Type::Map(_)) => {
+            let entries = entries.iter().map(|(key, value)| (format!("text {key}"), expected_cell(bare(value))));
+            format!("{:?}", entries.collect::<BTreeMap<_, _>>())
+        }
+        _ => expected_cell(value),
     }
 }
 
@@ -164,7 +210,10 @@ proptest! {
         let paths: Vec<&str> = schema.fields().iter().map(|field| field.path.as_str()).collect();
         let projection: Vec<&str> = paths.iter().copied().filter(|_| dice.below(3) > 0).rev().collect();
         let mut decoder = Decoder::new(&schema, &projection).expect("the schema's own paths");
-        let extractor = Extractor::new(&schema, &projection).expect("the schema's own paths");
+        let is_list = |path: &&str| matches!(schema.field(path).expect("a path").kind, Type::List(_) | Type::Map(_));
+        let scalar_paths: Vec<&str> = projection.iter().copied().filter(|path| !is_list(path)).collect();
+        prop_assert_eq!(Extractor::new(&schema, &projection).is_ok(), scalar_paths.len() == projection.len());
+        let extractor = Extractor::new(&schema, &scalar_paths).expect("the schema's own paths");
         // Twice: the second batch finds the buffers of the first.
         for _ in 0..2 {
             let records: Vec<Vec<u8>> = (0..20)
@@ -186,16 +235,18 @@ proptest! {
                 prop_assert!(lenient.is_none() || stricter_on_purpose(error.problem), "{error}: {lenient:?}");
                 prop_assert!(error.position <= records[*index].len());
             }
-            let mut scalars = vec![Scalar::Null; projection.len()];
+            let mut scalars = vec![Scalar::Null; scalar_paths.len()];
             for (row, index) in decoded.rows.iter().enumerate() {
                 let value = oracle(&theirs, &records[*index]);
                 prop_assert!(value.is_some(), "apache-avro refuses {:?}", records[*index]);
                 let value = value.expect("just checked");
                 extractor.extract(&records[*index], &mut scalars).expect("the decoder took it");
-                for (column, path) in projection.iter().enumerate() {
-                    let expected = expected_cell(at(&value, path));
-                    prop_assert_eq!(&cell(&decoded.columns[column], row), &expected);
-                    prop_assert_eq!(&scalar_cell(&scalars[column]), &expected);
+                for (column, field) in decoder.fields().iter().enumerate() {
+                    let expected = expected_of(at(&value, &field.path), &field.kind);
+                    prop_assert_eq!(cell_of(&decoded.columns[column], &field.kind, row), expected);
+                }
+                for (scalar, path) in scalars.iter().zip(&scalar_paths) {
+                    prop_assert_eq!(scalar_cell(scalar), expected_cell(at(&value, path)));
                 }
             }
         }

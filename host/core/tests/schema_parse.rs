@@ -66,8 +66,15 @@ fn fields_are_paths_with_types_and_other_types_say_why_not() {
         .iter()
         .map(|field| format!("{}: {}{}", field.path, field.kind, if field.nullable { "?" } else { "" }))
         .collect();
-    let expected =
-        ["id: string", "amount: double", "count: int", "time: timestamp", "kind: string?", "device.os: string?"];
+    let expected = [
+        "id: string",
+        "amount: double",
+        "count: int",
+        "time: timestamp",
+        "kind: string?",
+        "device.os: string?",
+        "device.versions: list(int)?",
+    ];
     assert_eq!(fields, expected);
     let why = |path: &str| schema.field(path).expect_err(path).to_string();
     assert_eq!(why("digest"), "field `digest` is a fixed, which cannot be used as a column (yet)");

@@ -27,11 +27,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{events} payments of {CARDS} cards, {:.0} bytes each", payments.bytes.len() as f64 / events as f64);
 
     // Each stage is the cost that it adds to the pipeline before it.
-    let pipelines: [(&str, Vec<Change>); 5] = [
+    let pipelines: [(&str, Vec<Change>); 6] = [
         ("decode, find entities", vec![stream()]),
         ("+ sliding hour of count and sum", vec![stream(), view()]),
         ("+ expression rule, verdicts encoded", vec![stream(), view(), rule(json!({ "score": "amount" }))]),
         ("+ filter", vec![stream(), view(), rule(json!({ "score": "amount", "when": FILTER }))]),
+        ("ten such rules, whose filter is shared", [stream(), view()].into_iter().chain(ten_rules()).collect()),
         ("all, with velocity in Wasm", vec![stream(), view(), rule(plugin_rule())]),
     ];
     let mut stages = Vec::new();
@@ -123,6 +124,14 @@ fn plugin_rule() -> Value {
         "count_1h": "views.card_spend.payments",
     });
     json!({ "plugin": "velocity@0", "when": FILTER, "inputs": inputs })
+}
+
+fn ten_rules() -> impl Iterator<Item = Change> {
+    (0..10).map(|n| {
+        let name = format!("r{n}");
+        let def = json!({ "rule": name, "stream": "payments", "score": "amount", "when": FILTER });
+        Change { kind: Kind::Rule, name, body: Some(def) }
+    })
 }
 
 fn rule(mut def: Value) -> Change {

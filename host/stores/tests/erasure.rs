@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{BlockHead, EventColumns, Outcome, RuleRows, write_block};
+use assay_core::verdict::{BlockHead, EdgeRow, EventColumns, Outcome, RuleRows, write_block};
 use assay_engine::ports::archive::{ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::erasure::{EraseStep, Erased};
 use assay_engine::ports::graph::GraphEdge;
@@ -258,8 +258,13 @@ fn block_of_edges(from: u64, edges: &[(&str, &str)], time: i64) -> Vec<u8> {
     let keys: arrow_array::StringArray = edges.iter().map(|(card, _)| Some(*card)).collect();
     let columns =
         EventColumns { offsets: &offsets, times: &vec![time; edges.len()], keys: &keys, ids: None, unreadable: &[] };
-    let edge =
-        |(row, (card, merchant)): (usize, &(&str, &str))| (row as u32, 0, (*card).to_owned(), (*merchant).to_owned());
+    let edge = |(row, (card, merchant)): (usize, &(&str, &str))| EdgeRow {
+        row: row as u32,
+        source: (*card).to_owned(),
+        target: (*merchant).to_owned(),
+        facets: format!(r#"{{"of":"{card}"}}"#),
+        ..EdgeRow::default()
+    };
     let rows = RuleRows { edges: edges.iter().enumerate().map(edge).collect(), ..RuleRows::default() };
     let (mut out, rules, next) = (Vec::new(), stamp.to_string(), Offset(from + edges.len() as u64));
     write_block(&mut out, &BlockHead { catalog: 1, next, rules: &rules }, &columns, &[rows]);
@@ -285,12 +290,10 @@ fn edges_go_unless_a_later_event_made_them_again() {
     let read = ports.log.read("payments", Topic::Verdicts, of.partition, Offset(0), 10, 1 << 20).unwrap();
     ports.archive.write_verdicts(&of, &read, Offset(2)).unwrap();
     let edge = |source: &str, target: &str, time| GraphEdge {
-        source: source.to_owned(),
-        name: "paid".to_owned(),
-        target: target.to_owned(),
-        score: None,
         time,
         rule: "links".to_owned(),
+        facets: [("of".to_owned(), source.into())].into(),
+        ..GraphEdge::between(source, "paid", target)
     };
     let all = vec![edge("a", "shop", 5), edge("shared", "bank", 6), edge("b", "shop", 5)];
     ports.graph.write(&of, all.clone(), Offset(2)).unwrap();

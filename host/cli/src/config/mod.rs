@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use assay_core::retention::{Bytes, Limits, Retention as Kept};
+use assay_core::retention::{Limits, Retention as Kept};
+use assay_core::size::Size;
 use assay_core::span::Span as Age;
 use serde::{Deserialize, Serialize};
 
@@ -101,11 +102,11 @@ pub struct Retention {
     /// Events that were appended longer ago are deleted.
     pub events_age: Age,
     /// The oldest events of a stream are deleted while it has more.
-    pub events_size: Bytes,
+    pub events_size: Size,
     /// Verdicts that were given longer ago are deleted.
     pub verdicts_age: Age,
     /// The oldest verdicts of a stream are deleted while it has more.
-    pub verdicts_size: Bytes,
+    pub verdicts_size: Size,
 }
 
 /// The pipeline.
@@ -188,7 +189,7 @@ impl Default for Plugins {
 
 impl Retention {
     fn kept(&self) -> Kept {
-        let limits = |age: Age, size: Bytes| Limits { age: Some(age), size: Some(size) };
+        let limits = |age: Age, size: Size| Limits { age: Some(age), size: Some(size) };
         Kept {
             events: limits(self.events_age, self.events_size),
             verdicts: limits(self.verdicts_age, self.verdicts_size),

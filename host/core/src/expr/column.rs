@@ -8,11 +8,14 @@ use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Float64Array, Int64Array, ListArray, StringArray,
+    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Float64Array, Int64Array, StringArray,
     TimestampMillisecondArray, new_null_array,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
+use super::lists::Lists;
+pub(super) use super::loops::{Numbers, Texts};
+use super::text_builder::{LONGEST_TEXT, TextBuilder};
 use crate::types::Type;
 
 /// Which rows are there; none means that all are.
@@ -37,32 +40,9 @@ pub(super) enum Column {
     Ints(ScalarBuffer<i64>, Nulls),
     Doubles(ScalarBuffer<f64>, Nulls),
     Texts(StringArray),
-    Lists(ListArray),
+    /// Lists and maps.
+    Lists(Lists),
     Constant(Constant),
-}
-
-/// Numbers as loops want them.
-#[derive(Clone, Copy)]
-pub(super) enum Numbers<'a, T> {
-    All(&'a [T]),
-    One(T),
-}
-
-/// Texts as loops want them.
-#[derive(Clone, Copy)]
-pub(super) enum Texts<'a> {
-    All(&'a StringArray),
-    One(&'a str),
-}
-
-impl<'a> Texts<'a> {
-    /// The text of a row; of a missing one, any text.
-    pub(super) fn get(self, row: usize) -> &'a str {
-        match self {
-            Self::All(array) => array.value(row),
-            Self::One(text) => text,
-        }
-    }
 }
 
 /// A native number that a column can hold.
@@ -118,8 +98,10 @@ impl Column {
                 Self::Ints(array.as_primitive_opt::<TimestampMillisecondType>()?.values().clone(), nulls)
             }
             Type::Duration => Self::Ints(array.as_primitive_opt::<DurationMillisecondType>()?.values().clone(), nulls),
-            Type::List(_) if array.data_type() == &ty.arrow() => Self::Lists(array.as_list_opt::<i32>()?.clone()),
-            Type::List(_) => return None,
+            Type::List(_) | Type::Map(_) if array.data_type() == &ty.arrow() => {
+                Self::Lists(Lists::of(array.as_list_opt::<i32>()?))
+            }
+            Type::List(_) | Type::Map(_) | Type::Record(_) => return None,
         })
     }
 
@@ -136,7 +118,7 @@ impl Column {
             },
             Self::Doubles(values, nulls) => Arc::new(Float64Array::new(values, nulls)),
             Self::Texts(array) => Arc::new(array),
-            Self::Lists(array) => Arc::new(array),
+            Self::Lists(lists) => lists.into_array(ty),
         }
     }
 
@@ -145,7 +127,7 @@ impl Column {
         match self {
             Self::Bools(_, nulls) | Self::Ints(_, nulls) | Self::Doubles(_, nulls) => nulls.as_ref(),
             Self::Texts(array) => array.nulls(),
-            Self::Lists(array) => array.nulls(),
+            Self::Lists(lists) => lists.nulls.as_ref(),
             Self::Constant(_) => None,
         }
     }
@@ -174,7 +156,10 @@ impl Column {
             Self::Ints(values, nulls) => Self::Ints(values, NullBuffer::union(nulls.as_ref(), more)),
             Self::Doubles(values, nulls) => Self::Doubles(values, NullBuffer::union(nulls.as_ref(), more)),
             Self::Texts(array) => Self::Texts(without(&array, more).as_string().clone()),
-            Self::Lists(array) => Self::Lists(without(&array, more).as_list().clone()),
+            Self::Lists(lists) => {
+                let nulls = NullBuffer::union(lists.nulls.as_ref(), more);
+                Self::Lists(Lists { nulls, ..lists })
+            }
             constant @ Self::Constant(_) => constant,
         }
     }
@@ -198,16 +183,53 @@ impl Column {
         }
     }
 
-    /// The value of the first row of a column that has one.
-    pub(super) fn first(&self) -> Constant {
-        match self {
+    /// The value of the first row of a column that has one; none if it is a list, which is no constant.
+    pub(super) fn first(&self) -> Option<Constant> {
+        Some(match self {
             Self::Constant(constant) => constant.clone(),
             column if column.nulls().is_some_and(|nulls| nulls.is_null(0)) => Constant::Null,
             Self::Bools(values, _) => Constant::Bool(values.value(0)),
             Self::Ints(values, _) => Constant::Int(values[0]),
             Self::Doubles(values, _) => Constant::Double(values[0]),
             Self::Texts(array) => Constant::Text(array.value(0).into()),
-            Self::Lists(_) => mistyped(),
+            Self::Lists(_) => return None,
+        })
+    }
+
+    /// The values of some rows, in their order; a row may come again.
+    pub(super) fn take(&self, rows: &[u32]) -> Self {
+        let nulls = self
+            .nulls()
+            .map(|nulls| BooleanBuffer::collect_bool(rows.len(), |at| nulls.is_valid(rows[at] as usize)).into());
+        match self {
+            Self::Constant(constant) => Self::Constant(constant.clone()),
+            Self::Bools(values, _) => {
+                Self::Bools(BooleanBuffer::collect_bool(rows.len(), |at| values.value(rows[at] as usize)), nulls)
+            }
+            Self::Ints(values, _) => Self::Ints(rows.iter().map(|row| values[*row as usize]).collect(), nulls),
+            Self::Doubles(values, _) => Self::Doubles(rows.iter().map(|row| values[*row as usize]).collect(), nulls),
+            Self::Texts(array) => {
+                let mut builder = TextBuilder::new(rows.len());
+                for row in rows.iter().map(|row| *row as usize) {
+                    if array.is_null(row) { builder.push_missing() } else { builder.push(array.value(row)) }
+                }
+                Self::Texts(builder.finish())
+            }
+            Self::Lists(lists) => Self::Lists(lists.take(rows, nulls)),
+        }
+    }
+
+    /// The same values, but texts that are longer than an expression makes them are missing.
+    pub(super) fn without_long_texts(self) -> Self {
+        match self {
+            Self::Texts(array) if array.value_data().len() > LONGEST_TEXT => {
+                let fits =
+                    BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= LONGEST_TEXT);
+                let nulls = (fits.count_set_bits() < array.len()).then(|| NullBuffer::new(fits));
+                Self::Texts(array).also_missing(nulls.as_ref())
+            }
+            Self::Constant(Constant::Text(text)) if text.len() > LONGEST_TEXT => Self::Constant(Constant::Null),
+            other => other,
         }
     }
 }
@@ -228,7 +250,7 @@ impl Constant {
             Self::Int(value) => Column::Ints(vec![*value; rows].into(), None),
             Self::Double(value) => Column::Doubles(vec![*value; rows].into(), None),
             Self::Text(text) => {
-                let mut builder = super::text_builder::TextBuilder::new(rows);
+                let mut builder = TextBuilder::new(rows);
                 (0..rows).for_each(|_| builder.push(text));
                 Column::Texts(builder.finish())
             }

@@ -4,15 +4,17 @@ use arrow_array::{Array, ArrayRef, BooleanArray};
 
 use super::check::{Checker, Typed};
 use super::error::{EvalError, ExprError};
+use super::frame::Frame;
 use super::node::Node;
 use super::parse::{Parsed, collect_paths};
 use super::scope::Scope;
+use super::share::Memo;
 use crate::types::Type;
 
 /// A compiled expression. Cheap to clone, and shared between threads as it is.
 #[derive(Clone, Debug)]
 pub struct Expr {
-    root: Node,
+    pub(super) root: Node,
     ty: Type,
     columns: Vec<usize>,
 }
@@ -27,7 +29,7 @@ impl Expr {
         let mut checker = Checker::new(&parsed, scope);
         let Typed { node, ty, .. } = checker.check(&parsed.root)?;
         match ty {
-            Some(ty) => Ok(Self { root: node, ty, columns: checker.into_columns() }),
+            Some(ty) => Ok(Self { root: node.placed(), ty, columns: checker.into_columns() }),
             None => Err(parsed.error(&parsed.root, "null alone has no type")),
         }
     }
@@ -41,7 +43,7 @@ impl Expr {
         let mut checker = Checker::new(&parsed, scope);
         let found = checker.check(&parsed.root)?;
         let node = checker.fit(&parsed.root, found, expected)?;
-        Ok(Self { root: node, ty: expected.clone(), columns: checker.into_columns() })
+        Ok(Self { root: node.placed(), ty: expected.clone(), columns: checker.into_columns() })
     }
 
     /// The dotted paths that a source uses, each once, in its order; nothing is looked up or checked.
@@ -51,7 +53,7 @@ impl Expr {
     pub fn paths(source: &str) -> Result<Vec<String>, ExprError> {
         let parsed = Parsed::new(source)?;
         let mut paths = Vec::new();
-        collect_paths(&parsed.root, &mut paths);
+        collect_paths(&parsed.root, &mut Vec::new(), &mut paths);
         Ok(paths)
     }
 
@@ -71,7 +73,15 @@ impl Expr {
     /// # Errors
     /// Columns that are not those it was compiled for. No value is an error: what has none is null.
     pub fn eval(&self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef, EvalError> {
-        Ok(self.root.eval(columns, rows)?.into_array(&self.ty, rows))
+        self.eval_with(columns, rows, None)
+    }
+
+    /// As `eval`, with the values that it shares with others: see [`Sharing`](super::Sharing).
+    ///
+    /// # Errors
+    /// As `eval`.
+    pub fn eval_with(&self, columns: &[ArrayRef], rows: usize, memo: Option<&Memo<'_>>) -> Result<ArrayRef, EvalError> {
+        Ok(self.root.eval(&Frame::new(columns, rows, memo))?.into_array(&self.ty, rows))
     }
 
     /// For each row whether it passes, without nulls: a missing condition does not pass.
@@ -79,10 +89,23 @@ impl Expr {
     /// # Errors
     /// As `eval`; and an expression that is not a bool.
     pub fn filter(&self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray, EvalError> {
+        self.filter_with(columns, rows, None)
+    }
+
+    /// As `filter`, with the values that it shares with others: see [`Sharing`](super::Sharing).
+    ///
+    /// # Errors
+    /// As `filter`.
+    pub fn filter_with(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+        memo: Option<&Memo<'_>>,
+    ) -> Result<BooleanArray, EvalError> {
         if self.ty != Type::Bool {
             return Err(EvalError::NotAFilter(self.ty.clone()));
         }
-        let passes = self.root.eval(columns, rows)?.booleans(rows);
+        let passes = self.root.eval(&Frame::new(columns, rows, memo))?.booleans(rows);
         Ok(match passes.nulls() {
             Some(nulls) => BooleanArray::new(passes.values() & nulls.inner(), None),
             None => passes,

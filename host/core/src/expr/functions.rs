@@ -2,7 +2,7 @@
 //!
 //! What needs more than argument types to be checked (`has`, `in`, `matches`, ...) is in `check`.
 
-use super::kernels::{arithmetic, convert, logic, math, text, time};
+use super::kernels::{arithmetic, convert, logic, math, strings, text, time};
 use super::node::Kernel;
 use crate::types::Type;
 
@@ -77,6 +77,20 @@ pub(super) static FUNCTIONS: &[Overload] = overloads! {
     "lower" (Text) -> Text = text::lower;
     "upper" (Text) -> Text = text::upper;
     "hash" (Text) -> Int = text::hash;
+    "charAt" (Text, Int) -> Text = strings::char_at;
+    "indexOf" (Text, Text) -> Int = strings::index_of;
+    "indexOf" (Text, Text, Int) -> Int = strings::index_of_from;
+    "lastIndexOf" (Text, Text) -> Int = strings::last_index_of;
+    "lastIndexOf" (Text, Text, Int) -> Int = strings::last_index_of_from;
+    "lowerAscii" (Text) -> Text = strings::lower_ascii;
+    "upperAscii" (Text) -> Text = strings::upper_ascii;
+    "replace" (Text, Text, Text) -> Text = strings::replace;
+    "replace" (Text, Text, Text, Int) -> Text = strings::replace_some;
+    "reverse" (Text) -> Text = strings::reverse;
+    "substring" (Text, Int) -> Text = strings::substring_from;
+    "substring" (Text, Int, Int) -> Text = strings::substring;
+    "trim" (Text) -> Text = strings::trim;
+    "h3" (Double, Double, Int) -> Text = math::h3;
     "int" (Int) -> Int = convert::same;
     "int" (Double) -> Int = convert::double_to_int;
     "int" (Text) -> Int = convert::text_to_int;
@@ -90,6 +104,8 @@ pub(super) static FUNCTIONS: &[Overload] = overloads! {
     "string" (Bool) -> Text = convert::bool_to_text;
     "string" (Int) -> Text = convert::int_to_text;
     "string" (Double) -> Text = convert::double_to_text;
+    "string" (Timestamp) -> Text = time::timestamp_to_text;
+    "string" (Duration) -> Text = time::span_to_text;
     "timestamp" (Timestamp) -> Timestamp = convert::same;
     "timestamp" (Text) -> Timestamp = time::from_text;
     "timestamp" (Int) -> Timestamp = time::from_unix_seconds;
@@ -112,33 +128,29 @@ pub(super) static FUNCTIONS: &[Overload] = overloads! {
     "getMilliseconds" (Duration) -> Int = time::millisecond_of_span;
 };
 
-/// The functions that `check` knows beside those of the table.
-const SPECIAL: &[&str] = &["coalesce", "duration", "has", "matches"];
-
-/// Functions of CEL and of the plans that are not there yet.
-const LATER: &[&str] = &[
-    "all",
-    "bytes",
-    "charAt",
-    "dyn",
-    "exists",
-    "existsOne",
-    "exists_one",
-    "filter",
-    "format",
-    "h3",
-    "indexOf",
-    "join",
-    "lastIndexOf",
-    "map",
-    "replace",
-    "reverse",
-    "split",
-    "substring",
-    "trim",
-    "type",
-    "uint",
+/// The functions of a time that also take the time zone in which they are asked.
+pub(super) const PARTS_OF_TIME: &[&str] = &[
+    "day",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "hour",
+    "month",
 ];
+
+/// The functions that `check` knows beside those of the table.
+const SPECIAL: &[&str] =
+    &["all", "coalesce", "duration", "exists", "exists_one", "filter", "has", "join", "map", "matches", "split", "sum"];
+
+/// Functions of CEL that are not there.
+const ABSENT: &[&str] = &["bytes", "dyn", "format", "type", "uint"];
 
 /// What to say of a function that is not there.
 pub(super) fn unknown(name: &str) -> String {
@@ -146,8 +158,8 @@ pub(super) fn unknown(name: &str) -> String {
     known.sort_unstable();
     known.dedup();
     let list = known.join(", ");
-    if LATER.contains(&name) {
-        return format!("{name}() is not supported yet; the functions are {list}");
+    if ABSENT.contains(&name) {
+        return format!("{name}() is not supported; the functions are {list}");
     }
     match super::suggest::nearest(name, &known) {
         Some(nearest) => {

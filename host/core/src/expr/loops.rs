@@ -3,9 +3,42 @@
 //! Each arm is a loop of its own that the compiler can vectorise; none looks at nulls, since computing a
 //! value that nobody reads is cheaper than a branch per row.
 
+use arrow_array::StringArray;
 use arrow_buffer::{BooleanBuffer, Buffer};
 
-use super::column::Numbers;
+/// Numbers as loops want them.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers<'a, T> {
+    All(&'a [T]),
+    One(T),
+}
+
+impl<T: Copy> Numbers<'_, T> {
+    /// The number of a row; of a missing one, any number.
+    pub(super) fn at(self, row: usize) -> T {
+        match self {
+            Self::All(values) => values[row],
+            Self::One(value) => value,
+        }
+    }
+}
+
+/// Texts as loops want them.
+#[derive(Clone, Copy)]
+pub(super) enum Texts<'a> {
+    All(&'a StringArray),
+    One(&'a str),
+}
+
+impl<'a> Texts<'a> {
+    /// The text of a row; of a missing one, any text.
+    pub(super) fn get(self, row: usize) -> &'a str {
+        match self {
+            Self::All(array) => array.value(row),
+            Self::One(text) => text,
+        }
+    }
+}
 
 /// `f` of each row.
 pub(super) fn map<A: Copy, O: Clone>(a: Numbers<'_, A>, rows: usize, f: impl Fn(A) -> O) -> Vec<O> {

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
+use jiff::tz::TimeZone;
 use regex::Regex;
 
 use super::column::{Column, Constant};
+use super::each::Each;
 use super::error::EvalError;
+use super::frame::Frame;
 use super::kernels::membership::{self, Members};
-use super::kernels::text;
+use super::kernels::{list, text, time};
+use super::lists::Lists;
 use crate::types::Type;
 
 /// Computes a column from the columns of its arguments. It never fails: what has no value is missing.
@@ -43,16 +47,58 @@ pub(super) enum Node {
         text: Box<Node>,
         pattern: Regex,
     },
+    /// The time that clocks of a zone show, as if it were UTC.
+    Local {
+        time: Box<Node>,
+        zone: TimeZone,
+    },
+    /// A list of values of one type.
+    List {
+        items: Vec<Node>,
+        ty: Type,
+    },
+    /// One item of a list, by its index, or of a map, by its key.
+    Pick {
+        list: Box<Node>,
+        by: By,
+        key: Box<Node>,
+        part: Option<usize>,
+        ty: Type,
+    },
+    /// A macro.
+    Each(Box<Each>),
+    /// The item that the body of a macro is evaluated for, or a part of it.
+    Item {
+        /// How many macros are around it.
+        level: usize,
+        part: Option<usize>,
+        ty: Type,
+    },
+    /// A value of the rows around the body of a macro: see [`Each`].
+    Captured(usize),
+    /// What other expressions compute as well: see [`super::share`].
+    Shared {
+        cell: usize,
+        node: Box<Node>,
+    },
+}
+
+/// How an item is picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Index,
+    Key,
 }
 
 impl Node {
-    /// The value for each row.
-    pub(super) fn eval(&self, columns: &[ArrayRef], rows: usize) -> Result<Column, EvalError> {
+    /// The value for each row of a frame.
+    pub(super) fn eval(&self, frame: &Frame<'_>) -> Result<Column, EvalError> {
+        let rows = frame.rows;
         match self {
             Self::Constant(constant) => Ok(Column::Constant(constant.clone())),
-            Self::Column { slot, ty } => load(columns, *slot, ty, rows),
+            Self::Column { slot, ty } => load(frame.columns, *slot, ty, rows),
             Self::Strict { kernel, arguments } => {
-                let arguments = eval_all(arguments, columns, rows)?;
+                let arguments = eval_all(arguments, frame)?;
                 if arguments.iter().any(Column::is_null) {
                     return Ok(Column::Constant(Constant::Null));
                 }
@@ -61,41 +107,88 @@ impl Node {
                 });
                 Ok(kernel(&arguments, rows).also_missing(nulls.as_ref()))
             }
-            Self::Lenient { kernel, arguments } => Ok(kernel(&eval_all(arguments, columns, rows)?, rows)),
+            Self::Lenient { kernel, arguments } => Ok(kernel(&eval_all(arguments, frame)?, rows)),
             Self::Member { value, members } => {
-                Ok(Column::Bools(membership::contains(members, &value.eval(columns, rows)?, rows), None))
+                Ok(Column::Bools(membership::contains(members, &value.eval(frame)?, rows), None))
             }
             Self::Matches { text, pattern } => {
-                let text = text.eval(columns, rows)?;
+                let text = text.eval(frame)?;
                 if text.is_null() {
                     return Ok(text);
                 }
                 let nulls = text.nulls().cloned();
                 Ok(Column::Bools(text::matches(&text, pattern, rows), nulls))
             }
+            Self::Local { time, zone } => {
+                let time = time.eval(frame)?;
+                if time.is_null() { Ok(time) } else { Ok(time::local(&time, zone, rows).also_missing(time.nulls())) }
+            }
+            Self::List { items, ty } => Ok(Column::Lists(Lists::of_columns(eval_all(items, frame)?, ty, rows))),
+            Self::Pick { list, by, key, part, ty } => {
+                let (list, key) = (list.eval(frame)?, key.eval(frame)?);
+                Ok(list::pick(&list, *by, &key, *part, ty, rows))
+            }
+            Self::Each(each) => each.eval(frame),
+            Self::Item { part, ty, .. } => Ok(frame.item(*part, ty)),
+            Self::Captured(index) => Ok(frame.captured(*index)),
+            Self::Shared { cell, node } => match frame.memo {
+                Some(memo) => memo.value(*cell, node, frame),
+                None => node.eval(frame),
+            },
         }
     }
 
     /// The node itself, or the constant it always is.
     pub(super) fn folded(self) -> Self {
-        let constant = match &self {
-            Self::Constant(_) | Self::Column { .. } => false,
-            Self::Strict { arguments, .. } | Self::Lenient { arguments, .. } => {
-                arguments.iter().all(|argument| matches!(argument, Self::Constant(_)))
-            }
-            Self::Member { value, .. } => matches!(**value, Self::Constant(_)),
-            Self::Matches { text, .. } => matches!(**text, Self::Constant(_)),
+        let constant = |node: &Self| matches!(node, Self::Constant(_));
+        let is_constant = match &self {
+            Self::Constant(_) | Self::Column { .. } | Self::Item { .. } | Self::Captured(_) | Self::Each(_) => false,
+            Self::List { .. } | Self::Shared { .. } => false,
+            _ => self.children().into_iter().all(constant),
         };
-        // Without columns nothing can fail.
-        match (constant, self.eval(&[], 1)) {
-            (true, Ok(column)) => Self::Constant(column.first()),
-            _ => self,
+        if !is_constant {
+            return self;
+        }
+        // Without columns nothing can fail; a list is no constant.
+        match self.eval(&Frame::new(&[], 1, None)) {
+            Ok(column) => column.first().map_or(self, Self::Constant),
+            Err(_) => self,
+        }
+    }
+
+    /// The nodes right below it, of a macro all but the body.
+    pub(super) fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Constant(_) | Self::Column { .. } | Self::Item { .. } | Self::Captured(_) => Vec::new(),
+            Self::Strict { arguments, .. } | Self::Lenient { arguments, .. } => arguments.iter().collect(),
+            Self::List { items, .. } => items.iter().collect(),
+            Self::Member { value: node, .. }
+            | Self::Matches { text: node, .. }
+            | Self::Local { time: node, .. }
+            | Self::Shared { node, .. } => vec![node],
+            Self::Pick { list, key, .. } => vec![list, key],
+            Self::Each(each) => std::iter::once(&each.list).chain(&each.captured).collect(),
+        }
+    }
+
+    /// As `children`.
+    pub(super) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Constant(_) | Self::Column { .. } | Self::Item { .. } | Self::Captured(_) => Vec::new(),
+            Self::Strict { arguments, .. } | Self::Lenient { arguments, .. } => arguments.iter_mut().collect(),
+            Self::List { items, .. } => items.iter_mut().collect(),
+            Self::Member { value: node, .. }
+            | Self::Matches { text: node, .. }
+            | Self::Local { time: node, .. }
+            | Self::Shared { node, .. } => vec![node],
+            Self::Pick { list, key, .. } => vec![list, key],
+            Self::Each(each) => std::iter::once(&mut each.list).chain(&mut each.captured).collect(),
         }
     }
 }
 
-fn eval_all(nodes: &[Node], columns: &[ArrayRef], rows: usize) -> Result<Vec<Column>, EvalError> {
-    nodes.iter().map(|node| node.eval(columns, rows)).collect()
+pub(super) fn eval_all(nodes: &[Node], frame: &Frame<'_>) -> Result<Vec<Column>, EvalError> {
+    nodes.iter().map(|node| node.eval(frame)).collect()
 }
 
 fn load(columns: &[ArrayRef], slot: usize, ty: &Type, rows: usize) -> Result<Column, EvalError> {

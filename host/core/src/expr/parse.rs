@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cel::common::ast::{Expr as Syntax, IdedExpr, SourceInfo};
+use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr, SourceInfo};
 use cel::{ParseError, ParseErrors};
 
 use super::error::ExprError;
@@ -98,16 +98,41 @@ pub(super) fn path(node: &IdedExpr) -> Option<String> {
     }
 }
 
-/// Collects the paths in a tree, each once, in the order of the source.
-pub(super) fn collect_paths(node: &IdedExpr, found: &mut Vec<String>) {
+/// The names of macros: calls whose second argument names the item that the others are about.
+pub(super) const MACROS: [&str; 6] = ["all", "exists", "existsOne", "exists_one", "filter", "map"];
+
+/// The list, the variable and the rest of a macro's call; none for another call.
+pub(super) fn macro_parts(call: &CallExpr) -> Option<(&IdedExpr, &IdedExpr, &[IdedExpr])> {
+    if !MACROS.contains(&call.func_name.as_str()) {
+        return None;
+    }
+    match (call.target.as_deref(), call.args.as_slice()) {
+        (Some(list), [variable, rest @ ..]) => Some((list, variable, rest)),
+        (None, [list, variable, rest @ ..]) => Some((list, variable, rest)),
+        _ => None,
+    }
+}
+
+/// Collects the paths in a tree, each once, in the order of the source; variables of macros are none.
+pub(super) fn collect_paths(node: &IdedExpr, variables: &mut Vec<String>, found: &mut Vec<String>) {
     if let Some(path) = path(node) {
-        if !found.contains(&path) {
+        let root = path.split('.').next().unwrap_or_default();
+        if !variables.iter().any(|variable| variable == root) && !found.contains(&path) {
             found.push(path);
         }
         return;
     }
+    if let Syntax::Call(call) = &node.expr
+        && let Some((list, IdedExpr { expr: Syntax::Ident(variable), .. }, rest)) = macro_parts(call)
+    {
+        collect_paths(list, variables, found);
+        variables.push(variable.clone());
+        rest.iter().for_each(|node| collect_paths(node, variables, found));
+        variables.pop();
+        return;
+    }
     for child in children(node) {
-        collect_paths(child, found);
+        collect_paths(child, variables, found);
     }
 }
 

@@ -36,6 +36,16 @@ impl TextBuilder {
         self.0.append_value(second);
     }
 
+    /// Appends some texts with a separator between them, or a missing one if that is longer than `LONGEST_TEXT`.
+    pub(super) fn push_all(&mut self, texts: &[&str], separator: &str) {
+        let separators = texts.len().saturating_sub(1).saturating_mul(separator.len());
+        let length = texts.iter().map(|text| text.len()).sum::<usize>().saturating_add(separators);
+        if length > LONGEST_TEXT || !self.fits(length) {
+            return self.0.append_null();
+        }
+        self.0.append_value(texts.join(separator));
+    }
+
     /// Appends a value's display form.
     pub(super) fn push_display(&mut self, value: impl std::fmt::Display) {
         // Numbers and times are under 400 bytes (the longest is a double of 309 digits and a sign).

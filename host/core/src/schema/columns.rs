@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, StructArray, TimestampMillisecondArray,
+};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
 
 use super::logical::uuid_text;
+use super::program::Program;
+use super::reader::Reader;
 use super::walk::Sink;
 use super::{DecodeProblem as Problem, Field};
 use crate::types::Type;
@@ -28,6 +33,17 @@ enum Values {
     Timestamp(Vec<i64>),
     Double(Vec<f64>),
     Text(Texts),
+    List(Lists),
+}
+
+/// Lists, and maps as lists of a key and a value.
+#[derive(Debug)]
+struct Lists {
+    /// Where each list ends, with a 0 in front.
+    offsets: Vec<i32>,
+    /// The parts of the items: one of scalars.
+    parts: Columns,
+    ty: Type,
 }
 
 #[derive(Debug)]
@@ -39,7 +55,7 @@ struct Texts {
 
 impl Columns {
     pub(super) fn new(fields: &[Field]) -> Self {
-        Self(fields.iter().map(Column::new).collect())
+        Self(fields.iter().map(|field| Column::new(&field.kind)).collect())
     }
 
     /// Drops what was appended after the first `rows` rows.
@@ -119,22 +135,37 @@ impl<'a> Sink<'a> for Columns {
             Values::Int(values) | Values::Timestamp(values) => values.push(0),
             Values::Double(values) => values.push(0.0),
             Values::Text(texts) => texts.push_empty(),
+            Values::List(lists) => lists.offsets.extend(lists.offsets.last().copied()),
         }
         column.nulls.append_null();
+    }
+
+    fn list(&mut self, column: usize, items: &'a Program, reader: &mut Reader<'a>) -> Result<(), Problem> {
+        let column = &mut self.0[column];
+        if let Values::List(lists) = &mut column.values {
+            let mut end = lists.offsets.last().copied().unwrap_or_default();
+            reader.blocks(|reader| {
+                items.run_item(reader, &mut lists.parts)?;
+                end = end.checked_add(1).ok_or(Problem::BatchFull)?;
+                Ok(())
+            })?;
+            lists.offsets.push(end);
+        }
+        column.nulls.append_non_null();
+        Ok(())
     }
 }
 
 impl Column {
-    fn new(field: &Field) -> Self {
-        let values = match field.kind {
+    fn new(ty: &Type) -> Self {
+        let values = match ty {
             Type::Bool => Values::Boolean(BooleanBufferBuilder::new(0)),
             Type::Int => Values::Int(Vec::new()),
             Type::Timestamp => Values::Timestamp(Vec::new()),
             Type::Double => Values::Double(Vec::new()),
             Type::Text => Values::Text(Texts { offsets: vec![0], data: Vec::new() }),
-            Type::Duration | Type::List(_) => {
-                unreachable!("no field of a schema has type {}", field.kind)
-            }
+            Type::List(_) | Type::Map(_) => Values::List(Lists::new(ty)),
+            Type::Duration | Type::Record(_) => unreachable!("no field of a schema has type {ty}"),
         };
         Self { values, nulls: NullBufferBuilder::new(0) }
     }
@@ -145,6 +176,7 @@ impl Column {
             Values::Int(values) | Values::Timestamp(values) => values.truncate(rows),
             Values::Double(values) => values.truncate(rows),
             Values::Text(texts) => texts.truncate(rows),
+            Values::List(lists) => lists.truncate(rows),
         }
         self.nulls.truncate(rows);
     }
@@ -162,7 +194,41 @@ impl Column {
                 // constructor checks both again, for about 1 ns a text.
                 Arc::new(StringArray::new(offsets, data, nulls))
             }
+            Values::List(lists) => lists.finish(nulls),
         }
+    }
+}
+
+impl Lists {
+    fn new(ty: &Type) -> Self {
+        let parts = match ty {
+            Type::Map(value) => vec![Column::new(&Type::Text), Column::new(value)],
+            Type::List(item) => match &**item {
+                Type::Record(parts) => parts.iter().map(|(_, ty)| Column::new(ty)).collect(),
+                scalar => vec![Column::new(scalar)],
+            },
+            other => unreachable!("{other} is no list"),
+        };
+        Self { offsets: vec![0], parts: Columns(parts), ty: ty.clone() }
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows + 1);
+        // Offsets begin with a 0 and are never negative.
+        self.parts.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
+    fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
+        let offsets = take(&mut self.offsets);
+        self.offsets.push(0);
+        let mut parts = self.parts.finish();
+        let DataType::List(field) = self.ty.arrow() else { unreachable!("a list is a list in Arrow too") };
+        let items = match field.data_type() {
+            // Cannot panic, nor can the list: the fields are those of the parts, which have as many rows as offsets say.
+            DataType::Struct(fields) => Arc::new(StructArray::new(fields.clone(), parts, None)),
+            _ => parts.swap_remove(0),
+        };
+        Arc::new(ListArray::new(field, OffsetBuffer::new(ScalarBuffer::from(offsets)), items, nulls))
     }
 }
 

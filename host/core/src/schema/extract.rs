@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::logical::uuid_text;
 use super::program::Program;
+use super::reader::Reader;
 use super::walk::Sink;
 use super::{DecodeError, DecodeProblem, Field, FieldError, Schema};
+use crate::types::Type;
 
 /// Takes the values of a few fields out of records of one schema.
 #[derive(Debug)]
@@ -57,9 +59,18 @@ impl Extractor {
     /// Compiles the paths to take, each once.
     ///
     /// # Errors
-    /// When a path is not a column of the schema, or comes twice.
+    /// When a path is not a column of the schema or one of lists, or comes twice.
     pub fn new(schema: &Schema, paths: &[&str]) -> Result<Self, FieldError> {
-        Ok(Self { program: Program::new(schema, paths)? })
+        let program = Program::new(schema, paths)?;
+        let found = |kind: &Type| match kind {
+            Type::List(_) => Some("an array"),
+            Type::Map(_) => Some("a map"),
+            _ => None,
+        };
+        match program.fields.iter().find_map(|field| Some((&field.path, found(&field.kind)?))) {
+            Some((path, found)) => Err(FieldError::NotColumn { path: path.clone(), found }),
+            None => Ok(Self { program }),
+        }
     }
 
     /// The fields that are taken, in the order asked for.
@@ -112,5 +123,9 @@ impl<'a> Sink<'a> for Scalars<'a, '_> {
 
     fn null(&mut self, column: usize) {
         self.0[column] = Scalar::Null;
+    }
+
+    fn list(&mut self, _: usize, _: &'a Program, _: &mut Reader<'a>) -> Result<(), DecodeProblem> {
+        unreachable!("the extractor takes no lists")
     }
 }

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::node::{Node, Record};
 use crate::types::Type;
 
+/// How many records deep the parts of a list's items may be.
+const DEEPEST_PART: usize = 4;
+
 /// A part of a schema that can be a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
@@ -75,7 +78,42 @@ pub(super) fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-fn column_type(node: &Node) -> Option<Type> {
+/// The type of a column of such values; none if they cannot be one.
+pub(super) fn column_type(node: &Node) -> Option<Type> {
+    match node {
+        Node::Array(item) => Some(Type::List(Box::new(item_type(item)?))),
+        Node::Map(value) => Some(Type::Map(Box::new(scalar_type(without_null(value))?))),
+        node => scalar_type(node),
+    }
+}
+
+/// The type of a list's items: a scalar, or the scalars in a record.
+fn item_type(node: &Node) -> Option<Type> {
+    match without_null(node) {
+        Node::Record(record) => {
+            let mut parts = Vec::new();
+            add_parts(record, "", DEEPEST_PART, &mut parts);
+            (!parts.is_empty()).then(|| Type::Record(parts.into()))
+        }
+        node => scalar_type(node),
+    }
+}
+
+fn add_parts(record: &Record, prefix: &str, deepest: usize, parts: &mut Vec<(String, Type)>) {
+    for member in &record.members {
+        let path = join(prefix, &member.name);
+        match without_null(&member.node) {
+            Node::Record(inner) if deepest > 1 => add_parts(inner, &path, deepest - 1, parts),
+            node => parts.extend(scalar_type(node).map(|ty| (path, ty))),
+        }
+    }
+}
+
+fn without_null(node: &Node) -> &Node {
+    node.nullable().map_or(node, |(_, node)| node)
+}
+
+fn scalar_type(node: &Node) -> Option<Type> {
     match node {
         Node::Boolean => Some(Type::Bool),
         Node::Int | Node::Long | Node::Date | Node::Time(_) => Some(Type::Int),

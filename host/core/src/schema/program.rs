@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::decimal::Decimal;
-use super::fields::join;
+use super::fields::{column_type, join};
 use super::node::{Node, Record, Unit};
 use super::{Field, FieldError, Schema};
+use crate::types::Type;
 
 /// What to do with the next bytes of a record.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) enum Step {
     /// 16 bytes.
     Uuid(usize),
     Symbol(Vec<String>, usize),
+    /// The items of an array or a map; each is read by a program whose columns are the parts of an item.
+    List(Box<Program>, usize),
     /// A union of null and what the next `steps` steps read. Where it is null, `columns` get nulls.
     Nullable {
         null: usize,
@@ -41,8 +44,8 @@ pub(super) struct Program {
     pub(super) paths: Vec<String>,
     /// The projected fields, in the order asked for.
     pub(super) fields: Vec<Field>,
-    /// Keeps the records that contain themselves.
-    _schema: Schema,
+    /// Keeps the records that contain themselves; none in a list's program, which is a part of another.
+    _schema: Option<Schema>,
 }
 
 impl Program {
@@ -57,7 +60,34 @@ impl Program {
         }
         let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
         compiler.record(schema.record(), "");
-        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, _schema: schema.clone() })
+        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, _schema: Some(schema.clone()) })
+    }
+}
+
+impl Program {
+    /// The program of one item of a list's type: an array's item, or a map's key and value.
+    fn of_item(node: &Node) -> Self {
+        let mut compiler = Compiler { wanted: HashMap::new(), steps: Vec::new(), paths: Vec::new() };
+        let item = match (node, column_type(node)) {
+            (Node::Array(item), Some(Type::List(ty))) => {
+                match *ty {
+                    Type::Record(parts) => {
+                        let parts = parts.iter().enumerate();
+                        compiler.wanted = parts.map(|(part, (path, _))| (path.clone(), part)).collect();
+                    }
+                    _ => compiler.wanted = HashMap::from([(String::new(), 0)]),
+                }
+                item
+            }
+            (Node::Map(value), _) => {
+                compiler.push(Step::Text(0), String::new());
+                compiler.wanted = HashMap::from([(String::new(), 1)]);
+                value
+            }
+            _ => unreachable!("{} is no list", node.kind()),
+        };
+        compiler.node(item, String::new());
+        Self { steps: compiler.steps, paths: compiler.paths, fields: Vec::new(), _schema: None }
     }
 }
 
@@ -99,7 +129,9 @@ impl Compiler {
     /// The columns that are this path or below it, in ascending order.
     fn columns_under(&self, path: &str) -> Vec<usize> {
         let below = format!("{path}.");
-        let wanted = self.wanted.iter().filter(|(name, _)| *name == path || name.starts_with(&below));
+        // An item of a list has no name: its own path is empty.
+        let is_under = |name: &str| path.is_empty() || name == path || name.starts_with(&below);
+        let wanted = self.wanted.iter().filter(|(name, _)| is_under(name));
         let mut columns: Vec<usize> = wanted.map(|(_, column)| *column).collect();
         columns.sort_unstable();
         columns
@@ -124,6 +156,7 @@ fn leaf(node: &Node, column: usize) -> Step {
         Node::UuidText => Step::UuidText(column),
         Node::Uuid(_) => Step::Uuid(column),
         Node::Enum { symbols, .. } => Step::Symbol(symbols.clone(), column),
+        Node::Array(_) | Node::Map(_) => Step::List(Box::new(Program::of_item(node)), column),
         other => unreachable!("{} is no column: Schema::field refused it", other.kind()),
     }
 }

@@ -18,6 +18,8 @@ pub(super) trait Sink<'a> {
     fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), Problem>;
     fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), Problem>;
     fn null(&mut self, column: usize);
+    /// Reads a list by the program of its items.
+    fn list(&mut self, column: usize, items: &'a Program, reader: &mut Reader<'a>) -> Result<(), Problem>;
 }
 
 impl Program {
@@ -39,6 +41,21 @@ impl Program {
             Ok(()) => Ok(()),
             Err(problem) => Err(self.error(reader, None, problem)),
         }
+    }
+
+    /// Reads one item of a list, as a part of a record.
+    pub(super) fn run_item<'a>(&'a self, reader: &mut Reader<'a>, sink: &mut impl Sink<'a>) -> Result<(), Problem> {
+        let mut place = 0;
+        while let Some(step) = self.steps.get(place) {
+            match run_step(step, reader, sink) {
+                Ok(skipped) => place += 1 + skipped,
+                Err(problem) => {
+                    reader.trail.extend(self.paths.get(place).filter(|path| !path.is_empty()).cloned());
+                    return Err(problem);
+                }
+            }
+        }
+        Ok(())
     }
 
     #[cold]
@@ -79,6 +96,7 @@ fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a
             let symbol = reader.symbol(symbols.len())?;
             sink.text(*column, symbols[symbol].as_bytes())?;
         }
+        Step::List(items, column) => sink.list(*column, items, reader)?,
         Step::Nullable { null, steps, columns } => match reader.long()? {
             index @ (0 | 1) => {
                 if index as usize == *null {

@@ -8,7 +8,7 @@ use super::write::Before;
 use crate::wire::{Corrupt, Reader};
 
 /// A block without some of its outcomes, and these.
-pub type Erased = (Vec<u8>, Vec<Outcome>);
+pub(super) type Erased = (Vec<u8>, Vec<Outcome>);
 
 /// The block without what it says of the events at some offsets, and what that was; none: it says nothing of them.
 ///
@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::names::Offset;
-    use crate::verdict::{BlockHead, EventColumns, RuleRows, read_block, write_block};
+    use crate::verdict::{BlockHead, EdgeRow, EventColumns, RuleRows, read_block, write_block};
 
     fn block() -> Vec<u8> {
         let stamp = serde_json::json!([{ "rule": "r", "revision": 1, "mode": "active", "plugin": null, "tags": ["t"],
@@ -58,7 +58,7 @@ mod tests {
         let rows = RuleRows {
             scores: vec![0.5, 0.25, f64::NAN, 1.0],
             tags: vec![(0, 0), (3, 0)],
-            edges: vec![(2, 0, "a".to_owned(), "m".to_owned())],
+            edges: vec![EdgeRow { row: 2, source: "a".to_owned(), target: "m".to_owned(), ..EdgeRow::default() }],
             ..RuleRows::default()
         };
         let mut out = Vec::new();

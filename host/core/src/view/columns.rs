@@ -49,7 +49,7 @@ impl<'a> Input<'a> {
             }
             Some(Type::Bool) => Values::Bools(array.as_boolean()),
             Some(Type::Text) => Values::Texts(array.as_string()),
-            Some(Type::Duration | Type::List(_)) | None => Values::Uncounted,
+            Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_)) | None => Values::Uncounted,
         };
         let values = if measure.kernel == Kernel::Count { Values::Uncounted } else { values };
         Self { values, present }

@@ -55,7 +55,7 @@ impl Aggregate {
             (Self::Avg, _) => Err(refused("an int or a double")),
             (Self::Min | Self::Max, Some(ty @ (Type::Int | Type::Double | Type::Timestamp))) => Ok(ty.clone()),
             (Self::Min | Self::Max, _) => Err(refused("an int, a double or a timestamp")),
-            (Self::Last, None | Some(Type::Duration | Type::List(_))) => {
+            (Self::Last, None | Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_))) => {
                 Err(refused("a bool, an int, a double, a string or a timestamp"))
             }
             (Self::Last, Some(ty)) => Ok(ty.clone()),

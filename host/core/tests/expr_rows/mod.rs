@@ -54,13 +54,14 @@ fn values(source: &str) -> String {
         Type::Text => format!("'{}'", array.as_string::<i32>().value(row)),
         Type::Timestamp => format!("@{}", array.as_primitive::<TimestampMillisecondType>().value(row)),
         Type::Duration => format!("{}ms", array.as_primitive::<DurationMillisecondType>().value(row)),
-        Type::List(_) => format!("{:?}", array.as_list::<i32>().value(row)),
+        Type::List(_) | Type::Map(_) | Type::Record(_) => format!("{:?}", array.as_list::<i32>().value(row)),
     };
     (0..4).map(|row| if array.is_null(row) { "-".to_owned() } else { show(row) }).collect::<Vec<_>>().join(" ")
 }
 
 /// Checks the values of some expressions.
 #[track_caller]
+#[allow(dead_code, reason = "each test uses a part")]
 pub(crate) fn check(table: &[(&str, &str)]) {
     for (source, expected) in table {
         assert_eq!(values(source), *expected, "{source}");

@@ -8,7 +8,7 @@ use arrow_array::types::{Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array, new_null_array};
 use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
-use assay_core::expr::{EvalError, Expr};
+use assay_core::expr::{EvalError, Expr, Memo};
 use assay_core::names::Offset;
 use assay_core::rule::OnError;
 use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
@@ -82,14 +82,16 @@ pub(super) fn score(
     };
 
     let plan = partition.plan.clone();
-    stats.late = fold_views(partition, &mut batch, &slots)?;
+    let memo = Memo::new(plan.shared);
+    stats.late = fold_views(partition, &mut batch, &slots, &memo)?;
     for slot in &plan.silent {
         batch.columns[*slot] = new_null_array(&DataType::Float64, batch.rows());
     }
     let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
     for rule_plan in &plan.rules {
         let started = Instant::now();
-        let (answer, scores) = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances)?;
+        let (answer, scores) =
+            rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances, &memo)?;
         let turn = turn_of(rule_plan, &answer, &batch, started.elapsed());
         if let (OnError::Halt, Some(failure)) = (rule_plan.on_error, answer.failures.first()) {
             return Err(PartitionError::Halt(halt(rule_plan, &answer, &batch, failure)));
@@ -249,14 +251,19 @@ fn pass_over_repeated(partition: &Partition, batch: &mut Batch, slots: &mut Vec<
 }
 
 /// Folds the events into every view and puts the values into the batch's columns. Returns how many were late.
-fn fold_views(partition: &mut Partition, batch: &mut Batch, slots: &[u32]) -> Result<usize, PartitionError> {
+fn fold_views(
+    partition: &mut Partition,
+    batch: &mut Batch,
+    slots: &[u32],
+    memo: &Memo<'_>,
+) -> Result<usize, PartitionError> {
     let plan = partition.plan.clone();
     let rows = batch.rows();
     let mut late = 0;
     for (index, view) in plan.views.iter().enumerate() {
-        let counted = view.when.as_ref().map(|when| when.filter(&batch.columns, rows)).transpose()?;
+        let counted = view.when.as_ref().map(|when| when.filter_with(&batch.columns, rows, Some(memo))).transpose()?;
         let argument = |argument: &Option<Expr>| match argument {
-            Some(argument) => Ok(Some(argument.eval(&batch.columns, rows)?)),
+            Some(argument) => Ok(Some(argument.eval_with(&batch.columns, rows, Some(memo))?)),
             None => Ok(None),
         };
         let arguments: Vec<Option<ArrayRef>> = view.arguments.iter().map(argument).collect::<Result<_, EvalError>>()?;

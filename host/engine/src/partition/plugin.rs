@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
-use assay_core::expr::EvalError;
+use assay_core::expr::{EvalError, Memo};
 use assay_core::verdict::{EdgeRow, RuleRows};
 use assay_runtime::{Batch, Blobs, Instance, Scored};
 
@@ -22,12 +22,13 @@ pub(super) fn score(
     slots: &[u32],
     entities: &mut Entities,
     instance: Option<&mut Instance>,
+    memo: &Memo<'_>,
 ) -> Result<RuleRows, EvalError> {
     let rows = slots.len();
     let mut inputs: Vec<InputColumn> = Vec::with_capacity(scorer.inputs.len());
     for input in &scorer.inputs {
         inputs.push(match &input.expr {
-            Some(expr) => InputColumn::new(input.kind, expr.eval(columns, rows)?),
+            Some(expr) => InputColumn::new(input.kind, expr.eval_with(columns, rows, Some(memo))?),
             None => InputColumn::missing(input.kind, rows),
         });
     }

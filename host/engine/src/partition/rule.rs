@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array};
-use assay_core::expr::{EvalError, Expr};
+use assay_core::expr::{EvalError, Expr, Memo};
 use assay_core::rule::OnError;
 use assay_core::verdict::RuleRows;
 
@@ -23,10 +23,19 @@ pub(super) fn score(
     slots: &[u32],
     entities: &mut Entities,
     instances: &mut Instances,
+    memo: &Memo<'_>,
 ) -> Result<(RuleRows, ArrayRef), EvalError> {
     let judged = match &rule.when {
-        Some(when) => Judged::by(&when.filter(&batch.columns, batch.rows())?),
+        Some(when) => Judged::by(&when.filter_with(&batch.columns, batch.rows(), Some(memo))?),
         None => Judged::All(batch.rows()),
+    };
+    let memo_of_some;
+    let memo = match &judged {
+        Judged::All(_) => memo,
+        Judged::Some { rows, .. } => {
+            memo_of_some = memo.of_rows(&batch.columns, batch.rows(), rows);
+            &memo_of_some
+        }
     };
     let used = rule.exprs().flat_map(|expr| expr.columns().iter().copied()).filter(|slot| *slot != plan.score_slot());
     let mut columns = judged.cut(&batch.columns, used);
@@ -40,14 +49,14 @@ pub(super) fn score(
                     Judged::Some { rows, .. } => rows.iter().map(|row| slots[*row as usize]).collect(),
                 };
                 let instance = instances.get(plan, rule);
-                plugin::score(plan, scorer, &columns, &slots, entities, instance)?
+                plugin::score(plan, scorer, &columns, &slots, entities, instance, memo)?
             }
-            Scorer::Expression { score, reads } => by_expression(score, reads, &columns, judged.len())?,
+            Scorer::Expression { score, reads } => by_expression(score, reads, &columns, judged.len(), memo)?,
         }
     };
     if judged.len() > 0 && !(rule.tags.is_empty() && rule.graph.is_empty()) {
         columns[plan.score_slot()] = own_scores(&answer, judged.len());
-        add_tags(rule, &columns, judged.len(), &mut answer)?;
+        add_tags(rule, &columns, judged.len(), &mut answer, memo)?;
         graph::add_edges(&rule.graph, &columns, judged.len(), &mut answer)?;
     }
     answer.record = rule.record;
@@ -58,8 +67,14 @@ pub(super) fn score(
     Ok((answer, column))
 }
 
-fn by_expression(score: &Expr, reads: &[usize], columns: &[ArrayRef], rows: usize) -> Result<RuleRows, EvalError> {
-    let column = score.eval(columns, rows)?;
+fn by_expression(
+    score: &Expr,
+    reads: &[usize],
+    columns: &[ArrayRef],
+    rows: usize,
+    memo: &Memo<'_>,
+) -> Result<RuleRows, EvalError> {
+    let column = score.eval_with(columns, rows, Some(memo))?;
     let doubles: Vec<f64> = match column.as_primitive_opt::<Int64Type>() {
         Some(ints) => ints.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect(),
         None => column.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
@@ -80,10 +95,16 @@ fn own_scores(answer: &RuleRows, rows: usize) -> ArrayRef {
     Arc::new(Float64Array::from((0..rows).map(score).collect::<Vec<_>>()))
 }
 
-fn add_tags(rule: &RulePlan, columns: &[ArrayRef], rows: usize, answer: &mut RuleRows) -> Result<(), EvalError> {
+fn add_tags(
+    rule: &RulePlan,
+    columns: &[ArrayRef],
+    rows: usize,
+    answer: &mut RuleRows,
+    memo: &Memo<'_>,
+) -> Result<(), EvalError> {
     let before = answer.tags.len();
     for (tag, expr) in &rule.tags {
-        let holds = expr.filter(columns, rows)?;
+        let holds = expr.filter_with(columns, rows, Some(memo))?;
         answer.tags.extend(holds.values().set_indices().map(|row| (row as u32, *tag)));
     }
     if answer.tags.len() > before {

@@ -7,6 +7,7 @@ mod limits;
 mod order;
 mod rule;
 mod scope;
+mod share;
 mod shelf;
 mod stream;
 mod view;
@@ -68,6 +69,8 @@ pub struct StreamPlan {
     pub silent: Vec<usize>,
     /// The rules that run, in an order in which each comes after those whose scores it uses.
     pub rules: Vec<RulePlan>,
+    /// How many values its expressions share: see [`assay_core::expr::Sharing`].
+    pub shared: usize,
     /// The rules' stamps as a verdict block's head holds them.
     pub stamps: String,
     /// What is kept per entity for plugins with state, those of paused rules included.

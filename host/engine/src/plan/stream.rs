@@ -12,7 +12,7 @@ use assay_core::view::ViewDef;
 
 use super::compile::{Defined, Plugins, Problems};
 use super::scope::Slots;
-use super::{MOST_PARTITIONS, RulePlan, StreamPlan, order, rule, view};
+use super::{MOST_PARTITIONS, RulePlan, StreamPlan, ViewPlan, order, rule, share, view};
 use crate::ports::catalog::Kind;
 
 pub(super) fn compile(
@@ -41,7 +41,8 @@ pub(super) fn compile(
     }
     let measures: usize = views.iter().map(|view| view.def.measures.0.len()).sum();
     let slots = Slots::new(&schema, fields, measures + rules.len() + 1);
-    let compiled_views = views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
+    let mut compiled_views: Vec<ViewPlan> =
+        views.iter().filter_map(|defined| view::compile(defined, def, &slots, problems)).collect();
     for rule in rules {
         slots.declare(format!("scores.{}", rule.def.rule), Type::Double);
     }
@@ -64,7 +65,8 @@ pub(super) fn compile(
         }
     };
     let all = order.iter().filter_map(|name| compiled.remove(name));
-    let (paused, running): (Vec<RulePlan>, Vec<RulePlan>) = all.partition(|rule| rule.stamp.mode == Mode::Paused);
+    let (paused, mut running): (Vec<RulePlan>, Vec<RulePlan>) = all.partition(|rule| rule.stamp.mode == Mode::Paused);
+    let shared = share::share(&mut compiled_views, &mut running, slots.computed_len() - 1);
     let stamps: Vec<Arc<RuleStamp>> = running.iter().map(|rule| rule.stamp.clone()).collect();
     Some(StreamPlan {
         def: def.clone(),
@@ -78,6 +80,7 @@ pub(super) fn compile(
         views: compiled_views,
         silent: paused.iter().map(|rule| rule.slot).collect(),
         rules: running,
+        shared,
         stamps: RuleStamp::stamps_json(&stamps),
         states,
     })
@@ -123,7 +126,11 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
     }
     let series = def.series.iter().flat_map(|series| series.tags.iter().chain(&series.fields));
     for path in series {
-        problems.keep(Kind::Stream, &def.stream, "series", schema.field(path));
+        let field = problems.keep(Kind::Stream, &def.stream, "series", schema.field(path));
+        if let Some(field) = field.filter(|field| matches!(field.kind, Type::List(_) | Type::Map(_))) {
+            let message = format!("'{path}' is of type {}, expected a single value", field.kind);
+            problems.add(Kind::Stream, &def.stream, "series", message);
+        }
     }
     if def.series.as_ref().is_some_and(|series| series.fields.is_empty()) {
         let message = "'fields' is empty: a point needs at least one field".to_owned();

@@ -1,13 +1,13 @@
 //! Calls of functions: those of the table by their overloads, and the few that need more than types.
 
-use cel::common::ast::{CallExpr, IdedExpr};
+use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr};
 use regex::RegexBuilder;
 
 use super::{Checked, Checker, Typed};
 use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::functions::{self, FUNCTIONS, Overload};
-use crate::expr::kernels::{logic, text, time};
+use crate::expr::kernels::{list, logic, time};
 use crate::expr::node::Node;
 use crate::expr::parse::path;
 use crate::types::Type;
@@ -20,6 +20,9 @@ impl Checker<'_> {
         if let Some(checked) = self.operator(node, call) {
             return checked;
         }
+        if let Some(checked) = self.macro_call(node, call) {
+            return checked;
+        }
         let arguments: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
         match call.func_name.as_str() {
             "has" => self.has(node, &arguments),
@@ -28,15 +31,24 @@ impl Checker<'_> {
             "timestamp" => self.timestamp(node, &arguments),
             "duration" => self.duration(node, &arguments),
             "size" => self.size(node, &arguments),
-            name => self.function(node, name, &arguments),
+            name => {
+                if let Some(checked) = self.list_function(node, name, &arguments) {
+                    return checked;
+                }
+                if !FUNCTIONS.iter().any(|overload| overload.name == name) {
+                    return Err(self.parsed.error_at_token(node, functions::unknown(name)));
+                }
+                if let ([time, zone], true) = (arguments.as_slice(), functions::PARTS_OF_TIME.contains(&name)) {
+                    return self.part_of_local_time(node, name, time, zone);
+                }
+                let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
+                self.function(node, name, &arguments, checked)
+            }
         }
     }
 
-    fn function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr]) -> Checked {
-        if !FUNCTIONS.iter().any(|overload| overload.name == name) {
-            return Err(self.parsed.error_at_token(at, functions::unknown(name)));
-        }
-        let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
+    /// A function of the table.
+    fn function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: Vec<Typed>) -> Checked {
         match self.choose(FUNCTIONS, name, &checked) {
             Some(typed) => Ok(typed),
             None => Err(self.refused(at, name, arguments, &checked)),
@@ -49,8 +61,9 @@ impl Checker<'_> {
         let fitting: Vec<&Overload> =
             overloads.iter().copied().filter(|overload| overload.parameters.len() == checked.len()).collect();
         let Some(first) = fitting.first() else {
-            let number = overloads.first().map_or(0, |overload| overload.parameters.len());
-            return self.wrong_number(at, name, number, checked.len());
+            let mut numbers: Vec<String> = overloads.iter().map(|o| o.parameters.len().to_string()).collect();
+            numbers.dedup();
+            return self.wrong_number(at, name, &numbers.join(" or "), checked.len());
         };
         if let Some(null) = checked.iter().position(|argument| argument.ty.is_none()) {
             let message = "null has no type here; test with == null, or replace with coalesce()";
@@ -71,18 +84,37 @@ impl Checker<'_> {
         self.parsed.error_at_token(at, message)
     }
 
-    fn wrong_number(&self, at: &IdedExpr, name: &str, expected: usize, found: usize) -> ExprError {
-        let plural = if expected == 1 { "" } else { "s" };
+    pub(super) fn wrong_number(&self, at: &IdedExpr, name: &str, expected: &str, found: usize) -> ExprError {
+        let plural = if expected == "1" { "" } else { "s" };
         self.parsed.error_at_token(at, format!("{name}() takes {expected} argument{plural}, found {found}"))
+    }
+
+    /// `getHours(time, "Europe/Berlin")` and the like.
+    fn part_of_local_time(&mut self, at: &IdedExpr, name: &str, time: &IdedExpr, zone: &IdedExpr) -> Checked {
+        let found = self.check(time)?;
+        let node = Box::new(self.fit(time, found, &Type::Timestamp)?);
+        let Node::Constant(Constant::Text(text)) = self.check(zone)?.node else {
+            return Err(self.parsed.error(zone, "the time zone must be a constant string such as \"Europe/Berlin\""));
+        };
+        let Some(parsed) = time::parse_zone(&text) else {
+            let message = format!("'{text}' is no time zone; write one as \"Europe/Berlin\" or \"+02:00\"");
+            return Err(self.parsed.error(zone, message));
+        };
+        let local = Typed::new(Node::Local { time: node, zone: parsed }, Type::Timestamp);
+        self.function(at, name, &[time], vec![local])
     }
 
     /// `has(a.b)`: whether there is a value under a name.
     fn has(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [argument] = arguments else {
-            return Err(self.wrong_number(at, "has", 1, arguments.len()));
+            return Err(self.wrong_number(at, "has", "1", arguments.len()));
         };
-        if path(argument).is_none() {
-            return Err(self.parsed.error(argument, "has() takes a name such as device.os"));
+        let is_item = matches!(&argument.expr, Syntax::Select(_))
+            || matches!(&argument.expr, Syntax::Call(call) if call.func_name == "_[_]");
+        if path(argument).is_none() && !is_item {
+            return Err(self
+                .parsed
+                .error(argument, "has() takes a name such as device.os, or an item such as list[0]"));
         }
         let node = self.check(argument)?.node;
         Ok(Typed::new(Node::Lenient { kernel: logic::is_present, arguments: vec![node] }, Type::Bool))
@@ -90,7 +122,7 @@ impl Checker<'_> {
 
     fn coalesce(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [a, b] = arguments else {
-            return Err(self.wrong_number(at, "coalesce", 2, arguments.len()));
+            return Err(self.wrong_number(at, "coalesce", "2", arguments.len()));
         };
         let (a, b) = (self.check(a)?, self.check(b)?);
         let (a, b, ty) = self.unify(at, a, b)?;
@@ -100,7 +132,7 @@ impl Checker<'_> {
 
     fn matches(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [text, place] = arguments else {
-            return Err(self.wrong_number(at, "matches", 2, arguments.len()));
+            return Err(self.wrong_number(at, "matches", "2", arguments.len()));
         };
         let found = self.check(text)?;
         let text = Box::new(self.fit(text, found, &Type::Text)?);
@@ -118,19 +150,19 @@ impl Checker<'_> {
 
     /// A constant text must be a time; one from a column is missing if it is none.
     fn timestamp(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
-        if let [argument] = arguments
-            && let Node::Constant(Constant::Text(text)) = self.check(argument)?.node
-            && time::parse_timestamp(&text).is_none()
+        let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
+        if let [Typed { node: Node::Constant(Constant::Text(text)), .. }] = checked.as_slice()
+            && time::parse_timestamp(text).is_none()
         {
             let message = format!("'{text}' is no time; write one as \"2025-01-31T12:00:00Z\"");
-            return Err(self.parsed.error(argument, message));
+            return Err(self.parsed.error(arguments[0], message));
         }
-        self.function(at, "timestamp", arguments)
+        self.function(at, "timestamp", arguments, checked)
     }
 
     fn duration(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [argument] = arguments else {
-            return Err(self.wrong_number(at, "duration", 1, arguments.len()));
+            return Err(self.wrong_number(at, "duration", "1", arguments.len()));
         };
         let Node::Constant(Constant::Text(text)) = self.check(argument)?.node else {
             return Err(self.parsed.error(argument, "duration() takes a constant string such as \"1h30m\""));
@@ -146,14 +178,14 @@ impl Checker<'_> {
 
     /// Of a list too, whose type the table cannot name.
     fn size(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
-        if let [argument] = arguments {
-            let found = self.check(argument)?;
-            if matches!(found.ty, Some(Type::List(_))) {
-                let node = Node::Strict { kernel: text::size_of_list, arguments: vec![found.node] };
-                return Ok(Typed::new(node, Type::Int));
+        let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
+        match checked.as_slice() {
+            [Typed { node, ty: Some(Type::List(_) | Type::Map(_)), .. }] => {
+                let node = Node::Strict { kernel: list::size, arguments: vec![node.clone()] };
+                Ok(Typed::new(node, Type::Int))
             }
+            _ => self.function(at, "size", arguments, checked),
         }
-        self.function(at, "size", arguments)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The type checker: walks CEL's syntax tree once and lowers it to typed nodes, constants folded.
 
 mod calls;
+mod lists;
+mod macros;
 mod operators;
 
 use cel::common::ast::{Expr as Syntax, IdedExpr, LiteralValue};
 
+use self::macros::Variable;
 use super::column::Constant;
 use super::error::ExprError;
 use super::functions::Overload;
@@ -48,13 +51,15 @@ pub(super) struct Checker<'a> {
     parsed: &'a Parsed<'a>,
     scope: &'a dyn Scope,
     columns: Vec<usize>,
+    /// The items of the macros around, the innermost last.
+    variables: Vec<Variable>,
 }
 
 type Checked = Result<Typed, ExprError>;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(parsed: &'a Parsed<'a>, scope: &'a dyn Scope) -> Self {
-        Self { parsed, scope, columns: Vec::new() }
+        Self { parsed, scope, columns: Vec::new(), variables: Vec::new() }
     }
 
     /// The slots that the checked expression reads.
@@ -62,18 +67,44 @@ impl<'a> Checker<'a> {
         self.columns
     }
 
+    /// A value: anything but an item that has parts.
     pub(super) fn check(&mut self, node: &IdedExpr) -> Checked {
+        let found = self.check_item(node)?;
+        let Some(Type::Record(parts)) = &found.ty else { return Ok(found) };
+        let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).take(8).collect();
+        let message = format!("an item with parts is no value; name one of them, such as {}", names.join(", "));
+        Err(self.parsed.error(node, message))
+    }
+
+    /// A value, or an item that has parts.
+    fn check_item(&mut self, node: &IdedExpr) -> Checked {
         match &node.expr {
             Syntax::Literal(literal) => self.literal(node, literal),
-            Syntax::Ident(_) | Syntax::Select(_) => match path(node) {
-                Some(path) => self.path(node, &path),
-                None => Err(self.parsed.error(node, "only a name has fields")),
-            },
+            Syntax::Ident(_) | Syntax::Select(_) => self.name(node),
             Syntax::Call(call) => self.call(node, call),
-            Syntax::List(_) => Err(self.parsed.error(node, "a list can only stand behind 'in' yet")),
-            Syntax::Map(_) | Syntax::Struct(_) => Err(self.parsed.error(node, "maps are not supported yet")),
-            Syntax::Comprehension(_) | Syntax::Unspecified => Err(self.parsed.error(node, "this is not supported yet")),
+            Syntax::List(list) => self.list(node, &list.elements),
+            Syntax::Map(_) | Syntax::Struct(_) => Err(self.parsed.error(node, "maps cannot be written")),
+            Syntax::Comprehension(_) | Syntax::Unspecified => Err(self.parsed.error(node, "this is not supported")),
         }
+    }
+
+    /// A variable, a column's path, or a part of what is neither.
+    fn name(&mut self, node: &IdedExpr) -> Checked {
+        let path = path(node);
+        let root = path.as_deref().and_then(|path| path.split('.').next());
+        match (&node.expr, &path) {
+            (Syntax::Ident(name), _) if let Some(item) = self.variable(name) => Ok(item),
+            (_, Some(path)) if root.is_none_or(|root| self.variable(root).is_none()) => self.path(node, path),
+            (Syntax::Select(select), _) => self.part(&select.operand, &select.field),
+            _ => Err(self.parsed.error(node, "only a name has fields")),
+        }
+    }
+
+    /// The item that a name stands for in the body of a macro.
+    fn variable(&self, name: &str) -> Option<Typed> {
+        let (index, item) = self.variables.iter().enumerate().rfind(|(_, item)| item.name == name)?;
+        let (level, part, ty) = (index + 1, item.part, item.ty.clone());
+        Some(Typed::new(Node::Item { level, part, ty: ty.clone() }, ty))
     }
 
     /// The node of an expression that must have a type.
@@ -124,10 +155,15 @@ impl<'a> Checker<'a> {
                 }
                 Ok(Typed::new(Node::Column { slot, ty: ty.clone() }, ty))
             }
-            Resolution::Unknown { advice } if advice.is_empty() => {
-                Err(self.parsed.error(node, format!("unknown name '{path}'")))
+            Resolution::Unknown { advice } => {
+                if let Syntax::Select(select) = &node.expr
+                    && let Some(entry) = self.entry(select)
+                {
+                    return entry;
+                }
+                let advice = if advice.is_empty() { advice } else { format!("; {advice}") };
+                Err(self.parsed.error(node, format!("unknown name '{path}'{advice}")))
             }
-            Resolution::Unknown { advice } => Err(self.parsed.error(node, format!("unknown name '{path}'; {advice}"))),
         }
     }
 
@@ -167,8 +203,8 @@ impl<'a> Checker<'a> {
             }
             _ => return Err(self.not_one_type(at, &a, &b)),
         };
-        if let Some(list @ Type::List(_)) = &ty {
-            return Err(self.parsed.error(at, format!("choosing between values of type {list} is not supported yet")));
+        if let Some(list @ (Type::List(_) | Type::Map(_))) = &ty {
+            return Err(self.parsed.error(at, format!("choosing between values of type {list} is not supported")));
         }
         Ok((a.node, b.node, ty))
     }

@@ -9,8 +9,8 @@ use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::functions::OPERATORS;
 use crate::expr::kernels::compare::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation};
-use crate::expr::kernels::logic;
 use crate::expr::kernels::membership::Members;
+use crate::expr::kernels::{list, logic};
 use crate::expr::node::{Kernel, Node};
 use crate::types::Type;
 
@@ -26,7 +26,7 @@ impl Checker<'_> {
                 self.comparison(node, call.func_name.trim_matches('_'), a, b)
             }
             ("@in", [value, list]) => self.membership(node, value, list),
-            ("_[_]", _) => Err(self.parsed.error_at_token(node, "indexing with [...] is not supported yet")),
+            ("_[_]", [list, key]) => self.index(node, list, key),
             ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => self.arithmetic(node, call, &[a, b]),
             ("-_" | "!_", [a]) => self.arithmetic(node, call, &[a]),
             _ => return None,
@@ -59,6 +59,15 @@ impl Checker<'_> {
         };
         if let Some(typed) = self.choose(OPERATORS, name, &checked) {
             return Ok(typed);
+        }
+        if let ("+", [Typed { ty: Some(Type::List(a)), .. }, Typed { ty: Some(Type::List(b)), .. }]) =
+            (name, checked.as_slice())
+            && a == b
+            && !matches!(**a, Type::Record(_))
+        {
+            let ty = Type::List(a.clone());
+            let arguments = checked.into_iter().map(|typed| typed.node).collect();
+            return Ok(Typed::new(Node::Strict { kernel: list::concatenate, arguments }, ty));
         }
         let sign = name.trim_matches('_');
         let types: Vec<String> = checked.iter().map(Typed::name).collect();
@@ -100,9 +109,11 @@ impl Checker<'_> {
     }
 
     fn membership(&mut self, at: &IdedExpr, value: &IdedExpr, list: &IdedExpr) -> Checked {
+        let place = value;
         let value = self.check(value)?;
         let Syntax::List(items) = &list.expr else {
-            return Err(self.parsed.error(list, "behind 'in' only a list such as [1, 2] is supported yet"));
+            let list = self.check(list)?;
+            return self.within(at, value, place, list);
         };
         let items = items.elements.iter().map(|item| Ok((item, self.check(item)?)));
         let items = items.collect::<Result<Vec<_>, ExprError>>()?;
@@ -122,14 +133,13 @@ impl Checker<'_> {
             let members = Arc::new(Members::new(&constants));
             return Ok(Typed::new(Node::Member { value: Box::new(value.node), members }, Type::Bool));
         }
-        let Some(kernel) = ty.as_ref().and_then(|ty| comparison_of("==", ty, ty)) else {
-            return Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name())));
-        };
-        let same = nodes.into_iter().map(|item| {
-            let equal = Node::Strict { kernel, arguments: vec![value.node.clone(), item.clone()] };
-            Node::Lenient { kernel: logic::same, arguments: vec![equal, value.node.clone(), item] }
-        });
-        Ok(Typed::new(Node::Lenient { kernel: logic::any, arguments: same.collect() }, Type::Bool))
+        match ty {
+            Some(ty) if !matches!(ty, Type::List(_) | Type::Map(_)) => {
+                let arguments = vec![value.node, Node::List { items: nodes, ty }];
+                Ok(Typed::new(Node::Lenient { kernel: list::contains, arguments }, Type::Bool))
+            }
+            _ => Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name()))),
+        }
     }
 }
 
@@ -161,6 +171,10 @@ fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
         (Type::Double, Type::Int) => compare::double_with_int::<R>,
         (Type::Text, Type::Text) => compare::texts::<R>,
         (Type::Bool, Type::Bool) => compare::bools::<R>,
+        (Type::List(a), Type::List(b)) if a == b && !matches!(**a, Type::Record(_)) => match R::OF_EQUALS? {
+            true => list::equal,
+            false => list::differ,
+        },
         _ => return None,
     })
 }

@@ -42,18 +42,6 @@ pub(in crate::expr) fn is_missing(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(!&arguments[0].present(rows), None)
 }
 
-/// From the comparison of two values (first), which may be missing (second, third): whether they are the
-/// same, where two missing ones are.
-pub(in crate::expr) fn same(arguments: &[Column], rows: usize) -> Column {
-    let equal = arguments[0].booleans(rows);
-    let equal_values = match equal.nulls() {
-        Some(nulls) => equal.values() & nulls.inner(),
-        None => equal.values().clone(),
-    };
-    let neither = !&(&arguments[1].present(rows) | &arguments[2].present(rows));
-    Column::Bools(&equal_values | &neither, None)
-}
-
 /// The second where the first is true, the third where it is false, missing where it is missing.
 pub(in crate::expr) fn choose(arguments: &[Column], rows: usize) -> Column {
     let condition = arguments[0].booleans(rows);
@@ -107,11 +95,7 @@ fn pick_bits(mask: &BooleanBuffer, a: &BooleanBuffer, b: &BooleanBuffer) -> Bool
 }
 
 fn pick_numbers<T: Copy>(mask: &BooleanBuffer, a: Numbers<'_, T>, b: Numbers<'_, T>, rows: usize) -> Vec<T> {
-    let at = |numbers: Numbers<'_, T>, row: usize| match numbers {
-        Numbers::All(values) => values[row],
-        Numbers::One(value) => value,
-    };
-    (0..rows).map(|row| if mask.value(row) { at(a, row) } else { at(b, row) }).collect()
+    (0..rows).map(|row| if mask.value(row) { a.at(row) } else { b.at(row) }).collect()
 }
 
 fn pick_texts(mask: &BooleanBuffer, a: &Column, b: &Column, nulls: Option<&NullBuffer>, rows: usize) -> Column {
@@ -125,11 +109,4 @@ fn pick_texts(mask: &BooleanBuffer, a: &Column, b: &Column, nulls: Option<&NullB
         }
     }
     Column::Texts(builder.finish())
-}
-
-/// Whether any of some bools, none of which is missing, is true.
-pub(in crate::expr) fn any(arguments: &[Column], rows: usize) -> Column {
-    let none = BooleanBuffer::new_unset(rows);
-    let any = arguments.iter().fold(none, |any, argument| &any | argument.booleans(rows).values());
-    Column::Bools(any, None)
 }

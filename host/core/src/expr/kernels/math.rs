@@ -1,7 +1,8 @@
 //! Functions of numbers and places.
 
-use crate::expr::column::{Column, Native, Numbers};
+use crate::expr::column::{Column, Native};
 use crate::expr::loops::{map, map2};
+use crate::expr::text_builder::TextBuilder;
 
 /// The mean radius of the earth in kilometres (IUGG: (2a + b) / 3 of WGS 84).
 const EARTH_RADIUS_KM: f64 = 6371.0088;
@@ -97,11 +98,7 @@ impl Extreme for f64 {
 /// The great-circle distance in kilometres between two places in degrees.
 pub(in crate::expr) fn haversine(arguments: &[Column], rows: usize) -> Column {
     let [lat1, lon1, lat2, lon2] = [0, 1, 2, 3].map(|i| f64::of(&arguments[i]));
-    let at = |numbers: Numbers<'_, f64>, row: usize| match numbers {
-        Numbers::All(values) => values[row],
-        Numbers::One(value) => value,
-    };
-    let distances = (0..rows).map(|row| distance(at(lat1, row), at(lon1, row), at(lat2, row), at(lon2, row)));
+    let distances = (0..rows).map(|row| distance(lat1.at(row), lon1.at(row), lat2.at(row), lon2.at(row)));
     f64::into_column(distances.collect(), None)
 }
 
@@ -111,4 +108,24 @@ fn distance(lat1: f64, lon1: f64, lat2: f64, lon2: f64) -> f64 {
     let h = half_sine(lat2 - lat1).powi(2) + cosines * half_sine(lon2 - lon1).powi(2);
     // Rounding may carry antipodes a little above 1, where the arc sine has no value. NaN stays NaN.
     2.0 * EARTH_RADIUS_KM * if h > 1.0 { 1.0 } else { h }.sqrt().asin()
+}
+
+/// The index of the cell of H3 that has a place in degrees, at a resolution of 0 to 15; missing where there is none.
+pub(in crate::expr) fn h3(arguments: &[Column], rows: usize) -> Column {
+    let (lat, lon, resolution) = (f64::of(&arguments[0]), f64::of(&arguments[1]), i64::of(&arguments[2]));
+    let mut cells = TextBuilder::new(rows);
+    for row in 0..rows {
+        match cell(lat.at(row), lon.at(row), resolution.at(row)) {
+            Some(cell) => cells.push_display(cell),
+            None => cells.push_missing(),
+        }
+    }
+    Column::Texts(cells.finish())
+}
+
+fn cell(lat: f64, lon: f64, resolution: i64) -> Option<h3o::CellIndex> {
+    let resolution = h3o::Resolution::try_from(u8::try_from(resolution).ok()?).ok()?;
+    let is_place = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+    let place = h3o::LatLng::new(lat, lon).ok().filter(|_| is_place)?;
+    Some(place.to_cell(resolution))
 }

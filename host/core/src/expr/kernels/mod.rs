@@ -5,8 +5,10 @@
 pub(super) mod arithmetic;
 pub(super) mod compare;
 pub(super) mod convert;
+pub(super) mod list;
 pub(super) mod logic;
 pub(super) mod math;
 pub(super) mod membership;
+pub(super) mod strings;
 pub(super) mod text;
 pub(super) mod time;

@@ -22,16 +22,6 @@ pub(in crate::expr) fn size(arguments: &[Column], rows: usize) -> Column {
     ints(arguments, rows, |text| text.chars().count() as i64)
 }
 
-/// The number of items of a list.
-pub(in crate::expr) fn size_of_list(arguments: &[Column], rows: usize) -> Column {
-    match &arguments[0] {
-        Column::Lists(lists) => {
-            i64::into_column((0..rows).map(|row| i64::from(lists.value_length(row))).collect(), None)
-        }
-        _ => crate::expr::column::mistyped(),
-    }
-}
-
 /// XXH3 of the UTF-8 bytes, its 64 bits read as a signed int.
 pub(in crate::expr) fn hash(arguments: &[Column], rows: usize) -> Column {
     ints(arguments, rows, |text| xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed())

@@ -1,7 +1,10 @@
 //! Fields of timestamps (UTC) and durations, which are milliseconds in ints.
 
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+
 use crate::expr::column::{Column, Native};
 use crate::expr::loops::{map, split};
+use crate::expr::text_builder::TextBuilder;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -124,6 +127,59 @@ pub(in crate::expr) fn from_text(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
     let times: Vec<Option<i64>> = (0..rows).map(|row| parse_timestamp(texts.get(row))).collect();
     let (values, nulls) = split(&times);
+    i64::into_column(values, nulls)
+}
+
+/// As RFC 3339 writes it; missing beyond the years that it can write.
+pub(in crate::expr) fn timestamp_to_text(arguments: &[Column], rows: usize) -> Column {
+    let times = i64::of(&arguments[0]);
+    let mut builder = TextBuilder::new(rows);
+    for row in 0..rows {
+        match jiff::Timestamp::from_millisecond(times.at(row)) {
+            Ok(time) if (0..=9999).contains(&date(times.at(row)).year) => builder.push_display(time),
+            _ => builder.push_missing(),
+        }
+    }
+    Column::Texts(builder.finish())
+}
+
+/// In seconds, as CEL writes it: `90s`, `-0.25s`.
+pub(in crate::expr) fn span_to_text(arguments: &[Column], rows: usize) -> Column {
+    let spans = i64::of(&arguments[0]);
+    let mut builder = TextBuilder::new(rows);
+    for span in (0..rows).map(|row| spans.at(row)) {
+        let sign = if span < 0 { "-" } else { "" };
+        let (seconds, rest) = (span.unsigned_abs() / 1000, span.unsigned_abs() % 1000);
+        let fraction = if rest == 0 { String::new() } else { format!(".{rest:03}") };
+        builder.push_display(format_args!("{sign}{seconds}{}s", fraction.trim_end_matches('0')));
+    }
+    Column::Texts(builder.finish())
+}
+
+/// The zone of a name such as `Europe/Berlin`, or of an offset such as `+02:00`.
+pub(in crate::expr) fn parse_zone(name: &str) -> Option<TimeZone> {
+    let (sign, offset) = match name.strip_prefix('-') {
+        Some(offset) => (-1, offset),
+        None => (1, name.strip_prefix('+').unwrap_or(name)),
+    };
+    let Some((hours, minutes)) = offset.split_once(':') else {
+        return TimeZoneDatabase::bundled().get(name).ok();
+    };
+    let two_digits = |text: &str| match text.as_bytes() {
+        [b'0'..=b'9', b'0'..=b'9'] => text.parse::<i32>().ok(),
+        _ => None,
+    };
+    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes).filter(|minutes| *minutes < 60)?);
+    Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
+}
+
+/// The times that clocks of a zone show, as if they were UTC. Missing beyond the years that zones are known for.
+pub(in crate::expr) fn local(times: &Column, zone: &TimeZone, rows: usize) -> Column {
+    let shown = |time: i64| {
+        let offset = zone.to_offset(jiff::Timestamp::from_millisecond(time).ok()?);
+        time.checked_add(i64::from(offset.seconds()) * SECOND)
+    };
+    let (values, nulls) = split(&map(i64::of(times), rows, shown));
     i64::into_column(values, nulls)
 }
 

@@ -147,6 +147,7 @@ fn edges_of(outcomes: Vec<Outcome>) -> Vec<GraphEdge> {
                 score: verdict.score,
                 time: outcome.time,
                 rule: verdict.by.rule.clone(),
+                facets: edge.facets,
             }));
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
 
 /// When a block's first record was appended.
 pub(super) fn appended_at(block: &[u8]) -> Result<i64, Corrupt> {
-    Ok(open(block)?.1)
+    Ok(open(block)?.0.appended_at)
 }
 
 /// The records of a block from the `skip`th on. `first` is the block's first offset.
