@@ -221,6 +221,34 @@ fn long_batches_give_what_single_events_give() {
     }
 }
 
+/// A list that is asked for each item of another is searched once, whatever its items are.
+#[test]
+fn long_lists_are_searched_like_short_ones() {
+    let event = |n: i64| {
+        let tags: Vec<String> = (0..n).map(|tag| format!("t{tag}")).collect();
+        let counts: Vec<Json> = (0..n).map(|count| if count == 3 { Json::Null } else { json!(count * 2) }).collect();
+        json!({ "country": "t7", "tags": tags, "counts": counts })
+    };
+    for n in [10, 50] {
+        Events::new(&fields(), &[event(n), event(n + 1)]).check(&[
+            (
+                "[7, 8, 100].map(x, x in counts)",
+                if n == 10 {
+                    "[false, true, false] | [false, true, false]"
+                } else {
+                    "[false, true, false] | [false, true, true]"
+                },
+            ),
+            ("counts.all(c, c in counts)", "true | true"),
+            ("['t1', 't9', country, 'x'].map(x, x in tags)", "[true, true, true, false] | [true, true, true, false]"),
+            (
+                "[0.0, -0.0, 4.0, 5.0, 0.0 / 0.0].map(x, x in counts.map(c, double(c)))",
+                "[true, true, true, false, false] | [true, true, true, false, false]",
+            ),
+        ]);
+    }
+}
+
 /// What one event can make a macro do is bounded, and what is beyond is missing in that event alone.
 #[test]
 fn nothing_explodes() {

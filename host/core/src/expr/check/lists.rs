@@ -5,7 +5,7 @@ use cel::common::ast::{Expr as Syntax, IdedExpr, SelectExpr};
 use super::{Checked, Checker, Typed};
 use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
-use crate::expr::kernels::list;
+use crate::expr::kernels::{items, list};
 use crate::expr::node::{By, Kernel, Node};
 use crate::expr::scope::{Resolution, advice};
 use crate::types::Type;
@@ -109,7 +109,7 @@ impl Checker<'_> {
             }
             Some(Type::List(item)) if !matches!(*item, Type::Record(_)) => {
                 let value = self.fit(place, value, &item)?;
-                Ok(Typed::new(Node::Lenient { kernel: list::contains, arguments: vec![value, list.node] }, Type::Bool))
+                Ok(Typed::new(Node::Lenient { kernel: items::contains, arguments: vec![value, list.node] }, Type::Bool))
             }
             _ => Err(self.parsed.error_at_token(at, format!("'in' does not look into {}", list.name()))),
         }

@@ -10,7 +10,7 @@ use crate::expr::error::ExprError;
 use crate::expr::functions::OPERATORS;
 use crate::expr::kernels::compare::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Relation};
 use crate::expr::kernels::membership::Members;
-use crate::expr::kernels::{list, logic};
+use crate::expr::kernels::{items, list, logic};
 use crate::expr::node::{Kernel, Node};
 use crate::types::Type;
 
@@ -136,7 +136,7 @@ impl Checker<'_> {
         match ty {
             Some(ty) if !matches!(ty, Type::List(_) | Type::Map(_)) => {
                 let arguments = vec![value.node, Node::List { items: nodes, ty }];
-                Ok(Typed::new(Node::Lenient { kernel: list::contains, arguments }, Type::Bool))
+                Ok(Typed::new(Node::Lenient { kernel: items::contains, arguments }, Type::Bool))
             }
             _ => Err(self.parsed.error_at_token(at, format!("'in' does not take {}", value.name()))),
         }
@@ -172,8 +172,8 @@ fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
         (Type::Text, Type::Text) => compare::texts::<R>,
         (Type::Bool, Type::Bool) => compare::bools::<R>,
         (Type::List(a), Type::List(b)) if a == b && !matches!(**a, Type::Record(_)) => match R::OF_EQUALS? {
-            true => list::equal,
-            false => list::differ,
+            true => items::equal,
+            false => items::differ,
         },
         _ => return None,
     })

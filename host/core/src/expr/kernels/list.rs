@@ -1,19 +1,23 @@
-//! Functions of lists and maps. A list has few items beside the rows of a batch: items are looked at one by one.
+//! Functions of lists and maps; whether they have an item, and whether they are equal, is in `items`.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
+use arrow_array::{Array, Float64Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 
+use super::items::{Items, Value};
 use super::math::Extreme;
 use crate::expr::column::{Column, Constant, Native, mistyped};
+use crate::expr::each::MOST_ITEMS;
 use crate::expr::lists::{Lists, concatenated};
 use crate::expr::loops::split as split_nulls;
 use crate::expr::node::By;
 use crate::expr::text_builder::TextBuilder;
 use crate::types::Type;
 
-fn lists(column: &Column) -> &Lists {
+/// The most items of a column that a kernel makes; a list that does not fit any more is missing.
+const MOST_IN_COLUMN: usize = 1 << 26;
+
+pub(super) fn lists(column: &Column) -> &Lists {
     match column {
         Column::Lists(lists) => lists,
         _ => mistyped(),
@@ -71,115 +75,23 @@ pub(in crate::expr) fn has_key(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(BooleanBuffer::collect_bool(rows, has), None)
 }
 
-/// A value of a list or of a column; those of two columns of one type compare. NaN equals nothing.
-#[derive(PartialEq)]
-enum Value<'a> {
-    Missing,
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Text(&'a str),
-}
-
-/// The items of lists, their type found once.
-enum Items<'a> {
-    Bools(&'a BooleanArray),
-    Ints(&'a [i64], &'a ArrayRef),
-    Doubles(&'a Float64Array),
-    Texts(&'a StringArray),
-}
-
-impl<'a> Items<'a> {
-    fn of(items: &'a ArrayRef) -> Self {
-        if let Some(ints) = items.as_primitive_opt::<Int64Type>() {
-            Self::Ints(ints.values(), items)
-        } else if let Some(doubles) = items.as_primitive_opt::<Float64Type>() {
-            Self::Doubles(doubles)
-        } else if let Some(texts) = items.as_string_opt::<i32>() {
-            Self::Texts(texts)
-        } else if let Some(times) = items.as_primitive_opt::<TimestampMillisecondType>() {
-            Self::Ints(times.values(), items)
-        } else if let Some(spans) = items.as_primitive_opt::<DurationMillisecondType>() {
-            Self::Ints(spans.values(), items)
-        } else if let Some(bools) = items.as_boolean_opt() {
-            Self::Bools(bools)
-        } else {
-            mistyped()
-        }
-    }
-
-    fn at(&self, place: u32) -> Value<'a> {
-        let place = place as usize;
-        match self {
-            Self::Bools(array) if array.is_valid(place) => Value::Bool(array.value(place)),
-            Self::Ints(values, array) if array.is_valid(place) => Value::Int(values[place]),
-            Self::Doubles(array) if array.is_valid(place) => Value::Double(array.value(place)),
-            Self::Texts(array) if array.is_valid(place) => Value::Text(array.value(place)),
-            _ => Value::Missing,
-        }
-    }
-}
-
-/// The value of a row of a column.
-fn value_of<'a>(column: &'a Column, present: &BooleanBuffer, row: usize) -> Value<'a> {
-    if !present.value(row) {
-        return Value::Missing;
-    }
-    match column {
-        Column::Bools(values, _) => Value::Bool(values.value(row)),
-        Column::Ints(values, _) => Value::Int(values[row]),
-        Column::Doubles(values, _) => Value::Double(values[row]),
-        Column::Texts(array) => Value::Text(array.value(row)),
-        Column::Constant(Constant::Bool(value)) => Value::Bool(*value),
-        Column::Constant(Constant::Int(value)) => Value::Int(*value),
-        Column::Constant(Constant::Double(value)) => Value::Double(*value),
-        Column::Constant(Constant::Text(value)) => Value::Text(value),
-        Column::Constant(Constant::Null) | Column::Lists(_) => Value::Missing,
-    }
-}
-
-/// Whether a list (second) has a value (first), which may be missing, as items may be; missing for a missing list.
-pub(in crate::expr) fn contains(arguments: &[Column], rows: usize) -> Column {
-    let [value, list] = arguments else { mistyped() };
-    if list.is_null() {
-        return Column::Constant(Constant::Null);
-    }
-    let lists = lists(list);
-    let (items, present) = (Items::of(&lists.items), value.present(rows));
-    let has = |row: usize| {
-        let wanted = value_of(value, &present, row);
-        lists.places(row).any(|place| items.at(place) == wanted)
-    };
-    Column::Bools(BooleanBuffer::collect_bool(rows, has), lists.nulls.clone())
-}
-
-/// Whether two lists have equal items, where two missing ones are equal.
-pub(in crate::expr) fn equal(arguments: &[Column], rows: usize) -> Column {
-    let (a, b) = (lists(&arguments[0]), lists(&arguments[1]));
-    let (left, right) = (Items::of(&a.items), Items::of(&b.items));
-    let equal = |row: usize| {
-        a.len(row) == b.len(row) && a.places(row).zip(b.places(row)).all(|(x, y)| left.at(x) == right.at(y))
-    };
-    Column::Bools(BooleanBuffer::collect_bool(rows, equal), None)
-}
-
-/// Whether two lists differ.
-pub(in crate::expr) fn differ(arguments: &[Column], rows: usize) -> Column {
-    Column::Bools(!equal(arguments, rows).booleans(rows).values(), None)
-}
-
 /// The items of the first list, then those of the second.
 pub(in crate::expr) fn concatenate(arguments: &[Column], rows: usize) -> Column {
     let (a, b) = (lists(&arguments[0]), lists(&arguments[1]));
     let behind = a.items.len() as u32;
     let items = concatenated(&[a.items.clone(), b.items.clone()], a.items.data_type());
     let (mut order, mut ranges) = (Vec::new(), Vec::with_capacity(rows));
-    for row in 0..rows {
+    let mut fits = vec![true; rows];
+    for (row, fits) in fits.iter_mut().enumerate() {
         let start = order.len() as u32;
-        order.extend(a.places(row).chain(b.places(row).map(|place| behind + place)));
+        *fits = order.len() + a.len(row) + b.len(row) <= MOST_IN_COLUMN;
+        if *fits {
+            order.extend(a.places(row).chain(b.places(row).map(|place| behind + place)));
+        }
         ranges.push((start, order.len() as u32));
     }
-    Column::Lists(Lists { ranges, nulls: None, order: Some(order.into()), items })
+    let joined = Lists { ranges, nulls: None, order: Some(order.into()), items };
+    Column::Lists(if fits.contains(&false) { joined.missing_where_not(Some(fits.into())) } else { joined })
 }
 
 /// The sum of the items that are there; missing if it overflows.
@@ -260,7 +172,7 @@ pub(in crate::expr) fn split(arguments: &[Column], rows: usize) -> Column {
         let start = end;
         // A missing row has any text; its parts are not looked at.
         for part in parts_of(texts.get(row), separators.get(row), limits.at(row)) {
-            if end - start == crate::expr::each::MOST_ITEMS as u32 {
+            if end - start == MOST_ITEMS as u32 || end == MOST_IN_COLUMN as u32 {
                 *fits = false;
                 break;
             }

@@ -5,6 +5,7 @@
 pub(super) mod arithmetic;
 pub(super) mod compare;
 pub(super) mod convert;
+pub(super) mod items;
 pub(super) mod list;
 pub(super) mod logic;
 pub(super) mod math;
