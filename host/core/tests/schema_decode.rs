@@ -193,9 +193,13 @@ proptest! {
                 let value = value.expect("just checked");
                 extractor.extract(&records[*index], &mut scalars).expect("the decoder took it");
                 for (column, path) in projection.iter().enumerate() {
-                    let expected = expected_cell(at(&value, path));
-                    prop_assert_eq!(&cell(&decoded.columns[column], row), &expected);
-                    prop_assert_eq!(&scalar_cell(&scalars[column]), &expected);
+                    let field = at(&value, path);
+                    let cells = [cell(&decoded.columns[column], row), scalar_cell(&scalars[column])];
+                    for cell in cells {
+                        // A UUID in a string is left as it was written.
+                        let cell = if let Avro::Uuid(_) = field { cell.to_lowercase() } else { cell };
+                        prop_assert_eq!(cell, expected_cell(field));
+                    }
                 }
             }
         }
