@@ -101,6 +101,20 @@ fn expected_of(value: &Avro, ty: &Type) -> String {
     }
 }
 
+/// A UUID in a string is left as it was written; apache-avro has none with capitals.
+fn as_oracle(cell: String, value: &Avro) -> String {
+    let is_uuid = |value: &Avro| matches!(bare(value), Avro::Uuid(_));
+    let has_uuids = match bare(value) {
+        Avro::Array(items) => items.iter().any(|item| match bare(item) {
+            Avro::Record(fields) => fields.iter().any(|(_, value)| is_uuid(value)),
+            item => is_uuid(item),
+        }),
+        Avro::Map(entries) => entries.values().any(is_uuid),
+        value => is_uuid(value),
+    };
+    if has_uuids { cell.to_lowercase() } else { cell }
+}
+
 fn expected_cell(value: &Avro) -> String {
     match value {
         Avro::Null => "null".to_owned(),
@@ -242,11 +256,13 @@ proptest! {
                 let value = value.expect("just checked");
                 extractor.extract(&records[*index], &mut scalars).expect("the decoder took it");
                 for (column, field) in decoder.fields().iter().enumerate() {
-                    let expected = expected_of(at(&value, &field.path), &field.kind);
-                    prop_assert_eq!(cell_of(&decoded.columns[column], &field.kind, row), expected);
+                    let value = at(&value, &field.path);
+                    let found = cell_of(&decoded.columns[column], &field.kind, row);
+                    prop_assert_eq!(as_oracle(found, value), expected_of(value, &field.kind));
                 }
                 for (scalar, path) in scalars.iter().zip(&scalar_paths) {
-                    prop_assert_eq!(scalar_cell(scalar), expected_cell(at(&value, path)));
+                    let value = at(&value, path);
+                    prop_assert_eq!(as_oracle(scalar_cell(scalar), value), expected_cell(value));
                 }
             }
         }
