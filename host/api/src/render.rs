@@ -2,7 +2,7 @@
 
 use assay_core::names::Digest;
 use assay_core::rule::Mode;
-use assay_core::verdict::{Failure, Outcome, Verdict};
+use assay_core::verdict::{Facets, Failure, Outcome, Verdict};
 use assay_engine::ports::Place;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -107,6 +107,10 @@ pub(crate) struct EdgeJson {
     name: String,
     source: String,
     target: String,
+    /// What the rule keeps with it, by name.
+    #[serde(skip_serializing_if = "Facets::is_empty")]
+    #[schema(value_type = Object)]
+    facets: Facets,
 }
 
 /// Why an event has no verdict of a rule.
@@ -147,6 +151,7 @@ pub(crate) fn verdict_json(verdict: &Verdict) -> VerdictJson {
         name: edge.name.clone(),
         source: edge.source.clone(),
         target: edge.target.clone(),
+        facets: edge.facets.clone(),
     });
     VerdictJson {
         rule: by.rule.clone(),
@@ -203,7 +208,12 @@ mod tests {
             score: Some(0.93),
             tags: vec!["review".into()],
             reasons: vec![Reason { code: "high-spend".into(), weight: 1.5 }],
-            edges: vec![Edge { name: "paid".into(), source: "card:1".into(), target: "merchant:2".into() }],
+            edges: vec![Edge {
+                name: "paid".into(),
+                source: "card:1".into(),
+                target: "merchant:2".into(),
+                facets: [("amount".to_owned(), 12.5.into())].into(),
+            }],
             attributes: vec![("speed-kmh".into(), "812".into())],
             inputs: vec![
                 ("amount".into(), assay_core::value::Value::Double(f64::NAN)),

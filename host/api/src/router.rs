@@ -71,6 +71,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(get_view))
         .routes(routes!(get_view_values))
         .routes(routes!(get_view_buckets))
+        .routes(routes!(rule_status))
         .routes(routes!(list_rules))
         .routes(routes!(get_rule))
         .routes(routes!(rule_revisions))
@@ -95,11 +96,15 @@ fn author_routes() -> OpenApiRouter<App> {
         .routes(routes!(put_view, delete_view))
         .routes(routes!(put_rule, delete_rule))
         .routes(routes!(pause_rule))
+        .routes(routes!(rollback_rule))
         .routes(routes!(resume_rule))
         .routes(routes!(post_changes))
         .routes(routes!(post_plugin))
 }
 
 fn admin_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(post_key, list_keys)).routes(routes!(delete_key))
+    OpenApiRouter::default()
+        .routes(routes!(post_key, list_keys))
+        .routes(routes!(delete_key))
+        .routes(routes!(delete_entity))
 }

@@ -109,6 +109,7 @@ impl Distributed {
             dead_letters: mongodb.dead_letters(),
             series: influxdb.map(|influxdb| influxdb.series()),
             outbox: if config.kafka.publish { Some(kafka.outbox()) } else { None },
+            erasure: None,
         };
         Ok(Self { kafka, ports })
     }

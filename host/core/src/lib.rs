@@ -4,8 +4,10 @@
 
 pub mod expr;
 pub mod names;
+pub mod retention;
 pub mod rule;
 pub mod schema;
+pub mod size;
 pub mod span;
 pub mod stream;
 pub mod types;

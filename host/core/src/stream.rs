@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::retention::Retention;
 use crate::span::Span;
 
 /// An ordered, partitioned log of events of one Avro schema.
@@ -40,10 +41,19 @@ pub struct StreamDef {
     /// What becomes a point in time of each event, where there is a store for time series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<SeriesDef>,
+    /// How long its events and verdicts are kept. Nothing is said: as the server is set up.
+    #[serde(default, skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
     /// The Avro schema of its events: a record. That of a derived stream has the field [`ORIGIN`] behind all others.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub schema: serde_json::Value,
+    /// The schemas that it had before, the oldest first: the log may hold events of each. The server fills them in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<serde_json::Value>,
 }
+
+/// The most schemas that a stream can have had before.
+pub const MAX_EARLIER: usize = 100;
 
 /// The field of a derived stream's events that says where each came from: a record of `partition` and `offset`.
 pub const ORIGIN: &str = "origin";

@@ -53,6 +53,11 @@ impl<'a> Reader<'a> {
         self.at == self.bytes.len()
     }
 
+    /// How much was read.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The error that something could not be read here.
     pub fn corrupt(&self, what: &'static str) -> Corrupt {
         Corrupt { what, at: self.at }

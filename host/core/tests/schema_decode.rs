@@ -61,9 +61,24 @@ fn expected_cell(value: &Avro) -> String {
         Avro::Boolean(value) => format!("bool {value}"),
         Avro::Int(value) => format!("int {value}"),
         Avro::Long(value) => format!("int {value}"),
-        Avro::TimestampMillis(value) => format!("time {value}"),
-        Avro::TimestampMicros(value) => format!("time {}", value.div_euclid(1_000)),
-        Avro::TimestampNanos(value) => format!("time {}", value.div_euclid(1_000_000)),
+        Avro::Date(value) | Avro::TimeMillis(value) => format!("int {value}"),
+        Avro::TimeMicros(value) => format!("int {value}"),
+        Avro::TimestampMillis(value) | Avro::LocalTimestampMillis(value) => format!("time {value}"),
+        Avro::TimestampMicros(value) | Avro::LocalTimestampMicros(value) => {
+            format!("time {}", value.div_euclid(1_000))
+        }
+        Avro::TimestampNanos(value) | Avro::LocalTimestampNanos(value) => {
+            format!("time {}", value.div_euclid(1_000_000))
+        }
+        Avro::Decimal(value) => {
+            // It gives no bytes back where there were none, which is zero.
+            let bytes = Vec::try_from(value).unwrap_or_default();
+            let unscaled = bytes.iter().enumerate().fold(0_i64, |value, (index, byte)| {
+                if index == 0 { i64::from(*byte as i8) } else { value << 8 | i64::from(*byte) }
+            });
+            format!("double {:x}", (unscaled as f64 / 100.0).to_bits())
+        }
+        Avro::Uuid(value) => format!("text {value}"),
         Avro::Float(value) => format!("double {:x}", f64::from(*value).to_bits()),
         Avro::Double(value) => format!("double {:x}", value.to_bits()),
         Avro::String(value) | Avro::Enum(_, value) => format!("text {value}"),
@@ -79,6 +94,7 @@ fn scalar_cell(scalar: &Scalar<'_>) -> String {
         Scalar::Timestamp(value) => format!("time {value}"),
         Scalar::Double(value) => format!("double {:x}", value.to_bits()),
         Scalar::Text(value) => format!("text {value}"),
+        Scalar::Uuid(_) => format!("text {}", scalar.key().expect("a UUID has a text")),
     }
 }
 
@@ -122,14 +138,22 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-/// Where we refuse on purpose what apache-avro accepts: it ignores a block's size and bits beyond the 64th, and
-/// its limit of items is far higher.
+/// Where we refuse on purpose what apache-avro accepts: it ignores a block's size, bits beyond the 64th and a decimal's
+/// precision, takes any form of a UUID, has a far higher limit of items, and none of depth.
 fn stricter_on_purpose(problem: DecodeProblem) -> bool {
-    matches!(problem, DecodeProblem::BlockSize(_) | DecodeProblem::VarintOverflow | DecodeProblem::TooManyItems)
+    matches!(
+        problem,
+        DecodeProblem::BlockSize(_)
+            | DecodeProblem::VarintOverflow
+            | DecodeProblem::TooManyItems
+            | DecodeProblem::TooManyDigits(_)
+            | DecodeProblem::NotUuid
+            | DecodeProblem::TooDeep
+    )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(schema_shapes::config())]
 
     /// Any mix of good and damaged records: exactly the damaged are refused, all others decode to what
     /// apache-avro reads, under any projection, and as scalars as well.

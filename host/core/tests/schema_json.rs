@@ -10,7 +10,7 @@ use schema_shapes::{Dice, encode, record};
 use serde_json::{Value as Json, json};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(schema_shapes::config())]
 
     /// Avro written by apache-avro, as JSON, comes back as the same Avro bytes: in the schema's order, and with
     /// the fields of every record reversed.

@@ -9,7 +9,7 @@ use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
-    BlockHead, Edge, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, find_outcome, flags,
+    BlockHead, Edge, EdgeRow, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, find_outcome, flags,
     read_block, write_block,
 };
 use proptest::prelude::*;
@@ -42,10 +42,15 @@ fn block() -> Vec<u8> {
         scores: vec![0.75, f64::NAN],
         tags: vec![(0, 0), (0, 1), (1, 1)],
         reasons: vec![(1, 0, -2.5)],
-        edges: vec![(0, 0, "card:1".into(), "merchant:2".into())],
+        edges: vec![EdgeRow {
+            source: "card:1".into(),
+            target: "merchant:2".into(),
+            facets: r#"{"amount":10.5}"#.into(),
+            ..EdgeRow::default()
+        }],
         attributes: vec![(1, 0, "900".into())],
         inputs,
-        failures: vec![],
+        ..RuleRows::default()
     };
     let second = RuleRows {
         rows: Some(vec![2]),
@@ -81,7 +86,9 @@ fn a_block_says_what_was_put_in() {
     let verdict = &first.verdicts[0];
     assert_eq!((verdict.by.rule.as_str(), verdict.score), ("first", Some(0.75)));
     assert_eq!(verdict.tags, ["review", "block"]);
-    assert_eq!(verdict.edges, [Edge { name: "paid".into(), source: "card:1".into(), target: "merchant:2".into() }]);
+    let facets = [("amount".to_owned(), 10.5.into())].into();
+    let edge = Edge { name: "paid".into(), source: "card:1".into(), target: "merchant:2".into(), facets };
+    assert_eq!(verdict.edges, [edge]);
     assert_eq!(verdict.inputs[0], ("amount".into(), Value::Double(10.5)));
 
     let last = &block.outcomes[2];

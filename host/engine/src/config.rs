@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use assay_core::retention::Retention;
 use assay_runtime::Limits;
 
 /// How the engine is set up.
@@ -21,8 +22,19 @@ pub struct EngineConfig {
     /// The followers that run in this process; empty: all. The stores of the others are left to other processes, or
     /// lag.
     pub followers: BTreeSet<String>,
+    /// How long records of streams are kept that do not say so themselves, where the log leaves that to the engine.
+    pub retention: Retention,
     /// What a plugin may use.
     pub limits: Limits,
+    /// A rule whose plugin has failed on so many events within a minute, and on nearly all, is paused; 0: never.
+    pub breaker_failures: u64,
+}
+
+impl EngineConfig {
+    /// Whether a follower runs in this process.
+    pub(crate) fn follows(&self, follower: &str) -> bool {
+        self.followers.is_empty() || self.followers.contains(follower)
+    }
 }
 
 impl Default for EngineConfig {
@@ -34,7 +46,9 @@ impl Default for EngineConfig {
             checkpoint_every: Duration::from_secs(1),
             entities_in_memory: 1_000_000,
             followers: BTreeSet::new(),
+            retention: Retention::default(),
             limits: Limits::default(),
+            breaker_failures: 1000,
         }
     }
 }

@@ -22,8 +22,10 @@ use crate::problem::Problem;
 /// What a derived stream takes from its source.
 const TAKEN: [&str; 3] = ["time", "id", "schema"];
 
-/// Fills in what derived streams take from their sources, which may be among the same changes.
-pub(crate) fn complete(changes: &mut [Change], now: &Snapshot) -> Vec<Problem> {
+/// Fills in what derived streams take from their sources, which may be among the same changes. Streams that are derived
+/// from one with another schema change with it.
+pub(crate) fn complete(changes: &mut Vec<Change>, now: &Snapshot) -> Vec<Problem> {
+    follow_sources(changes, now);
     let mut streams: BTreeMap<String, Option<Value>> =
         now.of(Kind::Stream).map(|revision| (revision.name.clone(), revision.body.clone())).collect();
     let changed = changes.iter().filter(|change| change.kind == Kind::Stream);
@@ -39,6 +41,27 @@ pub(crate) fn complete(changes: &mut [Change], now: &Snapshot) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Adds the streams that have to change because their source does.
+fn follow_sources(changes: &mut Vec<Change>, now: &Snapshot) {
+    let mut followers = Vec::new();
+    for derived in now.of(Kind::Stream) {
+        let Some(Value::Object(body)) = &derived.body else { continue };
+        let Some(from) = body.get("from").and_then(Value::as_str) else { continue };
+        let change_of = |name: &str| changes.iter().find(|change| change.kind == Kind::Stream && change.name == name);
+        let (None, Some(Change { body: Some(source), .. })) = (change_of(&derived.name), change_of(from)) else {
+            continue;
+        };
+        let before = now.get(Kind::Stream, from).and_then(|source| source.body.as_ref());
+        if before.is_some_and(|before| before["schema"] != source["schema"]) {
+            let mut body = body.clone();
+            TAKEN.iter().for_each(|field| drop(body.remove(*field)));
+            let change = Change { kind: Kind::Stream, name: derived.name.clone(), body: Some(Value::Object(body)) };
+            followers.push(change);
+        }
+    }
+    changes.extend(followers);
 }
 
 /// Fills in what one definition takes from its source.
@@ -139,6 +162,32 @@ mod tests {
         assert_eq!((&whole["time"], &whole["id"]), (&json!("at"), &Value::Null));
         assert_eq!(whole["schema"]["fields"][1]["name"], ORIGIN);
         assert_eq!(completed(whole.clone()).unwrap(), whole);
+    }
+
+    #[test]
+    fn derived_streams_change_with_the_schema_of_their_source() {
+        let derived = completed(json!({ "stream": "by_device", "from": "payments", "key": "device" })).unwrap();
+        let revision = |body: Value| crate::ports::catalog::Revision {
+            kind: Kind::Stream,
+            name: body["stream"].as_str().unwrap().to_owned(),
+            revision: 1,
+            version: 1,
+            born: 1,
+            author: String::new(),
+            at: 0,
+            body: Some(body),
+        };
+        let now = Snapshot { version: 1, revisions: vec![revision(source()), revision(derived.clone())] };
+        let mut wider = source();
+        let mut changes = vec![change("payments", wider.clone())];
+        assert!(complete(&mut changes, &now).is_empty());
+        assert_eq!(changes.len(), 1, "nothing is new");
+        wider["schema"]["fields"].as_array_mut().unwrap().push(json!({ "name": "n", "type": "int", "default": 0 }));
+        let mut changes = vec![change("payments", wider)];
+        assert!(complete(&mut changes, &now).is_empty());
+        let fields = &changes[1].body.as_ref().unwrap()["schema"]["fields"];
+        let names: Vec<&str> = fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
+        assert_eq!((changes[1].name.as_str(), names), ("by_device", vec!["card", "n", ORIGIN]));
     }
 
     #[test]

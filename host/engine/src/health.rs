@@ -54,7 +54,8 @@ impl Health {
         *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
-    /// Ready: all workers work. A follower that does not only lags.
+    /// Ready: all workers work. A follower that does not only lags, and a partition that waits for a rule takes in
+    /// events all the same.
     pub(crate) fn readiness(&self) -> Readiness {
         let mut parts: Vec<PartStatus> =
             self.parts.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
@@ -62,7 +63,8 @@ impl Health {
         for part in &mut parts {
             part.warning = warnings.get(&part.name).cloned().unwrap_or_default();
         }
-        let ready = parts.iter().all(|part| part.ok || part.name.starts_with("follower "));
+        let ready =
+            parts.iter().all(|part| part.ok || ["follower ", "rules "].iter().any(|kind| part.name.starts_with(kind)));
         Readiness { ready, parts }
     }
 }

@@ -47,6 +47,14 @@ impl Hub {
         });
     }
 
+    /// Drops the latest blocks of a partition. Who waits for one finds it in the archive.
+    pub(crate) fn forget(&self, of: &StreamPartition) {
+        self.with(of, |latest| {
+            latest.blocks.clear();
+            latest.bytes = 0;
+        });
+    }
+
     /// Publishes the block of a batch, which carries the partition to `next`.
     pub(crate) fn publish(&self, of: &StreamPartition, from: Offset, next: Offset, block: Vec<u8>) {
         self.with(of, |latest| {

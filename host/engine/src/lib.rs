@@ -18,8 +18,10 @@ pub mod plan;
 pub mod ports;
 mod problem;
 pub mod registry;
+mod resolved;
 mod retention;
 mod shared;
+pub mod standing;
 mod worker;
 
 pub use clock::now_ms;
@@ -27,10 +29,11 @@ pub use config::EngineConfig;
 pub use derived::progress_of;
 pub use followers::FOLLOWERS;
 pub use handle::{
-    Applied, Engine, EngineError, Explained, Ingest, IngestError, Live, LiveFilter, LiveVerdicts, Said, Submitted,
+    Applied, BREAKER, Engine, EngineError, Explained, Ingest, IngestError, Live, LiveFilter, LiveVerdicts, Said, Submitted,
     UploadedPlugin, ViewBuckets, ViewValues, WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use metrics::{FollowerLabel, Metrics, PartitionLabel, ReaderLabel, RouteLabel, StreamLabel, TopicLabel};
 pub use plan::Plan;
 pub use problem::{ChangeError, Problem, ReadError};
+pub use resolved::in_schema;

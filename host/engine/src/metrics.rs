@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use crate::ports::StreamPartition;
+use crate::standing::RuleTurn;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -63,6 +64,13 @@ pub struct RouteLabel {
     pub status: u16,
 }
 
+/// Of which rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RuleLabel {
+    /// The rule.
+    pub rule: String,
+}
+
 /// Seconds, from 100 microseconds to 50 seconds.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 20))
@@ -81,6 +89,12 @@ pub struct Metrics {
     pub verdicts: Family<StreamLabel, Counter>,
     /// Rules that failed on an event, and events that could not be read.
     pub failures: Family<StreamLabel, Counter>,
+    /// Events that a rule was asked of.
+    pub rule_judged: Family<RuleLabel, Counter>,
+    /// Events that a rule could not score.
+    pub rule_failed: Family<RuleLabel, Counter>,
+    /// How long a rule took, seconds.
+    pub rule_time: Family<RuleLabel, Counter<f64, AtomicU64>>,
     /// Events that came too late for a window, once per view.
     pub late: Family<StreamLabel, Counter>,
     /// Events that are in the log and not scored yet.
@@ -95,6 +109,10 @@ pub struct Metrics {
     pub near_retention: Family<ReaderLabel, Gauge>,
     /// Records that retention deleted before they were read.
     pub lost_records: Family<TopicLabel, Counter>,
+    /// Records that retention deleted from the embedded log.
+    pub deleted_records: Family<TopicLabel, Counter>,
+    /// The bytes of these records.
+    pub deleted_bytes: Family<TopicLabel, Counter>,
     /// From the append of an event to its verdict, for the oldest event of each batch.
     pub latency: Family<StreamLabel, Histogram, fn() -> Histogram>,
     /// How long scoring a batch took.
@@ -121,6 +139,9 @@ impl Metrics {
             scored: Family::default(),
             verdicts: Family::default(),
             failures: Family::default(),
+            rule_judged: Family::default(),
+            rule_failed: Family::default(),
+            rule_time: Family::default(),
             late: Family::default(),
             lag: Family::default(),
             follower_lag: Family::default(),
@@ -128,6 +149,8 @@ impl Metrics {
             retention_left: Family::default(),
             near_retention: Family::default(),
             lost_records: Family::default(),
+            deleted_records: Family::default(),
+            deleted_bytes: Family::default(),
             latency: Family::new_with_constructor(seconds),
             batch_time: Family::new_with_constructor(seconds),
             checkpoint_time: seconds(),
@@ -147,6 +170,9 @@ impl Metrics {
         registry.register("events_scored", "Events that went through the rules", self.scored.clone());
         registry.register("verdicts", "Verdicts given", self.verdicts.clone());
         registry.register("failures", "Failures of a rule on an event, and unreadable events", self.failures.clone());
+        registry.register("rule_events", "Events that a rule was asked of", self.rule_judged.clone());
+        registry.register("rule_failures", "Events that a rule could not score", self.rule_failed.clone());
+        registry.register_with_unit("rule_time", "How long a rule took", Unit::Seconds, self.rule_time.clone());
         registry.register("events_late", "Events too late for a window, once per view", self.late.clone());
         registry.register("events_lag", "Events in the log and not scored yet", self.lag.clone());
         registry.register(
@@ -161,6 +187,10 @@ impl Metrics {
         registry.register("partitions_near_retention", near, self.near_retention.clone());
         let lost = "Records that retention deleted before they were read";
         registry.register("log_lost_records", lost, self.lost_records.clone());
+        let deleted = "Records that retention deleted from the data folder";
+        registry.register("log_deleted_records", deleted, self.deleted_records.clone());
+        let deleted = "Bytes that retention deleted from the data folder";
+        registry.register_with_unit("log_deleted", deleted, Unit::Bytes, self.deleted_bytes.clone());
         let latency = "From append to verdict, for the oldest event of each batch";
         registry.register_with_unit("verdict_latency", latency, Unit::Seconds, self.latency.clone());
         registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());
@@ -179,6 +209,16 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Counts what the rules did with a batch.
+    pub(crate) fn note_rules(&self, turns: &[RuleTurn]) {
+        for turn in turns.iter().filter(|turn| turn.judged > 0) {
+            let label = RuleLabel { rule: turn.rule.rule.clone() };
+            self.rule_judged.get_or_create(&label).inc_by(turn.judged as u64);
+            self.rule_failed.get_or_create(&label).inc_by(turn.failed as u64);
+            self.rule_time.get_or_create(&label).inc_by(turn.elapsed.as_secs_f64());
+        }
     }
 
     /// The label of a partition.

@@ -104,7 +104,7 @@ impl Offline {
         let mut instances = Instances::default();
         let mut streams = BTreeMap::new();
         for (name, stream) in &plan.streams {
-            instances.equip(stream, limits)?;
+            instances.equip(stream)?;
             let of = StreamPartition { stream: name.as_str().into(), partition: PartitionId(0) };
             let partition = Partition::new(of, stream.clone(), 1);
             let partition = partition.map_err(|error| ChangeError::Conflict(error.to_string()))?;

@@ -63,6 +63,9 @@ pub enum ReadError {
     /// The question makes no sense.
     #[error("{0}")]
     Bad(String),
+    /// The stores that are in use cannot do it.
+    #[error("{0}")]
+    Unsupported(String),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

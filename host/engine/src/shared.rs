@@ -12,12 +12,14 @@ use crate::config::EngineConfig;
 use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::plan::{Plan, Shelf};
+use crate::plan::{Plan, Shelf, StreamPlan};
 use crate::ports::catalog::Snapshot;
-use crate::ports::log::{Bell, Topic};
+use crate::ports::log::{Bell, Records, Topic};
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
+use crate::resolved::in_schema;
 use crate::retention::Needs;
+use crate::standing::Standings;
 
 /// What the engine's threads share.
 pub(crate) struct Shared {
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
+    /// How the rules are doing.
+    pub(crate) standings: Standings,
     /// Rings when there are new verdicts of this process's partitions.
     pub(crate) said: Arc<Bell>,
     /// What of the log is still needed, by whom.
@@ -56,6 +60,7 @@ impl Shared {
             metrics,
             hub: Hub::new(),
             health: Health::default(),
+            standings: Standings::default(),
             needs: Needs::default(),
             plan: RwLock::new(plan),
             mine: RwLock::default(),
@@ -78,6 +83,11 @@ impl Shared {
     pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
         self.metrics.catalog_version.set(plan.snapshot.version);
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// Events that the log gave, as events of a plan's schema. See [`in_schema`].
+    pub(crate) fn in_schema(&self, stream: &StreamPlan, blocks: Vec<Records>) -> Vec<Records> {
+        if self.ports.log.keeps_schemas() { in_schema(&stream.history, blocks) } else { blocks }
     }
 
     /// Whether this process has a partition.

@@ -12,6 +12,7 @@ mod namespace;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
+use assay_core::verdict::Facets;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::graph::GraphEdge;
 use assay_stores::dgraph::{Config, Dgraph};
@@ -20,8 +21,14 @@ use faults::Proxy;
 use namespace::Namespace;
 
 fn edge(source: &str, name: &str, target: &str, time: i64) -> GraphEdge {
-    let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
-    GraphEdge { source, name, target, score: Some(0.1), time, rule: "a \"rule\"".to_owned() }
+    GraphEdge { score: Some(0.1), time, rule: "a \"rule\"".to_owned(), ..GraphEdge::between(source, name, target) }
+}
+
+/// Facets of every kind, one after the other.
+fn facets(text: &str, at: usize) -> Facets {
+    let values: [serde_json::Value; 7] =
+        [text.into(), true.into(), i64::MIN.into(), i64::MAX.into(), 0.1.into(), 5.0.into(), (-1e300).into()];
+    [("facet_1".to_owned(), values[at % values.len()].clone())].into()
 }
 
 macro_rules! contract {
@@ -75,12 +82,11 @@ fn any_text_comes_back() {
     let numbers = [Some(0.1), None, Some(5.0), Some(-1e300), Some(5e-324), Some(1.0 / 3.0), Some(1e21)];
     let mut edges: Vec<GraphEdge> = (texts.iter().enumerate())
         .map(|(at, text)| GraphEdge {
-            source: "m".to_owned(),
-            name: text.clone(),
-            target: text.clone(),
             score: numbers[at % numbers.len()],
             time: [0, i64::MIN, i64::MAX, -1][at % 4],
             rule: text.clone(),
+            facets: facets(text, at),
+            ..GraphEdge::between("m", text, text)
         })
         .collect();
     edges.push(edge(" ", "é", "", 7));

@@ -46,7 +46,7 @@ macro_rules! contract {
 contract!(log:
     streams_are_made_once, offsets_are_given_in_order, reads_begin_exactly_where_asked, reads_respect_limits,
     malformed_records_are_refused, bells_ring_when_there_is_something_to_read, what_was_appended_is_kept,
-    appends_from_many_threads_keep_their_order;
+    appends_from_many_threads_keep_their_order, events_keep_their_schemas, the_oldest_blocks_are_deleted;
     appends_written then appends_kept);
 contract!(catalog:
     versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,
@@ -59,6 +59,14 @@ contract!(graph:
     edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_equally_late_edges_does_not_matter;
     edges_written then edges_kept);
 contract!(dead_letters: letters_are_listed, repeated_writes_change_nothing; letters_written then letters_kept);
+
+#[test]
+fn deleted_blocks_stay_deleted() {
+    across_restart(
+        |ports| contract::log::blocks_deleted(&*ports.log),
+        |ports| contract::log::deleted_blocks_stay_deleted(&*ports.log),
+    );
+}
 
 mod archive {
     use super::contract::archive;
@@ -82,6 +90,11 @@ mod archive {
     #[test]
     fn outcomes_are_found() {
         on_empty_store(|ports| archive::outcomes_are_found(&*ports.archive, &*ports.log));
+    }
+
+    #[test]
+    fn what_the_log_deletes_is_not_found() {
+        on_empty_store(|ports| archive::what_the_log_deletes_is_not_found(&*ports.archive, &*ports.log));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How definitions and their revisions look in JSON.
 
+use assay_engine::plan::Effect;
 use assay_engine::ports::catalog::{Kind, Revision};
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -64,6 +65,27 @@ pub(crate) struct PutAnswer {
     pub(super) changed: bool,
     /// True: only checked.
     pub(super) dry_run: bool,
+    /// What else the change does, or would do.
+    pub(super) effects: Vec<EffectJson>,
+}
+
+/// Something that a change does beside what it says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EffectJson {
+    /// `view` or `rule`.
+    #[schema(value_type = String, example = "view")]
+    kind: Kind,
+    /// Its name.
+    #[schema(example = "card_spend")]
+    name: String,
+    /// What becomes of it.
+    #[schema(example = "it begins anew, with empty windows")]
+    effect: String,
+}
+
+/// Effects as JSON.
+pub(crate) fn effects_json(effects: Vec<Effect>) -> Vec<EffectJson> {
+    effects.into_iter().map(|Effect { kind, name, effect }| EffectJson { kind, name, effect }).collect()
 }
 
 /// An answer with a revision as the entity tag.

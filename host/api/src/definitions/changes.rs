@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::answer::DefinitionJson;
+use super::answer::{DefinitionJson, EffectJson, effects_json};
 use super::body::read_value;
 use super::store::DryRun;
 use crate::app::App;
@@ -56,12 +56,15 @@ pub(crate) struct ChangesAnswer {
     unchanged: usize,
     /// True: only checked.
     dry_run: bool,
+    /// What else the changes do, or would do.
+    effects: Vec<EffectJson>,
 }
 
 impl ChangesAnswer {
     fn of(applied: Applied, dry_run: bool) -> Self {
         let changed = applied.revisions.into_iter().map(DefinitionJson::from).collect();
-        Self { version: applied.version, changed, unchanged: applied.unchanged, dry_run }
+        let effects = effects_json(applied.effects);
+        Self { version: applied.version, changed, unchanged: applied.unchanged, dry_run, effects }
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod changes;
+mod rule_status;
 mod filters;
 mod precondition;
 mod rules;
@@ -10,7 +11,10 @@ mod store;
 mod streams;
 mod views;
 
+pub(crate) use answer::{EffectJson, effects_json};
 pub(crate) use changes::*;
+pub(crate) use rule_status::*;
 pub(crate) use rules::*;
+pub(crate) use store::DryRun;
 pub(crate) use streams::*;
 pub(crate) use views::*;

@@ -10,6 +10,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
 use super::filters::RuleFilter;
@@ -146,6 +149,60 @@ pub(crate) async fn resume_rule(
     .await
 }
 
+/// Which revision to go back to.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollbackQuery {
+    /// Its number; without one the newest before the current one that says something else.
+    revision: Option<u32>,
+}
+
+/// Go back to an earlier revision of a rule, also of a deleted one: it becomes a new revision, checked as any other.
+#[utoipa::path(
+    post,
+    path = "/v1/rules/{name}/rollback",
+    tag = "rules",
+    params(("name" = String, Path, description = "The rule's name", example = "card-velocity"), RollbackQuery),
+    responses(
+        (status = 200, description = "In effect on all workers", body = PutAnswer),
+        (status = 201, description = "A deleted rule is back", body = PutAnswer),
+    )
+)]
+pub(crate) async fn rollback_rule(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(name): Path<String>,
+    Query(query): Query<RollbackQuery>,
+) -> Result<Response, ApiError> {
+    app.blocking(move |engine| {
+        let revisions = revisions_of(engine, &name)?;
+        let body =
+            earlier(&revisions, query.revision).map_err(|why| ApiError::not_found(format!("rule '{name}': {why}")))?;
+        // Of a deleted rule nothing is current.
+        let expected = revisions.first().filter(|newest| newest.body.is_some()).map(|newest| newest.revision);
+        store::replace(engine, &caller.name, Kind::Rule, &name, body, expected, false)
+    })
+    .await
+}
+
+/// The definition to go back to, of revisions from the newest on.
+fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<Value, String> {
+    let current = revisions.first().and_then(|newest| newest.body.as_ref());
+    let found = match wanted {
+        Some(number) => revisions.iter().find(|revision| revision.revision == number),
+        None => revisions.iter().skip(1).find(|revision| revision.body.is_some() && revision.body.as_ref() != current),
+    };
+    match (found, wanted) {
+        (Some(revision), _) => revision.body.clone().ok_or(format!("revision {} deleted it", revision.revision)),
+        (None, Some(number)) => {
+            let newest = revisions.first().map_or(0, |newest| newest.revision);
+            Err(format!("there is no revision {number}; they go from 1 to {newest}"))
+        }
+        (None, None) => Err("there is no earlier revision that says something else".to_owned()),
+    }
+}
+
 fn revisions_of(engine: &Engine, name: &str) -> Result<Vec<Revision>, ApiError> {
     let revisions = engine.ports().catalog.revisions(Kind::Rule, name)?;
     if revisions.is_empty() {
@@ -174,7 +231,7 @@ fn set_mode(
     store::replace(engine, author, Kind::Rule, name, definition, Some(revision.revision), false)
 }
 
-fn definition_of(revision: &Revision) -> Result<RuleDef, ApiError> {
+pub(super) fn definition_of(revision: &Revision) -> Result<RuleDef, ApiError> {
     serde_json::from_value(revision.body.clone().unwrap_or_default()).map_err(|error| {
         tracing::error!(rule = revision.name, %error, "a rule in the catalog cannot be read");
         ApiError::internal()
@@ -208,5 +265,20 @@ mod tests {
         assert_eq!(mode_after(&[Some("paused"), Some("shadow"), Some("active")]), Mode::Shadow);
         assert_eq!(mode_after(&[Some("paused"), Some("paused"), None, Some("active")]), Mode::Active);
         assert_eq!(mode_after(&[Some("paused")]), Mode::Active);
+    }
+
+    #[test]
+    fn a_rule_goes_back_to_what_it_said_before() {
+        let all: Vec<Revision> = [Some("shadow"), None, Some("shadow"), Some("active")]
+            .into_iter()
+            .zip([4, 3, 2, 1])
+            .map(|(mode, number)| Revision { revision: number, ..revision(mode) })
+            .collect();
+        let mode = |wanted| earlier(&all, wanted).map(|body| body["mode"].clone());
+        assert_eq!(mode(None), Ok("active".into()), "the newest that says something else");
+        assert_eq!(mode(Some(2)), Ok("shadow".into()));
+        assert_eq!(mode(Some(3)), Err("revision 3 deleted it".to_owned()));
+        assert_eq!(mode(Some(9)), Err("there is no revision 9; they go from 1 to 4".to_owned()));
+        assert!(earlier(&all[..1], None).is_err());
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
 
-use super::answer::{DefinitionJson, DefinitionList, PutAnswer, with_tag};
+use super::answer::{DefinitionJson, DefinitionList, PutAnswer, effects_json, with_tag};
 use super::body::read_text;
 use super::precondition::Precondition;
 use crate::app::App;
@@ -25,7 +25,7 @@ use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
 pub(crate) struct DryRun {
     /// True: check everything, change nothing.
     #[serde(default)]
-    pub(super) dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// Reads a definition from a request and makes it the new revision.
@@ -72,6 +72,7 @@ pub(super) fn replace(
         .change(vec![change], author, expected, dry_run)
         .map_err(|error| conditional(error, expected.is_some()))?;
     let changed = applied.unchanged == 0;
+    let effects = effects_json(applied.effects);
     let made = applied.revisions.into_iter().find(|revision| revision.kind == kind && revision.name == name);
     let revision = match made {
         Some(revision) => revision,
@@ -79,7 +80,7 @@ pub(super) fn replace(
     };
     let status = if existed || dry_run { StatusCode::OK } else { StatusCode::CREATED };
     let number = revision.revision;
-    Ok(with_tag(status, number, PutAnswer { definition: revision.into(), changed, dry_run }))
+    Ok(with_tag(status, number, PutAnswer { definition: revision.into(), changed, dry_run, effects }))
 }
 
 /// The revision in effect.

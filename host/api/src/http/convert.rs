@@ -21,6 +21,7 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::NotFound(message) => Self::not_found(message),
             ReadError::Bad(message) => Self::bad_request(message),
+            ReadError::Unsupported(message) => Self::new(Code::Unsupported, message),
             ReadError::Store(error) => error.into(),
         }
     }

@@ -1,17 +1,19 @@
-//! `GET /v1/entities/{stream}/{key}`: an entity's profile, with what its views have counted.
+//! `/v1/entities/{stream}/{key}`: an entity's profile, with what its views have counted, and the deletion of its data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use assay_engine::ports::StreamPartition;
 use assay_engine::ports::archive::HistoryQuery;
 use assay_engine::{Engine, ReadError};
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{LatestJson, Measured};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::http::ApiError;
 
 /// An entity: its latest verdicts, its tags, its views.
@@ -49,6 +51,53 @@ pub(crate) async fn get_entity(
     Path((stream, key)): Path<(String, String)>,
 ) -> Result<Json<EntityJson>, ApiError> {
     app.blocking(move |engine| read_entity(engine, stream, key).map(Json)).await
+}
+
+/// What was deleted of an entity.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeletedEntity {
+    /// Its events, and their copies in derived streams.
+    events: u64,
+    /// Verdicts on them.
+    verdicts: u64,
+    /// Dead letters of them.
+    dead_letters: u64,
+    /// Edges of the graph that no later event made again.
+    edges: u64,
+    /// Whether it had a profile.
+    profile: bool,
+}
+
+/// Delete what is held of an entity. What comes later begins from nothing.
+///
+/// Answered when it is done and written out of the files of the data folder. What was begun is carried out in any case,
+/// also after a crash; counts are then of what was left to do. Not on servers (501).
+#[utoipa::path(
+    delete,
+    path = "/v1/entities/{stream}/{key}",
+    tag = "entities",
+    params(
+        ("stream" = String, Path, description = "The stream", example = "payments"),
+        ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
+    ),
+    responses((status = 200, description = "What was deleted; zeros if there was nothing", body = DeletedEntity))
+)]
+pub(crate) async fn delete_entity(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path((stream, key)): Path<(String, String)>,
+) -> Result<Json<DeletedEntity>, ApiError> {
+    app.blocking(move |engine| {
+        let erased = engine.erase(&stream, &key, &caller.name)?;
+        Ok(Json(DeletedEntity {
+            events: erased.events,
+            verdicts: erased.verdicts,
+            dead_letters: erased.dead_letters,
+            edges: erased.edges,
+            profile: erased.profiles > 0,
+        }))
+    })
+    .await
 }
 
 /// The partition of an entity, or that there is no such stream.

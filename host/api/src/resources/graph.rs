@@ -1,5 +1,6 @@
 //! `GET /v1/graph/{node}`: what a node is connected with.
 
+use assay_core::verdict::Facets;
 use assay_engine::ports::graph::GraphEdge;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -25,12 +26,16 @@ pub(crate) struct GraphEdgeJson {
     time: i64,
     /// The rule that made it.
     rule: String,
+    /// What else the rule keeps with it, by name.
+    #[serde(skip_serializing_if = "Facets::is_empty")]
+    #[schema(value_type = Object)]
+    facets: Facets,
 }
 
 impl From<GraphEdge> for GraphEdgeJson {
     fn from(edge: GraphEdge) -> Self {
-        let GraphEdge { source, name, target, score, time, rule } = edge;
-        Self { source, name, target, score, time, rule }
+        let GraphEdge { source, name, target, score, time, rule, facets } = edge;
+        Self { source, name, target, score, time, rule, facets }
     }
 }
 

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::definitions::{DryRun, EffectJson, effects_json};
 use crate::http::{ApiError, Code, read_body};
 
 /// A plugin.
@@ -36,6 +37,17 @@ pub(crate) struct PluginInfo {
     /// What it says of itself: inputs, tags, the JSON Schema of its config, and more.
     #[schema(value_type = Object)]
     manifest: Value,
+}
+
+/// A plugin that was uploaded, or with `dry_run` would be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PluginUploaded {
+    #[serde(flatten)]
+    plugin: PluginInfo,
+    /// True: only checked.
+    dry_run: bool,
+    /// What that does to rules, or would do.
+    effects: Vec<EffectJson>,
 }
 
 /// Which plugins are wanted.
@@ -73,23 +85,26 @@ impl PluginInfo {
 /// Upload a plugin: a WebAssembly module or component.
 ///
 /// Name and version are those of its own manifest. The same bytes again are 200; other bytes under a version that is
-/// there are 409; a plugin that does not fit the host is 422 and says why.
+/// there are 409; a plugin that does not fit the host, or a rule that would take it up, is 422 and says why. With
+/// `dry_run=true` everything is checked, compiled and told, and nothing is kept.
 #[utoipa::path(
     post,
     path = "/v1/plugins",
     tag = "plugins",
+    params(DryRun),
     request_body(content = String, content_type = "application/wasm", description = "The bytes of the .wasm file"),
     responses(
-        (status = 200, description = "These very bytes were there", body = PluginInfo),
-        (status = 201, description = "Uploaded", body = PluginInfo),
+        (status = 200, description = "These very bytes were there, or they were only checked", body = PluginUploaded),
+        (status = 201, description = "Uploaded", body = PluginUploaded),
     )
 )]
 pub(crate) async fn post_plugin(
     State(app): State<App>,
     Extension(caller): Extension<Arc<Caller>>,
+    Query(query): Query<DryRun>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<PluginInfo>), ApiError> {
+) -> Result<(StatusCode, Json<PluginUploaded>), ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !matches!(kind, "application/wasm" | "application/octet-stream") {
         let detail = format!("expected the content type application/wasm, got '{kind}'");
@@ -99,12 +114,12 @@ pub(crate) async fn post_plugin(
     let wasm =
         read_body(&headers, body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
-        let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name)?;
+        let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
         let plan = engine.plan();
         let info = match plan.snapshot.get(Kind::Plugin, &format!("{plugin}@{version}")) {
             Some(revision) => PluginInfo::of(revision),
-            // Somebody deleted it in this very moment: what was uploaded is told all the same.
+            // It was only checked, or somebody deleted it in this very moment.
             None => PluginInfo {
                 name: plugin,
                 version,
@@ -115,7 +130,9 @@ pub(crate) async fn post_plugin(
                 manifest: serde_json::json!(uploaded.manifest),
             },
         };
-        Ok((if uploaded.created { StatusCode::CREATED } else { StatusCode::OK }, Json(info)))
+        let status = if uploaded.created && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
+        let effects = effects_json(uploaded.effects);
+        Ok((status, Json(PluginUploaded { plugin: info, dry_run: query.dry_run, effects })))
     })
     .await
 }

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use assay_core::names::{Digest, Offset};
-use assay_core::schema::{Extractor, Scalar, Schema};
+use assay_core::schema::{Extractor, History, Scalar, Schema};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
 use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::{Ports, StreamPartition};
-use assay_engine::progress_of;
+use assay_engine::{in_schema, progress_of};
 use assay_stores::embedded::Embedded;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -76,11 +76,17 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
     let (mut events, mut entities) = (0, 0);
     for stream in &streams {
         copy.to.log.create(stream)?;
+        let version = catalog.get(Kind::Stream, &stream.stream).map_or(0, |revision| revision.version);
         for partition in 0..stream.partitions.unwrap_or(1) {
             let of = StreamPartition {
                 stream: stream.stream.as_str().into(),
                 partition: assay_core::names::Partition(partition),
             };
+            let judged_by = copy.from.state.checkpoint(&of)?.map_or(version, |checkpoint| checkpoint.catalog);
+            ensure!(
+                stream.earlier.is_empty() || judged_by >= version,
+                "{of} has not gone over to the stream's last change: start the server on the data folder once"
+            );
             let keys = copy.log(stream, &of, Topic::Events)?;
             copy.log(stream, &of, Topic::Verdicts)?;
             entities += copy.state(&of, &keys)?;
@@ -184,11 +190,16 @@ impl Copy {
         self.bar.set_message(format!("{what} of {of}"));
         self.bar.set_length(end.0);
         let schema = Schema::parse_value(&stream.schema)?;
+        let history = history(stream, &schema)?;
         let extractor = Extractor::new(&schema, &[stream.key.as_str()])?;
         let mut keys = BTreeSet::new();
         let mut at = Offset(0);
         while at < end {
-            let blocks = self.from.log.read(&of.stream, topic, of.partition, at, RECORDS, BYTES)?;
+            let mut blocks = self.from.log.read(&of.stream, topic, of.partition, at, RECORDS, BYTES)?;
+            if topic == Topic::Events {
+                // The target keeps all events in one schema.
+                blocks = in_schema(&history, blocks);
+            }
             let Some(last) = blocks.last() else { bail!("{what} of {of} end at {at}, not at {end}") };
             let next = last.next();
             for block in blocks {
@@ -258,6 +269,13 @@ fn has_only_schemas_beside(have: &Snapshot, copied: &Snapshot) -> bool {
         others.cloned().collect::<Vec<_>>()
     };
     others(have) == others(copied)
+}
+
+/// How events of the schemas before the last one are read.
+fn history(stream: &StreamDef, schema: &Schema) -> Result<History> {
+    let earlier = stream.earlier.iter().map(Schema::parse_value).collect::<Result<Vec<_>, _>>()?;
+    History::new(&earlier, schema)
+        .map_err(|(number, why)| anyhow!("schema number {number} of '{}': {why}", stream.stream))
 }
 
 /// The entity of an event; none if the event cannot be read, which was a dead letter then.

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod dead_letters;
+pub mod entity;
 pub mod explain;
 pub mod generate;
 pub mod ingest;
@@ -76,4 +77,16 @@ pub(crate) fn field(value: &Value, name: &str) -> String {
 /// The items of a listing.
 pub(crate) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value["items"].as_array().into_iter().flatten()
+}
+
+/// A time in ms since 1970 as people read it, in UTC.
+pub(crate) fn time(ms: &Value) -> String {
+    let time = ms.as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(String::new, |time| format!("{time:.0}"))
+}
+
+/// What else a change does, a line each.
+pub(crate) fn effects(answer: &Value) -> String {
+    let effects = answer["effects"].as_array().into_iter().flatten();
+    effects.map(|one| format!("  {} {}: {}\n", field(one, "kind"), field(one, "name"), field(one, "effect"))).collect()
 }

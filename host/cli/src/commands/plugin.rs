@@ -10,7 +10,7 @@ use assay_toolchain::{Build, find, scaffold};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{Output, field, print, say};
+use super::{Output, effects, field, print, say};
 use crate::client::{Body, Client, ServerArgs};
 
 /// Make, build, test, look at and upload plugins.
@@ -54,6 +54,9 @@ enum Action {
         /// The file or folder.
         #[arg(default_value = ".")]
         path: PathBuf,
+        /// Build, check on the server, and tell which rules would take it up; upload nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Check a .wasm file as the server would, and show what it says of itself.
     Inspect {
@@ -80,7 +83,7 @@ pub fn run(args: &Args, server: &ServerArgs, output: Output) -> Result<()> {
             ensure!(status.success(), "the tests failed");
             Ok(())
         }
-        Action::Push { path } => push(path, &Client::new(server)?, output),
+        Action::Push { path, dry_run } => push(path, *dry_run, &Client::new(server)?, output),
         Action::Inspect { file } => inspect(file, output),
     }
 }
@@ -103,13 +106,15 @@ fn build(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(built?)
 }
 
-fn push(path: &Path, client: &Client, output: Output) -> Result<()> {
+fn push(path: &Path, dry_run: bool, client: &Client, output: Output) -> Result<()> {
     let modules = if path.is_dir() { build(path)? } else { vec![path.to_owned()] };
     for module in modules {
         let wasm = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-        let uploaded = client.request("POST", "/v1/plugins", &Body::Bytes("application/wasm", &wasm))?;
+        let route = if dry_run { "/v1/plugins?dry_run=true" } else { "/v1/plugins" };
+        let uploaded = client.request("POST", route, &Body::Bytes("application/wasm", &wasm))?;
         print(output, &uploaded, |plugin| {
-            format!("{}@{} {}\n", field(plugin, "name"), field(plugin, "version"), field(plugin, "digest"))
+            let (name, version, digest) = (field(plugin, "name"), field(plugin, "version"), field(plugin, "digest"));
+            format!("{name}@{version} {digest}\n{}", effects(plugin))
         });
     }
     Ok(())

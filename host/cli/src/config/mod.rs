@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use assay_core::retention::{Bytes, Limits, Retention as Kept};
+use assay_core::span::Span as Age;
 use serde::{Deserialize, Serialize};
 
 use span::Duration as Span;
@@ -38,6 +40,8 @@ pub struct Config {
     pub influxdb: stores::InfluxDb,
     /// Edges, where stores are distributed.
     pub dgraph: stores::Dgraph,
+    /// How long the data folder keeps events and verdicts.
+    pub retention: Retention,
     /// The pipeline.
     pub engine: Engine,
     /// What plugins may use.
@@ -90,6 +94,20 @@ pub struct Data {
     pub cache_mib: u64,
 }
 
+/// How long the data folder keeps events and verdicts of streams that do not say so themselves. 0: for ever.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Events that were appended longer ago are deleted.
+    pub events_age: Age,
+    /// The oldest events of a stream are deleted while it has more.
+    pub events_size: Bytes,
+    /// Verdicts that were given longer ago are deleted.
+    pub verdicts_age: Age,
+    /// The oldest verdicts of a stream are deleted while it has more.
+    pub verdicts_size: Bytes,
+}
+
 /// The pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -106,6 +124,8 @@ pub struct Engine {
     pub entities_in_memory: usize,
     /// The followers that run in this process, by name; none named: all.
     pub followers: Vec<String>,
+    /// A rule whose plugin fails on so many events within a minute, and on nearly all, is paused; 0: never.
+    pub breaker_failures: u64,
 }
 
 /// What plugins may use.
@@ -155,6 +175,7 @@ impl Default for Engine {
             checkpoint_every: Span::secs(1),
             entities_in_memory: 1_000_000,
             followers: Vec::new(),
+            breaker_failures: 1000,
         }
     }
 }
@@ -162,6 +183,16 @@ impl Default for Engine {
 impl Default for Plugins {
     fn default() -> Self {
         Self { max_size_mib: 16, time_per_event: Span(Duration::from_millis(1)), memory_mib: 16, state_bytes: 4096 }
+    }
+}
+
+impl Retention {
+    fn kept(&self) -> Kept {
+        let limits = |age: Age, size: Bytes| Limits { age: Some(age), size: Some(size) };
+        Kept {
+            events: limits(self.events_age, self.events_size),
+            verdicts: limits(self.verdicts_age, self.verdicts_size),
+        }
     }
 }
 
@@ -226,6 +257,8 @@ impl Config {
         if self.stores.mode == stores::Mode::Distributed {
             self.kafka.check()?;
             self.influxdb.check()?;
+            let kept = "retention: it is of the data folder; where the log is Kafka, topics have their own settings";
+            ensure!(self.retention == Retention::default(), kept);
             ensure!(!self.dgraph.url.is_empty(), "dgraph.url is empty: expected the address of an alpha's HTTP port");
         }
         self.server.check()?;
@@ -259,6 +292,8 @@ impl Config {
             checkpoint_every: self.engine.checkpoint_every.0,
             entities_in_memory: self.engine.entities_in_memory,
             followers: self.engine.followers.iter().cloned().collect(),
+            breaker_failures: self.engine.breaker_failures,
+            retention: self.retention.kept(),
             limits: assay_runtime::Limits {
                 time_per_event: self.plugins.time_per_event.0,
                 memory_bytes: self.plugins.memory_mib << 20,

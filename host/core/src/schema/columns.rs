@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 
+use super::logical::uuid_text;
 use super::walk::Sink;
 use super::{DecodeProblem as Problem, Field};
 use crate::types::Type;
@@ -96,6 +97,15 @@ impl<'a> Sink<'a> for Columns {
         let column = &mut self.0[column];
         if let Values::Text(texts) = &mut column.values {
             texts.push(value)?;
+        }
+        column.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), Problem> {
+        let column = &mut self.0[column];
+        if let Values::Text(texts) = &mut column.values {
+            texts.push(uuid_text(&value).as_bytes())?;
         }
         column.nulls.append_non_null();
         Ok(())

@@ -10,6 +10,7 @@ use apache_avro::schema::{Name, NamespaceRef, RecordField, RecordSchema, Resolve
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 
 use super::SchemaError;
+use super::parsed::parse_avro;
 
 /// The deepest nesting, through references too, that is compared.
 const MAX_DEPTH: usize = 128;
@@ -47,7 +48,7 @@ impl AvroSchema {
     /// It is no Avro schema.
     pub fn parse(json: &str) -> Result<Self, SchemaError> {
         let invalid = |error: apache_avro::Error| SchemaError::Invalid(error.to_string());
-        let avro = Avro::parse_str(json).map_err(invalid)?;
+        let avro = parse_avro(json)?;
         ResolvedSchema::try_from(&avro).map_err(invalid)?;
         Ok(Self(avro))
     }

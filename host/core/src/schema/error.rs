@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_EVENT_BYTES, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
+use super::{MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
 
 /// Why a schema is refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -13,14 +13,11 @@ pub enum SchemaError {
     /// It is valid, but not a record.
     #[error("a stream's schema must be a record, this is {0}")]
     NotRecord(&'static str),
-    /// A type contains itself.
-    #[error("type `{name}` contains itself (at `{path}`): recursive types are not supported")]
-    Recursive {
-        /// The full name of the type.
-        name: String,
-        /// The field where it comes again.
-        path: String,
-    },
+    /// No value of a type can ever end.
+    #[error(
+        "type `{0}` contains itself always, so its values never end: put a union with null, an array or a map between"
+    )]
+    Endless(String),
     /// It is nested too deep.
     #[error("field `{0}` is nested deeper than {MAX_SCHEMA_DEPTH} levels")]
     TooDeep(String),
@@ -108,6 +105,15 @@ pub enum DecodeProblem {
     /// The record's arrays and maps have too many items.
     #[error("more than {MAX_EVENT_ITEMS} items in arrays and maps")]
     TooManyItems,
+    /// Records that contain themselves are nested too deep.
+    #[error("nested deeper than {MAX_EVENT_DEPTH} levels of records, arrays and maps")]
+    TooDeep,
+    /// A text is no UUID.
+    #[error("the text is no UUID")]
+    NotUuid,
+    /// A decimal has more digits than its precision.
+    #[error("the decimal has more than {0} digits")]
+    TooManyDigits(usize),
     /// There are bytes behind the record's end.
     #[error("{0} bytes are left over after the last field")]
     LeftOver(usize),
@@ -163,6 +169,9 @@ pub enum EventError {
     /// The event's arrays and maps have too many items.
     #[error("more than {MAX_EVENT_ITEMS} items in the event's arrays and maps")]
     TooManyItems,
+    /// Records that contain themselves are nested too deep.
+    #[error("the event is nested deeper than {MAX_EVENT_DEPTH} levels of objects and arrays")]
+    TooDeep,
 }
 
 /// The candidate nearest to a misspelt name, if one is near at all.

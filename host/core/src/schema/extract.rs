@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::logical::uuid_text;
 use super::program::Program;
 use super::walk::Sink;
 use super::{DecodeError, DecodeProblem, Field, FieldError, Schema};
@@ -25,16 +26,20 @@ pub enum Scalar<'a> {
     Double(f64),
     /// A string, or an enum's symbol.
     Text(&'a str),
+    /// A UUID that is a fixed of 16 bytes.
+    Uuid([u8; 16]),
     /// Milliseconds since 1970-01-01T00:00:00Z.
     Timestamp(i64),
 }
 
 impl<'a> Scalar<'a> {
-    /// The canonical text of a value that can be a key or an id: text as it is, an integer in decimal digits.
+    /// The canonical text of a value that can be a key or an id: text as it is, an integer in decimal digits, a
+    /// UUID in its usual form.
     pub fn key(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Int(value) => Some(Cow::Owned(value.to_string())),
+            Self::Uuid(bytes) => Some(Cow::Owned(uuid_text(bytes))),
             Self::Null | Self::Bool(_) | Self::Double(_) | Self::Timestamp(_) => None,
         }
     }
@@ -97,6 +102,11 @@ impl<'a> Sink<'a> for Scalars<'a, '_> {
 
     fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), DecodeProblem> {
         self.0[column] = Scalar::Text(std::str::from_utf8(value).map_err(|_| DecodeProblem::NotUtf8)?);
+        Ok(())
+    }
+
+    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), DecodeProblem> {
+        self.0[column] = Scalar::Uuid(value);
         Ok(())
     }
 

@@ -78,11 +78,11 @@ pub(super) fn join(prefix: &str, name: &str) -> String {
 fn column_type(node: &Node) -> Option<Type> {
     match node {
         Node::Boolean => Some(Type::Bool),
-        Node::Int | Node::Long => Some(Type::Int),
-        Node::Timestamp(_) => Some(Type::Timestamp),
-        Node::Float | Node::Double => Some(Type::Double),
-        Node::String | Node::Enum { .. } => Some(Type::Text),
-        Node::Null | Node::Bytes | Node::Fixed { .. } => None,
-        Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) => None,
+        Node::Int | Node::Long | Node::Date | Node::Time(_) => Some(Type::Int),
+        Node::Timestamp(_) | Node::LocalTimestamp(_) => Some(Type::Timestamp),
+        Node::Float | Node::Double | Node::Decimal(_) => Some(Type::Double),
+        Node::String | Node::Enum { .. } | Node::UuidText | Node::Uuid(_) => Some(Type::Text),
+        Node::Null | Node::Bytes | Node::Fixed { .. } | Node::Duration(_) => None,
+        Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) | Node::Again(_) => None,
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::node::{Node, Unit};
+use super::logical::{date_text, duration_text, local_text, time_text, uuid_text};
+use super::node::{Node, Record, Unit};
 use super::reader::Reader;
 use super::walk::join_trail;
 use super::{DecodeError, DecodeProblem as Problem, Schema};
@@ -10,7 +11,8 @@ use super::{DecodeError, DecodeProblem as Problem, Schema};
 /// One record as a JSON object with the fields in the schema's order.
 ///
 /// Unions are bare where a bare value can only mean its branch, else tagged. Timestamps are epoch milliseconds,
-/// or RFC 3339 text where milliseconds would lose something. NaN and infinities, which JSON does not have, are
+/// or RFC 3339 text where milliseconds would lose something; dates and times of day that no text can say are
+/// their numbers. NaN and infinities, which JSON does not have, are
 /// the texts `NaN`, `Infinity` and `-Infinity`; reading them back as numbers is refused.
 ///
 /// # Errors
@@ -27,11 +29,32 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
         Node::Boolean => Value::Bool(reader.boolean()?),
         Node::Int => Value::from(reader.int()?),
         Node::Long => Value::from(reader.long()?),
-        Node::Timestamp(unit) => timestamp(*unit, reader.long()?),
+        Node::Timestamp(unit) => timestamp(*unit, reader.long()?, |nanos| {
+            jiff::Timestamp::from_nanosecond(nanos).ok().map(|time| time.to_string())
+        }),
+        Node::LocalTimestamp(unit) => timestamp(*unit, reader.long()?, local_text),
+        Node::Date => {
+            let days = reader.int()?;
+            date_text(days).map_or_else(|| Value::from(days), Value::from)
+        }
+        Node::Time(unit) => {
+            let raw = if *unit == Unit::Millis { i64::from(reader.int()?) } else { reader.long()? };
+            time_text(*unit, raw).map_or_else(|| Value::from(raw), Value::from)
+        }
         Node::Float => float(reader.float()?),
         Node::Double => double(reader.double()?),
         Node::Bytes => latin1(reader.binary()?),
         Node::Fixed { size, .. } => latin1(reader.take(*size)?),
+        Node::Decimal(decimal) => {
+            let text = decimal.text(reader.decimal(decimal)?);
+            Value::from(text.ok_or(Problem::TooManyDigits(decimal.precision))?)
+        }
+        Node::UuidText => {
+            let text = reader.uuid_text()?;
+            Value::from(std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?)
+        }
+        Node::Uuid(_) => Value::from(uuid_text(reader.take(16)?)),
+        Node::Duration(_) => Value::from(duration_text(reader.take(12)?)),
         Node::String => Value::from(reader.str()?),
         Node::Enum { symbols, .. } => Value::from(symbols[reader.symbol(symbols.len())?].as_str()),
         Node::Array(item) => {
@@ -56,15 +79,18 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
             let value = value(branch, reader)?;
             if is_bare(branches, branch) { value } else { Map::from_iter([(branch.tag().to_owned(), value)]).into() }
         }
-        Node::Record(record) => {
-            let mut fields = Map::with_capacity(record.members.len());
-            for member in &record.members {
-                let value = value(&member.node, reader).inspect_err(|_| reader.trail.push(member.name.clone()))?;
-                fields.insert(member.name.clone(), value);
-            }
-            Value::Object(fields)
-        }
+        Node::Record(record) => object(record, reader)?,
+        Node::Again(again) => reader.deeper(again.levels, |reader| again.walk(|record| object(record, reader)))?,
     })
+}
+
+fn object(record: &Record, reader: &mut Reader<'_>) -> Result<Value, Problem> {
+    let mut fields = Map::with_capacity(record.members.len());
+    for member in &record.members {
+        let value = value(&member.node, reader).inspect_err(|_| reader.trail.push(member.name.clone()))?;
+        fields.insert(member.name.clone(), value);
+    }
+    Ok(Value::Object(fields))
 }
 
 /// Whether a bare value can only be read back as this branch.
@@ -76,17 +102,14 @@ fn is_bare(branches: &[Node], branch: &Node) -> bool {
     }
 }
 
-fn timestamp(unit: Unit, raw: i64) -> Value {
+fn timestamp(unit: Unit, raw: i64, text: impl Fn(i128) -> Option<String>) -> Value {
     let millis = unit.to_millis(raw);
     if millis.checked_mul(unit.per_milli()) == Some(raw) {
         return Value::from(millis);
     }
     let nanos = i128::from(raw) * i128::from(1_000_000 / unit.per_milli());
-    match jiff::Timestamp::from_nanosecond(nanos) {
-        Ok(time) => Value::from(time.to_string()),
-        // Beyond the year 9999 there is no RFC 3339 text: the fraction of the millisecond is lost.
-        Err(_) => Value::from(millis),
-    }
+    // Beyond the year 9999 there is no text: the fraction of the millisecond is lost.
+    text(nanos).map_or_else(|| Value::from(millis), Value::from)
 }
 
 fn double(value: f64) -> Value {

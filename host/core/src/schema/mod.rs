@@ -8,12 +8,16 @@
 mod check;
 mod columns;
 mod compatible;
+mod cycles;
+mod decimal;
 mod decode;
 mod encode;
 mod error;
 mod extract;
 mod fields;
+mod history;
 mod json;
+mod logical;
 mod lower;
 mod node;
 mod parsed;
@@ -28,6 +32,7 @@ pub use encode::Encoder;
 pub use error::{DecodeError, DecodeProblem, EventError, FieldError, SchemaError};
 pub use extract::{Extractor, Scalar};
 pub use fields::Field;
+pub use history::{History, Written};
 pub use json::to_json;
 pub use parsed::Schema;
 pub use resolve::{Incompatible, Resolver};
@@ -36,7 +41,9 @@ pub use resolve::{Incompatible, Resolver};
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 /// The most items that all arrays and maps of one event may have together: items can have no bytes at all.
 pub const MAX_EVENT_ITEMS: usize = 1 << 16;
-/// The deepest nesting that a schema may have.
+/// The most records, arrays and maps of one event that may stand in one another, where a record contains itself.
+pub const MAX_EVENT_DEPTH: usize = 64;
+/// The deepest nesting that a schema may have, where records that contain themselves are not opened again.
 pub const MAX_SCHEMA_DEPTH: usize = 32;
 /// The most nodes that a schema may have, each use of a named type counted again.
 pub const MAX_SCHEMA_NODES: usize = 10_000;

@@ -1,6 +1,10 @@
 //! The lowered schema: names resolved, logical types reduced to what the host does with them.
 
+use std::sync::{OnceLock, Weak};
+
 use hashbrown::HashMap;
+
+use super::decimal::Decimal;
 
 /// A type, with all that it contains.
 #[derive(Debug, Clone)]
@@ -9,12 +13,25 @@ pub(super) enum Node {
     Boolean,
     Int,
     Long,
-    /// A long that counts units since 1970-01-01T00:00:00Z (local timestamps: as if they were UTC).
+    /// A long that counts units since 1970-01-01T00:00:00Z.
     Timestamp(Unit),
+    /// The same on a clock of no known time zone. It is used as if that were UTC.
+    LocalTimestamp(Unit),
+    /// An int that counts days since 1970-01-01.
+    Date,
+    /// Units since midnight: an int if they are milliseconds, else a long.
+    Time(Unit),
     Float,
     Double,
     Bytes,
+    Decimal(Decimal),
     String,
+    /// A string with a UUID in it.
+    UuidText,
+    /// A fixed of 16 bytes, of this name.
+    Uuid(String),
+    /// A fixed of 12 bytes, of this name: months, days, milliseconds.
+    Duration(String),
     Fixed {
         name: String,
         size: usize,
@@ -22,11 +39,36 @@ pub(super) enum Node {
     Enum {
         name: String,
         symbols: Vec<String>,
+        /// What a reader takes for a symbol that it does not have.
+        default: Option<usize>,
     },
     Array(Box<Node>),
     Map(Box<Node>),
     Union(Vec<Node>),
     Record(Box<Record>),
+    /// A record that contains itself, at a place inside of it.
+    Again(Again),
+}
+
+/// A record that is defined elsewhere in the same schema, which whoever walks must hold.
+#[derive(Debug, Clone)]
+pub(super) struct Again {
+    pub(super) name: String,
+    /// How many records, arrays and maps are open here, counted from the record that this one is in.
+    pub(super) levels: usize,
+    pub(super) definition: Weak<OnceLock<Record>>,
+}
+
+impl Again {
+    /// Walks the record. None: it is not complete, as its schema is still being lowered.
+    pub(super) fn try_walk<T>(&self, walk: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.definition.upgrade()?.get().map(walk)
+    }
+
+    /// Walks the record of a complete schema.
+    pub(super) fn walk<T>(&self, walk: impl FnOnce(&Record) -> T) -> T {
+        self.try_walk(walk).unwrap_or_else(|| unreachable!("whoever walks holds the schema"))
+    }
 }
 
 /// The unit of a timestamp on the wire.
@@ -63,6 +105,8 @@ impl Unit {
 pub(super) struct Record {
     /// With the namespace.
     pub(super) name: String,
+    /// Other names of it, with their namespaces.
+    pub(super) aliases: Vec<String>,
     pub(super) members: Vec<Member>,
     by_name: HashMap<String, usize, foldhash::fast::FixedState>,
 }
@@ -71,15 +115,16 @@ pub(super) struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) name: String,
+    pub(super) aliases: Vec<String>,
     pub(super) node: Node,
     /// The Avro bytes that stand for the field where JSON does not name it.
     pub(super) default: Option<Vec<u8>>,
 }
 
 impl Record {
-    pub(super) fn new(name: String, members: Vec<Member>) -> Self {
+    pub(super) fn new(name: String, aliases: Vec<String>, members: Vec<Member>) -> Self {
         let by_name = members.iter().enumerate().map(|(index, member)| (member.name.clone(), index)).collect();
-        Self { name, members, by_name }
+        Self { name, aliases, members, by_name }
     }
 
     /// The place of a field. `expected` is tried first: producers mostly keep the schema's order.
@@ -105,23 +150,37 @@ impl Node {
         }
     }
 
+    /// The size of a type that is a fixed underneath.
+    pub(super) fn fixed_size(&self) -> Option<usize> {
+        match self {
+            Self::Fixed { size, .. } => Some(*size),
+            Self::Uuid(_) => Some(16),
+            Self::Duration(_) => Some(12),
+            Self::Decimal(decimal) => decimal.size(),
+            _ => None,
+        }
+    }
+
     /// The name that Avro's JSON encoding gives to this type as a branch of a union.
     pub(super) fn tag(&self) -> &str {
         match self {
             Self::Null => "null",
             Self::Boolean => "boolean",
-            Self::Int => "int",
-            Self::Long | Self::Timestamp(_) => "long",
+            Self::Int | Self::Date | Self::Time(Unit::Millis) => "int",
+            Self::Long | Self::Timestamp(_) | Self::LocalTimestamp(_) | Self::Time(_) => "long",
             Self::Float => "float",
             Self::Double => "double",
             Self::Bytes => "bytes",
-            Self::String => "string",
+            Self::Decimal(decimal) => decimal.fixed.as_ref().map_or("bytes", |fixed| &fixed.name),
+            Self::String | Self::UuidText => "string",
+            Self::Uuid(name) | Self::Duration(name) => name,
             Self::Array(_) => "array",
             Self::Map(_) => "map",
             // Unions do not nest.
             Self::Union(_) => "union",
             Self::Fixed { name, .. } | Self::Enum { name, .. } => name,
             Self::Record(record) => &record.name,
+            Self::Again(again) => &again.name,
         }
     }
 
@@ -133,9 +192,16 @@ impl Node {
             Self::Int => "an int",
             Self::Long => "a long",
             Self::Timestamp(_) => "a timestamp",
+            Self::LocalTimestamp(_) => "a local timestamp",
+            Self::Date => "a date",
+            Self::Time(Unit::Millis) => "a time of day in milliseconds",
+            Self::Time(_) => "a time of day in microseconds",
             Self::Float => "a float",
             Self::Double => "a double",
             Self::Bytes => "bytes",
+            Self::Decimal(_) => "a decimal",
+            Self::UuidText | Self::Uuid(_) => "a UUID",
+            Self::Duration(_) => "a duration",
             Self::String => "a string",
             Self::Fixed { .. } => "a fixed",
             Self::Enum { .. } => "an enum",
@@ -143,6 +209,7 @@ impl Node {
             Self::Map(_) => "a map",
             Self::Union(_) => "a union",
             Self::Record(_) => "a record",
+            Self::Again(_) => "a record that contains itself",
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use apache_avro::schema::ResolvedSchema;
+use serde_json::Value;
 
 use super::check::check;
 use super::error::nearest;
 use super::fields::{Field, Fields};
-use super::lower::Lowering;
+use super::lower::{Definitions, lower_schema};
 use super::node::{Node, Record};
 use super::reader::Reader;
 use super::walk::join_trail;
@@ -25,30 +26,32 @@ struct Parsed {
     root: Node,
     name: String,
     fields: Fields,
+    /// What nodes of the root refer to.
+    _definitions: Definitions,
 }
 
 impl Schema {
     /// Parses an Avro 1.12 record schema from its JSON text.
     ///
     /// # Errors
-    /// When it is no Avro schema, no record, recursive, or beyond the limits of this module.
+    /// When it is no Avro schema, no record, has a type without end, or is beyond the limits of this module.
     pub fn parse(json: &str) -> Result<Self, SchemaError> {
-        let avro = apache_avro::Schema::parse_str(json).map_err(invalid)?;
+        let avro = parse_avro(json)?;
         let resolved = ResolvedSchema::try_from(&avro).map_err(invalid)?;
-        let root = Lowering::new(resolved.get_names()).lower(&avro, None)?;
+        let (root, definitions) = lower_schema(&avro, resolved.get_names())?;
         let Node::Record(record) = &root else {
             return Err(SchemaError::NotRecord(root.kind()));
         };
         let (name, fields) = (record.name.clone(), Fields::of(record));
         let (json, canonical) = (json.to_owned(), avro.canonical_form());
-        Ok(Self(Arc::new(Parsed { json, canonical, root, name, fields })))
+        Ok(Self(Arc::new(Parsed { json, canonical, root, name, fields, _definitions: definitions })))
     }
 
     /// Parses a schema that is part of a larger JSON document.
     ///
     /// # Errors
     /// As [`Schema::parse`].
-    pub fn parse_value(json: &serde_json::Value) -> Result<Self, SchemaError> {
+    pub fn parse_value(json: &Value) -> Result<Self, SchemaError> {
         Self::parse(&json.to_string())
     }
 
@@ -83,6 +86,13 @@ impl Schema {
         if let Some(found) = self.0.fields.other(path) {
             return Err(FieldError::NotColumn { path: path.to_owned(), found });
         }
+        // Below a type that has no paths inside, that type is the reason.
+        let parents = path.match_indices('.').map(|(end, _)| &path[..end]);
+        for (parent, found) in parents.filter_map(|parent| Some((parent, self.0.fields.other(parent)?))) {
+            if found != "a record" {
+                return Err(FieldError::NotColumn { path: parent.to_owned(), found });
+            }
+        }
         let suggestion = nearest(path, self.fields().iter().map(|field| field.path.as_str()));
         Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
     }
@@ -115,6 +125,36 @@ impl PartialEq for Schema {
     /// Equal text, hence equal in every way that matters here (the canonical form has no logical types).
     fn eq(&self, other: &Self) -> bool {
         self.0.json == other.0.json
+    }
+}
+
+/// Parses any Avro schema.
+pub(super) fn parse_avro(json: &str) -> Result<apache_avro::Schema, SchemaError> {
+    let mut json = serde_json::from_str(json).map_err(|error| SchemaError::Invalid(error.to_string()))?;
+    drop_misplaced_annotations(&mut json);
+    apache_avro::Schema::parse(&json).map_err(invalid)
+}
+
+/// The specification ignores a logical type where it does not belong. apache-avro does so only on simple types.
+fn drop_misplaced_annotations(json: &mut Value) {
+    match json {
+        Value::Object(parts) => {
+            let is_simple = !matches!(
+                parts.get("type").and_then(Value::as_str),
+                Some("record" | "error" | "enum" | "array" | "map")
+            );
+            if !(is_simple && parts.get("logicalType").is_some_and(Value::is_string)) {
+                parts.remove("logicalType");
+            }
+            for (name, part) in parts {
+                // A default is a value.
+                if matches!(name.as_str(), "type" | "items" | "values" | "fields") {
+                    drop_misplaced_annotations(part);
+                }
+            }
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(drop_misplaced_annotations),
+        _ => {}
     }
 }
 

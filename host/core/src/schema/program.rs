@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::decimal::Decimal;
 use super::fields::join;
 use super::node::{Node, Record, Unit};
 use super::{Field, FieldError, Schema};
@@ -18,7 +19,11 @@ pub(super) enum Step {
     Timestamp(Unit, usize),
     Float(usize),
     Double(usize),
+    Decimal(Decimal, usize),
     Text(usize),
+    UuidText(usize),
+    /// 16 bytes.
+    Uuid(usize),
     Symbol(Vec<String>, usize),
     /// A union of null and what the next `steps` steps read. Where it is null, `columns` get nulls.
     Nullable {
@@ -36,6 +41,8 @@ pub(super) struct Program {
     pub(super) paths: Vec<String>,
     /// The projected fields, in the order asked for.
     pub(super) fields: Vec<Field>,
+    /// Keeps the records that contain themselves.
+    _schema: Schema,
 }
 
 impl Program {
@@ -50,7 +57,7 @@ impl Program {
         }
         let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
         compiler.record(schema.record(), "");
-        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields })
+        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, _schema: schema.clone() })
     }
 }
 
@@ -107,12 +114,15 @@ impl Compiler {
 fn leaf(node: &Node, column: usize) -> Step {
     match node {
         Node::Boolean => Step::Boolean(column),
-        Node::Int => Step::Int(column),
-        Node::Long => Step::Long(column),
-        Node::Timestamp(unit) => Step::Timestamp(*unit, column),
+        Node::Int | Node::Date | Node::Time(Unit::Millis) => Step::Int(column),
+        Node::Long | Node::Time(_) => Step::Long(column),
+        Node::Timestamp(unit) | Node::LocalTimestamp(unit) => Step::Timestamp(*unit, column),
         Node::Float => Step::Float(column),
         Node::Double => Step::Double(column),
+        Node::Decimal(decimal) => Step::Decimal(decimal.clone(), column),
         Node::String => Step::Text(column),
+        Node::UuidText => Step::UuidText(column),
+        Node::Uuid(_) => Step::Uuid(column),
         Node::Enum { symbols, .. } => Step::Symbol(symbols.clone(), column),
         other => unreachable!("{} is no column: Schema::field refused it", other.kind()),
     }

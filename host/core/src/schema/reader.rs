@@ -1,8 +1,10 @@
 //! Strict reading of Avro's primitive values from one record.
 //! See <https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>.
 
+use super::decimal::Decimal;
+use super::logical::uuid_bytes;
 use super::node::Node;
-use super::{DecodeProblem as Problem, MAX_EVENT_ITEMS};
+use super::{DecodeProblem as Problem, MAX_EVENT_DEPTH, MAX_EVENT_ITEMS};
 
 /// A place in a record's bytes.
 pub(super) struct Reader<'a> {
@@ -10,13 +12,15 @@ pub(super) struct Reader<'a> {
     at: usize,
     /// How many items of arrays and maps may still come.
     items_left: usize,
+    /// How many records, arrays and maps are open around the innermost record that contains itself.
+    depth: usize,
     /// The path to the problem, innermost first. Filled only while an error travels up.
     pub(super) trail: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, items_left: MAX_EVENT_ITEMS, trail: Vec::new() }
+        Self { bytes, at: 0, items_left: MAX_EVENT_ITEMS, depth: 0, trail: Vec::new() }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -52,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
         match self.bytes[self.at..].first_chunk() {
             Some(value) => {
                 self.at += N;
@@ -135,6 +139,38 @@ impl<'a> Reader<'a> {
     /// A string.
     pub(super) fn str(&mut self) -> Result<&'a str, Problem> {
         std::str::from_utf8(self.binary()?).map_err(|_| Problem::NotUtf8)
+    }
+
+    /// A string that is a UUID.
+    pub(super) fn uuid_text(&mut self) -> Result<&'a [u8], Problem> {
+        let value = self.string()?;
+        let is_uuid = std::str::from_utf8(value).is_ok_and(|text| uuid_bytes(text).is_some());
+        if is_uuid { Ok(value) } else { Err(Problem::NotUuid) }
+    }
+
+    /// A decimal's unscaled bytes, with no more digits than it may have.
+    pub(super) fn decimal(&mut self, decimal: &Decimal) -> Result<&'a [u8], Problem> {
+        let value = match &decimal.fixed {
+            Some(fixed) => self.take(fixed.size)?,
+            None => self.binary()?,
+        };
+        if decimal.fits(value) { Ok(value) } else { Err(Problem::TooManyDigits(decimal.precision)) }
+    }
+
+    /// Walks a record that contains itself, `levels` further in.
+    pub(super) fn deeper<T>(
+        &mut self,
+        levels: usize,
+        walk: impl FnOnce(&mut Self) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.depth += levels;
+        // The record itself is one more.
+        if self.depth >= MAX_EVENT_DEPTH {
+            return Err(Problem::TooDeep);
+        }
+        let result = walk(self);
+        self.depth -= levels;
+        result
     }
 
     /// A union's branch, with its index.

@@ -16,6 +16,7 @@ pub(super) trait Sink<'a> {
     fn double(&mut self, column: usize, value: f64);
     /// `value` is UTF-8.
     fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), Problem>;
+    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), Problem>;
     fn null(&mut self, column: usize);
 }
 
@@ -70,7 +71,10 @@ fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a
         Step::Timestamp(unit, column) => sink.timestamp(*column, unit.to_millis(reader.long()?)),
         Step::Float(column) => sink.double(*column, f64::from(reader.float()?)),
         Step::Double(column) => sink.double(*column, reader.double()?),
+        Step::Decimal(decimal, column) => sink.double(*column, decimal.double(reader.decimal(decimal)?)),
         Step::Text(column) => sink.text(*column, reader.string()?)?,
+        Step::UuidText(column) => sink.text(*column, reader.uuid_text()?)?,
+        Step::Uuid(column) => sink.uuid(*column, reader.array()?)?,
         Step::Symbol(symbols, column) => {
             let symbol = reader.symbol(symbols.len())?;
             sink.text(*column, symbols[symbol].as_bytes())?;

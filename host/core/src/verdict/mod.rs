@@ -2,9 +2,11 @@
 //!
 //! `write` encodes a block straight from columns (the hot path), `read` gives it back as plain structs.
 
+mod erase;
 mod read;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,9 @@ use crate::names::{Digest, Offset};
 use crate::rule::Mode;
 use crate::value::Value;
 
+pub use erase::erase_outcomes;
 pub use read::{block_flags, find_outcome, read_block};
-pub use write::{BlockHead, EventColumns, RuleRows, write_block};
+pub use write::{BlockHead, EdgeRow, EventColumns, RuleRows, write_block};
 
 /// Flags at the head of a block, so that a reader can pass over a block that has nothing for it.
 pub mod flags {
@@ -125,7 +128,13 @@ pub struct Edge {
     pub source: String,
     /// Where it ends.
     pub target: String,
+    /// What is kept with it beside score, time and rule.
+    #[serde(default, skip_serializing_if = "Facets::is_empty")]
+    pub facets: Facets,
 }
+
+/// What is kept with an edge: names, and values that are a bool, a number or a text.
+pub type Facets = BTreeMap<String, serde_json::Value>;
 
 /// Why an event has no verdict of a rule.
 #[derive(Clone, Debug, PartialEq)]

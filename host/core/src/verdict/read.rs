@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::write::{Before, VERSION, kinds, parts};
-use super::{Edge, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
+use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
 use crate::names::Offset;
 use crate::value::Value;
 use crate::wire::{Corrupt, Reader};
@@ -18,7 +18,7 @@ pub fn block_flags(bytes: &[u8]) -> Result<(u8, Offset), Corrupt> {
     Ok((flags, next))
 }
 
-fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
+pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
     if reader.byte()? != VERSION {
         return Err(reader.corrupt("a version of verdict blocks that this binary reads"));
     }
@@ -67,19 +67,23 @@ pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Cor
     Ok(None)
 }
 
-fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
+pub(super) fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
     let rules: Vec<RuleStamp> =
         serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
     Ok(rules.into_iter().map(Arc::new).collect())
 }
 
 /// The offset and time of the next event.
-fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
+pub(super) fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
     let offset = before.offset.wrapping_add(reader.varint()?);
     Ok(Before { offset, time: before.time.wrapping_add(reader.signed()?) })
 }
 
-fn read_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], place: &Before) -> Result<Outcome, Corrupt> {
+pub(super) fn read_outcome(
+    reader: &mut Reader<'_>,
+    rules: &[Arc<RuleStamp>],
+    place: &Before,
+) -> Result<Outcome, Corrupt> {
     let key = reader.text()?.to_owned();
     let id = reader.text()?.to_owned();
     let (offset, time) = (Offset(place.offset), place.time);
@@ -88,7 +92,7 @@ fn read_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], place: &Befor
     Ok(outcome)
 }
 
-fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
+pub(super) fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
     skip_texts(reader, 2)?;
     loop {
         let rule = reader.varint()?;
@@ -104,12 +108,14 @@ fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(),
         let has = |part: u8| present & part != 0;
         skip_texts(reader, if has(parts::FAILURE) { 2 } else { 0 })?;
         reader.take(if has(parts::SCORE) { 8 } else { 0 })?;
+        let mut edges = 0;
         for (part, floats, texts) in
             [(parts::TAGS, 0, 0), (parts::REASONS, 1, 0), (parts::EDGES, 0, 2), (parts::ATTRIBUTES, 0, 1)]
         {
             while has(part) && reader.varint()? != 0 {
                 reader.take(8 * floats)?;
                 skip_texts(reader, texts)?;
+                edges += usize::from(part == parts::EDGES);
             }
         }
         for _ in by.inputs.iter().filter(|_| has(parts::INPUTS)) {
@@ -120,6 +126,7 @@ fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(),
                 _ => {}
             }
         }
+        skip_texts(reader, if has(parts::FACETS) { edges } else { 0 })?;
     }
 }
 
@@ -191,7 +198,7 @@ fn read_verdict(reader: &mut Reader<'_>, by: &Arc<RuleStamp>, present: u8) -> Re
         while let Some(name) = next_name(reader, &by.edges)? {
             let source = reader.text()?.to_owned();
             let target = reader.text()?.to_owned();
-            verdict.edges.push(Edge { name, source, target });
+            verdict.edges.push(Edge { name, source, target, facets: Facets::new() });
         }
     }
     if has(parts::ATTRIBUTES) {
@@ -202,6 +209,14 @@ fn read_verdict(reader: &mut Reader<'_>, by: &Arc<RuleStamp>, present: u8) -> Re
     if has(parts::INPUTS) {
         for name in &by.inputs {
             verdict.inputs.push((name.clone(), read_value(reader)?));
+        }
+    }
+    if has(parts::FACETS) {
+        for edge in &mut verdict.edges {
+            let facets = reader.bytes()?;
+            if !facets.is_empty() {
+                edge.facets = serde_json::from_slice(facets).map_err(|_| reader.corrupt("the facets of an edge"))?;
+            }
         }
     }
     Ok(verdict)

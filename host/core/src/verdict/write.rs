@@ -11,6 +11,7 @@ use arrow_schema::DataType;
 
 use super::{RuleStamp, flags};
 use crate::names::Offset;
+use crate::rule::Record;
 use crate::wire::{put_bytes, put_f64, put_signed, put_varint};
 
 /// The layout's version.
@@ -25,6 +26,8 @@ pub(super) mod parts {
     pub(crate) const ATTRIBUTES: u8 = 16;
     pub(crate) const INPUTS: u8 = 32;
     pub(crate) const FAILURE: u8 = 64;
+    /// Behind all other parts: per edge its facets as a JSON object, or nothing.
+    pub(crate) const FACETS: u8 = 128;
 }
 
 /// Kinds of input values.
@@ -75,14 +78,33 @@ pub struct RuleRows {
     pub tags: Vec<(u32, u32)>,
     /// (row, index into the stamp's reasons, weight).
     pub reasons: Vec<(u32, u32, f64)>,
-    /// (row, index into the stamp's edges, source, target).
-    pub edges: Vec<(u32, u32, String, String)>,
+    /// Edges.
+    pub edges: Vec<EdgeRow>,
     /// (row, index into the stamp's attributes, value).
     pub attributes: Vec<(u32, u32, String)>,
     /// The values that the rule saw, one column per input of the stamp, one value per judged row.
     pub inputs: Vec<ArrayRef>,
+    /// Which verdicts keep them.
+    pub record: Record,
     /// (row, code, message): rows without a verdict.
     pub failures: Vec<(u32, &'static str, String)>,
+    /// Failures are not written: of these rows the rule says nothing.
+    pub hides_failures: bool,
+}
+
+/// An edge that a row makes.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeRow {
+    /// The row.
+    pub row: u32,
+    /// Its name, as an index into the stamp's edges.
+    pub name: u32,
+    /// Where it begins.
+    pub source: String,
+    /// Where it ends.
+    pub target: String,
+    /// What is kept with it, as a JSON object; empty: nothing.
+    pub facets: String,
 }
 
 impl RuleStamp {
@@ -97,7 +119,8 @@ impl RuleStamp {
 /// Appends a block to `out`. `rules[i]` is the answer of the i-th rule of the head. Events of which no rule says
 /// anything are left out.
 pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumns<'_>, rules: &[RuleRows]) {
-    let has_failures = !events.unreadable.is_empty() || rules.iter().any(|rule| !rule.failures.is_empty());
+    let fails = |rule: &RuleRows| !rule.failures.is_empty() && !rule.hides_failures;
+    let has_failures = !events.unreadable.is_empty() || rules.iter().any(fails);
     let has_edges = rules.iter().any(|rule| !rule.edges.is_empty());
     out.push(VERSION);
     out.push(if has_failures { flags::FAILURES } else { 0 } | if has_edges { flags::EDGES } else { 0 });
@@ -119,8 +142,7 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
         put_bytes(out, events.ids.map_or(&[], |ids| ids.value(row).as_bytes()));
         for (rule, cursor) in cursors.iter_mut().enumerate() {
             if cursor.is_at(row) {
-                put_varint(out, rule as u64 + 1);
-                cursor.put(out);
+                cursor.put(out, rule as u64 + 1);
             }
         }
         out.push(0);
@@ -138,7 +160,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    fn put(&mut self, out: &mut Vec<u8>, offset: u64, time: i64) {
+    pub(super) fn put(&mut self, out: &mut Vec<u8>, offset: u64, time: i64) {
         put_varint(out, offset - self.offset);
         put_signed(out, time.wrapping_sub(self.time));
         *self = Self { offset, time };
@@ -183,12 +205,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn put(&mut self, out: &mut Vec<u8>) {
+    fn put(&mut self, out: &mut Vec<u8>, rule: u64) {
         let row = self.next as u32;
+        let before = out.len();
+        put_varint(out, rule);
         let at = out.len();
         out.push(0);
         let mut present = 0;
-        if let Some((_, code, message)) = self.answer.failures.get(self.failure).filter(|failure| failure.0 == row) {
+        let failure = self.answer.failures.get(self.failure).filter(|failure| failure.0 == row);
+        if let Some((_, code, message)) = failure {
             present |= parts::FAILURE;
             put_bytes(out, code.as_bytes());
             put_bytes(out, message.as_bytes());
@@ -198,14 +223,28 @@ impl<'a> Cursor<'a> {
             present |= parts::SCORE;
             put_f64(out, *score);
         }
+        let edges = self.edge;
         present |= self.put_lists(out, row);
-        if !self.inputs.is_empty() {
+        let is_recorded = match self.answer.record {
+            Record::All => true,
+            Record::Tagged => present & parts::TAGS != 0,
+            Record::None => false,
+        };
+        if !self.inputs.is_empty() && is_recorded {
             present |= parts::INPUTS;
             for input in &self.inputs {
                 input.put(out, self.next);
             }
         }
+        let edges = &self.answer.edges[edges..self.edge];
+        if edges.iter().any(|edge| !edge.facets.is_empty()) {
+            present |= parts::FACETS;
+            edges.iter().for_each(|edge| put_bytes(out, edge.facets.as_bytes()));
+        }
         out[at] = present;
+        if failure.is_some() && self.answer.hides_failures {
+            out.truncate(before);
+        }
         self.next += 1;
     }
 
@@ -219,11 +258,11 @@ impl<'a> Cursor<'a> {
         if put_list(out, reasons, &mut self.reason, |reason| (reason.0 == row).then_some(reason.1), weight) {
             present |= parts::REASONS;
         }
-        let nodes = |out: &mut Vec<u8>, edge: &(u32, u32, String, String)| {
-            put_bytes(out, edge.2.as_bytes());
-            put_bytes(out, edge.3.as_bytes());
+        let nodes = |out: &mut Vec<u8>, edge: &EdgeRow| {
+            put_bytes(out, edge.source.as_bytes());
+            put_bytes(out, edge.target.as_bytes());
         };
-        if put_list(out, edges, &mut self.edge, |edge| (edge.0 == row).then_some(edge.1), nodes) {
+        if put_list(out, edges, &mut self.edge, |edge| (edge.row == row).then_some(edge.name), nodes) {
             present |= parts::EDGES;
         }
         let value = |out: &mut Vec<u8>, attribute: &(u32, u32, String)| put_bytes(out, attribute.2.as_bytes());

@@ -1,10 +1,20 @@
 //! Random schemas with random values, and their bytes by apache-avro.
 
+mod recursive;
+
 use std::collections::HashMap;
 
 use apache_avro::types::Value as Avro;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+
+pub(crate) use recursive::Way;
+
+/// PROPTEST_CASES says how many, where it is set.
+pub(crate) fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: 400, ..default } }
+}
 
 /// The kinds of types that tests are made of.
 #[derive(Debug, Clone)]
@@ -16,6 +26,17 @@ pub(crate) enum Shape {
     Millis,
     Micros,
     Nanos,
+    LocalMillis,
+    LocalMicros,
+    LocalNanos,
+    Date,
+    TimeMillis,
+    TimeMicros,
+    /// Nine digits, two of them behind the point; in bytes, or in a fixed of so many.
+    Decimal(Option<usize>),
+    UuidText,
+    Uuid,
+    Duration,
     Float,
     Double,
     Bytes,
@@ -29,6 +50,8 @@ pub(crate) enum Shape {
     /// null, double, string, array of int, map of boolean.
     Mixed,
     Record(Vec<Shape>),
+    /// A record with one value, that contains itself.
+    Recursive(Box<Shape>, Way),
 }
 
 /// Any record shape.
@@ -45,6 +68,11 @@ fn shape() -> impl Strategy<Value = Shape> {
         1 => Just(Shape::Millis),
         1 => Just(Shape::Micros),
         1 => Just(Shape::Nanos),
+        1 => prop::sample::select(vec![
+            Shape::LocalMillis, Shape::LocalMicros, Shape::LocalNanos, Shape::Date, Shape::TimeMillis,
+            Shape::TimeMicros, Shape::UuidText, Shape::Uuid, Shape::Duration,
+        ]),
+        1 => prop::option::of(4usize..9).prop_map(Shape::Decimal),
         1 => Just(Shape::Float),
         2 => Just(Shape::Double),
         1 => Just(Shape::Bytes),
@@ -61,7 +89,9 @@ fn shape() -> impl Strategy<Value = Shape> {
             1 => inner.clone().prop_map(|item| Shape::Array(Box::new(item))),
             1 => inner.clone().prop_map(|value| Shape::Map(Box::new(value))),
             3 => (nullable, any::<bool>()).prop_map(|(inner, first)| Shape::Nullable(Box::new(inner), first)),
-            2 => prop::collection::vec(inner, 0..4).prop_map(Shape::Record),
+            2 => prop::collection::vec(inner.clone(), 0..4).prop_map(Shape::Record),
+            1 => (inner, prop::sample::select(vec![Way::List, Way::Tree, Way::Mutual]))
+                .prop_map(|(value, way)| Shape::Recursive(Box::new(value), way)),
         ]
     })
 }
@@ -79,6 +109,19 @@ impl Shape {
             Self::Millis => json!({"type": "long", "logicalType": "timestamp-millis"}),
             Self::Micros => json!({"type": "long", "logicalType": "timestamp-micros"}),
             Self::Nanos => json!({"type": "long", "logicalType": "timestamp-nanos"}),
+            Self::LocalMillis => json!({"type": "long", "logicalType": "local-timestamp-millis"}),
+            Self::LocalMicros => json!({"type": "long", "logicalType": "local-timestamp-micros"}),
+            Self::LocalNanos => json!({"type": "long", "logicalType": "local-timestamp-nanos"}),
+            Self::Date => json!({"type": "int", "logicalType": "date"}),
+            Self::TimeMillis => json!({"type": "int", "logicalType": "time-millis"}),
+            Self::TimeMicros => json!({"type": "long", "logicalType": "time-micros"}),
+            Self::Decimal(None) => json!({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
+            Self::Decimal(Some(size)) => json!({
+                "type": "fixed", "name": name, "size": size, "logicalType": "decimal", "precision": 9, "scale": 2
+            }),
+            Self::UuidText => json!({"type": "string", "logicalType": "uuid"}),
+            Self::Uuid => json!({"type": "fixed", "name": name, "size": 16, "logicalType": "uuid"}),
+            Self::Duration => json!({"type": "fixed", "name": name, "size": 12, "logicalType": "duration"}),
             Self::Float => json!("float"),
             Self::Double => json!("double"),
             Self::Bytes => json!("bytes"),
@@ -102,6 +145,10 @@ impl Shape {
                     .collect();
                 json!({"type": "record", "name": name, "fields": fields})
             }
+            Self::Recursive(value, way) => {
+                let fields = way.fields(value.schema(named), &name);
+                json!({"type": "record", "name": name, "fields": fields})
+            }
         }
     }
 
@@ -115,6 +162,15 @@ impl Shape {
             Self::Millis => Avro::TimestampMillis(dice.long() >> 20),
             Self::Micros => Avro::TimestampMicros(dice.long() >> 10),
             Self::Nanos => Avro::TimestampNanos(dice.long()),
+            Self::LocalMillis => Avro::LocalTimestampMillis(dice.long() >> 20),
+            Self::LocalMicros => Avro::LocalTimestampMicros(dice.long() >> 10),
+            Self::LocalNanos => Avro::LocalTimestampNanos(dice.long()),
+            Self::Date => Avro::Date(dice.long() as i32),
+            Self::TimeMillis => Avro::TimeMillis(dice.long() as i32),
+            Self::TimeMicros => Avro::TimeMicros(dice.long()),
+            Self::Decimal(size) => decimal(dice.long() % 1_000_000_000, *size),
+            Self::UuidText | Self::Uuid => Avro::Uuid(apache_avro::Uuid::from_u64_pair(dice.next(), dice.next())),
+            Self::Duration => Avro::Duration([(); 12].map(|()| dice.next() as u8).into()),
             Self::Float => Avro::Float(dice.long() as f32 / 1024.0),
             Self::Double => Avro::Double(dice.long() as f64 / 1024.0),
             Self::Bytes => Avro::Bytes(dice.bytes(6)),
@@ -135,8 +191,19 @@ impl Shape {
             Self::Record(fields) => Avro::Record(
                 fields.iter().enumerate().map(|(index, field)| (format!("f{index}"), field.value(dice))).collect(),
             ),
+            Self::Recursive(value, way) => way.value(value, dice, 3),
         }
     }
+}
+
+/// The fewest bytes that have the value, or as many as the fixed has.
+fn decimal(value: i64, size: Option<usize>) -> Avro {
+    let bytes = value.to_be_bytes();
+    let mut start = 8_usize.saturating_sub(size.unwrap_or(8));
+    while size.is_none() && start < 7 && (value << (8 * (start + 1))) >> (8 * (start + 1)) == value {
+        start += 1;
+    }
+    Avro::Decimal(apache_avro::Decimal::from(&bytes[start..]))
 }
 
 fn mixed(dice: &mut Dice) -> Avro {

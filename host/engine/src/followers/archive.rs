@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef};
 use assay_core::names::Offset;
-use assay_core::schema::Decoder;
+use assay_core::schema::{Decoder, Schema};
 
 use super::{Follow, Refusal, refused};
 use crate::plan::{Plan, StreamPlan};
@@ -16,31 +16,34 @@ use crate::ports::log::{Records, Topic};
 use crate::ports::{StoreError, StreamPartition};
 
 /// Carries events into the archive.
-pub(super) struct Events {
+pub(crate) struct Events {
     archive: Arc<dyn Archive>,
-    /// Per stream a decoder of key, time and id.
-    decoders: HashMap<Arc<str>, Decoder>,
+    /// Per stream a decoder of key, time and id, with the schema that it was made for.
+    decoders: HashMap<Arc<str>, (Schema, Decoder)>,
 }
 
 impl Events {
-    pub(super) fn new(archive: Arc<dyn Archive>) -> Self {
+    pub(crate) fn new(archive: Arc<dyn Archive>) -> Self {
         Self { archive, decoders: HashMap::new() }
     }
 
-    fn entries(
+    /// What the archive must know of events, as far as they can be read.
+    pub(crate) fn read(
         &mut self,
         stream: &StreamPlan,
         of: &StreamPartition,
         records: &[Records],
     ) -> Result<Vec<EventEntry>, StoreError> {
         let has_id = stream.def.id.is_some();
-        let decoder = match self.decoders.entry(of.stream.clone()) {
+        self.decoders.retain(|name, (made_for, _)| *name != of.stream || *made_for == stream.schema);
+        let (_, decoder) = match self.decoders.entry(of.stream.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(Decoder::new(&stream.schema, &stream.identity()).map_err(|error| StoreError::Broken {
+                let decoder = Decoder::new(&stream.schema, &stream.identity()).map_err(|error| StoreError::Broken {
                     store: "engine",
                     message: format!("stream '{}': {error}", of.stream),
-                })?)
+                })?;
+                entry.insert((stream.schema.clone(), decoder))
             }
         };
         let decoded = decoder.decode(records.iter().flat_map(Records::iter).map(|(_, bytes)| bytes));
@@ -92,7 +95,7 @@ impl Follow for Events {
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError> {
         let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(Vec::new()) };
-        let entries = self.entries(stream, of, records)?;
+        let entries = self.read(stream, of, records)?;
         self.archive.write_events(of, &entries, records, next).map(|()| Vec::new())
     }
 }

@@ -71,6 +71,7 @@ impl Follower {
                 let batch = batches.entry(log.partition_of(&key, rekey.to.partitions)).or_default();
                 if batch.is_empty() {
                     batch.appended_at = block.appended_at;
+                    batch.schema = rekey.to.history.newest();
                 }
                 batch.push(&event);
             }

@@ -47,6 +47,7 @@ impl Follow for Follower {
                         score: verdict.score,
                         time: outcome.time,
                         rule: verdict.by.rule.clone(),
+                        facets: edge.facets,
                     };
                     if edges.get(&identity).is_none_or(|(_, before)| newer.is_later_than(before)) {
                         edges.insert(identity, (outcome.offset, newer));

@@ -18,6 +18,8 @@ use std::time::Duration;
 use assay_core::names::Offset;
 use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
+pub(crate) use archive::Events as ArchiveEvents;
+
 use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
 use crate::ports::dead_letters::DeadLetter;
@@ -77,6 +79,11 @@ trait Follow: Send {
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError>;
 
+    /// Waits until everything that was carried is in the store.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// There is nothing to carry now.
     fn rest(&mut self) -> Result<(), StoreError> {
         Ok(())
@@ -129,8 +136,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Follower>> {
     if let Some(outbox) = &ports.outbox {
         all.push(Box::new(outbox::Follower(outbox.clone())));
     }
-    let wanted = &shared.config.followers;
-    all.retain(|follow| wanted.is_empty() || wanted.contains(follow.name()));
+    all.retain(|follow| shared.config.follows(follow.name()));
     all.into_iter().map(|follow| start_one(follow, shared.clone())).collect()
 }
 
@@ -187,6 +193,21 @@ impl Loop {
 
     /// One round over all partitions. Returns how many records were carried.
     fn round(&mut self) -> Result<u64, StoreError> {
+        let mut reached = Vec::new();
+        let carried = self.carry_all(&mut reached);
+        // What was carried before something failed is waited for too: it is not carried again.
+        let settled = self.follow.settle();
+        for (of, next) in reached {
+            match settled {
+                Ok(()) => self.positions.insert(of, next),
+                Err(_) => self.positions.remove(&of),
+            };
+        }
+        settled.and(carried)
+    }
+
+    /// Carries what each partition has, and notes how far each has come.
+    fn carry_all(&mut self, reached: &mut Vec<(StreamPartition, Offset)>) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let (mut carried, mut lag) = (0, 0);
         let before = std::mem::replace(&mut self.plan, plan.clone());
@@ -212,10 +233,13 @@ impl Loop {
                     // Carrying may take its time: it lags meanwhile.
                     self.note(None, lag + (end.0 - position.0));
                 }
-                let records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
+                let mut records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
                 if let Some(first) = records.first() {
                     let need = Need::new(self.follow.name(), &of, topic, position, first);
                     self.shared.needs.note(need);
+                }
+                if let (Topic::Events, Some(stream)) = (topic, plan.streams.get(&*of.stream)) {
+                    records = self.shared.in_schema(stream, records);
                 }
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;
@@ -227,7 +251,7 @@ impl Loop {
                 self.shared.needs.note_none(self.follow.name(), &of);
             }
             lag += behind;
-            self.positions.insert(of, next);
+            reached.push((of, next));
         }
         self.note(None, lag);
         Ok(carried)

@@ -41,4 +41,8 @@ impl Follow for Follower {
         }
         self.0.publish(of, outcomes, next).map(|()| Vec::new())
     }
+
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.0.settle()
+    }
 }

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use assay_core::names::Offset;
 use assay_core::rule::Mode;
-use assay_core::schema::Decoder;
+use assay_core::schema::{Decoder, Schema};
 use assay_core::stream::SeriesDef;
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, Verdict};
@@ -25,8 +25,8 @@ const SCORE: &str = "score";
 /// Carries events into the time series: those of streams that say which fields they want there.
 pub(super) struct Events {
     series: Arc<dyn TimeSeries>,
-    /// Per stream the definition that its decoder was made for: time, then tags, then fields.
-    decoders: HashMap<Arc<str>, (SeriesDef, Decoder)>,
+    /// Per stream a decoder of time, then tags, then fields, with what it was made for.
+    decoders: HashMap<Arc<str>, (SeriesDef, Schema, Decoder)>,
 }
 
 impl Events {
@@ -36,7 +36,8 @@ impl Events {
 
     fn decoder(&mut self, stream: &StreamPlan, def: &SeriesDef) -> Result<&mut Decoder, StoreError> {
         let name: Arc<str> = stream.def.stream.as_str().into();
-        if self.decoders.get(&name).is_none_or(|(made_for, _)| made_for != def) {
+        let made_for = self.decoders.get(&name).map(|(def, schema, _)| (def, schema));
+        if made_for != Some((def, &stream.schema)) {
             let mut paths = vec![stream.def.time.as_str()];
             paths.extend(def.tags.iter().chain(&def.fields).map(String::as_str));
             // The plan was refused if these paths were not in the schema.
@@ -44,10 +45,10 @@ impl Events {
                 store: "engine",
                 message: format!("stream '{name}': series: {error}"),
             })?;
-            self.decoders.insert(name.clone(), (def.clone(), decoder));
+            self.decoders.insert(name.clone(), (def.clone(), stream.schema.clone(), decoder));
         }
         match self.decoders.get_mut(&name) {
-            Some((_, decoder)) => Ok(decoder),
+            Some((_, _, decoder)) => Ok(decoder),
             None => Err(StoreError::Broken { store: "engine", message: format!("stream '{name}': no decoder") }),
         }
     }

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::Engine;
 use crate::derived;
-use crate::plan::{Plan, plugin_name};
+use crate::plan::{Effect, Plan, effects, plugin_name};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
-use crate::problem::{ChangeError, Problem};
+use crate::problem::ChangeError;
 use crate::worker::Request;
 
 /// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.
@@ -28,6 +28,8 @@ pub struct Applied {
     pub revisions: Vec<Revision>,
     /// How many definitions say what they said before.
     pub unchanged: usize,
+    /// What the change does beside what it says.
+    pub effects: Vec<Effect>,
 }
 
 /// A plugin that was uploaded.
@@ -39,6 +41,8 @@ pub struct UploadedPlugin {
     pub manifest: Manifest,
     /// False: these very bytes were there before.
     pub created: bool,
+    /// What that does to rules.
+    pub effects: Vec<Effect>,
 }
 
 impl Engine {
@@ -86,18 +90,22 @@ impl Engine {
         now: &Snapshot,
     ) -> Result<Option<Applied>, ChangeError> {
         let shared = &self.inner.shared;
-        let changes = self.complete(changes.to_vec(), now)?;
-        check_expected(&changes, now, expected_revision)?;
+        let wanted = changes;
+        let changes = self.complete(wanted.to_vec(), now)?;
+        check_expected(wanted, now, expected_revision)?;
         let total = changes.len();
         let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, now)).collect();
         let unchanged = total - changes.len();
         if changes.is_empty() {
-            return Ok(Some(Applied { version: now.version, revisions: Vec::new(), unchanged }));
+            let (revisions, effects) = (Vec::new(), Vec::new());
+            return Ok(Some(Applied { version: now.version, revisions, unchanged, effects }));
         }
         let then = Arc::new(self.preview(now, &changes, author)?);
         let plan = shared.compile(then.clone()).map_err(ChangeError::Invalid)?;
+        let effects = effects(&shared.plan(), &plan);
         if dry_run {
-            return Ok(Some(Applied { version: now.version, revisions: changed(&then, now.version + 1), unchanged }));
+            let revisions = changed(&then, now.version + 1);
+            return Ok(Some(Applied { version: now.version, revisions, unchanged, effects }));
         }
         for stream in plan.streams.values() {
             shared.ports.log.create(&stream.def)?;
@@ -110,14 +118,15 @@ impl Engine {
         let revisions = changed(&committed, committed.version);
         let before = shared.plan().snapshot.clone();
         self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams });
-        Ok(Some(Applied { version: now.version + 1, revisions, unchanged }))
+        Ok(Some(Applied { version: now.version + 1, revisions, unchanged, effects }))
     }
 
-    /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles.
+    /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles. With `dry_run`
+    /// nothing is changed.
     ///
     /// # Errors
     /// The plugin is refused, its version is taken by other bytes, or a rule that would use it does not fit it.
-    pub fn upload_plugin(&self, wasm: Vec<u8>, author: &str) -> Result<UploadedPlugin, ChangeError> {
+    pub fn upload_plugin(&self, wasm: Vec<u8>, author: &str, dry_run: bool) -> Result<UploadedPlugin, ChangeError> {
         let shared = &self.inner.shared;
         let plugin = shared.shelf.load(&wasm)?;
         let (digest, manifest) = (plugin.digest(), plugin.manifest().clone());
@@ -125,16 +134,19 @@ impl Engine {
         if let Some(there) = self.plan().snapshot.get(Kind::Plugin, &name) {
             let same = there.body.as_ref().and_then(|body| body.get("digest")) == Some(&json!(digest));
             if same {
-                return Ok(UploadedPlugin { digest, manifest, created: false });
+                return Ok(UploadedPlugin { digest, manifest, created: false, effects: Vec::new() });
             }
             let advice =
                 "a version never changes its bytes: raise the version in the plugin's Cargo.toml and build again";
             return Err(ChangeError::Conflict(format!("{name} was uploaded before with other bytes; {advice}")));
         }
-        shared.ports.catalog.put_artifact(&wasm)?;
+        if !dry_run {
+            shared.ports.catalog.put_artifact(&wasm)?;
+        }
         let body = json!({ "digest": digest, "size": wasm.len(), "manifest": manifest });
-        self.change(vec![Change { kind: Kind::Plugin, name, body: Some(body) }], author, None, false)?;
-        Ok(UploadedPlugin { digest, manifest, created: true })
+        let change = Change { kind: Kind::Plugin, name, body: Some(body) };
+        let effects = self.change(vec![change], author, None, dry_run)?.effects;
+        Ok(UploadedPlugin { digest, manifest, created: true, effects })
     }
 
     /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
@@ -158,46 +170,6 @@ impl Engine {
             complete.push(change);
         }
         Ok(complete)
-    }
-
-    /// A stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
-    fn complete_stream(&self, mut def: StreamDef) -> Result<serde_json::Value, ChangeError> {
-        let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, &def.stream)?;
-        let before = revisions.into_iter().find_map(|revision| revision.body);
-        let before = before.and_then(|body| serde_json::from_value::<StreamDef>(body).ok());
-        let partitions = before.as_ref().and_then(|before| before.partitions);
-        let wanted = match def.partitions.or(partitions) {
-            Some(wanted) => wanted,
-            None => self.ports().log.partitions(&def)?.unwrap_or(self.inner.shared.config.partitions),
-        };
-        def.partitions = Some(wanted);
-        if let Some(before) = before {
-            let fixed = [
-                ("from", def.from != before.from),
-                ("key", def.key != before.key),
-                ("time", def.time != before.time),
-                ("id", def.id != before.id),
-                ("partitions", def.partitions != before.partitions),
-                ("topic", def.topic != before.topic),
-                ("schema", def.schema != before.schema),
-            ];
-            let problems: Vec<Problem> = fixed
-                .iter()
-                .filter(|(_, differs)| *differs)
-                .map(|(at, _)| Problem {
-                    kind: Kind::Stream,
-                    name: def.stream.clone(),
-                    at: (*at).to_owned(),
-                    message: "it cannot change: the log holds events that were written with it; make a new stream"
-                        .to_owned(),
-                })
-                .collect();
-            if !problems.is_empty() {
-                return Err(ChangeError::Invalid(problems));
-            }
-        }
-        // A definition that was read can be written.
-        serde_json::to_value(&def).map_err(|error| ChangeError::Conflict(error.to_string()))
     }
 
     /// The catalog as it would be.

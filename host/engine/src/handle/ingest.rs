@@ -182,6 +182,7 @@ impl Ingest {
         {
             batch_of_partition[partition] = batches.len() as u32;
             records.appended_at = crate::clock::now_ms();
+            records.schema = self.stream.history.newest();
             batches.push((Partition(partition as u32), records));
         }
         let order =

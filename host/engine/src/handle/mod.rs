@@ -1,9 +1,12 @@
 //! The engine's handle: what the HTTP API and the command line call.
 
+mod breaker;
 mod change;
+mod erase;
 mod ingest;
 mod live;
 mod read;
+mod stream_change;
 mod wait;
 mod watch;
 
@@ -23,8 +26,10 @@ use crate::problem::Problem;
 use crate::retention::RetentionWatch;
 use crate::shared::Shared;
 use crate::worker::{Ownership, WorkerHandle};
+use erase::{Eraser, Waiting};
 use watch::Watcher;
 
+pub use breaker::BREAKER;
 pub use change::{Applied, UploadedPlugin};
 pub use ingest::{Ingest, IngestError, Submitted};
 pub use live::{Live, LiveFilter, LiveVerdicts, Said};
@@ -59,6 +64,9 @@ struct Inner {
     followers: Mutex<Vec<Follower>>,
     watcher: Mutex<Option<Watcher>>,
     retention: Mutex<Option<RetentionWatch>>,
+    eraser: Mutex<Option<Eraser>>,
+    /// Who waits for deletions.
+    waiting: Waiting,
     /// Held while the catalog changes, so that changes come one after the other.
     changing: Mutex<()>,
 }
@@ -99,10 +107,13 @@ impl Engine {
             followers: Mutex::new(followers),
             watcher: Mutex::default(),
             retention: Mutex::new(Some(retention)),
+            eraser: Mutex::default(),
+            waiting: Waiting::default(),
             changing: Mutex::new(()),
         };
         let engine = Self { inner: Arc::new(inner) };
         *engine.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&engine)?);
+        *engine.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) = Eraser::start(&engine)?;
         Ok(engine)
     }
 
@@ -115,6 +126,10 @@ impl Engine {
         self.inner.shared.stop();
         if let Some(watcher) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
             watcher.join();
+        }
+        // Before the workers, who answer it.
+        if let Some(eraser) = self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            eraser.join();
         }
         let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.iter_mut().for_each(WorkerHandle::join);

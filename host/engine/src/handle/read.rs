@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::names::{Offset, Partition};
-use assay_core::schema::to_json;
+use assay_core::schema::{DecodeError, Written, to_json};
 use assay_core::value::Value;
 use assay_core::verdict::Outcome;
 use assay_core::view::Bucket;
@@ -207,7 +207,23 @@ impl Engine {
         let plan = self.plan();
         let stream =
             plan.streams.get(stream).ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
-        to_json(&stream.schema, &event.bytes).map_err(|error| ReadError::Bad(error.to_string()))
+        let bad = |error: DecodeError| ReadError::Bad(error.to_string());
+        let written = match self.ports().archive.keeps_schemas() {
+            true => stream.history.written(event.schema),
+            false => Written::Now,
+        };
+        match written {
+            Written::Now => to_json(&stream.schema, &event.bytes).map_err(bad),
+            Written::Earlier(resolver) => {
+                let mut bytes = Vec::new();
+                resolver.resolve(&event.bytes, &mut bytes).map_err(bad)?;
+                to_json(&stream.schema, &bytes).map_err(bad)
+            }
+            Written::Later => {
+                let message = "the event is of a schema that is not in effect here yet: ask again".to_owned();
+                Err(ReadError::Bad(message))
+            }
+        }
     }
 }
 

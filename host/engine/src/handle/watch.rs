@@ -1,4 +1,5 @@
-//! Watching the catalog: changes that other processes made, and definitions that were put into its store directly.
+//! Watching the catalog: changes that other processes made, definitions that were put into its store directly, and
+//! rules that have to be paused.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -46,7 +47,8 @@ fn watch(inner: &Weak<Inner>, bell: &Bell) {
         if engine.inner.shared.is_stopping() {
             return;
         }
-        let watched = engine.refresh().and_then(|()| engine.take_in_submissions());
+        let watched =
+            engine.refresh().and_then(|()| engine.take_in_submissions()).and_then(|()| engine.open_breakers());
         let problem = watched.err().map(|error| error.to_string());
         engine.inner.shared.health.note(PART, problem.as_deref(), 0);
         match problem {

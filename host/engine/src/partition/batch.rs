@@ -1,6 +1,7 @@
 //! The way of a batch through a partition.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
@@ -9,13 +10,15 @@ use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::{EvalError, Expr};
 use assay_core::names::Offset;
+use assay_core::rule::OnError;
 use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
 use assay_core::view::Rows;
 
-use super::{BatchStats, Instances, Partition, PartitionError, rule};
-use crate::plan::{MOST_PARTITIONS, StreamPlan};
+use super::{BatchStats, Halt, Instances, Partition, PartitionError, rule};
+use crate::plan::{MOST_PARTITIONS, RulePlan, StreamPlan};
 use crate::ports::log::Refused;
 use crate::ports::state::StateStore;
+use crate::standing::{LastFailure, LastVerdict, RuleTurn};
 
 /// The events of a batch that can be scored.
 pub(super) struct Batch {
@@ -85,9 +88,15 @@ pub(super) fn score(
     }
     let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
     for rule_plan in &plan.rules {
+        let started = Instant::now();
         let (answer, scores) = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances)?;
-        stats.failures += answer.failures.len();
-        stats.verdicts += answer.rows.as_ref().map_or(batch.rows(), Vec::len) - answer.failures.len();
+        let turn = turn_of(rule_plan, &answer, &batch, started.elapsed());
+        if let (OnError::Halt, Some(failure)) = (rule_plan.on_error, answer.failures.first()) {
+            return Err(PartitionError::Halt(halt(rule_plan, &answer, &batch, failure)));
+        }
+        stats.failures += turn.failed;
+        stats.verdicts += turn.judged - turn.failed;
+        stats.rules.push(turn);
         batch.columns[rule_plan.slot] = scores;
         answers.push(answer);
     }
@@ -107,6 +116,35 @@ pub(super) fn score(
     };
     write_block(out, &head, &events, &answers);
     Ok(stats)
+}
+
+/// The offset of a judged row's event.
+fn offset_of(answer: &RuleRows, batch: &Batch, judged: u32) -> Offset {
+    let row = answer.rows.as_ref().map_or(judged, |rows| rows[judged as usize]);
+    Offset(batch.offsets[row as usize])
+}
+
+/// What one rule did with the batch.
+fn turn_of(rule: &RulePlan, answer: &RuleRows, batch: &Batch, elapsed: Duration) -> RuleTurn {
+    let judged = answer.rows.as_ref().map_or(batch.rows(), Vec::len);
+    let has_failed = |row: &u32| answer.failures.binary_search_by_key(row, |failure| failure.0).is_ok();
+    let last = (0..judged as u32).rev().find(|row| !has_failed(row)).map(|row| LastVerdict {
+        offset: offset_of(answer, batch, row),
+        score: answer.scores.get(row as usize).copied().filter(|score| !score.is_nan()),
+    });
+    let of_plugin = answer.failures.iter().filter(|failure| failure.1.starts_with("plugin-")).count();
+    let failure = answer.failures.last().map(|(row, code, message)| LastFailure {
+        offset: offset_of(answer, batch, *row),
+        code,
+        message: message.clone(),
+    });
+    RuleTurn { rule: rule.stamp.clone(), judged, failed: answer.failures.len(), of_plugin, elapsed, last, failure }
+}
+
+fn halt(rule: &RulePlan, answer: &RuleRows, batch: &Batch, failure: &(u32, &'static str, String)) -> Halt {
+    let (row, code, message) = failure;
+    let (rule, message) = (rule.stamp.rule.clone(), message.clone());
+    Halt { before: offset_of(answer, batch, *row), rule, code, message }
 }
 
 fn decode(partition: &mut Partition, records: &[(Offset, &[u8])]) -> (Batch, Unreadable) {

@@ -294,6 +294,14 @@ impl Entities {
         StateRow { key: self.keys[index].to_string(), state }
     }
 
+    /// Drops an entity of which nothing is unsaved.
+    pub(crate) fn forget(&mut self, key: &str) {
+        if let Some(slot) = self.slots.remove(key) {
+            self.keys[slot as usize] = CompactString::default();
+            self.free.push(slot);
+        }
+    }
+
     /// Drops entities until at most `most` are left: those that were touched longest ago, and only such as were saved
     /// by a checkpoint up to `saved`.
     pub(crate) fn evict(&mut self, most: usize, saved: u64) {

@@ -5,6 +5,7 @@
 mod batch;
 mod columns;
 mod entities;
+mod graph;
 mod plugin;
 mod rows;
 mod rule;
@@ -18,13 +19,14 @@ use assay_core::names::Offset;
 use assay_core::schema::{Decoder, FieldError};
 use assay_core::value::Value;
 use assay_core::view::{Bucket, FoldError};
-use assay_runtime::{Instance, Limits, PluginError};
+use assay_runtime::{Instance, PluginError};
 
 use crate::plan::{RulePlan, Scorer, StreamPlan};
 use crate::ports::buckets::ChangedBuckets;
 use crate::ports::log::Refused;
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
+use crate::standing::RuleTurn;
 
 pub(crate) use batch::last_of;
 pub(crate) use entities::Entities;
@@ -40,10 +42,10 @@ impl Instances {
     ///
     /// # Errors
     /// A plugin refuses its config; it took the same one when the plan was made.
-    pub fn equip(&mut self, plan: &StreamPlan, limits: &Limits) -> Result<(), PluginError> {
+    pub fn equip(&mut self, plan: &StreamPlan) -> Result<(), PluginError> {
         for rule in &plan.rules {
             if let Scorer::Plugin(scorer) = &rule.scorer {
-                let instance = scorer.plugin.instance(&scorer.config, limits.clone())?;
+                let instance = scorer.plugin.instance(&scorer.config, scorer.limits.clone())?;
                 self.by_rule.insert(key_of(plan, rule), instance);
             }
         }
@@ -69,6 +71,26 @@ pub enum PartitionError {
     /// Some of the batch may be folded in: the partition must not go on, nor be saved.
     #[error("the plan does not fit its columns: {0}")]
     Plan(String),
+    /// A rule that cannot score an event wants the partition to wait before it. Some of the batch may be folded in: the
+    /// partition must be opened anew, and score no further than up to that event.
+    #[error("{0}")]
+    Halt(Halt),
+}
+
+/// Where a rule wants the partition to wait.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "rule '{rule}' halts before offset {before} ({code}: {message}); change, pause or delete the rule, or upload a plugin that can"
+)]
+pub struct Halt {
+    /// The event that the rule cannot score.
+    pub before: Offset,
+    /// The rule.
+    pub rule: String,
+    /// What kind of failure.
+    pub code: &'static str,
+    /// What happened.
+    pub message: String,
 }
 
 impl From<EvalError> for PartitionError {
@@ -84,7 +106,7 @@ impl From<FoldError> for PartitionError {
 }
 
 /// What scoring a batch did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct BatchStats {
     /// Events of the batch.
     pub events: usize,
@@ -98,6 +120,8 @@ pub struct BatchStats {
     pub failures: usize,
     /// Events that came too late for a window, summed over views.
     pub late: usize,
+    /// What each rule did.
+    pub rules: Vec<RuleTurn>,
 }
 
 /// What a view has measured of an entity.
@@ -168,6 +192,11 @@ impl Partition {
         &self.of
     }
 
+    /// What it is scored by.
+    pub fn plan(&self) -> &StreamPlan {
+        &self.plan
+    }
+
     /// Goes on where a checkpoint says: see [`Partition::origins`].
     pub fn resume(&mut self, origins: Vec<Offset>) {
         self.origins = origins;
@@ -215,6 +244,11 @@ impl Partition {
     /// Drops entities until at most `most` are left, as far as they were saved by barriers up to `saved`.
     pub fn evict(&mut self, most: usize, saved: u64) {
         self.entities.evict(most, saved);
+    }
+
+    /// Forgets an entity. Everything must have been saved before, and its row deleted.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.entities.forget(key);
     }
 
     /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.

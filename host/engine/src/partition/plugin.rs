@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::EvalError;
-use assay_core::verdict::RuleRows;
+use assay_core::verdict::{EdgeRow, RuleRows};
 use assay_runtime::{Batch, Blobs, Instance, Scored};
 
 use super::columns::InputColumn;
@@ -125,7 +125,7 @@ fn call_without(
     answer.scores = scores;
     answer.tags.iter_mut().for_each(|tag| tag.0 = kept[tag.0 as usize]);
     answer.reasons.iter_mut().for_each(|reason| reason.0 = kept[reason.0 as usize]);
-    answer.edges.iter_mut().for_each(|edge| edge.0 = kept[edge.0 as usize]);
+    answer.edges.iter_mut().for_each(|edge| edge.row = kept[edge.row as usize]);
     answer.attributes.iter_mut().for_each(|attribute| attribute.0 = kept[attribute.0 as usize]);
     answer.failures.iter_mut().for_each(|failure| failure.0 = kept[failure.0 as usize]);
     answer
@@ -185,13 +185,18 @@ fn into_rows(scored: Scored, rows: usize) -> RuleRows {
         scores,
         tags: verdicts.tags.into_iter().map(|tag| (tag.row, tag.name)).collect(),
         reasons: verdicts.reasons.into_iter().map(|reason| (reason.row, reason.code, reason.weight)).collect(),
-        edges: verdicts.edges.into_iter().map(|edge| (edge.row, edge.name, edge.source, edge.target)).collect(),
+        edges: verdicts.edges.into_iter().map(edge_row).collect(),
         attributes: verdicts.attributes.into_iter().map(|item| (item.row, item.name, item.value)).collect(),
-        inputs: Vec::new(),
         failures: scored
             .failures
             .into_iter()
             .map(|failure| (failure.row, failure.error.code(), failure.error.to_string()))
             .collect(),
+        ..RuleRows::default()
     }
+}
+
+fn edge_row(edge: assay_runtime::Edge) -> EdgeRow {
+    let assay_runtime::Edge { row, name, source, target } = edge;
+    EdgeRow { row, name, source, target, facets: String::new() }
 }

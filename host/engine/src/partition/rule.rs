@@ -6,12 +6,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array};
 use assay_core::expr::{EvalError, Expr};
+use assay_core::rule::OnError;
 use assay_core::verdict::RuleRows;
 
 use super::batch::{Batch, score_column};
 use super::entities::Entities;
 use super::rows::Judged;
-use super::{Instances, plugin};
+use super::{Instances, graph, plugin};
 use crate::plan::{RulePlan, Scorer, StreamPlan};
 
 /// The rule's answer, and the column of its scores over all rows of the batch.
@@ -27,7 +28,7 @@ pub(super) fn score(
         Some(when) => Judged::by(&when.filter(&batch.columns, batch.rows())?),
         None => Judged::All(batch.rows()),
     };
-    let used = used_slots(rule).filter(|slot| *slot != plan.score_slot());
+    let used = rule.exprs().flat_map(|expr| expr.columns().iter().copied()).filter(|slot| *slot != plan.score_slot());
     let mut columns = judged.cut(&batch.columns, used);
     let mut answer = if judged.len() == 0 {
         RuleRows::default()
@@ -44,24 +45,17 @@ pub(super) fn score(
             Scorer::Expression { score, reads } => by_expression(score, reads, &columns, judged.len())?,
         }
     };
-    if !rule.tags.is_empty() && judged.len() > 0 {
+    if judged.len() > 0 && !(rule.tags.is_empty() && rule.graph.is_empty()) {
         columns[plan.score_slot()] = own_scores(&answer, judged.len());
         add_tags(rule, &columns, judged.len(), &mut answer)?;
+        graph::add_edges(&rule.graph, &columns, judged.len(), &mut answer)?;
     }
+    answer.record = rule.record;
+    answer.hides_failures = rule.on_error == OnError::Skip;
     let scores = answer.scores.iter().enumerate().map(|(row, score)| (judged.row(row), *score));
     let column = score_column(batch.rows(), scores);
     answer.rows = judged.into_rows();
     Ok((answer, column))
-}
-
-/// The slots that a rule reads.
-fn used_slots(rule: &RulePlan) -> impl Iterator<Item = usize> + '_ {
-    let scorer: Vec<&Expr> = match &rule.scorer {
-        Scorer::Plugin(scorer) => scorer.inputs.iter().filter_map(|input| input.expr.as_ref()).collect(),
-        Scorer::Expression { score, .. } => vec![score],
-    };
-    let tags = rule.tags.iter().map(|(_, expr)| expr);
-    scorer.into_iter().chain(tags).flat_map(|expr| expr.columns().iter().copied())
 }
 
 fn by_expression(score: &Expr, reads: &[usize], columns: &[ArrayRef], rows: usize) -> Result<RuleRows, EvalError> {

@@ -1,6 +1,9 @@
 //! The plan: the catalog's definitions compiled into what workers run. Immutable; a change makes a new plan.
 
 mod compile;
+mod effects;
+mod graph;
+mod limits;
 mod order;
 mod rule;
 mod scope;
@@ -12,16 +15,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use assay_core::expr::Expr;
-use assay_core::rule::Mode;
-use assay_core::schema::Schema;
+use assay_core::rule::{Mode, OnError, Record};
+use assay_core::schema::{History, Schema};
 use assay_core::stream::StreamDef;
 use assay_core::types::Type;
 use assay_core::verdict::RuleStamp;
 use assay_core::view::{Layout, ViewDef};
-use assay_runtime::{Kind, Plugin};
+use assay_runtime::{Kind, Limits, Plugin};
 
 use crate::ports::catalog::Snapshot;
 
+pub use effects::Effect;
+pub(crate) use effects::effects;
 pub use shelf::{Artifacts, Shelf, plugin_name};
 
 /// The largest number of partitions that a stream may have.
@@ -43,6 +48,8 @@ pub struct StreamPlan {
     pub def: StreamDef,
     /// Its schema, compiled.
     pub schema: Schema,
+    /// How events of the schemas that it had before are read.
+    pub history: History,
     /// Into how many partitions it is cut.
     pub partitions: u32,
     /// The event fields that anything uses: first key, time and id (if there is one), then the rest. Their columns
@@ -112,6 +119,12 @@ pub struct RulePlan {
     pub scorer: Scorer,
     /// Its own tags: index into the stamp's tags, expression.
     pub tags: Vec<(u32, Expr)>,
+    /// Its own edges.
+    pub graph: Vec<EdgePlan>,
+    /// What becomes of events that it cannot score.
+    pub on_error: OnError,
+    /// Which verdicts keep the values that the rule saw.
+    pub record: Record,
     /// The slot of its score.
     pub slot: usize,
 }
@@ -120,6 +133,39 @@ impl RulePlan {
     /// Whether its verdicts count.
     pub fn is_active(&self) -> bool {
         self.stamp.mode == Mode::Active
+    }
+
+    /// All its expressions but `when`.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let (inputs, score) = match &self.scorer {
+            Scorer::Plugin(scorer) => (&scorer.inputs[..], None),
+            Scorer::Expression { score, .. } => (&[][..], Some(score)),
+        };
+        let inputs = inputs.iter().filter_map(|input| input.expr.as_ref());
+        let tags = self.tags.iter().map(|(_, expr)| expr);
+        inputs.chain(score).chain(tags).chain(self.graph.iter().flat_map(EdgePlan::exprs))
+    }
+}
+
+/// An edge of the graph that each verdict of a rule makes, compiled.
+#[derive(Debug)]
+pub struct EdgePlan {
+    /// Its name, as an index into the stamp's edges.
+    pub name: u32,
+    /// Where it begins; of type string or int.
+    pub from: Expr,
+    /// Where it ends; of type string or int.
+    pub to: Expr,
+    /// Which verdicts make it.
+    pub when: Option<Expr>,
+    /// What is kept with it.
+    pub facets: Vec<(String, Expr)>,
+}
+
+impl EdgePlan {
+    /// All its expressions.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        [&self.from, &self.to].into_iter().chain(&self.when).chain(self.facets.iter().map(|(_, expr)| expr))
     }
 }
 
@@ -144,6 +190,8 @@ pub struct PluginScorer {
     pub plugin: Plugin,
     /// Its config, as JSON.
     pub config: String,
+    /// What it may use.
+    pub limits: Limits,
     /// One per input of the manifest, in its order.
     pub inputs: Vec<InputPlan>,
     /// Where its state is, as an index into [`StreamPlan::states`].

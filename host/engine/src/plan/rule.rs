@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assay_core::expr::Expr;
-use assay_core::rule::{PluginRef, RuleDef};
+use assay_core::rule::{PluginRef, RuleDef, RuleLimits};
 use assay_core::types::Type;
 use assay_core::verdict::{PluginStamp, RuleStamp};
-use assay_runtime::{Manifest, Plugin};
+use assay_runtime::{Limits, Manifest, Plugin};
 
 use super::compile::{Defined, Plugins, Problems};
+use super::limits::limits;
 use super::scope::{Reach, Slots};
 use super::view::filter;
-use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, type_of};
+use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, graph, type_of};
 use crate::ports::catalog::Kind;
 
 /// The compiled rule, and the names of the rules whose scores it uses.
@@ -53,23 +54,18 @@ pub(super) fn compile(
         // A manifest and a definition are far smaller than a u32.
         tags.extend(expr.map(|expr| (index as u32, expr)));
     }
+    let graph = graph::edges(def, slots, &mut stamp.edges, problems);
     stamp.revision = defined.revision;
     let slot = slots.slot_of(&format!("scores.{}", def.rule))?;
     if problems.0.len() > before {
         return None;
     }
-    let used = used_scores(&when, &scorer, &tags, slots);
-    Some((RulePlan { stamp: Arc::new(stamp), when, scorer, tags, slot }, used))
-}
-
-fn used_scores(when: &Option<Expr>, scorer: &Scorer, tags: &[(u32, Expr)], slots: &Slots<'_>) -> BTreeSet<String> {
-    let mut exprs: Vec<&Expr> = when.iter().chain(tags.iter().map(|(_, expr)| expr)).collect();
-    match scorer {
-        Scorer::Plugin(plugin) => exprs.extend(plugin.inputs.iter().filter_map(|input| input.expr.as_ref())),
-        Scorer::Expression { score, .. } => exprs.push(score),
-    }
-    let read = exprs.into_iter().flat_map(|expr| expr.columns().iter().map(|slot| slots.path_of(*slot)));
-    read.filter_map(|path| path.strip_prefix("scores.").map(str::to_owned)).collect()
+    let (on_error, record) = (def.on_error, def.record);
+    let plan = RulePlan { stamp: Arc::new(stamp), when, scorer, tags, graph, on_error, record, slot };
+    let read = plan.when.iter().chain(plan.exprs()).flat_map(|expr| expr.columns());
+    let paths = read.map(|slot| slots.path_of(*slot));
+    let used = paths.filter_map(|path| path.strip_prefix("scores.").map(str::to_owned)).collect();
+    Some((plan, used))
 }
 
 fn empty_stamp(def: &RuleDef) -> RuleStamp {
@@ -92,8 +88,9 @@ fn expression_scorer(
     slots: &Slots<'_>,
     problems: &mut Problems,
 ) -> Option<(Scorer, RuleStamp)> {
-    if def.config.is_some() || !def.inputs.is_empty() {
-        let message = "'inputs' and 'config' are for plugins: an expression uses fields, views and scores by name";
+    if def.config.is_some() || !def.inputs.is_empty() || def.limits != RuleLimits::default() {
+        let message = "'inputs', 'config' and 'limits' are for plugins: an expression uses fields, views and scores by \
+                       name, and has limits of its own";
         problems.add(Kind::Rule, &def.rule, "", message);
     }
     let score = problems.keep(Kind::Rule, &def.rule, "score", Expr::compile(source, &slots.scope(Reach::Rule)))?;
@@ -119,7 +116,8 @@ fn plugin_scorer(
     let manifest = plugin.manifest();
     let inputs = bind(def, manifest, slots, problems);
     let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
-    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, plugins));
+    let limits = limits(def, plugins.limits, problems);
+    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, &limits));
     let state = manifest.state_version.map(|version| {
         // Another plugin cannot read what this one remembers (another version of it migrates), and a rule that was
         // deleted and made again remembers nothing.
@@ -141,7 +139,7 @@ fn plugin_scorer(
         inputs: manifest.inputs.iter().map(|input| input.name.clone()).collect(),
         ..empty_stamp(def)
     };
-    Some((Scorer::Plugin(PluginScorer { plugin, config: config?, inputs, state }), stamp))
+    Some((Scorer::Plugin(PluginScorer { plugin, config: config?, limits, inputs, state }), stamp))
 }
 
 /// The newest plugin that the reference means.
@@ -196,7 +194,7 @@ fn check_config(
     config: serde_json::Value,
     manifest: &Manifest,
     plugin: &Plugin,
-    plugins: &Plugins<'_>,
+    limits: &Limits,
 ) -> Result<String, String> {
     let schema = jsonschema::validator_for(&manifest.config_schema)
         .map_err(|error| format!("the JSON Schema of plugin '{}' is not valid: {error}", manifest.name))?;
@@ -211,6 +209,6 @@ fn check_config(
         return Err(format!("it does not fit the schema of plugin '{}': {}", manifest.name, errors.join("; ")));
     }
     let config = config.to_string();
-    plugin.instance(&config, plugins.limits.clone()).map_err(|error| error.to_string())?;
+    plugin.instance(&config, limits.clone()).map_err(|error| error.to_string())?;
     Ok(config)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use assay_core::rule::{Mode, RuleDef};
-use assay_core::schema::{FieldError, Schema};
+use assay_core::schema::{FieldError, History, Schema};
 use assay_core::stream::{ORIGIN, StreamDef};
 use assay_core::types::Type;
 use assay_core::verdict::RuleStamp;
@@ -26,6 +26,7 @@ pub(super) fn compile(
     let def = &stream.def;
     check_complete(def, problems)?;
     let schema = problems.keep(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
+    let history = history(def, &schema, problems)?;
     check_fields(def, &schema, problems)?;
     let partitions = def.partitions.unwrap_or(1);
     if !(1..=MOST_PARTITIONS).contains(&(partitions as usize)) {
@@ -73,12 +74,22 @@ pub(super) fn compile(
         computed: slots.computed_len(),
         projection: slots.into_fields(),
         schema: schema.clone(),
+        history,
         views: compiled_views,
         silent: paused.iter().map(|rule| rule.slot).collect(),
         rules: running,
         stamps: RuleStamp::stamps_json(&stamps),
         states,
     })
+}
+
+/// How events of the schemas before are read. A change was checked before, and says more of what does not fit.
+fn history(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Option<History> {
+    let earlier = def.earlier.iter().map(Schema::parse_value).collect::<Result<Vec<_>, _>>();
+    let earlier = problems.keep(Kind::Stream, &def.stream, "earlier", earlier)?;
+    let history = History::new(&earlier, schema)
+        .map_err(|(number, why)| format!("events of its schema number {number} could not be read: {why}"));
+    problems.keep(Kind::Stream, &def.stream, "schema", history)
 }
 
 /// What a derived stream takes from its source, every other one has to say.

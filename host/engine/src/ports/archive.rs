@@ -26,6 +26,8 @@ pub struct ArchivedEvent {
     pub place: Place,
     /// When it was appended, ms since 1970.
     pub appended_at: i64,
+    /// The number of the schema that it is written in, see [`Archive::keeps_schemas`].
+    pub schema: u32,
     /// Its Avro bytes.
     pub bytes: Vec<u8>,
 }
@@ -52,6 +54,12 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// The store fails.
     fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+
+    /// Whether events come back as they are in the log, with the number of their schema. Else they are in the one
+    /// schema of their stream, which never changes then.
+    fn keeps_schemas(&self) -> bool {
+        false
+    }
 
     /// Archives events: `entries` are those of `records` that can be read; all before `next` are archived then.
     ///
@@ -94,6 +102,15 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// The store fails.
     fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
+
+    /// Forgets the events and the verdict blocks before these offsets: retention has deleted them from the log. An
+    /// archive with records of its own does nothing.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn forget(&self, _of: &StreamPartition, _events: Offset, _verdicts: Offset) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// All events before this offset are judged, and what was said of them is archived.
     ///

@@ -1,6 +1,7 @@
 //! The graph port: edges between nodes, upserted by name and ends.
 
 use assay_core::names::Offset;
+use assay_core::verdict::Facets;
 use serde::{Deserialize, Serialize};
 
 use super::{Page, Poison, StoreError, StreamPartition};
@@ -20,15 +21,27 @@ pub struct GraphEdge {
     pub time: i64,
     /// The rule that made it.
     pub rule: String,
+    /// What else the rule keeps with it.
+    #[serde(default, skip_serializing_if = "Facets::is_empty")]
+    pub facets: Facets,
 }
 
 impl GraphEdge {
+    /// An edge that holds nothing yet.
+    pub fn between(source: &str, name: &str, target: &str) -> Self {
+        let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
+        Self { source, name, target, score: None, time: 0, rule: String::new(), facets: Facets::new() }
+    }
+
     /// Which of two edges with the same ends and name stays: the later one; of equally late ones any, but always the
     /// same.
     pub fn is_later_than(&self, have: &Self) -> bool {
         let score = |edge: &Self| edge.score.unwrap_or(f64::NEG_INFINITY);
+        let facets = |edge: &Self| serde_json::to_string(&edge.facets).unwrap_or_default();
         let by_score = || score(self).total_cmp(&score(have));
-        self.time.cmp(&have.time).then_with(by_score).then_with(|| self.rule.cmp(&have.rule)).is_gt()
+        let by_facets = || facets(self).cmp(&facets(have));
+        let by_rule = || self.rule.cmp(&have.rule).then_with(by_facets);
+        self.time.cmp(&have.time).then_with(by_score).then_with(by_rule).is_gt()
     }
 }
 

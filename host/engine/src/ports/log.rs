@@ -35,6 +35,8 @@ pub struct Records {
     pub first: Offset,
     /// When they were appended, ms since 1970, by the clock of whoever appended.
     pub appended_at: i64,
+    /// The number of the schema that events are written in, see [`Log::keeps_schemas`]. Verdicts have 0.
+    pub schema: u32,
     /// All records, one behind the other.
     pub data: Vec<u8>,
     /// Where each record ends in `data`.
@@ -61,6 +63,30 @@ pub struct Kept {
     pub max_age: Option<Duration>,
     /// The oldest records may be deleted while the partition has more bytes; none: size deletes nothing.
     pub max_bytes: Option<u64>,
+}
+
+/// What of a partition of a topic may be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trim {
+    /// Records that were appended before this time, ms since 1970; none: age deletes nothing.
+    pub older_than: Option<i64>,
+    /// The oldest records while the partition has more bytes; none: size deletes nothing.
+    pub max_bytes: Option<u64>,
+    /// But nothing from this offset on: somebody needs it.
+    pub below: Offset,
+}
+
+/// What was deleted of a partition of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// So many records.
+    pub records: u64,
+    /// About so many bytes.
+    pub bytes: u64,
+    /// Whether more would have been deleted if nobody needed it.
+    pub is_held: bool,
+    /// Whether there is more that can be deleted: each call does a part.
+    pub has_more: bool,
 }
 
 /// How many records of a topic retention deleted before they were read.
@@ -178,6 +204,12 @@ pub trait Log: Send + Sync {
         partition_of(key, partitions)
     }
 
+    /// Whether records come back with the number of the schema that they were appended with: how many schemas their
+    /// stream had before. Else events have to be in the one schema of their stream, which never changes then.
+    fn keeps_schemas(&self) -> bool {
+        false
+    }
+
     /// Appends records to partitions of a topic. A batch keeps its order. Blocks while too much is under way.
     ///
     /// # Errors
@@ -218,6 +250,20 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// The store fails.
     fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
+
+    /// Whether `trim` deletes. Else the log deletes by settings of its own, if at all.
+    fn trims(&self) -> bool {
+        false
+    }
+
+    /// Deletes the oldest records of a partition of a topic, in whole blocks, at most up to `wish.below`. The newest
+    /// block stays in any case. Reads before what is left begin with it.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn trim(&self, _stream: &str, _topic: Topic, _partition: Partition, _wish: &Trim) -> Result<Trimmed, StoreError> {
+        Ok(Trimmed::default())
+    }
 
     /// How many records were deleted before they were read, of each topic from which some may have been. A log without
     /// retention has nothing to say.

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod buckets;
 pub mod catalog;
 pub mod dead_letters;
+pub mod erasure;
 pub mod graph;
 pub mod log;
 pub mod membership;
@@ -110,4 +111,6 @@ pub struct Ports {
     pub series: Option<Arc<dyn series::TimeSeries>>,
     /// Verdicts and dead letters as messages, if somebody reads them.
     pub outbox: Option<Arc<dyn outbox::Outbox>>,
+    /// The deletion of what the stores hold of one entity, if they can.
+    pub erasure: Option<Arc<dyn erasure::Erasure>>,
 }

@@ -14,9 +14,15 @@ pub trait Outbox: Send + Sync {
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
     /// Publishes what was said of events, each with the offset of the block that it stands in. Outcomes that were
-    /// published before are passed over. All blocks before `next` are published then.
+    /// published before are passed over. All blocks before `next` are published after the next `settle`.
     ///
     /// # Errors
     /// The store fails.
     fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
+
+    /// Waits until everything that was handed to `publish` is in the store. So partitions need not wait for each other.
+    ///
+    /// # Errors
+    /// Something is not in the store. It may be published again, from the partition's `position` on.
+    fn settle(&self) -> Result<(), StoreError>;
 }

@@ -1,9 +1,12 @@
-//! Warns before a topic's retention deletes what a follower, or the recovery of a partition, still needs.
+//! Retention: deletes what a log that leaves that to the engine need not keep, and warns before a log that deletes by
+//! itself takes what a follower, or the recovery of a partition, still needs.
 //!
 //! A thread of its own looks, so that nobody who scores or follows waits for the log's answers.
 
+mod floor;
 mod needs;
 mod outlook;
+mod trim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use crate::ports::log::Bell;
 use crate::shared::Shared;
 pub(crate) use needs::{Need, Needs, SCORING};
 use outlook::{Outlook, outlook};
+use trim::Trimming;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(10);
@@ -34,7 +38,8 @@ pub(crate) struct RetentionWatch {
 impl RetentionWatch {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let bell = Arc::new(Bell::default());
-        let mut look = Look { shared: shared.clone(), warned: HashMap::new(), complained: None };
+        let trimming = Trimming::new(shared.clone());
+        let mut look = Look { shared: shared.clone(), trimming, warned: HashMap::new(), complained: None };
         let own_bell = bell.clone();
         let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || {
             while !look.shared.is_stopping() {
@@ -54,6 +59,7 @@ impl RetentionWatch {
 
 struct Look {
     shared: Arc<Shared>,
+    trimming: Trimming,
     /// When a reader was warned of last.
     warned: HashMap<ReaderLabel, Instant>,
     /// When it was last said that the log does not answer.
@@ -73,6 +79,7 @@ struct Standing {
 
 impl Look {
     fn look(&mut self) {
+        let held = self.trimming.look();
         let outlooks = match self.outlooks() {
             Ok(outlooks) => outlooks,
             Err(error) => {
@@ -95,6 +102,9 @@ impl Look {
                 warnings.entry(need.part()).or_insert_with(|| danger.clone());
                 standing.danger.get_or_insert(danger);
             }
+        }
+        for (part, warning) in held {
+            warnings.entry(part).or_insert(warning);
         }
         self.measure(&standings);
         self.warn(standings);

@@ -39,10 +39,15 @@ impl Need {
 
     /// The part of the engine that a warning belongs to.
     pub(super) fn part(&self) -> String {
-        match self.reader {
-            SCORING => format!("partition {}", self.of),
-            follower => format!("follower {follower}"),
-        }
+        part_of(self.reader, &self.of)
+    }
+}
+
+/// The part of the engine that a reader of a partition is.
+pub(super) fn part_of(reader: &str, of: &StreamPartition) -> String {
+    match reader {
+        SCORING => format!("partition {of}"),
+        follower => format!("follower {follower}"),
     }
 }
 

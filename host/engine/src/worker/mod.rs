@@ -6,16 +6,19 @@ mod ownership;
 mod saver;
 mod unsaved;
 
+use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use assay_core::names::Offset;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::metrics::Metrics;
-use crate::partition::{Instances, Partition};
+use crate::partition::{Halt, Instances, Partition};
 use crate::plan::Plan;
+use crate::ports::erasure::Erasing;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared};
@@ -41,8 +44,21 @@ pub(crate) enum Request {
     Open(StreamPartition),
     /// Let go of a partition. With somebody to answer, everything is saved first; else it is another's already.
     Release(StreamPartition, Option<Sender<()>>),
+    /// Save a partition, and end the life of an entity in it.
+    Cut(Cut),
     /// Read from a partition. Nothing is read if it is not open.
     Read(StreamPartition, Read),
+}
+
+/// A wish to save a partition, and to end the life of an entity there.
+pub(crate) struct Cut {
+    pub(crate) of: StreamPartition,
+    /// Events before this offset must be scored.
+    pub(crate) through: Offset,
+    /// The entity, if it is about one.
+    pub(crate) entity: Option<(Erasing, String)>,
+    /// The next event to score; none: it is not there yet, ask again.
+    pub(crate) done: Sender<Result<Option<Offset>, StoreError>>,
 }
 
 /// Where a worker is asked.
@@ -82,6 +98,7 @@ impl WorkerHandle {
             plan,
             owned: Vec::new(),
             opening: Vec::new(),
+            halts: HashMap::new(),
             instances: Instances::default(),
             saver,
         };
@@ -110,6 +127,8 @@ struct Worker {
     plan: Arc<Plan>,
     owned: Vec<Owned>,
     opening: Vec<Opening>,
+    /// Where rules want partitions to wait, until the next change.
+    halts: HashMap<StreamPartition, Halt>,
     instances: Instances,
     saver: Saver,
 }
@@ -155,12 +174,13 @@ impl Worker {
             // Others may have this process's partitions by now.
             return 0;
         }
+        let before = self.halts.get(owned.partition.of()).map_or(Offset(u64::MAX), |halt| halt.before);
         let turned = owned.lag(shared).and_then(|lag| {
             // Other partitions need not wait for one that does.
             if lag == 0 || owned.is_full(shared, bell) {
                 return Ok((0, lag));
             }
-            Ok((owned.turn(&mut self.instances, shared, bell)?, lag))
+            Ok((owned.turn(before, &mut self.instances, shared, bell)?, lag))
         });
         owned.measure(shared, turned.as_ref().map_or(0, |(scored, lag)| lag.saturating_sub(*scored as u64)));
         let of = owned.partition.of();
@@ -181,7 +201,7 @@ impl Worker {
 
     fn equip(&mut self) {
         for stream in self.plan.streams.values() {
-            if let Err(error) = self.instances.equip(stream, &self.shared.config.limits) {
+            if let Err(error) = self.instances.equip(stream) {
                 // The plan was made with this very config a moment ago. Its events go to the dead letters.
                 tracing::error!(stream = stream.def.stream, %error, "a plugin refuses to be made ready");
             }
@@ -243,10 +263,20 @@ impl Worker {
     fn reopen_failed(&mut self) {
         let (failed, working) = std::mem::take(&mut self.owned).into_iter().partition(Owned::has_failed);
         self.owned = working;
-        for owned in failed as Vec<Owned> {
+        for mut owned in failed as Vec<Owned> {
             let of = owned.partition.of().clone();
+            if let Some(halt) = owned.take_halt() {
+                self.halt(&of, halt);
+            }
             self.opening.push(Opening { of, due: Instant::now() + FIRST_DELAY, delay: FIRST_DELAY });
         }
+    }
+
+    /// A rule wants a partition to wait. Others go on.
+    fn halt(&mut self, of: &StreamPartition, halt: Halt) {
+        tracing::error!(partition = %of, "{halt}");
+        self.shared.health.note(&halted(of), Some(&halt.to_string()), 0);
+        self.halts.insert(of.clone(), halt);
     }
 
     fn answer(&mut self, request: Request) {
@@ -259,6 +289,11 @@ impl Worker {
                 self.opening.push(Opening { of, due: Instant::now(), delay: FIRST_DELAY });
             }
             Request::Release(of, done) => self.release(&of, done),
+            Request::Cut(cut) => {
+                if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == cut.of) {
+                    let _ = cut.done.send(owned.cut(&cut, &self.saver, &self.shared, &self.bell));
+                }
+            }
             Request::Read(of, read) => {
                 if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) {
                     read(&mut owned.partition);
@@ -277,6 +312,9 @@ impl Worker {
             }
         }
         self.shared.health.forget(&format!("partition {of}"));
+        if self.halts.remove(of).is_some() {
+            self.shared.health.forget(&halted(of));
+        }
         let label = Metrics::partition(of);
         self.shared.metrics.lag.remove(&label);
         self.shared.metrics.entities.remove(&label);
@@ -296,6 +334,9 @@ impl Worker {
             owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);
         }
         self.saver.flush();
+        for of in std::mem::take(&mut self.halts).into_keys() {
+            self.shared.health.forget(&halted(&of));
+        }
         self.plan = plan;
         self.instances = Instances::default();
         self.equip();
@@ -307,4 +348,9 @@ impl Worker {
             }
         }
     }
+}
+
+/// What `/readyz` calls a partition that waits for a rule. It can be scored, so the process is ready.
+fn halted(of: &StreamPartition) -> String {
+    format!("rules of {of}")
 }

@@ -86,8 +86,7 @@ mod tests {
     use super::*;
 
     fn edge(source: &str, target: &str) -> GraphEdge {
-        let (source, target) = (source.to_owned(), target.to_owned());
-        GraphEdge { source, name: "paid".to_owned(), target, score: None, time: 0, rule: String::new() }
+        GraphEdge::between(source, "paid", target)
     }
 
     #[test]

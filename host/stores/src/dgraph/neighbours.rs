@@ -178,7 +178,7 @@ impl DgraphGraph {
         for (edge, id) in edges.iter_mut().zip(&ids) {
             // An edge without a record was drawn by somebody else.
             let Some(holds) = records.get(id).and_then(|latest| record::read(latest)) else { continue };
-            (edge.time, edge.score, edge.rule) = (holds.time, holds.score, holds.rule);
+            (edge.time, edge.score, edge.rule, edge.facets) = (holds.time, holds.score, holds.rule, holds.facets);
         }
         Ok(edges)
     }
@@ -215,8 +215,8 @@ fn merge(node: &str, name: &mut Name, ends: Ends, first: usize) -> Vec<Passed> {
         if !out_is_next && id == node {
             continue;
         }
-        let (source, target) = if out_is_next { (node.to_owned(), id) } else { (id, node.to_owned()) };
-        let edge = GraphEdge { source, name: name.clone(), target, score: None, time: 0, rule: String::new() };
+        let (source, target) = if out_is_next { (node, &*id) } else { (&*id, node) };
+        let edge = GraphEdge::between(source, name, target);
         merged.push(Passed { edge, out: out.passed, back: back.passed });
     }
     out.more |= targets.peek().is_some();

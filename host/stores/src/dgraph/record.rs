@@ -13,15 +13,15 @@ pub(super) fn id(edge: &GraphEdge) -> String {
     Digest::of(&identity).hex()
 }
 
-/// What a record holds of its edge: time, score and rule.
+/// What a record holds of its edge: time, score, rule and facets.
 pub(super) fn write(edge: &GraphEdge) -> String {
-    serde_json::json!([edge.time, edge.score, edge.rule]).to_string()
+    serde_json::json!([edge.time, edge.score, edge.rule, edge.facets]).to_string()
 }
 
 /// The edge as its record says it is, without name and ends; none if that cannot be read.
 pub(super) fn read(record: &str) -> Option<GraphEdge> {
-    let (time, score, rule) = serde_json::from_str(record).ok()?;
-    Some(GraphEdge { time, score, rule, source: String::new(), name: String::new(), target: String::new() })
+    let (time, score, rule, facets) = serde_json::from_str(record).ok()?;
+    Some(GraphEdge { time, score, rule, facets, ..GraphEdge::between("", "", "") })
 }
 
 #[cfg(test)]
@@ -29,8 +29,9 @@ mod tests {
     use super::*;
 
     fn edge(source: &str, name: &str, target: &str) -> GraphEdge {
-        let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
-        GraphEdge { source, name, target, score: Some(1.0 / 3.0), time: i64::MIN, rule: "\"é\"".to_owned() }
+        let facets = [("amount".to_owned(), 0.1.into()), ("country".to_owned(), "é\"".into())].into();
+        let (score, rule) = (Some(1.0 / 3.0), "\"é\"".to_owned());
+        GraphEdge { score, time: i64::MIN, rule, facets, ..GraphEdge::between(source, name, target) }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use assay_core::names::Offset;
 use assay_engine::ports::StreamPartition;
 use assay_engine::ports::graph::GraphEdge;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::server::{Failure, Server};
 use super::text::{quoted, quoted_list};
@@ -132,12 +133,19 @@ impl<'a> Triples<'a> {
         let (source, target) = (self.node(&edge.source), self.node(&edge.target));
         // Names without a predicate were sorted out before.
         let Some(predicate) = predicate::encode(&edge.name, self.ns) else { return };
-        let score = edge.score.map_or_else(String::new, |score| format!(", score={score:?}"));
-        self.push(format_args!(
-            "{source} <{predicate}> {target} (time={}, rule={}{score})",
-            edge.time,
-            quoted(&edge.rule)
-        ));
+        let mut facets = format!("time={}, rule={}", edge.time, quoted(&edge.rule));
+        // Writing to a String does not fail.
+        let _ = edge.score.map_or(Ok(()), |score| write!(facets, ", score={score:?}"));
+        for (name, value) in &edge.facets {
+            let _ = match value {
+                Value::String(text) => write!(facets, ", {name}={}", quoted(text)),
+                Value::Number(number) if number.is_f64() => {
+                    write!(facets, ", {name}={:?}", number.as_f64().unwrap_or_default())
+                }
+                value => write!(facets, ", {name}={value}"),
+            };
+        }
+        self.push(format_args!("{source} <{predicate}> {target} ({facets})"));
     }
 
     /// The position. Without a further one it is written as it is: a transaction has to write something.

@@ -157,10 +157,7 @@ mod tests {
 
     #[test]
     fn batches_are_bounded() {
-        let edge = |length: usize| {
-            let (name, target) = ("paid".to_owned(), String::new());
-            (0, GraphEdge { source: "x".repeat(length), name, target, score: None, time: 0, rule: String::new() })
-        };
+        let edge = |length: usize| (0, GraphEdge::between(&"x".repeat(length), "paid", ""));
         let lengths = |edges: &[Indexed]| batches(edges, 3).iter().map(|batch| batch.len()).collect::<Vec<_>>();
         assert!(lengths(&[]).is_empty());
         assert_eq!(lengths(&vec![edge(1); 7]), [3, 3, 1]);

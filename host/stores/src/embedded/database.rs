@@ -1,7 +1,8 @@
 //! The one database under all adapters: its keyspaces, how they are set up, and how a batch is written.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assay_engine::ports::StoreError;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
@@ -25,6 +26,10 @@ pub(super) enum Durability {
 /// The database and its keyspaces.
 pub(super) struct Database {
     fjall: fjall::Database,
+    /// Where it is.
+    pub(super) dir: PathBuf,
+    /// Held while blocks that are in the log already are deleted or rewritten.
+    changing: Mutex<()>,
     /// Streams' ids, and how many partitions each has.
     pub(super) meta: Keyspace,
     /// How far each follower and each partition's state goes.
@@ -45,6 +50,8 @@ pub(super) struct Database {
     pub(super) graph: Keyspace,
     /// Dead letters.
     pub(super) dead_letters: Keyspace,
+    /// Nothing, but for a moment: see `renew_journals`.
+    pub(super) filler: Keyspace,
     /// Streams' ids.
     pub(super) streams: Streams,
 }
@@ -69,8 +76,34 @@ impl Database {
             profiles: fjall.keyspace("profiles", rows)?,
             graph: fjall.keyspace("graph", rows)?,
             dead_letters: fjall.keyspace("dead_letters", small)?,
+            filler: fjall.keyspace("filler", small)?,
             fjall,
+            dir: dir.to_owned(),
+            changing: Mutex::default(),
         })
+    }
+
+    /// Every keyspace.
+    pub(super) fn keyspaces(&self) -> [&Keyspace; 11] {
+        [
+            &self.meta,
+            &self.positions,
+            &self.log,
+            &self.catalog,
+            &self.artifacts,
+            &self.state,
+            &self.index,
+            &self.profiles,
+            &self.graph,
+            &self.dead_letters,
+            &self.filler,
+        ]
+    }
+
+    /// To be held while blocks that are in the log already are deleted or rewritten: one at a time does so.
+    pub(super) fn changing_blocks(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data of its own, so what a panic left behind does not matter.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn batch(&self, capacity: usize) -> OwnedWriteBatch {
@@ -122,9 +155,10 @@ fn rows() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(32 << 20).filter_policy(FilterPolicy::all(bloom))
 }
 
-/// Large values, written once: kept in files of their own, so that compaction does not copy them again and again.
+/// Large values, written once: kept in files of their own, so that compaction does not copy them again and again. What
+/// is deleted of such a file is left out as soon as the file is compacted, however little it is.
 fn blobs(memtable: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable)
-        .with_kv_separation(Some(KvSeparationOptions::default()))
+        .with_kv_separation(Some(KvSeparationOptions::default().staleness_threshold(0.0).age_cutoff(1.0)))
 }

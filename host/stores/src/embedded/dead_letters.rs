@@ -5,6 +5,7 @@ use std::sync::Arc;
 use assay_core::names::Offset;
 use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters};
 use assay_engine::ports::{Page, StoreError, StreamPartition};
+use fjall::Slice;
 
 use super::cursor::{self, Listing};
 use super::database::{Database, Durability};
@@ -86,6 +87,12 @@ impl DeadLetters for EmbeddedDeadLetters {
         };
         rows.map(letter).collect()
     }
+}
+
+/// The keys of an event's dead letters.
+pub(super) fn keys_of(database: &Database, of: &StreamPartition, offset: u64) -> Result<Vec<Slice>, StoreError> {
+    let rows = database.dead_letters.prefix(event_key(&of.stream, of.partition.0, offset));
+    rows.map(|row| row.key().map_err(|error| failed("reading the dead letters of an event", &error))).collect()
 }
 
 fn stream_key(stream: &str) -> Vec<u8> {

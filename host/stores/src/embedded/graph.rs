@@ -1,11 +1,12 @@
 //! The graph: every edge twice, under the node where it begins and under the one where it ends.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Offset;
 use assay_engine::ports::graph::{Graph, GraphEdge};
 use assay_engine::ports::{Page, Poison, StoreError, StreamPartition};
+use fjall::OwnedWriteBatch;
 
 use super::cursor::{self, Listing};
 use super::database::{Database, Durability};
@@ -33,6 +34,28 @@ impl EmbeddedGraph {
     pub(super) fn new(database: Arc<Database>) -> Self {
         Self { database, writer: Mutex::default() }
     }
+
+    /// To be held while edges are read, compared and written.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data of its own, so what a panic left behind does not matter.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the removal of edges to a batch, as far as they are there just so: one that a later event made again is
+    /// that event's. Returns how many.
+    pub(super) fn erase(&self, batch: &mut OwnedWriteBatch, edges: Vec<GraphEdge>) -> Result<u64, StoreError> {
+        let mut gone = HashSet::new();
+        for edge in edges {
+            let key = row_key(End::Source, &edge);
+            let have = self.database.get(&self.database.graph, &key, "reading an edge")?;
+            if have.map(|have| decode(&have)).transpose()?.is_some_and(|have| have == edge) && gone.insert(key.clone())
+            {
+                batch.remove(&self.database.graph, row_key(End::Target, &edge));
+                batch.remove(&self.database.graph, key);
+            }
+        }
+        Ok(gone.len() as u64)
+    }
 }
 
 impl Graph for EmbeddedGraph {
@@ -43,8 +66,7 @@ impl Graph for EmbeddedGraph {
 
     fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
-        // The lock guards no data of its own, so what a panic left behind does not matter.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writer = self.lock();
         if next.0 <= self.database.position(Whose::Graph, id)? {
             return Ok(Vec::new());
         }

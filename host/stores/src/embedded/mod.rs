@@ -9,6 +9,7 @@ mod catalog;
 mod cursor;
 mod database;
 mod dead_letters;
+mod erasure;
 mod error;
 mod graph;
 mod keys;
@@ -16,6 +17,7 @@ mod log;
 mod open;
 mod positions;
 mod profiles;
+mod reclaim;
 mod state;
 mod streams;
 
@@ -28,6 +30,7 @@ use assay_engine::ports::{Ports, StoreError};
 pub use archive::EmbeddedArchive;
 pub use catalog::EmbeddedCatalog;
 pub use dead_letters::EmbeddedDeadLetters;
+pub use erasure::EmbeddedErasure;
 pub use graph::EmbeddedGraph;
 pub use log::EmbeddedLog;
 pub use open::{Config, OpenError};
@@ -46,6 +49,7 @@ pub struct Embedded {
     profiles: Arc<EmbeddedProfiles>,
     graph: Arc<EmbeddedGraph>,
     dead_letters: Arc<EmbeddedDeadLetters>,
+    erasure: Arc<EmbeddedErasure>,
 }
 
 impl Embedded {
@@ -57,12 +61,18 @@ impl Embedded {
         let database = Arc::new(open::open(dir, config)?);
         let unreadable = |error: StoreError| open::unreadable(dir, error);
         let log = Arc::new(EmbeddedLog::open(database.clone(), config).map_err(unreadable)?);
+        let archive = Arc::new(EmbeddedArchive::new(database.clone(), log.reader()));
+        let profiles = Arc::new(EmbeddedProfiles::new(database.clone()));
+        let graph = Arc::new(EmbeddedGraph::new(database.clone()));
+        let parts = (archive.clone(), profiles.clone(), graph.clone());
+        let erasure = EmbeddedErasure::new(database.clone(), log.reader(), parts.0, parts.1, parts.2);
         Ok(Self {
             catalog: Arc::new(EmbeddedCatalog::open(database.clone()).map_err(unreadable)?),
             state: Arc::new(EmbeddedState::new(database.clone())),
-            archive: Arc::new(EmbeddedArchive::new(database.clone(), log.reader())),
-            profiles: Arc::new(EmbeddedProfiles::new(database.clone())),
-            graph: Arc::new(EmbeddedGraph::new(database.clone())),
+            erasure: Arc::new(erasure),
+            archive,
+            profiles,
+            graph,
             dead_letters: Arc::new(EmbeddedDeadLetters::new(database.clone())),
             log,
             database,
@@ -83,6 +93,7 @@ impl Embedded {
             dead_letters: self.dead_letters.clone(),
             series: None,
             outbox: None,
+            erasure: Some(self.erasure.clone()),
         }
     }
 

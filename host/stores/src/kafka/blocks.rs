@@ -88,6 +88,7 @@ pub(super) fn slice(block: &Records, from: Offset, max_records: usize, max_bytes
     Records {
         first: Offset(block.first.0 + skip as u64),
         appended_at: block.appended_at,
+        schema: block.schema,
         data: block.data[start as usize..end as usize].to_vec(),
         ends: ends.iter().map(|end| end - start).collect(),
         refused: refused.map(|(at, why)| (at - low, why.clone())).collect(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use assay_core::retention::Limits;
 use assay_engine::ports::StoreError;
 
 use super::admin::Admin;
@@ -33,6 +34,14 @@ impl Retention {
     }
 }
 
+/// The settings of a new topic that a stream's limits make: age and size of a partition, as far as they are said.
+pub(super) fn settings_of(limits: Limits, partitions: u32) -> [Option<String>; 2] {
+    let said = |is_said: bool, limit: Option<String>| is_said.then(|| limit.unwrap_or_else(|| "-1".to_owned()));
+    let age = limits.max_age().map(|age| age.to_string());
+    let size = limits.max_bytes(partitions).map(|bytes| bytes.to_string());
+    [said(limits.age.is_some(), age), said(limits.size.is_some(), size)]
+}
+
 /// How long topics keep their records.
 #[derive(Default)]
 pub(super) struct Retentions(Mutex<HashMap<Arc<str>, (Instant, Retention)>>);
@@ -56,6 +65,15 @@ impl Retentions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_topic_keeps_what_its_stream_says() {
+        let of = |json: &str| settings_of(serde_json::from_str(json).unwrap(), 4);
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of("{}"), [None, None]);
+        assert_eq!(of(r#"{ "age": "1h", "size": "4KiB" }"#), [some("3600000"), some("1024")]);
+        assert_eq!(of(r#"{ "age": "0s", "size": "0B" }"#), [some("-1"), some("-1")]);
+    }
 
     #[test]
     fn settings_are_read_as_brokers_mean_them() {

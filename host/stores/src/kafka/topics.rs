@@ -13,7 +13,7 @@ use super::client::MAX_BLOCK_BYTES;
 use super::config::Config;
 use super::error::{broken, unavailable};
 use super::format::Codec;
-use super::retention::{Retention, Retentions};
+use super::retention::{Retention, Retentions, settings_of};
 use super::schemas::Schemas;
 
 /// Room for the largest event with its frame, key and headers.
@@ -133,13 +133,19 @@ impl Topics {
         let events = events_topic(def);
         self.check_unused(stream, &events)?;
         let size = EVENT_MESSAGE_BYTES.to_string();
-        self.ensure(stream, &events, partitions, &[("max.message.bytes", &size)])?;
+        let [age, bytes] = settings_of(def.retention.events, partitions);
+        let kept = [("retention.ms", age.as_deref()), ("retention.bytes", bytes.as_deref())];
+        let kept = kept.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let settings: Vec<(&str, &str)> = std::iter::once(("max.message.bytes", &*size)).chain(kept).collect();
+        self.ensure(stream, &events, partitions, &settings)?;
         let verdict_log = format!("{events}{}", self.config.verdict_log_suffix);
         let size = (MAX_BLOCK_BYTES + (1 << 20)).to_string();
-        // Recovery needs the verdicts of all events that are still there.
-        let [retention] = self.admin.settings(&events, ["retention.ms"])?;
-        let retention = retention.unwrap_or_else(|| "-1".to_owned());
-        let settings = [("max.message.bytes", &*size), ("retention.ms", &*retention), ("retention.bytes", "-1")];
+        let [age, bytes] = settings_of(def.retention.verdicts, partitions);
+        // Else as long as the events that are still there.
+        let [of_events] = self.admin.settings(&events, ["retention.ms"])?;
+        let age = age.or(of_events).unwrap_or_else(|| "-1".to_owned());
+        let bytes = bytes.unwrap_or_else(|| "-1".to_owned());
+        let settings = [("max.message.bytes", &*size), ("retention.ms", &*age), ("retention.bytes", &*bytes)];
         self.ensure(stream, &verdict_log, partitions, &settings)?;
         let codec = Arc::new(Codec::new(def, &events, self.schemas.clone())?);
         let topics = StreamTopics {

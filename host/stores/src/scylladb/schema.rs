@@ -46,7 +46,7 @@ const STEPS: &[&[&str]] = &[
             stream text, log_partition int, bucket bigint, offset bigint, position int,
             time timestamp, key text, id text, rule text, revision int, mode text, plugin text, stamp blob,
             score double, tags frozen<list<text>>, reasons frozen<list<frozen<tuple<text, double>>>>,
-            edges frozen<list<frozen<tuple<text, text, text>>>>, attributes frozen<list<frozen<tuple<text, text>>>>,
+            edges frozen<list<frozen<tuple<text, text, text, text>>>>, attributes frozen<list<frozen<tuple<text, text>>>>,
             inputs frozen<list<frozen<tuple<text, text, text>>>>, failure text, message text,
             PRIMARY KEY ((stream, log_partition, bucket), offset, position))",
         "CREATE TABLE IF NOT EXISTS {}.stamps (

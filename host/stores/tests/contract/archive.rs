@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{BlockHead, EventColumns, write_block};
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
-use assay_engine::ports::log::{Durability, Log, Records, Topic};
+use assay_engine::ports::log::{Durability, Log, Records, Topic, Trim};
 
 use super::streams::stream;
 use super::{all_pages, append, is_bad_cursor, payments, place, records};
@@ -93,8 +93,12 @@ pub(crate) fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn 
         }
     }
     let page = archive.history(&payments(0), &query("edge", i64::MIN, i64::MAX, 5)).unwrap();
-    let first =
-        ArchivedEvent { place: place(0, 1501), appended_at: 1_700_000_000_000, bytes: events[1501].bytes(1501) };
+    let first = ArchivedEvent {
+        place: place(0, 1501),
+        appended_at: 1_700_000_000_000,
+        schema: 0,
+        bytes: events[1501].bytes(1501),
+    };
     assert_eq!(page.items[0], first);
     assert!(page.cursor.is_none());
     assert!(archive.history(&payments(1), &query("hot", 0, 100, 5)).unwrap().items.is_empty());
@@ -175,6 +179,70 @@ pub(crate) fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
         assert_eq!(told(offset), None, "{offset}");
     }
     assert!(archive.outcome(&payments(1), Offset(0)).unwrap().is_none());
+}
+
+/// What retention deletes from the log is found no more, and what is left as before, whether the archive was told of it
+/// or not. For archives over the log itself.
+#[allow(dead_code, reason = "ScyllaDB's archive has records of its own")]
+pub(crate) fn what_the_log_deletes_is_not_found(archive: &dyn Archive, log: &dyn Log) {
+    let events: Vec<Event> =
+        (0..400).map(|i| Event::new(i, if i % 3 == 0 { "hot" } else { "cold" }, &format!("id-{}", i % 50))).collect();
+    let mut blocks = Vec::new();
+    for at in (0..400).step_by(10) {
+        append_events(log, &events[at..at + 10]);
+        blocks.push(verdict_block(at as u64 + 10, &[at as u64 + 5]));
+        append(log, Topic::Verdicts, vec![(0, records(&blocks[at / 10..]))], Durability::Ordered).unwrap();
+        archive_events(archive, log, &events, at, at + 10);
+        let read = log.read("payments", Topic::Verdicts, Partition(0), Offset(at as u64 / 10), 1, 1 << 20).unwrap();
+        archive.write_verdicts(&payments(0), &read, Offset(at as u64 / 10 + 1)).unwrap();
+    }
+    let trim = |topic, below| {
+        let wish = Trim { older_than: Some(i64::MAX), below: Offset(below), ..Trim::default() };
+        log.trim("payments", topic, Partition(0), &wish).unwrap();
+    };
+    let first_page = archive.history(&payments(0), &query("hot", 0, 400, 20)).unwrap();
+    let check = |events_begin: u64, verdicts_begin: u64| {
+        let kept = |offsets: Vec<u64>| offsets.into_iter().filter(|at| *at >= events_begin).collect::<Vec<u64>>();
+        let found = history(archive, "hot", 0, 400, 7);
+        assert_eq!(found, kept(expected_history(&events, "hot", 0, 400)));
+        let ids: Vec<u64> =
+            archive.by_id(&payments(0), "id-7").unwrap().iter().map(|event| event.place.offset.0).collect();
+        assert_eq!(ids, kept((0..8).map(|i| i * 50 + 7).collect()));
+        for offset in [0, 105, 199, 200, 215, 399] {
+            let event = archive.event(&payments(0), Offset(offset)).unwrap();
+            assert_eq!(event.is_some(), offset >= events_begin, "{offset}");
+        }
+        for block in 0..40 {
+            let outcome = archive.outcome(&payments(0), Offset(block * 10 + 5)).unwrap();
+            assert_eq!(outcome.is_some(), block >= verdicts_begin, "{block}");
+        }
+        assert_eq!(archive.judged(&payments(0)).unwrap(), Offset(400));
+        // A cursor from before goes on where it stood.
+        let query = HistoryQuery { cursor: first_page.cursor.clone(), ..query("hot", 0, 400, 400) };
+        let rest = archive.history(&payments(0), &query).unwrap().items;
+        let rest: Vec<u64> = rest.iter().map(|event| event.place.offset.0).collect();
+        assert_eq!(rest, kept(expected_history(&events, "hot", 0, 400)[20..].to_vec()));
+    };
+    check(0, 0);
+    trim(Topic::Events, 200);
+    check(200, 0);
+    trim(Topic::Verdicts, 15);
+    check(200, 15);
+    archive.forget(&payments(0), Offset(200), Offset(15)).unwrap();
+    check(200, 15);
+    // All but the last blocks: runs are gone, and what is merged from now on has nothing of before.
+    trim(Topic::Events, 400);
+    trim(Topic::Verdicts, 40);
+    archive.forget(&payments(0), Offset(390), Offset(39)).unwrap();
+    check(390, 39);
+    let mut events = events;
+    for i in 400..460 {
+        let added = Event::new(i, "hot", "");
+        append_events(log, std::slice::from_ref(&added));
+        events.push(added);
+        archive_events(archive, log, &events, i as usize, i as usize + 1);
+    }
+    assert_eq!(history(archive, "hot", 0, 1000, 9), expected_history(&events, "hot", 390, 1000));
 }
 
 /// What is to be there after the store was opened again.

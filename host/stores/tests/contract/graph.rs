@@ -6,8 +6,9 @@ use assay_engine::ports::graph::{Graph, GraphEdge};
 use super::{all_pages, is_bad_cursor, payments};
 
 fn edge(source: &str, name: &str, target: &str, time: i64) -> GraphEdge {
-    let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
-    GraphEdge { source, name, target, score: Some(time as f64 / 2.0), time, rule: "r".to_owned() }
+    let facets = [("amount".to_owned(), (time as f64 / 3.0).into()), ("seen".to_owned(), time.into())].into();
+    let score = Some(time as f64 / 2.0);
+    GraphEdge { score, time, rule: "r".to_owned(), facets, ..GraphEdge::between(source, name, target) }
 }
 
 /// Edges are found from both ends, ordered by name and the other end, page by page.

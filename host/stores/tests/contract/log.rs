@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::names::{Offset, Partition};
-use assay_engine::ports::log::{Bell, Durability, Kept, Log, Records, Topic};
+use assay_engine::ports::log::{Bell, Durability, Kept, Log, Records, Topic, Trim, Trimmed};
 
 use super::streams::stream;
 use super::{append, card, event, events, place, read_all, records};
@@ -63,6 +63,27 @@ pub(crate) fn reads_begin_exactly_where_asked(log: &dyn Log) {
     // A block can be cut out of a larger one, and can hold several appends; its time is its first record's.
     assert_eq!(blocks[0].appended_at, 1);
     assert!(blocks.iter().all(|block| block.appended_at == block.first.0 as i64 / 6), "{blocks:?}");
+}
+
+/// Events come back with the number of their schema, also of those that were appended at the same time.
+pub(crate) fn events_keep_their_schemas(log: &dyn Log) {
+    create(log);
+    assert!(log.keeps_schemas());
+    for round in 0..3_u32 {
+        let batch = |schema| (1, Records { schema, ..events(&[format!("{round}-{schema}")]) });
+        append(log, Topic::Events, [0, 1, 1, 7, 0].map(batch).into(), Durability::Synced).unwrap();
+    }
+    for from in 0..15 {
+        let blocks = log.read("payments", Topic::Events, Partition(1), Offset(from), 1000, 1 << 20).unwrap();
+        let mut next = from;
+        for (block, (offset, event)) in blocks.iter().flat_map(|block| block.iter().map(move |event| (block, event))) {
+            assert_eq!(offset, Offset(next));
+            let schema = [0, 1, 1, 7, 0][next as usize % 5];
+            assert_eq!((block.schema, card(event)), (schema, format!("{}-{schema}", next / 5).as_str()));
+            next += 1;
+        }
+        assert_eq!(next, 15);
+    }
 }
 
 /// A read gives at least one record, and stops soon behind its limits.
@@ -130,6 +151,66 @@ pub(crate) fn what_was_appended_is_kept(log: &dyn Log) {
     assert!(log.kept("unknown", Topic::Events, Partition(0)).is_err());
     assert_eq!(read_all(log, Topic::Events, 1, 0).len(), 2);
     assert!(log.lost().iter().all(|lost| lost.records == 0), "{:?}", log.lost());
+}
+
+/// Retention deletes whole blocks at the head: by age, by size, never what is needed, never the last one. For logs that
+/// leave retention to the engine.
+#[allow(dead_code, reason = "Kafka deletes by settings of its topics")]
+pub(crate) fn the_oldest_blocks_are_deleted(log: &dyn Log) {
+    create(log);
+    assert!(log.trims());
+    for i in 0..20_i64 {
+        let two = Records { appended_at: 1000 + i, ..records(&[[i as u8; 100], [i as u8; 100]]) };
+        append(log, Topic::Events, vec![(1, two)], Durability::Ordered).unwrap();
+    }
+    let trim = |wish: Trim| log.trim("payments", Topic::Events, Partition(1), &wish).unwrap();
+    let first = || log.kept("payments", Topic::Events, Partition(1)).unwrap().first.0;
+    let all = Trim { below: Offset(u64::MAX), ..Trim::default() };
+    assert_eq!(trim(all), Trimmed::default(), "without a limit nothing is deleted");
+    assert_eq!(trim(Trim { older_than: Some(1000), ..all }).records, 0);
+    let trimmed = trim(Trim { older_than: Some(1003), ..all });
+    assert_eq!((trimmed.records, trimmed.is_held, first()), (6, false, 6));
+    let trimmed = trim(Trim { older_than: Some(5000), below: Offset(9), ..all });
+    assert_eq!((trimmed.records, trimmed.is_held, first()), (2, true, 8), "a block that is needed in part stays whole");
+    // Eight blocks of about 210 bytes each.
+    let trimmed = trim(Trim { max_bytes: Some(8 * 215), ..all });
+    assert_eq!((trimmed.is_held, first()), (false, 24));
+    assert!((1_600..2_000).contains(&trimmed.bytes), "{trimmed:?}");
+    append(log, Topic::Events, vec![(1, records(&[[9; 100], [9; 100]]))], Durability::Ordered).unwrap();
+    trim(Trim { max_bytes: Some(8 * 215), ..all });
+    assert_eq!(first(), 26, "what came since is counted");
+    for from in [0, 7, 26] {
+        let read = log.read("payments", Topic::Events, Partition(1), Offset(from), 1, 1 << 20).unwrap();
+        assert_eq!((read[0].first, read[0].get(0)), (Offset(26), Some(&[13; 100][..])), "from {from}");
+    }
+    trim(Trim { older_than: Some(i64::MAX), ..all });
+    assert_eq!(first(), 40);
+    assert_eq!(log.end("payments", Topic::Events, Partition(1)).unwrap(), Offset(42));
+    assert_eq!(read_all(log, Topic::Events, 1, 40).len(), 2, "the last block says where the partition ends");
+    assert_eq!(log.kept("payments", Topic::Events, Partition(0)).unwrap().first, Offset(0), "another partition");
+    assert!(log.trim("payments", Topic::Events, Partition(4), &all).is_err());
+}
+
+/// What is to be deleted before the store is opened again.
+#[allow(dead_code, reason = "Kafka deletes by settings of its topics")]
+pub(crate) fn blocks_deleted(log: &dyn Log) {
+    create(log);
+    for i in 0..5 {
+        append(log, Topic::Verdicts, vec![(2, records(&[[i; 3]]))], Durability::Ordered).unwrap();
+    }
+    let wish = Trim { older_than: Some(i64::MAX), below: Offset(3), ..Trim::default() };
+    assert_eq!(log.trim("payments", Topic::Verdicts, Partition(2), &wish).unwrap().records, 3);
+}
+
+/// It stays deleted, and offsets go on.
+#[allow(dead_code, reason = "Kafka deletes by settings of its topics")]
+pub(crate) fn deleted_blocks_stay_deleted(log: &dyn Log) {
+    create(log);
+    assert_eq!(log.kept("payments", Topic::Verdicts, Partition(2)).unwrap().first, Offset(3));
+    let read = log.read("payments", Topic::Verdicts, Partition(2), Offset(0), 9, 1 << 20).unwrap();
+    assert_eq!(read[0].first, Offset(3));
+    let places = append(log, Topic::Verdicts, vec![(2, records(&["e"]))], Durability::Ordered).unwrap();
+    assert_eq!(places, [place(2, 5)]);
 }
 
 /// Appends from many threads: nothing is lost, mixed up or given the same offset.

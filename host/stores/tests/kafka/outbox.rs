@@ -107,6 +107,7 @@ fn nothing_is_published_twice_whoever_goes_on() {
     half.truncate(5);
     half.push((Offset(3), outcome(35, &["a"])));
     outbox.publish(&of(), half, Offset(3)).unwrap();
+    outbox.settle().unwrap();
     drop((outbox, first));
     let (second, outbox) = open(&topic, &registry);
     assert_eq!(outbox.position(&of()).unwrap(), Offset(3));
@@ -114,6 +115,7 @@ fn nothing_is_published_twice_whoever_goes_on() {
     // A follower that repeats itself.
     outbox.publish(&of(), blocks(2, 6), Offset(6)).unwrap();
     outbox.publish(&of(), vec![], Offset(7)).unwrap();
+    outbox.settle().unwrap();
     let events = (0..60).flat_map(|event| ["a", "b"].map(|rule| ((event, rule.to_owned()), 1)));
     assert_eq!(published(&format!("{topic}.verdicts")), events.collect());
     let failures = (0..60).step_by(5).map(|event| ((event, "broken".to_owned()), 1));
@@ -130,6 +132,7 @@ fn messages_say_what_the_verdict_says() {
     let (topic, registry) = (unique(), Arc::<Registry>::default());
     let (_kafka, outbox) = open(&topic, &registry);
     outbox.publish(&of(), vec![(Offset(8), outcome(40, &["a"]))], Offset(9)).unwrap();
+    outbox.settle().unwrap();
     let messages = consume(&format!("{topic}.verdicts"), 1);
     assert_eq!((key(&messages[0]), header(&messages[0], "assay-block")), ("card-40", "8"));
     let payload = messages[0].payload().unwrap();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
-use assay_core::verdict::{BlockHead, EventColumns, PluginStamp, RuleRows, RuleStamp, read_block, write_block};
+use assay_core::verdict::{
+    BlockHead, EdgeRow, EventColumns, PluginStamp, RuleRows, RuleStamp, read_block, write_block,
+};
 use assay_engine::ports::archive::Archive;
 use assay_engine::ports::log::{Durability, Log, Records, Topic};
 
@@ -46,10 +48,15 @@ fn block() -> Vec<u8> {
         scores: vec![0.75, f64::NAN],
         tags: vec![(0, 1), (0, 0), (1, 1)],
         reasons: vec![(1, 0, -2.5)],
-        edges: vec![(0, 0, "card:1".into(), "merchant:2".into())],
+        edges: vec![EdgeRow {
+            source: "card:1".into(),
+            target: "merchant:2".into(),
+            facets: r#"{"amount":0.1,"seen":7}"#.into(),
+            ..EdgeRow::default()
+        }],
         attributes: vec![(1, 0, "900".into())],
         inputs,
-        failures: vec![],
+        ..RuleRows::default()
     };
     let first = RuleRows {
         rows: Some(vec![0, 2]),

@@ -3,7 +3,8 @@
 //! What JSON may say: fields in any order; absent fields where the schema has a default or allows null; unions
 //! bare (`"x"`) or in Avro's tagged form (`{"string": "x"}`); enums by symbol; bytes and fixed as text of the
 //! characters U+0000 to U+00FF; timestamps as epoch milliseconds, whatever the schema's unit, or as RFC 3339
-//! text; whole numbers also as `3.0`. In a union of null and a map an object is always the map.
+//! text; other logical types as their usual text; whole numbers also as `3.0`. In a union of null and a map an
+//! object is always the map.
 
 mod object;
 mod scalar;
@@ -76,10 +77,10 @@ impl Encoder {
     }
 }
 
-/// The Avro bytes of a field's default, whose timestamps are plain numbers in the schema's unit.
+/// The Avro bytes of a field's default, which says logical types by their underlying ones.
 pub(super) fn encode_default(node: &Node, json: &serde_json::Value) -> Result<Vec<u8>, EventError> {
     let mut out = Vec::new();
-    let mut scratch = Scratch { raw_times: true, ..Scratch::default() };
+    let mut scratch = Scratch { raw: true, ..Scratch::default() };
     scratch.reset();
     let mut writer = Writer { out: &mut out, scratch: &mut scratch };
     let result = Seed { node, writer: &mut writer }.deserialize(json);
@@ -103,10 +104,12 @@ struct Scratch {
     /// The path to a problem, innermost first. Filled while an error travels up.
     trail: Vec<String>,
     problem: Option<Problem>,
-    /// Timestamps are numbers in the schema's unit, not in milliseconds: so in defaults.
-    raw_times: bool,
+    /// Logical types are said by their underlying ones: so in defaults.
+    raw: bool,
     /// How many items of arrays and maps may still come.
     items_left: usize,
+    /// How many objects and arrays are open around the innermost record that contains itself.
+    depth: usize,
 }
 
 /// The bytes of one field.
@@ -124,6 +127,7 @@ enum Problem {
     Missing,
     Duplicate,
     TooManyItems,
+    TooDeep,
 }
 
 impl Scratch {
@@ -132,6 +136,7 @@ impl Scratch {
         self.trail.clear();
         self.problem = None;
         self.items_left = MAX_EVENT_ITEMS;
+        self.depth = 0;
     }
 
     #[cold]
@@ -144,6 +149,7 @@ impl Scratch {
             Some(Problem::Missing) => EventError::Missing(path),
             Some(Problem::Duplicate) => EventError::Duplicate(path),
             Some(Problem::TooManyItems) => EventError::TooManyItems,
+            Some(Problem::TooDeep) => EventError::TooDeep,
         }
     }
 }

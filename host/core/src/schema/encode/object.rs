@@ -5,19 +5,56 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
+use super::super::MAX_EVENT_DEPTH;
 use super::super::error::nearest;
-use super::super::node::{Node, Record};
-use super::value::Seed;
+use super::super::node::{Again, Node, Record};
+use super::scalar::Found;
+use super::value::{Seed, mismatch};
 use super::{Problem, Span, Writer};
 
 /// A field that has not come yet.
 const ABSENT: Span = Span { start: usize::MAX, end: usize::MAX };
 
+/// Writes an object as a record or a map, whichever the type is. `first` is a key that has been read already.
+#[inline]
+pub(super) fn object<'de, A: MapAccess<'de>>(
+    node: &Node,
+    map: A,
+    writer: &mut Writer<'_>,
+    first: Option<String>,
+) -> Result<(), A::Error> {
+    match node {
+        Node::Record(fields) => record(fields, map, writer, first),
+        Node::Map(value) => entries(value, map, writer, first),
+        Node::Again(inner) => again(inner, map, writer, first),
+        node => Err(mismatch(writer, node, &Found::Object)),
+    }
+}
+
+fn again<'de, A: MapAccess<'de>>(
+    again: &Again,
+    map: A,
+    writer: &mut Writer<'_>,
+    first: Option<String>,
+) -> Result<(), A::Error> {
+    writer.scratch.depth += again.levels;
+    // The record itself is one more.
+    if writer.scratch.depth >= MAX_EVENT_DEPTH {
+        return Err(writer.fail(Problem::TooDeep));
+    }
+    let result = again.try_walk(|fields| record(fields, map, writer, first));
+    writer.scratch.depth -= again.levels;
+    result.unwrap_or_else(|| {
+        let expected = format!("no `{}`: a default cannot have a type in it that contains itself", again.name);
+        Err(writer.fail(Problem::Mismatch { expected, found: Found::Object.to_string() }))
+    })
+}
+
 /// Writes an object as a record. `first` is a key that has been read already.
 ///
 /// Fields are written as they come. Only when they came in another order than the schema's, or some are
 /// missing, is the record put together anew: producers mostly keep the order.
-pub(super) fn record<'de, A: MapAccess<'de>>(
+fn record<'de, A: MapAccess<'de>>(
     record: &Record,
     mut map: A,
     writer: &mut Writer<'_>,
@@ -74,7 +111,7 @@ fn stitch<E: Error>(record: &Record, frame: usize, start: usize, writer: &mut Wr
 }
 
 /// Writes an object as a map. `first` is a key that has been read already.
-pub(super) fn map<'de, A: MapAccess<'de>>(
+fn entries<'de, A: MapAccess<'de>>(
     value: &Node,
     mut map: A,
     writer: &mut Writer<'_>,

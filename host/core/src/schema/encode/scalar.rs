@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use super::super::decimal::Decimal;
+use super::super::logical::{date_days, duration_bytes, local_nanos, time_raw, uuid_bytes};
 use super::super::node::{Node, Unit};
 use super::Writer;
 
 /// Whole numbers up to here are exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+/// A double gives back as many digits as it was read from.
+const EXACT_DIGITS: usize = 15;
 
 /// A JSON value as the parser found it.
 pub(super) enum Found<'a> {
@@ -40,6 +44,20 @@ pub(super) fn expected(node: &Node) -> String {
         Node::Int => "a whole number of 32 bits".to_owned(),
         Node::Long => "a whole number of 64 bits".to_owned(),
         Node::Timestamp(_) => "a timestamp (whole milliseconds since 1970, or RFC 3339 text)".to_owned(),
+        Node::LocalTimestamp(_) => {
+            "a local timestamp (whole milliseconds since 1970, or text such as 2026-01-31T12:30:00)".to_owned()
+        }
+        Node::Date => "a date (text such as 2026-01-31, or whole days since 1970)".to_owned(),
+        Node::Time(unit) => {
+            let unit = if *unit == Unit::Millis { "milliseconds" } else { "microseconds" };
+            format!("a time of day (text such as 12:30:00.5, to the {unit}, or whole {unit} since midnight)")
+        }
+        Node::Decimal(decimal) => format!(
+            "a decimal (text such as -12.5) with up to {} digits, {} of them behind the point",
+            decimal.precision, decimal.scale
+        ),
+        Node::UuidText | Node::Uuid(_) => "a UUID (text such as f81d4fae-7dec-11d0-a765-00a0c91e6bf6)".to_owned(),
+        Node::Duration(_) => "a duration (ISO 8601 text such as P1M2DT3.5S, to the millisecond)".to_owned(),
         Node::Float | Node::Double => "a number".to_owned(),
         Node::Bytes => "bytes (text of the characters U+0000 to U+00FF)".to_owned(),
         Node::Fixed { size, .. } => {
@@ -52,7 +70,7 @@ pub(super) fn expected(node: &Node) -> String {
             }
             symbols => format!("one of \"{}\"", symbols.join("\", \"")),
         },
-        Node::Record(_) | Node::Map(_) => "an object".to_owned(),
+        Node::Record(_) | Node::Again(_) | Node::Map(_) => "an object".to_owned(),
         Node::Union(branches) => branches.iter().map(expected).collect::<Vec<_>>().join(" or "),
         Node::Null | Node::Boolean | Node::String | Node::Array(_) => node.kind().to_owned(),
     }
@@ -73,10 +91,12 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
             Some(value) => writer.long(value),
             None => return false,
         },
-        (Node::Timestamp(unit), found) => match timestamp(*unit, found, writer.scratch.raw_times) {
-            Some(value) => writer.long(value),
-            None => return false,
-        },
+        (Node::Timestamp(_) | Node::LocalTimestamp(_) | Node::Date | Node::Time(_), found) => {
+            match moment(node, found, writer.scratch.raw) {
+                Some(value) => writer.long(value),
+                None => return false,
+            }
+        }
         (Node::Float, found) => match number(found).map(|value| value as f32) {
             Some(value) if value.is_finite() => writer.out.extend_from_slice(&value.to_le_bytes()),
             _ => return false,
@@ -85,18 +105,26 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
             Some(value) => writer.out.extend_from_slice(&value.to_le_bytes()),
             None => return false,
         },
+        (Node::UuidText, Found::Text(text)) if uuid_bytes(text).is_some() => writer.binary(text.as_bytes()),
         (Node::Enum { symbols, .. }, Found::Text(text)) => match symbols.iter().position(|symbol| symbol == text) {
             Some(index) => writer.long(index as i64),
             None => return false,
         },
-        (Node::Bytes, Found::Text(text)) => match latin1_length(text) {
+        (Node::Uuid(_) | Node::Duration(_) | Node::Decimal(_), found) if !writer.scratch.raw => {
+            match (special_bytes(node, found), node) {
+                (None, _) => return false,
+                (Some(value), Node::Decimal(Decimal { fixed: None, .. })) => writer.binary(&value),
+                (Some(value), _) => writer.out.extend_from_slice(&value),
+            }
+        }
+        (Node::Bytes | Node::Decimal(Decimal { fixed: None, .. }), Found::Text(text)) => match latin1_length(text) {
             Some(length) => {
                 writer.long(length as i64);
                 writer.out.extend(latin1(text));
             }
             None => return false,
         },
-        (Node::Fixed { size, .. }, Found::Text(text)) if latin1_length(text) == Some(*size) => {
+        (_, Found::Text(text)) if node.fixed_size().is_some_and(|size| latin1_length(text) == Some(size)) => {
             writer.out.extend(latin1(text));
         }
         _ => return false,
@@ -121,16 +149,40 @@ fn number(found: &Found<'_>) -> Option<f64> {
     }
 }
 
-/// The number on the wire, in the schema's unit.
-fn timestamp(unit: Unit, found: &Found<'_>, raw: bool) -> Option<i64> {
-    match found {
-        Found::Text(text) => {
-            let nanos = text.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
-            let per_unit = i128::from(1_000_000 / unit.per_milli());
-            i64::try_from(nanos.div_euclid(per_unit)).ok()
+/// The number on the wire of a time or a date. `raw`: a number is meant in the schema's unit.
+fn moment(node: &Node, found: &Found<'_>, raw: bool) -> Option<i64> {
+    let in_unit = |nanos: i128, unit: Unit| {
+        let per_unit = i128::from(1_000_000 / unit.per_milli());
+        i64::try_from(nanos.div_euclid(per_unit)).ok()
+    };
+    let zoned = |text: &str| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_nanosecond());
+    match (node, found) {
+        (Node::Timestamp(unit), Found::Text(text)) => in_unit(zoned(text)?, *unit),
+        (Node::LocalTimestamp(unit), Found::Text(text)) => in_unit(zoned(text).or_else(|| local_nanos(text))?, *unit),
+        (Node::Timestamp(unit) | Node::LocalTimestamp(unit), found) if !raw => {
+            whole(found)?.checked_mul(unit.per_milli())
         }
-        found if raw => whole(found),
-        found => whole(found)?.checked_mul(unit.per_milli()),
+        (Node::Date, Found::Text(text)) => date_days(text).map(i64::from),
+        (Node::Time(unit), Found::Text(text)) => time_raw(*unit, text),
+        (Node::Date | Node::Time(Unit::Millis), found) => whole(found).filter(|value| i32::try_from(*value).is_ok()),
+        (_, found) => whole(found),
+    }
+}
+
+/// The bytes of a UUID, a duration or a decimal.
+fn special_bytes(node: &Node, found: &Found<'_>) -> Option<Vec<u8>> {
+    match (node, found) {
+        (Node::Uuid(_), Found::Text(text)) => uuid_bytes(text).map(Vec::from),
+        (Node::Duration(_), Found::Text(text)) => duration_bytes(text).map(Vec::from),
+        (Node::Decimal(decimal), Found::Text(text)) => decimal.bytes(text),
+        (Node::Decimal(decimal), Found::Whole(value)) => decimal.bytes(&value.to_string()),
+        // With more digits the double may not be the number that was written.
+        (Node::Decimal(decimal), Found::Fraction(value)) => {
+            let text = value.to_string();
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            if digits <= EXACT_DIGITS { decimal.bytes(&text) } else { None }
+        }
+        _ => None,
     }
 }
 

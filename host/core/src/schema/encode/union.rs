@@ -32,7 +32,7 @@ pub(super) fn branch_of<'n>(
     let fitting = branches.iter().enumerate().filter(|(_, node)| fits(node, found, writer));
     // min_by_key takes the first of equals.
     fitting.min_by_key(|(_, node)| match (found, node) {
-        (Found::Whole(_), Node::Int | Node::Long | Node::Timestamp(_)) => 0,
+        (Found::Whole(_), Node::Int | Node::Long | Node::Timestamp(_) | Node::LocalTimestamp(_)) => 0,
         (Found::Fraction(_), Node::Float | Node::Double) => 0,
         (Found::Text(_), Node::Enum { .. }) => 0,
         (Found::Text(_), Node::String) => 1,
@@ -65,9 +65,9 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     let nullable = union.nullable().map(|(_, node)| node);
     let bare = bare_object(branches);
-    if let (Some(Node::Map(value)), Some((index, _))) = (nullable, bare) {
+    if let (Some(Node::Map(_)), Some((index, node))) = (nullable, bare) {
         writer.long(index as i64);
-        return object::map(value, map, writer, None);
+        return object::object(node, map, writer, None);
     }
     let first = map.next_key_seed(FirstKey { branches, bare, fields_first: nullable.is_some() })?;
     match (first, bare) {
@@ -83,21 +83,13 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
                 }
             }
         }
-        (Some(First::Name(name)), Some((index, Node::Record(record)))) => {
+        (Some(First::Name(name)), Some((index, node))) => {
             writer.long(index as i64);
-            object::record(record, map, writer, Some(name))
+            object::object(node, map, writer, Some(name))
         }
-        (Some(First::Name(name)), Some((index, Node::Map(value)))) => {
+        (None, Some((index, node))) => {
             writer.long(index as i64);
-            object::map(value, map, writer, Some(name))
-        }
-        (None, Some((index, Node::Record(record)))) => {
-            writer.long(index as i64);
-            object::record(record, map, writer, None)
-        }
-        (None, Some((index, Node::Map(value)))) => {
-            writer.long(index as i64);
-            object::map(value, map, writer, None)
+            object::object(node, map, writer, None)
         }
         _ => Err(mismatch(writer, union, &Found::Object)),
     }
@@ -105,7 +97,8 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
 
 /// The one branch that a bare object can mean.
 fn bare_object(branches: &[Node]) -> Option<(usize, &Node)> {
-    let mut objects = branches.iter().enumerate().filter(|(_, node)| matches!(node, Node::Record(_) | Node::Map(_)));
+    let is_object = |node: &Node| matches!(node, Node::Record(_) | Node::Again(_) | Node::Map(_));
+    let mut objects = branches.iter().enumerate().filter(|(_, node)| is_object(node));
     match (objects.next(), objects.next()) {
         (only, None) => only,
         _ => None,
@@ -131,7 +124,12 @@ struct FirstKey<'n> {
 impl FirstKey<'_> {
     fn is_field(&self, name: &str) -> bool {
         let has = |record: &Record| record.position(name, 0).is_some();
-        self.fields_first && matches!(self.bare, Some((_, Node::Record(record))) if has(record))
+        self.fields_first
+            && match self.bare {
+                Some((_, Node::Record(record))) => has(record),
+                Some((_, Node::Again(again))) => again.try_walk(has).unwrap_or(false),
+                _ => false,
+            }
     }
 }
 

@@ -101,10 +101,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         match self.node {
-            Node::Record(record) => object::record(record, map, self.writer, None),
-            Node::Map(value) => object::map(value, map, self.writer, None),
             Node::Union(branches) => union::object(self.node, branches, map, self.writer),
-            node => Err(mismatch(self.writer, node, &Found::Object)),
+            node => object::object(node, map, self.writer, None),
         }
     }
 }

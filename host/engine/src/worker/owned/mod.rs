@@ -1,6 +1,7 @@
 //! A partition in a worker's hands: where it is in its logs, its turns, its checkpoints. How it is opened stands in
 //! `recovery`.
 
+mod cut;
 mod recovery;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use super::batches::Batches;
 use super::saver::{Save, Saved, Saver};
 use super::unsaved::Unsaved;
 use crate::metrics::Metrics;
-use crate::partition::{Instances, Partition, PartitionError, last_of};
+use crate::partition::{Halt, Instances, Partition, PartitionError, last_of};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
@@ -45,6 +46,8 @@ pub(super) struct Owned {
     under_way: VecDeque<Said>,
     /// What became of it if it cannot go on.
     fate: Fate,
+    /// Why it has to be opened anew, if a rule wants that.
+    halt: Option<Halt>,
 }
 
 /// Whether a partition can go on.
@@ -77,7 +80,7 @@ impl Owned {
         let most = shared.config.batch_rows;
         let records = shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)?;
         self.unsaved.read(of, self.events, records.first());
-        Ok(records)
+        Ok(shared.in_schema(self.partition.plan(), records))
     }
 
     /// Tells the metrics how many events wait and how many entities are in memory.
@@ -94,9 +97,10 @@ impl Owned {
         Ok(end.0.saturating_sub(self.events.0))
     }
 
-    /// Scores what is there now, a batch or a few. Returns how many events.
+    /// Scores what is there now before an offset, a batch or a few. Returns how many events.
     pub(super) fn turn(
         &mut self,
+        before: Offset,
         instances: &mut Instances,
         shared: &Shared,
         bell: &Bell,
@@ -109,9 +113,12 @@ impl Owned {
                 return Err(StoreError::Broken { store: "engine", message });
             }
         }
+        if self.events >= before {
+            return Ok(0);
+        }
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
-        let batches = Batches::of(&blocks, Offset(u64::MAX));
+        let batches = Batches::of(&blocks, before);
         for (records, refused) in batches.iter(shared.config.batch_rows) {
             self.settle(MOST_UNDER_WAY - 1, shared, bell);
             if self.fate != Fate::Working {
@@ -120,6 +127,12 @@ impl Owned {
             self.block.clear();
             let from = self.events;
             self.score_batch(records, refused, instances, shared)?;
+            if self.halt.is_some() {
+                // What was said before is still right.
+                self.settle(0, shared, bell);
+                self.fate = Fate::Reopen;
+                return Ok(0);
+            }
             self.say(from, shared);
         }
         if let Some(oldest) = oldest {
@@ -142,6 +155,10 @@ impl Owned {
         let stats = match self.partition.score(records, refused, instances, state, &mut self.block) {
             Ok(stats) => stats,
             Err(PartitionError::Store(error)) => return Err(error),
+            Err(PartitionError::Halt(halt)) => {
+                self.halt = Some(halt);
+                return Ok(());
+            }
             Err(error @ PartitionError::Plan(_)) => {
                 self.fate = Fate::Stuck;
                 return Err(broken(self.partition.of(), &error));
@@ -157,6 +174,8 @@ impl Owned {
         metrics.failures.get_or_create(&label).inc_by((stats.failures + stats.unreadable) as u64);
         metrics.late.get_or_create(&label).inc_by(stats.late as u64);
         metrics.batch_time.get_or_create(&label).observe(started.elapsed().as_secs_f64());
+        metrics.note_rules(&stats.rules);
+        shared.standings.note(self.partition.of(), stats.rules);
         Ok(())
     }
 
@@ -220,6 +239,11 @@ impl Owned {
     /// Whether it has to be opened anew.
     pub(super) fn has_failed(&self) -> bool {
         self.fate == Fate::Reopen
+    }
+
+    /// Where a rule wants it to wait when it is opened anew.
+    pub(super) fn take_halt(&mut self) -> Option<Halt> {
+        self.halt.take()
     }
 
     /// Saves a checkpoint if one is due and something has changed.

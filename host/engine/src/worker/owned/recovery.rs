@@ -67,6 +67,7 @@ impl Owned {
             block: Vec::new(),
             under_way: VecDeque::new(),
             fate: Fate::Working,
+            halt: None,
         };
         if judged > checkpoint.events {
             owned.fold_again(judged, checkpoint.catalog, plan, shared)?;
@@ -87,7 +88,7 @@ impl Owned {
         let Some(stream) = stream.cloned() else { return Ok(()) };
         self.partition.adopt(stream.clone(), catalog).map_err(|error| broken(&of, &error))?;
         let mut instances = Instances::default();
-        instances.equip(&stream, &shared.config.limits).map_err(|error| broken(&of, &error))?;
+        instances.equip(&stream).map_err(|error| broken(&of, &error))?;
         while self.events < judged {
             let blocks = self.read(shared)?;
             let batches = Batches::of(&blocks, judged);
@@ -107,6 +108,10 @@ impl Owned {
             for (records, refused) in batches.iter(shared.config.batch_rows) {
                 self.block.clear();
                 self.score_batch(records, refused, &mut instances, shared)?;
+                if let Some(halt) = self.halt.take() {
+                    // It was judged before: only a limit on time tells twice something different.
+                    return Err(broken(&of, &halt));
+                }
             }
         }
         Ok(())

@@ -5,16 +5,18 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::archive::EventEntry;
-use fjall::Snapshot;
+use fjall::{OwnedWriteBatch, Snapshot};
 
 use super::super::database::{Database, Durability};
 use super::super::error::failed;
 use super::super::keys::{PartitionId, Whose};
 use super::entry::Entry;
+use super::pages::Pages;
 use super::run::{By, IndexId, Row, Run, RunCursor};
 
 /// So many runs of a level become one.
@@ -34,6 +36,8 @@ struct Partition {
 #[derive(Default)]
 struct Shared {
     writer: Mutex<()>,
+    /// Entries of lesser offsets are of events that are gone.
+    begin: AtomicU64,
     now: Mutex<Option<Partition>>,
 }
 
@@ -51,8 +55,10 @@ pub(super) struct Lookup {
     pub(super) earliest: i64,
     /// at this time or earlier,
     pub(super) latest: i64,
-    /// and behind the one of this time and offset.
+    /// and behind the one of this time and offset,
     pub(super) behind: Option<(i64, u64)>,
+    /// of this offset or a higher one.
+    pub(super) begin: u64,
 }
 
 impl Indexes {
@@ -123,9 +129,14 @@ impl Indexes {
                 for run in of_level(level) {
                     run.take(&self.database, index, &mut batch, &mut entries)?;
                 }
+                let begin = shared.begin.load(Ordering::Acquire);
+                entries.retain(|entry| entry.offset >= begin);
                 // The stable sort finds the sorted runs and merges them.
                 entries.sort();
-                vec![Run::write(&mut batch, &self.database, index, number, level + 1, &entries)]
+                let made = Some(&entries[..]).filter(|entries| !entries.is_empty());
+                made.map(|entries| Run::write(&mut batch, &self.database, index, number, level + 1, entries))
+                    .into_iter()
+                    .collect()
             };
             let mut now = lock(shared);
             self.database.commit(batch, Durability::Process, "merging the archive's index")?;
@@ -136,6 +147,55 @@ impl Indexes {
                 all.extend(made);
             }
         }
+    }
+
+    /// Forgets events before an offset: whole runs of them at once, others when they are merged.
+    pub(super) fn forget(&self, of: PartitionId, begin: u64) -> Result<(), StoreError> {
+        let shared = self.shared(of);
+        let _writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.begin.fetch_max(begin, Ordering::AcqRel);
+        for by in [By::Entity, By::Id] {
+            let index = IndexId { of, by };
+            let runs = self.loaded(&shared, of, |partition| partition.runs[by as usize].clone())?;
+            let is_gone = |run: &Run| run.newest < begin;
+            if !runs.iter().any(is_gone) {
+                continue;
+            }
+            let mut batch = self.database.batch(16);
+            runs.iter().filter(|run| is_gone(run)).try_for_each(|run| run.remove(&self.database, index, &mut batch))?;
+            let mut now = lock(&shared);
+            self.database.commit(batch, Durability::Process, "forgetting events in the archive's index")?;
+            if let Some(partition) = now.as_mut() {
+                Arc::make_mut(&mut partition.runs[by as usize]).retain(|run| !is_gone(run));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes entries of events out of their pages, in one batch with what it holds already.
+    pub(super) fn erase(
+        &self,
+        of: PartitionId,
+        events: &[EventEntry],
+        mut batch: OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        let shared = self.shared(of);
+        // Nobody merges meanwhile.
+        let _writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for by in [By::Entity, By::Id] {
+            let index = IndexId { of, by };
+            let runs = self.loaded(&shared, of, |partition| partition.runs[by as usize].clone())?;
+            let mut pages = Pages::default();
+            for entry in sorted(events.iter(), by) {
+                for run in runs.iter().filter(|run| run.may_hold(entry.hash, entry.time, entry.time)) {
+                    if pages.erase(&self.database, index, run.number, &entry)? {
+                        break;
+                    }
+                }
+            }
+            pages.write(&self.database, &mut batch);
+        }
+        self.database.commit(batch, Durability::Process, "deleting the data of an entity")
     }
 
     /// Finds entries, the latest first, at most so many.
@@ -159,7 +219,7 @@ impl Indexes {
         while found.len() < limit
             && let Some(Reverse((entry, at))) = heap.pop()
         {
-            if lookup.behind != Some((entry.time, entry.offset)) {
+            if lookup.behind != Some((entry.time, entry.offset)) && entry.offset >= lookup.begin {
                 found.push(entry);
             }
             cursors[at].advance()?;

@@ -1,12 +1,15 @@
 //! The archive: where in the log the events of an entity are, those of an id, and the verdicts of an event.
 //!
-//! Embedded, the log keeps all events and verdicts, so the archive has no copies of them: only indexes.
+//! Embedded, the log keeps events and verdicts, so the archive has no copies of them: only indexes. What retention
+//! deletes from the log is gone here too.
 
 mod entry;
 mod index;
+mod pages;
 mod run;
 mod verdicts;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use assay_core::names::Offset;
@@ -14,6 +17,7 @@ use assay_core::verdict::Outcome;
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
+use fjall::OwnedWriteBatch;
 
 use super::cursor::{self, Listing};
 use super::database::Database;
@@ -59,15 +63,48 @@ impl EmbeddedArchive {
                 block = self.log.block_of(events, offset)?;
                 record = block.as_ref().map(|block| block.record(offset)).transpose()?.flatten();
             }
-            fetched[i] = record.map(|(appended_at, bytes)| {
-                let place = Place { partition: of.partition, offset: Offset(offset) };
-                ArchivedEvent { place, appended_at, bytes }
-            });
+            fetched[i] = record.map(|record| archived(of, record));
         }
-        let found = |(event, offset): (Option<ArchivedEvent>, &u64)| {
-            event.ok_or_else(|| broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))
+        let head = self.log.head(events);
+        let found = |(event, offset): (Option<ArchivedEvent>, &u64)| match event {
+            // Its entity's data was deleted since it was found.
+            Some(event) if event.bytes.is_empty() => None,
+            Some(event) => Some(Ok(event)),
+            // Retention has deleted it since it was found.
+            None if *offset < head => None,
+            None => Some(Err(broken(format!("the event at offset {offset} of {of} is indexed but not in the log")))),
         };
-        fetched.into_iter().zip(offsets).map(found).collect()
+        fetched.into_iter().zip(offsets).filter_map(found).collect()
+    }
+
+    /// Where the verdicts on some events are: the events by the place of their verdict block.
+    pub(super) fn verdict_places(
+        &self,
+        id: PartitionId,
+        offsets: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<u64, BTreeSet<u64>>, StoreError> {
+        let mut places: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for offset in offsets {
+            for at in self.verdicts.blocks_of(id, *offset)? {
+                places.entry(at).or_default().insert(*offset);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Takes events out of the indexes, in one batch with what it holds already.
+    pub(super) fn erase(
+        &self,
+        id: PartitionId,
+        events: &[EventEntry],
+        batch: OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        self.indexes.erase(id, events, batch)
+    }
+
+    /// The first event of a partition that is still there.
+    fn begin(&self, id: PartitionId) -> u64 {
+        self.log.head(LogReader::topic(id, Topic::Events))
     }
 }
 
@@ -75,6 +112,10 @@ impl Archive for EmbeddedArchive {
     fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
         let id = self.database.streams.find_partition(of);
         id.map_or(Ok(Offset(0)), |id| self.indexes.position(id).map(Offset))
+    }
+
+    fn keeps_schemas(&self) -> bool {
+        true
     }
 
     fn write_events(
@@ -108,7 +149,8 @@ impl Archive for EmbeddedArchive {
         if limit == 0 {
             return Ok(Page { items: Vec::new(), cursor: None });
         }
-        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind };
+        let lookup =
+            Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind, begin: self.begin(id) };
         // One more than wanted tells whether there is another page.
         let mut found = self.indexes.find(IndexId { of: id, by: By::Entity }, &lookup, limit + 1)?;
         let has_more = found.len() > limit;
@@ -122,7 +164,8 @@ impl Archive for EmbeddedArchive {
         let Some(partition) = self.database.streams.find_partition(of) else {
             return Ok(Vec::new());
         };
-        let lookup = Lookup { hash: Entry::hash_of(id), earliest: i64::MIN, latest: i64::MAX, behind: None };
+        let (hash, begin) = (Entry::hash_of(id), self.begin(partition));
+        let lookup = Lookup { hash, earliest: i64::MIN, latest: i64::MAX, behind: None, begin };
         let found = self.indexes.find(IndexId { of: partition, by: By::Id }, &lookup, usize::MAX)?;
         let mut offsets: Vec<u64> = found.iter().map(|entry| entry.offset).collect();
         offsets.sort_unstable();
@@ -137,8 +180,17 @@ impl Archive for EmbeddedArchive {
         let Some(block) = self.log.block_of(LogReader::topic(id, Topic::Events), offset.0)? else {
             return Ok(None);
         };
-        let place = Place { partition: of.partition, offset };
-        Ok(block.record(offset.0)?.map(|(appended_at, bytes)| ArchivedEvent { place, appended_at, bytes }))
+        // Without bytes: its entity's data was deleted.
+        let record = block.record(offset.0)?.filter(|record| !record.data.is_empty());
+        Ok(record.map(|record| archived(of, record)))
+    }
+
+    fn forget(&self, of: &StreamPartition, events: Offset, verdicts: Offset) -> Result<(), StoreError> {
+        let Some(id) = self.database.streams.find_partition(of) else {
+            return Ok(());
+        };
+        self.indexes.forget(id, events.0)?;
+        self.verdicts.forget(id, verdicts.0)
     }
 
     fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
@@ -149,6 +201,16 @@ impl Archive for EmbeddedArchive {
     fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
         let id = self.database.streams.find_partition(of);
         id.map_or(Ok(None), |id| self.verdicts.outcome(id, offset.0))
+    }
+}
+
+/// A record that was read by itself.
+fn archived(of: &StreamPartition, record: Records) -> ArchivedEvent {
+    ArchivedEvent {
+        place: Place { partition: of.partition, offset: record.first },
+        appended_at: record.appended_at,
+        schema: record.schema,
+        bytes: record.data,
     }
 }
 

@@ -46,17 +46,22 @@ impl IndexId {
         key
     }
 
-    fn page_key(self, run: u64, first: &Entry) -> Vec<u8> {
+    /// The beginning of all keys of a run's pages.
+    pub(super) fn pages(self, run: u64) -> Vec<u8> {
         let mut key = self.prefix(Row::Page);
         key.extend_from_slice(&run.to_be_bytes());
+        key
+    }
+
+    pub(super) fn page_key(self, run: u64, first: &Entry) -> Vec<u8> {
+        let mut key = self.pages(run);
         key.extend_from_slice(&first.sort_bytes());
         key
     }
 
     /// A key behind all pages of a run.
     fn behind_pages(self, run: u64) -> Vec<u8> {
-        let mut key = self.prefix(Row::Page);
-        key.extend_from_slice(&run.to_be_bytes());
+        let mut key = self.pages(run);
         key.extend_from_slice(&[0xff; 33]);
         key
     }
@@ -73,6 +78,8 @@ pub(super) struct Run {
     pub(super) highest: u128,
     pub(super) earliest: i64,
     pub(super) latest: i64,
+    /// No entry is of a higher offset.
+    pub(super) newest: u64,
 }
 
 impl Run {
@@ -102,6 +109,7 @@ impl Run {
             highest: entries.last().map_or(0, |entry| entry.hash),
             earliest: times.clone().min().unwrap_or_default(),
             latest: times.max().unwrap_or_default(),
+            newest: entries.iter().map(|entry| entry.offset).max().unwrap_or_default(),
         };
         let mut rest = entries;
         while let Some(first) = rest.first() {
@@ -121,6 +129,7 @@ impl Run {
         value.extend_from_slice(&self.highest.to_be_bytes());
         put_signed(&mut value, self.earliest);
         put_signed(&mut value, self.latest);
+        put_varint(&mut value, self.newest);
         batch.insert(&database.index, index.run_key(self.number), value);
     }
 
@@ -138,9 +147,26 @@ impl Run {
                 highest: read_hash(&mut reader)?,
                 earliest: reader.signed()?,
                 latest: reader.signed()?,
+                // Runs that were written before there was retention do not say it.
+                newest: if reader.is_empty() { u64::MAX } else { reader.varint()? },
             })
         };
         decode().map_err(|error| damaged(format_args!("run {number} of the archive's index"), &error))
+    }
+
+    /// Adds the removal of the whole run to a batch.
+    pub(super) fn remove(
+        &self,
+        database: &Database,
+        index: IndexId,
+        batch: &mut OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        for row in database.index.prefix(index.pages(self.number)) {
+            let key = row.key().map_err(|error| failed("reading the archive's index", &error))?;
+            batch.remove(&database.index, key);
+        }
+        batch.remove(&database.index, index.run_key(self.number));
+        Ok(())
     }
 
     /// Reads all entries, and adds the removal of the whole run to a batch.
@@ -151,9 +177,7 @@ impl Run {
         batch: &mut OwnedWriteBatch,
         out: &mut Vec<Entry>,
     ) -> Result<(), StoreError> {
-        let mut pages = index.prefix(Row::Page);
-        pages.extend_from_slice(&self.number.to_be_bytes());
-        for row in database.index.prefix(pages) {
+        for row in database.index.prefix(index.pages(self.number)) {
             let (key, page) = row.into_inner().map_err(|error| failed("reading the archive's index", &error))?;
             decode_page(&page, out).map_err(|error| damaged("a page of the archive's index", &error))?;
             batch.remove(&database.index, key);
@@ -190,8 +214,7 @@ impl<'a> RunCursor<'a> {
         from: &Entry,
     ) -> Result<Self, StoreError> {
         let mut cursor = Self { database, snapshot, index, run, page: Vec::new(), at: 0, page_key: None };
-        let mut start = index.prefix(Row::Page);
-        start.extend_from_slice(&run.to_be_bytes());
+        let start = index.pages(run);
         // The last page that begins at or before it; if there is none, the first page.
         let row = snapshot.range(&database.index, start.clone()..=index.page_key(run, from)).next_back();
         match row {

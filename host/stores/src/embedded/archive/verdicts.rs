@@ -38,6 +38,19 @@ impl VerdictIndex {
         self.database.commit(batch, Durability::Process, "writing the index of verdicts")
     }
 
+    /// Forgets the blocks before an offset of the verdicts topic.
+    pub(super) fn forget(&self, of: PartitionId, begin: u64) -> Result<(), StoreError> {
+        let mut batch = self.database.batch(16);
+        for row in self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX)) {
+            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+            if places(&key)?.1 >= begin {
+                break;
+            }
+            batch.remove(&self.database.index, key);
+        }
+        self.database.commit(batch, Durability::Process, "forgetting blocks in the index of verdicts")
+    }
+
     /// The offset before which all events are judged by blocks that are in the index.
     pub(super) fn judged(&self, of: PartitionId) -> Result<u64, StoreError> {
         let mut rows = self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX));
@@ -48,18 +61,7 @@ impl VerdictIndex {
 
     /// What was said of an event: it is in the first block that goes beyond it, or nothing was said.
     pub(super) fn outcome(&self, of: PartitionId, offset: u64) -> Result<Option<Outcome>, StoreError> {
-        let Some(behind) = offset.checked_add(1) else {
-            return Ok(None);
-        };
-        let rows = self.database.index.range(key(of, behind, 0)..=key(of, u64::MAX, u64::MAX));
-        let mut first = None;
-        for row in rows {
-            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
-            let (through, at) = places(&key)?;
-            // Blocks that go equally far share what they say.
-            if *first.get_or_insert(through) != through {
-                break;
-            }
+        for at in self.blocks_of(of, offset)? {
             if let Some(outcome) = self.outcome_in(of, at, offset)? {
                 return Ok(Some(outcome));
             }
@@ -67,10 +69,32 @@ impl VerdictIndex {
         Ok(None)
     }
 
+    /// The places of the first blocks that go beyond an event. Those that go equally far share what they say.
+    pub(super) fn blocks_of(&self, of: PartitionId, offset: u64) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        let Some(behind) = offset.checked_add(1) else {
+            return Ok(found);
+        };
+        let mut first = None;
+        for row in self.database.index.range(key(of, behind, 0)..=key(of, u64::MAX, u64::MAX)) {
+            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+            let (through, at) = places(&key)?;
+            if *first.get_or_insert(through) != through {
+                break;
+            }
+            found.push(at);
+        }
+        Ok(found)
+    }
+
     fn outcome_in(&self, of: PartitionId, at: u64, offset: u64) -> Result<Option<Outcome>, StoreError> {
         let stored = self.log.block_of(LogReader::topic(of, Topic::Verdicts), at)?;
         let block = stored.map(|stored| stored.record(at)).transpose()?.flatten();
-        let Some((_, block)) = block else {
+        let Some(Records { data: block, .. }) = block else {
+            if at < self.log.head(LogReader::topic(of, Topic::Verdicts)) {
+                // Retention has deleted it.
+                return Ok(None);
+            }
             return Err(broken(format!("{} is in the index but not in the log", block_at(at))));
         };
         find_outcome(&block, Offset(offset)).map_err(|error| damaged(block_at(at), &error))

@@ -1,14 +1,17 @@
 //! The form of a block of records: what one row of the keyspace `log` holds.
 //!
-//! Layout: version byte, XXH3 of all that follows, number of records, when they were appended, the records' lengths,
-//! the records. The first offset is in the row's key.
+//! Layout: version byte, XXH3 of all that follows, number of records, when they were appended, the number of their
+//! schema (in version 2; it is 0 in version 1), the records' lengths, the records. The first offset is in the row's key.
 
 use assay_core::names::Offset;
 use assay_core::wire::{Corrupt, Reader, put_signed, put_varint};
 use assay_engine::ports::log::Records;
 use xxhash_rust::xxh3::xxh3_64;
 
-const VERSION: u8 = 1;
+/// Records of a stream's first schema, and verdicts.
+const FIRST_SCHEMA: u8 = 1;
+/// Records of a later schema of their stream.
+const LATER_SCHEMA: u8 = 2;
 /// Version and checksum.
 const HEAD: usize = 9;
 
@@ -18,15 +21,20 @@ pub(super) fn is_well_formed(records: &Records) -> bool {
     last == records.data.len() && records.ends.is_sorted()
 }
 
-/// Encodes well-formed records that were appended one after the other as one block. It bears the first one's time.
+/// Encodes well-formed records of one schema that were appended one after the other as one block. It bears the first
+/// one's time.
 pub(super) fn encode(parts: &[Records]) -> Vec<u8> {
     let count: usize = parts.iter().map(Records::len).sum();
     let bytes: usize = parts.iter().map(|part| part.data.len()).sum();
-    let mut out = Vec::with_capacity(HEAD + 16 + 2 * count + bytes);
-    out.push(VERSION);
+    let schema = parts.first().map_or(0, |part| part.schema);
+    let mut out = Vec::with_capacity(HEAD + 24 + 2 * count + bytes);
+    out.push(if schema == 0 { FIRST_SCHEMA } else { LATER_SCHEMA });
     out.extend_from_slice(&[0; 8]);
     put_varint(&mut out, count as u64);
     put_signed(&mut out, parts.first().map_or(0, |part| part.appended_at));
+    if schema > 0 {
+        put_varint(&mut out, u64::from(schema));
+    }
     for part in parts {
         let mut start = 0;
         for end in &part.ends {
@@ -42,10 +50,18 @@ pub(super) fn encode(parts: &[Records]) -> Vec<u8> {
     out
 }
 
+/// What a block says of all its records.
+struct Head {
+    count: usize,
+    appended_at: i64,
+    schema: u32,
+}
+
 /// A block's head, and a reader that stands before the lengths.
-fn open(block: &[u8]) -> Result<(usize, i64, Reader<'_>), Corrupt> {
+fn open(block: &[u8]) -> Result<(Head, Reader<'_>), Corrupt> {
     let mut head = Reader::new(block);
-    if head.byte()? != VERSION {
+    let version = head.byte()?;
+    if !matches!(version, FIRST_SCHEMA | LATER_SCHEMA) {
         return Err(head.corrupt("a version of log blocks that this binary reads"));
     }
     let mut checksum = [0; 8];
@@ -57,17 +73,23 @@ fn open(block: &[u8]) -> Result<(usize, i64, Reader<'_>), Corrupt> {
     let mut reader = Reader::new(body);
     let count = reader.count()?;
     let appended_at = reader.signed()?;
-    Ok((count, appended_at, reader))
+    let schema = if version == LATER_SCHEMA { reader.u32()? } else { 0 };
+    Ok((Head { count, appended_at, schema }, reader))
 }
 
 /// How many records a block holds.
 pub(super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
-    Ok(open(block)?.0 as u64)
+    Ok(open(block)?.0.count as u64)
+}
+
+/// When a block's first record was appended.
+pub(super) fn appended_at(block: &[u8]) -> Result<i64, Corrupt> {
+    Ok(open(block)?.1)
 }
 
 /// The records of a block from the `skip`th on. `first` is the block's first offset.
 pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, Corrupt> {
-    let (count, appended_at, mut reader) = open(block)?;
+    let (Head { count, appended_at, schema }, mut reader) = open(block)?;
     let mut ends = Vec::with_capacity(count.saturating_sub(skip));
     let (mut skipped, mut end) = (0_usize, 0_u32);
     for i in 0..count {
@@ -85,12 +107,12 @@ pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, C
         return Err(reader.corrupt("the end of the block"));
     }
     let first = Offset(first + skip.min(count) as u64);
-    Ok(Records { first, appended_at, data, ends, refused: Vec::new() })
+    Ok(Records { first, appended_at, schema, data, ends, refused: Vec::new() })
 }
 
-/// One record of a block, and when it was appended; none if the block has fewer.
-pub(super) fn record(block: &[u8], index: usize) -> Result<Option<(i64, Vec<u8>)>, Corrupt> {
-    let (count, appended_at, mut reader) = open(block)?;
+/// One record of a block by itself; none if the block has fewer. `first` is the block's first offset.
+pub(super) fn record(block: &[u8], first: u64, index: usize) -> Result<Option<Records>, Corrupt> {
+    let (Head { count, appended_at, schema }, mut reader) = open(block)?;
     if index >= count {
         return Ok(None);
     }
@@ -104,7 +126,9 @@ pub(super) fn record(block: &[u8], index: usize) -> Result<Option<(i64, Vec<u8>)
         }
     }
     reader.take(before)?;
-    Ok(Some((appended_at, reader.take(length)?.to_vec())))
+    let mut record = Records { first: Offset(first + index as u64), appended_at, schema, ..Records::default() };
+    record.push(reader.take(length)?);
+    Ok(Some(record))
 }
 
 #[cfg(test)]
@@ -121,26 +145,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(a: Vec<Vec<u8>>, b: Vec<Vec<u8>>, at: i64, skip in 0_usize..5) {
-            let block = encode(&[records(&a, at), records(&b, at.wrapping_add(1))]);
+        fn what_is_encoded_is_decoded(
+            a: Vec<Vec<u8>>, b: Vec<Vec<u8>>, at: i64, skip in 0_usize..5, schema in 0_u32..3,
+        ) {
+            let part = |of: &[Vec<u8>], at: i64| Records { schema, ..records(of, at) };
+            let block = encode(&[part(&a, at), part(&b, at.wrapping_add(1))]);
             let all: Vec<Vec<u8>> = a.into_iter().chain(b).collect();
             prop_assert_eq!(count(&block), Ok(all.len() as u64));
             let decoded = decode(&block, 100, skip).unwrap();
-            prop_assert_eq!(decoded.appended_at, at);
+            prop_assert_eq!((decoded.appended_at, decoded.schema), (at, schema));
             prop_assert!(is_well_formed(&decoded));
             let expected: Vec<_> = all.iter().enumerate().skip(skip).collect();
             prop_assert_eq!(decoded.len(), expected.len());
             for ((offset, record), (i, original)) in decoded.iter().zip(expected) {
                 prop_assert_eq!(offset, Offset(100 + i as u64));
                 prop_assert_eq!(record, &original[..]);
-                prop_assert_eq!(super::record(&block, i), Ok(Some((at, original.clone()))));
+                let alone = Records { first: Offset(100 + i as u64), ..part(std::slice::from_ref(original), at) };
+                prop_assert_eq!(super::record(&block, 100, i), Ok(Some(alone)));
             }
-            prop_assert_eq!(super::record(&block, all.len()), Ok(None));
+            prop_assert_eq!(super::record(&block, 100, all.len()), Ok(None));
         }
 
         #[test]
         fn any_changed_byte_is_an_error(at: prop::sample::Index, change in 1_u8..) {
-            let mut block = encode(&[records(&[b"one".to_vec(), b"two".to_vec()], 5)]);
+            let schema = u32::from(change & 1);
+            let mut block = encode(&[Records { schema, ..records(&[b"one".to_vec(), b"two".to_vec()], 5) }]);
             let at = at.index(block.len());
             block[at] ^= change;
             prop_assert!(decode(&block, 0, 0).is_err());

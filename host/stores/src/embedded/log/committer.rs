@@ -169,7 +169,11 @@ impl Group {
         self.records += records.len() as u64;
         let bytes = records.data.len();
         match self.blocks.last_mut() {
-            Some(last) if self.bytes_in_last.saturating_add(bytes) <= block_bytes => {
+            // A block has one schema.
+            Some(last)
+                if self.bytes_in_last.saturating_add(bytes) <= block_bytes
+                    && last.first().is_some_and(|first| first.schema == records.schema) =>
+            {
                 self.bytes_in_last += bytes;
                 last.push(records);
             }

@@ -2,9 +2,11 @@
 
 mod block;
 mod committer;
+mod heads;
 mod queue;
 mod reader;
 mod topics;
+mod trim;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::log::{self, Bell, Kept, Log, Receipt, Records, Topic};
+use assay_engine::ports::log::{self, Bell, Kept, Log, Receipt, Records, Topic, Trim, Trimmed};
 use tokio::sync::oneshot;
 
 use super::Config;
@@ -22,6 +24,7 @@ use super::error::{broken, unavailable};
 use committer::Committer;
 use queue::Queue;
 use topics::{Append, Topics};
+use trim::Trimmer;
 
 pub(super) use reader::{LogReader, Stored};
 
@@ -30,6 +33,7 @@ pub struct EmbeddedLog {
     database: Arc<Database>,
     topics: Topics,
     reader: LogReader,
+    trimmer: Trimmer,
     committer: Arc<Committer>,
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -39,6 +43,7 @@ impl EmbeddedLog {
     pub(super) fn open(database: Arc<Database>, config: &Config) -> Result<Self, StoreError> {
         let reader = LogReader::new(database.clone());
         let topics = Topics::load(&database, &reader)?;
+        let trimmer = Trimmer::new(database.clone(), reader.clone());
         let committer = Arc::new(Committer::new(database.clone(), config.block_bytes));
         let queue = Arc::new(Queue::new(config.queue_bytes, config.queue_appends));
         let thread = thread::Builder::new().name("log-committer".to_owned()).spawn({
@@ -49,7 +54,7 @@ impl EmbeddedLog {
             }
         });
         let thread = thread.map_err(|error| unavailable(format!("starting the log's committer: {error}")))?;
-        Ok(Self { database, topics, reader, committer, queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { database, topics, reader, trimmer, committer, queue, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn reader(&self) -> LogReader {
@@ -86,6 +91,10 @@ impl Drop for EmbeddedLog {
 impl Log for EmbeddedLog {
     fn create(&self, stream: &StreamDef) -> Result<(), StoreError> {
         self.topics.create(&self.database, &stream.stream, stream.partitions.unwrap_or(0))
+    }
+
+    fn keeps_schemas(&self) -> bool {
+        true
     }
 
     fn append(
@@ -143,10 +152,20 @@ impl Log for EmbeddedLog {
         }
     }
 
-    /// Nothing is ever deleted.
+    /// Nothing is deleted but by `trim`, which leaves what is needed.
     fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
         self.end(stream, topic, partition)?;
-        Ok(Kept { first: Offset(0), max_age: None, max_bytes: None })
+        let first = self.reader.head(self.topics.get(stream)?.place(topic, partition));
+        Ok(Kept { first: Offset(first), max_age: None, max_bytes: None })
+    }
+
+    fn trims(&self) -> bool {
+        true
+    }
+
+    fn trim(&self, stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<Trimmed, StoreError> {
+        self.end(stream, topic, partition)?;
+        self.trimmer.trim(self.topics.get(stream)?.place(topic, partition), wish)
     }
 
     fn on_append(&self, topic: Topic, bell: Arc<Bell>) {

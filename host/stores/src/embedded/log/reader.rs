@@ -12,11 +12,13 @@ use super::super::database::Database;
 use super::super::error::{broken, damaged, failed};
 use super::super::keys::{PartitionId, TopicPartition};
 use super::block;
+use super::heads::Heads;
 
 /// Reads blocks.
 #[derive(Clone)]
 pub(in super::super) struct LogReader {
     database: Arc<Database>,
+    heads: Arc<Heads>,
 }
 
 /// A stored block.
@@ -27,23 +29,65 @@ pub(in super::super) struct Stored {
 }
 
 impl Stored {
+    /// Replaces the records for which `change` gives something else. Offsets and times stay.
+    pub(in super::super) fn rewrite(
+        &self,
+        mut change: impl FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<Rewritten, StoreError> {
+        let records = self.decode(self.first)?;
+        let mut changed = Records { data: Vec::new(), ends: Vec::new(), ..records.clone() };
+        let mut any = false;
+        for (offset, record) in records.iter() {
+            let instead = change(offset.0, record)?;
+            any |= instead.is_some();
+            changed.push(instead.as_deref().unwrap_or(record));
+        }
+        let next = records.next().0;
+        Ok(Rewritten { first: self.first, next, bytes: any.then(|| block::encode(&[changed])) })
+    }
+
     fn decode(&self, from: u64) -> Result<Records, StoreError> {
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
         block::decode(&self.value, self.first, skip).map_err(|error| damaged(at(self.of, self.first), &error))
     }
 
-    /// A record and when it was appended; none if it is not in this block.
-    pub(in super::super) fn record(&self, offset: u64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    /// A record by itself; none if it is not in this block.
+    pub(in super::super) fn record(&self, offset: u64) -> Result<Option<Records>, StoreError> {
         let Some(index) = offset.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
             return Ok(None);
         };
-        block::record(&self.value, index).map_err(|error| damaged(at(self.of, self.first), &error))
+        block::record(&self.value, self.first, index).map_err(|error| damaged(at(self.of, self.first), &error))
     }
+}
+
+/// A block of which some records were changed.
+pub(in super::super) struct Rewritten {
+    pub(in super::super) first: u64,
+    /// The offset behind it.
+    pub(in super::super) next: u64,
+    /// The new block; none: nothing was changed.
+    pub(in super::super) bytes: Option<Vec<u8>>,
 }
 
 impl LogReader {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+        Self { database, heads: Arc::default() }
+    }
+
+    /// The first offset that is still there.
+    pub(in super::super) fn head(&self, of: TopicPartition) -> u64 {
+        self.heads.get(of)
+    }
+
+    /// From now on nothing before an offset is read.
+    pub(super) fn begin_at(&self, of: TopicPartition, first: u64) {
+        self.heads.set(of, first);
+    }
+
+    /// The offset of the first stored record; 0 if there is none.
+    pub(super) fn stored_head(&self, of: TopicPartition) -> Result<u64, StoreError> {
+        let first = self.database.log.range(of.block(0)..=of.block(u64::MAX)).next();
+        first.map_or(Ok(0), |row| Ok(stored(of, row)?.first))
     }
 
     /// The offset behind the last stored record.
@@ -55,8 +99,25 @@ impl LogReader {
         Ok(last.first + count)
     }
 
-    /// Reads from an offset on that is before the end.
+    /// Reads from an offset on that is before the end, or from the head on.
     pub(super) fn read(
+        &self,
+        of: TopicPartition,
+        from: u64,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        loop {
+            let head = self.head(of);
+            let read = self.read_stored(of, from.max(head), max_records, max_bytes);
+            // Retention may have deleted it meanwhile.
+            if read.is_ok() || self.head(of) == head {
+                return read;
+            }
+        }
+    }
+
+    fn read_stored(
         &self,
         of: TopicPartition,
         from: u64,

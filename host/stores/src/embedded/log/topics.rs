@@ -81,7 +81,9 @@ impl Topics {
             let topics = StreamTopics::new(id, partitions);
             for topic in [Topic::Events, Topic::Verdicts] {
                 for partition in (0..partitions).map(Partition) {
-                    let end = reader.stored_end(topics.place(topic, partition))?;
+                    let place = topics.place(topic, partition);
+                    let end = reader.stored_end(place)?;
+                    reader.begin_at(place, reader.stored_head(place)?);
                     if let Some(slot) = topics.end(topic, partition) {
                         slot.store(end, Ordering::Release);
                     }

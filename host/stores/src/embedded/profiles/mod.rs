@@ -3,11 +3,12 @@
 mod highest;
 mod row;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Offset;
 use assay_engine::ports::profiles::{Profile, Profiles, Ranked};
 use assay_engine::ports::{Page, StoreError, StreamPartition};
+use fjall::OwnedWriteBatch;
 
 use super::database::{Database, Durability};
 use super::error::damaged;
@@ -27,6 +28,35 @@ impl EmbeddedProfiles {
     pub(super) fn new(database: Arc<Database>) -> Self {
         Self { database, writer: Mutex::new(()) }
     }
+
+    /// To be held while profiles are read, changed and written.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data of its own, so what a panic left behind does not matter.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to a batch that an entity's profile holds nothing of events before an offset. Returns whether it did.
+    pub(super) fn erase(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        of: &StreamPartition,
+        key: &str,
+        before: Offset,
+    ) -> Result<bool, StoreError> {
+        let Some(id) = self.database.streams.find_partition(of) else { return Ok(false) };
+        let Some(mut profile) = self.get(of, key)? else { return Ok(false) };
+        let rules = profile.rules.len();
+        profile.rules.retain(|_, latest| latest.offset >= before);
+        let row_key = keys::entity(id, key);
+        if profile.rules.is_empty() {
+            batch.remove(&self.database.profiles, row_key);
+        } else if profile.rules.len() < rules {
+            let is_key_in_row = keys::entity_of(&row_key).is_some();
+            let row = row::merge(None, &profile, is_key_in_row);
+            batch.insert(&self.database.profiles, row_key, row.map_err(|error| damaged("a profile", &error))?);
+        }
+        Ok(profile.rules.len() < rules)
+    }
 }
 
 impl Profiles for EmbeddedProfiles {
@@ -37,8 +67,7 @@ impl Profiles for EmbeddedProfiles {
 
     fn write(&self, of: &StreamPartition, mut newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
         let id = self.database.streams.number_partition(&self.database.meta, of)?;
-        // The lock guards no data of its own, so what a panic left behind does not matter.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writer = self.lock();
         if next.0 <= self.database.position(Whose::Profiles, id)? {
             return Ok(());
         }

@@ -17,7 +17,7 @@ mod verdict;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
@@ -32,7 +32,7 @@ use rdkafka::message::OwnedHeaders;
 use super::client;
 use super::config::Config;
 use super::error::closed;
-use super::produce::{Outgoing, Producer};
+use super::produce::{Outgoing, Producer, lock};
 use super::schemas::Schemas;
 use super::topics::Topics;
 use mark::Mark;
@@ -59,7 +59,19 @@ pub(super) struct KafkaOutbox {
     is_ending: Arc<AtomicBool>,
     streams: Mutex<HashMap<Arc<str>, Arc<Published>>>,
     marks: Mutex<HashMap<StreamPartition, Marks>>,
+    under_way: Mutex<Vec<UnderWay>>,
 }
+
+/// Verdicts of a partition that are on their way into its topic.
+struct UnderWay {
+    of: StreamPartition,
+    answered: Option<Answered>,
+    /// When they are there.
+    marks: Marks,
+    next: Offset,
+}
+
+type Answered = Receiver<Result<Vec<Appended>, StoreError>>;
 
 /// The topics of one stream that others read.
 struct Published {
@@ -102,6 +114,7 @@ impl KafkaOutbox {
             positions: Positions::open(config)?,
             streams: Mutex::default(),
             marks: Mutex::default(),
+            under_way: Mutex::default(),
         })
     }
 
@@ -113,7 +126,7 @@ impl KafkaOutbox {
     /// The topics of a stream; made when they are asked for the first time.
     fn published(&self, of: &StreamPartition) -> Result<Arc<Published>, StoreError> {
         // One makes them, the others wait.
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = lock(&self.streams);
         if let Some(published) = streams.get(&of.stream) {
             return Ok(published.clone());
         }
@@ -132,9 +145,11 @@ impl KafkaOutbox {
         Ok(Marks { verdict: read(&published.verdicts)?, letter: read(&published.letters)? })
     }
 
-    /// Sends records and waits until all are there.
-    fn send(&self, of: &StreamPartition, topic: &Arc<str>, ready: Vec<Ready>) -> Result<Option<Mark>, StoreError> {
-        let Some(last) = ready.last().map(|ready| ready.mark.clone()) else { return Ok(None) };
+    /// Sends records. Nothing to wait for if there are none.
+    fn send(&self, of: &StreamPartition, topic: &Arc<str>, ready: Vec<Ready>) -> Result<Option<Answered>, StoreError> {
+        if ready.is_empty() {
+            return Ok(None);
+        }
         let partition = self.topics.get(&of.stream)?.number(of.partition)?;
         let bytes = ready.iter().map(|ready| ready.payload.len() + ready.key.len()).sum();
         let (answer, answered) = crossbeam_channel::bounded(1);
@@ -145,13 +160,11 @@ impl KafkaOutbox {
             let key = (!key.is_empty()).then_some(&*key);
             sending.send(0, Outgoing { partition, key, payload: &payload, timestamp: None, headers: Some(headers) });
         }
-        drop(sending);
-        self.wait(&answered)?;
-        Ok(Some(last))
+        Ok(Some(answered))
     }
 
     /// Waits for the answer; not for long when the process ends.
-    fn wait(&self, answered: &Receiver<Result<Vec<Appended>, StoreError>>) -> Result<(), StoreError> {
+    fn wait(&self, answered: &Answered) -> Result<(), StoreError> {
         let mut ends_at = None;
         loop {
             match answered.recv_timeout(LOOK) {
@@ -167,13 +180,24 @@ impl KafkaOutbox {
         }
     }
 
+    fn settle_one(&self, UnderWay { of, answered, marks, next }: UnderWay) -> Result<(), StoreError> {
+        if let Some(answered) = answered {
+            self.wait(&answered)?;
+        }
+        let topics = self.topics.get(&of.stream)?;
+        self.positions.note(&topics.verdict_log, topics.number(of.partition)?, next);
+        lock(&self.marks).insert(of, marks);
+        Ok(())
+    }
+
+    /// Sends what is not published yet, behind the marks, and moves them on.
     fn publish_behind(
         &self,
         of: &StreamPartition,
         marks: &mut Marks,
         published: &Published,
         outcomes: &[(Offset, Outcome)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Answered>, StoreError> {
         let (mut verdicts, mut letters) = (Vec::new(), Vec::new());
         for (block, outcome) in outcomes {
             let speakers: Vec<&str> = outcome.verdicts.iter().map(|verdict| verdict.by.rule.as_str()).collect();
@@ -187,10 +211,14 @@ impl KafkaOutbox {
                 letters.push(letter::ready(of, *block, outcome, failure)?);
             }
         }
+        let last = |ready: &[Ready], before: Option<Mark>| ready.last().map(|last| last.mark.clone()).or(before);
+        marks.letter = last(&letters, marks.letter.take());
+        marks.verdict = last(&verdicts, marks.verdict.take());
         // Letters first: where the verdicts' topic says that a block is published, its letters are.
-        marks.letter = self.send(of, &published.letters, letters)?.or(marks.letter.take());
-        marks.verdict = self.send(of, &published.verdicts, verdicts)?.or(marks.verdict.take());
-        Ok(())
+        if let Some(answered) = self.send(of, &published.letters, letters)? {
+            self.wait(&answered)?;
+        }
+        self.send(of, &published.verdicts, verdicts)
     }
 }
 
@@ -203,22 +231,30 @@ impl Outbox for KafkaOutbox {
         let topics = self.topics.get(&of.stream)?;
         let known = self.positions.read(&topics.verdict_log, topics.number(of.partition)?)?;
         let position = marks.verdict.as_ref().map_or(known, |mark| mark.block.max(known));
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
+        lock(&self.marks).insert(of.clone(), marks);
         Ok(position)
     }
 
     fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError> {
+        if lock(&self.under_way).iter().any(|under_way| under_way.of == *of) {
+            self.settle()?;
+        }
         let published = self.published(of)?;
         // While they are taken out, a failure leaves none behind: they are read again then.
-        let known = self.marks.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        let known = lock(&self.marks).remove(of);
         let mut marks = match known {
             Some(marks) => marks,
             None => self.read_marks(of, &published)?,
         };
-        self.publish_behind(of, &mut marks, &published, &outcomes)?;
-        let topics = self.topics.get(&of.stream)?;
-        self.positions.note(&topics.verdict_log, topics.number(of.partition)?, next);
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), marks);
+        let answered = self.publish_behind(of, &mut marks, &published, &outcomes)?;
+        lock(&self.under_way).push(UnderWay { of: of.clone(), answered, marks, next });
         Ok(())
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        let under_way = std::mem::take(&mut *lock(&self.under_way));
+        // All are waited for, whatever becomes of the others.
+        let settled: Vec<_> = under_way.into_iter().map(|under_way| self.settle_one(under_way)).collect();
+        settled.into_iter().collect()
     }
 }

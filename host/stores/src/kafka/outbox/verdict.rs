@@ -51,6 +51,11 @@ fn write(out: &mut Vec<u8>, of: &StreamPartition, outcome: &Outcome, verdict: &V
         text(out, &edge.name);
         text(out, &edge.source);
         text(out, &edge.target);
+        let facets: Vec<_> = edge.facets.iter().collect();
+        items(out, &facets, |out, (name, facet)| {
+            text(out, name);
+            value(out, &of_json(facet));
+        });
     });
     items(out, &verdict.attributes, |out, (name, value)| {
         text(out, name);
@@ -118,6 +123,15 @@ fn value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// A facet; what is no bool, number or text is none.
+fn of_json(facet: &serde_json::Value) -> Value {
+    match facet {
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::String(value) => Value::Text(value.clone()),
+        facet => facet.as_i64().map(Value::Int).or(facet.as_f64().map(Value::Double)).unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -170,7 +184,12 @@ mod tests {
             score: Some(0.25),
             tags: vec!["review".to_owned()],
             reasons: vec![Reason { code: "fast".to_owned(), weight: -1.5 }],
-            edges: vec![Edge { name: "paid".to_owned(), source: "a".to_owned(), target: "b".to_owned() }],
+            edges: vec![Edge {
+                name: "paid".to_owned(),
+                source: "a".to_owned(),
+                target: "b".to_owned(),
+                facets: [("amount".to_owned(), 0.5.into()), ("seen".to_owned(), 7.into())].into(),
+            }],
             attributes: vec![("country".to_owned(), "de".to_owned())],
             inputs: vec![
                 ("amount".to_owned(), Value::Double(2.5)),
@@ -185,7 +204,7 @@ mod tests {
             "id": "p-1", "rule": "velocity", "revision": 3, "mode": "shadow", "plugin": "velocity@1.2.3",
             "digest": digest.to_string(), "score": 0.25, "tags": ["review"],
             "reasons": [{"code": "fast", "weight": -1.5}],
-            "edges": [{"name": "paid", "source": "a", "target": "b"}],
+            "edges": [{"name": "paid", "source": "a", "target": "b", "facets": {"amount": 0.5, "seen": 7}}],
             "attributes": {"country": "de"},
             "inputs": {"amount": {"double": 2.5}, "count": {"long": -7}, "home": true, "none": null,
                        "shop": {"string": "é"}},

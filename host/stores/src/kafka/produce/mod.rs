@@ -188,6 +188,6 @@ impl ProducerContext for Reports {
 }
 
 /// What is locked here is counters and slots: none can be left half-written by a panic.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

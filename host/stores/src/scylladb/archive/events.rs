@@ -201,7 +201,7 @@ impl Events {
         match self.connection.read_one::<Row>(doing, &self.read_by_place, values).await? {
             Some((appended_at, _, _, Some(bytes))) => {
                 let place = Place { partition: of.partition, offset };
-                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, bytes }))
+                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, schema: 0, bytes }))
             }
             Some((_, Some(time), Some(key), None)) => self.of_entity(of, &home, &key, time.0, offset).await,
             Some(_) => Err(broken(format!("{doing}: its row says neither of which entity it is nor its bytes"))),
@@ -240,7 +240,7 @@ impl Events {
         match self.connection.read_one::<Row>(doing, &self.read_of_entity, values).await? {
             Some((Some(appended_at), Some(bytes))) => {
                 let place = Place { partition: of.partition, offset };
-                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, bytes }))
+                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, schema: 0, bytes }))
             }
             _ if self.connection.config.archive_ttl.is_some() => Ok(None),
             _ => Err(broken(format!("{doing}: the row of entity '{key}' that should hold it is not there"))),

@@ -114,5 +114,5 @@ impl Histories {
 
 fn event(of: &StreamPartition, (_, offset, appended_at, bytes): Row) -> Option<ArchivedEvent> {
     let place = Place { partition: of.partition, offset: keys::offset(offset) };
-    Some(ArchivedEvent { place, appended_at: appended_at?.0, bytes: bytes? })
+    Some(ArchivedEvent { place, appended_at: appended_at?.0, schema: 0, bytes: bytes? })
 }

@@ -36,7 +36,7 @@ pub(super) struct NewRow<'a> {
     score: MaybeUnset<f64>,
     tags: MaybeUnset<&'a [String]>,
     reasons: MaybeUnset<Vec<(&'a str, f64)>>,
-    edges: MaybeUnset<Vec<(&'a str, &'a str, &'a str)>>,
+    edges: MaybeUnset<Vec<(&'a str, &'a str, &'a str, Option<String>)>>,
     attributes: MaybeUnset<&'a [(String, String)]>,
     inputs: MaybeUnset<Vec<(&'a str, &'static str, String)>>,
     failure: MaybeUnset<&'a str>,
@@ -64,7 +64,7 @@ pub(super) struct StoredRow {
     score: Option<f64>,
     tags: Option<Vec<String>>,
     reasons: Option<Vec<(String, f64)>>,
-    edges: Option<Vec<(String, String, String)>>,
+    edges: Option<Vec<(String, String, String, Option<String>)>>,
     attributes: Option<Vec<(String, String)>>,
     inputs: Option<Vec<(String, String, String)>>,
     failure: Option<String>,
@@ -108,9 +108,7 @@ pub(super) fn rows<'a>(
         score: set(verdict.score),
         tags: set(filled(&verdict.tags)),
         reasons: set(filled(&verdict.reasons).map(|all| all.iter().map(|it| (it.code.as_str(), it.weight)).collect())),
-        edges: set(
-            filled(&verdict.edges).map(|all| all.iter().map(|it| (&*it.name, &*it.source, &*it.target)).collect())
-        ),
+        edges: set(filled(&verdict.edges).map(|all| all.iter().map(edge).collect())),
         attributes: set(filled(&verdict.attributes)),
         inputs: set(filled(&verdict.inputs).map(|all| all.iter().map(input).collect())),
         ..blank(position, Some(&verdict.by))
@@ -148,7 +146,7 @@ pub(super) fn outcome(
                 score: row.score,
                 tags: row.tags.unwrap_or_default(),
                 reasons: all(row.reasons, |(code, weight)| Ok(Reason { code, weight }))?,
-                edges: all(row.edges, |(name, source, target)| Ok(Edge { name, source, target }))?,
+                edges: all(row.edges, read_edge)?,
                 attributes: row.attributes.unwrap_or_default(),
                 inputs: all(row.inputs, |(name, kind, text)| Ok((name, value(&kind, text)?)))?,
             }),
@@ -172,6 +170,18 @@ fn mode(mode: Mode) -> &'static str {
         Mode::Shadow => "shadow",
         Mode::Paused => "paused",
     }
+}
+
+/// An edge: name, ends, and the facets as a JSON object if there are any.
+fn edge(edge: &Edge) -> (&str, &str, &str, Option<String>) {
+    let facets = (!edge.facets.is_empty()).then(|| serde_json::json!(edge.facets).to_string());
+    (&edge.name, &edge.source, &edge.target, facets)
+}
+
+fn read_edge((name, source, target, facets): (String, String, String, Option<String>)) -> Result<Edge, StoreError> {
+    let facets = facets.map(|facets| serde_json::from_str(&facets)).transpose();
+    let facets = facets.map_err(|error| broken(format!("the facets of an edge cannot be read: {error}")))?;
+    Ok(Edge { name, source, target, facets: facets.unwrap_or_default() })
 }
 
 /// An input: name, type, and the value as text that gives back the same value.

@@ -1,59 +1,11 @@
-//! What a rule is: the definition that its author uploads. The engine compiles it against streams, views and plugins.
+//! Which plugin a rule means: a version of it, or its bytes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::names::Digest;
-
-/// Binds a stream, a filter and inputs to a plugin, or to an expression.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuleDef {
-    /// Its name.
-    pub rule: String,
-    /// What it is for. Markdown.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub doc: String,
-    /// The stream whose events it judges.
-    pub stream: String,
-    /// Which events it judges: an expression of type bool; all, without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-    /// What the plugin gets: input's name -> expression.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, String>,
-    /// The plugin that scores. A rule has either this or `score`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<PluginRef>,
-    /// The expression that scores, of type double or int.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<String>,
-    /// The plugin's config: a JSON object that fits the plugin's JSON Schema.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<serde_json::Value>,
-    /// Tags beside the plugin's own: tag -> expression of type bool, which may use `score`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
-    /// Whether it runs, and whether what it says counts.
-    #[serde(default)]
-    pub mode: Mode,
-}
-
-/// Whether a rule runs, and whether what it says counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// It runs and counts.
-    #[default]
-    Active,
-    /// It runs on live events; its verdicts are kept and shown, but profiles and other rules do not see them.
-    Shadow,
-    /// It does not run.
-    Paused,
-}
 
 /// Which plugin a rule means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

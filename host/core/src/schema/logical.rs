@@ -1,0 +1,170 @@
+//! The texts that stand for dates, times of day, durations and UUIDs in JSON.
+
+use std::fmt::Write as _;
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+
+use super::node::Unit;
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+/// `2026-01-31`. None: beyond the years -9999 to 9999.
+pub(super) fn date_text(days: i32) -> Option<String> {
+    let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    Some(date.to_string())
+}
+
+pub(super) fn date_days(text: &str) -> Option<i32> {
+    // jiff would take the date of a longer text.
+    if text.contains(['T', 't', ' ']) {
+        return None;
+    }
+    let date: Date = text.parse().ok()?;
+    Some(EPOCH.until(date).ok()?.get_days())
+}
+
+/// `12:30:00.5`. None: no time of a day.
+pub(super) fn time_text(unit: Unit, raw: i64) -> Option<String> {
+    let per_day = 86_400_000 * unit.per_milli();
+    if !(0..per_day).contains(&raw) {
+        return None;
+    }
+    let nanos = raw * (1_000_000 / unit.per_milli());
+    let second = |per: i64| (nanos / (1_000_000_000 * per) % 60) as i8;
+    let hour = (nanos / 3_600_000_000_000) as i8;
+    let time = Time::new(hour, second(60), second(1), (nanos % 1_000_000_000) as i32).ok()?;
+    Some(time.to_string())
+}
+
+/// Finer digits than the unit's are refused: they would be lost.
+pub(super) fn time_raw(unit: Unit, text: &str) -> Option<i64> {
+    if text.contains('-') {
+        return None;
+    }
+    let time: Time = text.parse().ok()?;
+    let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
+    let nanos = seconds * 1_000_000_000 + i64::from(time.subsec_nanosecond());
+    let per_unit = 1_000_000 / unit.per_milli();
+    (nanos % per_unit == 0).then_some(nanos / per_unit)
+}
+
+/// `2026-01-31T12:30:00.000001`, without a zone. None: beyond the years -9999 to 9999.
+pub(super) fn local_text(nanos: i128) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(nanos).ok()?;
+    Some(TimeZone::UTC.to_datetime(time).to_string())
+}
+
+/// Nanoseconds since 1970 of a text without a zone.
+pub(super) fn local_nanos(text: &str) -> Option<i128> {
+    let time: DateTime = text.parse().ok()?;
+    Some(TimeZone::UTC.to_timestamp(time).ok()?.as_nanosecond())
+}
+
+/// `P1M2DT3.004S`: months, days, and seconds with milliseconds; what is zero is left out.
+pub(super) fn duration_text(bytes: &[u8]) -> String {
+    let mut parts = bytes.chunks_exact(4).map(|part| part.try_into().map_or(0, u32::from_le_bytes));
+    let [months, days, millis] = [(); 3].map(|()| parts.next().unwrap_or(0));
+    let mut text = "P".to_owned();
+    // Writing to a string cannot fail.
+    if months > 0 {
+        let _ = write!(text, "{months}M");
+    }
+    if days > 0 {
+        let _ = write!(text, "{days}D");
+    }
+    if millis > 0 || text.len() == 1 {
+        let _ = write!(text, "T{}", f64::from(millis) / 1_000.0);
+        text.push('S');
+    }
+    text
+}
+
+/// An ISO 8601 duration: years are twelve months, weeks seven days, hours, minutes and seconds are milliseconds.
+pub(super) fn duration_bytes(text: &str) -> Option<[u8; 12]> {
+    let (date, time) = match text.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some((date, time)) => (date, time),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    if date.is_empty() && time.is_empty() {
+        return None;
+    }
+    let (years, date) = part(date, 'Y')?;
+    let (months, date) = part(date, 'M')?;
+    let (weeks, date) = part(date, 'W')?;
+    let (days, date) = part(date, 'D')?;
+    let (hours, time) = part(time, 'H')?;
+    let (minutes, time) = part(time, 'M')?;
+    if !date.is_empty() {
+        return None;
+    }
+    let millis = hours * HOUR + minutes * MINUTE + if time.is_empty() { 0 } else { second_millis(time)? };
+    let parts = [years * 12 + months, weeks * 7 + days, millis];
+    let mut bytes = [0; 12];
+    for (place, part) in bytes.chunks_exact_mut(4).zip(parts) {
+        place.copy_from_slice(&u32::try_from(part).ok()?.to_le_bytes());
+    }
+    Some(bytes)
+}
+
+/// The number before `unit`, 0 where the text has none, and the rest of the text.
+fn part(text: &str, unit: char) -> Option<(u64, &str)> {
+    match text.split_once(unit) {
+        Some((number, rest)) => Some((u64::from(whole(number)?), rest)),
+        None => Some((0, text)),
+    }
+}
+
+fn second_millis(text: &str) -> Option<u64> {
+    let text = text.strip_suffix('S')?;
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if fraction.is_empty() || fraction.len() > 3 {
+        return None;
+    }
+    Some(u64::from(whole(seconds)?) * SECOND + u64::from(whole(&format!("{fraction:0<3}"))?))
+}
+
+/// Digits alone: no sign.
+fn whole(text: &str) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// `f81d4fae-7dec-11d0-a765-00a0c91e6bf6`
+pub(super) fn uuid_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Only the usual form of 36 characters.
+pub(super) fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let text = text.as_bytes();
+    let has_hyphens = text.len() == 36 && [8, 13, 18, 23].iter().all(|place| text[*place] == b'-');
+    if !has_hyphens {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut place = 0;
+    for byte in &mut bytes {
+        if text[place] == b'-' {
+            place += 1;
+        }
+        let digit = |place: usize| char::from(text[place]).to_digit(16);
+        *byte = (digit(place)? * 16 + digit(place + 1)?) as u8;
+        place += 2;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Takes what was said of some events out of a block of verdicts. The rest stays byte by byte.
+
+use std::collections::BTreeSet;
+
+use super::Outcome;
+use super::read::{read_head, read_outcome, read_place, read_stamps, skip_outcome};
+use super::write::Before;
+use crate::wire::{Corrupt, Reader};
+
+/// A block without some of its outcomes, and these.
+pub type Erased = (Vec<u8>, Vec<Outcome>);
+
+/// The block without what it says of the events at some offsets, and what that was; none: it says nothing of them.
+///
+/// # Errors
+/// The bytes are no block, or a damaged one.
+pub fn erase_outcomes(block: &[u8], offsets: &BTreeSet<u64>) -> Result<Option<Erased>, Corrupt> {
+    let mut reader = Reader::new(block);
+    read_head(&mut reader)?;
+    let rules = read_stamps(&mut reader)?;
+    let mut out = block[..reader.position()].to_vec();
+    let mut erased = Vec::new();
+    let (mut before, mut kept) = (Before::default(), Before::default());
+    while !reader.is_empty() {
+        before = read_place(&mut reader, &before)?;
+        if offsets.contains(&before.offset) {
+            erased.push(read_outcome(&mut reader, &rules, &before)?);
+            continue;
+        }
+        let start = reader.position();
+        skip_outcome(&mut reader, &rules)?;
+        kept.put(&mut out, before.offset, before.time);
+        out.extend_from_slice(&block[start..reader.position()]);
+    }
+    Ok((!erased.is_empty()).then_some((out, erased)))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringArray;
+
+    use super::*;
+    use crate::names::Offset;
+    use crate::verdict::{BlockHead, EventColumns, RuleRows, read_block, write_block};
+
+    fn block() -> Vec<u8> {
+        let stamp = serde_json::json!([{ "rule": "r", "revision": 1, "mode": "active", "plugin": null, "tags": ["t"],
+            "reasons": [], "edges": ["paid"], "attributes": [], "inputs": [] }]);
+        let keys = StringArray::from(vec!["a", "b", "a", "c"]);
+        let unreadable = vec![(12, "event-malformed", "too short".to_owned())];
+        let events = EventColumns {
+            offsets: &[10, 11, 13, 20],
+            times: &[500, 400, 900, 100],
+            keys: &keys,
+            ids: None,
+            unreadable: &unreadable,
+        };
+        let rows = RuleRows {
+            scores: vec![0.5, 0.25, f64::NAN, 1.0],
+            tags: vec![(0, 0), (3, 0)],
+            edges: vec![(2, 0, "a".to_owned(), "m".to_owned())],
+            ..RuleRows::default()
+        };
+        let mut out = Vec::new();
+        let rules = stamp.to_string();
+        write_block(&mut out, &BlockHead { catalog: 7, next: Offset(21), rules: &rules }, &events, &[rows]);
+        out
+    }
+
+    #[test]
+    fn what_is_said_of_others_stays() {
+        let block = block();
+        let all = read_block(&block).unwrap();
+        for offsets in [vec![10], vec![11, 13], vec![20], vec![10, 12, 20], vec![10, 11, 12, 13, 20]] {
+            let offsets: BTreeSet<u64> = offsets.into_iter().collect();
+            let (rest, erased) = erase_outcomes(&block, &offsets).unwrap().unwrap();
+            let (gone, stays): (Vec<_>, Vec<_>) =
+                all.outcomes.iter().cloned().partition(|outcome| offsets.contains(&outcome.offset.0));
+            assert_eq!(erased, gone);
+            let read = read_block(&rest).unwrap();
+            assert_eq!((read.outcomes, read.next, read.catalog), (stays, all.next, all.catalog));
+        }
+        assert_eq!(erase_outcomes(&block, &BTreeSet::from([9, 14])).unwrap(), None);
+        assert!(erase_outcomes(&block[..block.len() - 1], &BTreeSet::from([10])).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! What a new definition of a stream may change: not what events in the log were written with, but for the schema,
+//! where it can read them all.
+
+use assay_core::schema::{AvroSchema, Resolver, RootName, Schema};
+use assay_core::stream::{MAX_EARLIER, StreamDef};
+use assay_core::types::Type;
+
+use super::Engine;
+use crate::ports::StoreError;
+use crate::ports::catalog::Kind;
+use crate::problem::{ChangeError, Problem};
+
+impl Engine {
+    /// A stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
+    pub(super) fn complete_stream(&self, mut def: StreamDef) -> Result<serde_json::Value, ChangeError> {
+        let before = self.last_stream(&def.stream)?;
+        let partitions = before.as_ref().and_then(|before| before.partitions);
+        let wanted = match def.partitions.or(partitions) {
+            Some(wanted) => wanted,
+            None => self.ports().log.partitions(&def)?.unwrap_or(self.inner.shared.config.partitions),
+        };
+        def.partitions = Some(wanted);
+        def.earlier = Vec::new();
+        if let Some(before) = before {
+            let mut problems = check_fixed(&def, &before);
+            def.earlier.clone_from(&before.earlier);
+            if def.schema != before.schema {
+                def.earlier.push(before.schema.clone());
+                let check = self.can_change_schema().and_then(|()| check_schema(&def, &before));
+                problems.extend(check.err().map(|message| problem(&def, "schema", message)));
+            }
+            if !problems.is_empty() {
+                return Err(ChangeError::Invalid(problems));
+            }
+        }
+        // A definition that was read can be written.
+        serde_json::to_value(&def).map_err(|error| ChangeError::Conflict(error.to_string()))
+    }
+
+    /// The last definition of a stream, if there ever was one.
+    fn last_stream(&self, name: &str) -> Result<Option<StreamDef>, StoreError> {
+        let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, name)?;
+        let before = revisions.into_iter().find_map(|revision| revision.body);
+        Ok(before.and_then(|body| serde_json::from_value(body).ok()))
+    }
+
+    fn can_change_schema(&self) -> Result<(), String> {
+        let ports = self.ports();
+        let in_the_way = match (ports.log.keeps_schemas(), ports.archive.keeps_schemas()) {
+            (true, true) => return Ok(()),
+            (false, _) => {
+                "the log does not keep which schema of the stream an event is in; but producers may write other schemas \
+                 than it, as long as it reads them"
+            }
+            (true, false) => "the archive does not keep which schema of the stream an event was written with",
+        };
+        Err(format!("it cannot change here: {in_the_way}. For another schema make a new stream"))
+    }
+}
+
+/// What never changes.
+fn check_fixed(def: &StreamDef, before: &StreamDef) -> Vec<Problem> {
+    let fixed = [
+        ("from", def.from != before.from),
+        ("key", def.key != before.key),
+        ("time", def.time != before.time),
+        ("id", def.id != before.id),
+        ("partitions", def.partitions != before.partitions),
+        ("topic", def.topic != before.topic),
+    ];
+    let message = "it cannot change: the log holds events that were written with it; make a new stream";
+    fixed.iter().filter(|(_, differs)| *differs).map(|(at, _)| problem(def, at, message.to_owned())).collect()
+}
+
+/// Whether the new schema reads all that the log may hold, and finds key, time and id as the old one did.
+fn check_schema(def: &StreamDef, before: &StreamDef) -> Result<(), String> {
+    if def.earlier.len() > MAX_EARLIER {
+        return Err(format!("it has changed {MAX_EARLIER} times, which is the most; make a new stream"));
+    }
+    // What is no schema is refused with all its problems when the plan is made.
+    let (Ok(new), Ok(reader)) = (Schema::parse_value(&def.schema), AvroSchema::parse(&def.schema.to_string())) else {
+        return Ok(());
+    };
+    for (number, earlier) in def.earlier.iter().enumerate() {
+        let writer = AvroSchema::parse(&earlier.to_string()).map_err(|error| error.to_string())?;
+        reader.check_reads(&writer, RootName::MayDiffer).map_err(|misfit| unreadable(def, number, &misfit))?;
+        // Stricter than Avro where a logical type would get another meaning.
+        let writer = Schema::parse_value(earlier).map_err(|error| error.to_string())?;
+        let resolver = Resolver::new(&writer, &new).map_err(|why| unreadable(def, number, &why))?;
+        if let Some(gap) = resolver.and_then(|resolver| resolver.gap()) {
+            return Err(unreadable(def, number, &gap));
+        }
+    }
+    let old = Schema::parse_value(&before.schema).map_err(|error| error.to_string())?;
+    for (what, path) in [("key", Some(&def.key)), ("time", Some(&def.time)), ("id", def.id.as_ref())] {
+        let Some(path) = path else { continue };
+        let kind = |schema: &Schema| schema.field(path).map(|field| field.kind.clone());
+        if let (Ok(was), found) = (kind(&old), kind(&new))
+            && found.as_ref() != Ok(&was)
+        {
+            let now = found.map_or_else(|error| error.to_string(), |now: Type| format!("it is of type {now} now"));
+            return Err(format!("field `{path}` is the stream's {what} and was of type {was}, which must stay: {now}"));
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(def: &StreamDef, number: usize, why: &dyn std::fmt::Display) -> String {
+    let whose = match number + 1 == def.earlier.len() {
+        true => "its schema so far".to_owned(),
+        false => format!("its schema number {number}"),
+    };
+    format!(
+        "it cannot read the events that were written with {whose}: {why}. Keep fields that are used, give new ones a \
+         default, widen types only; or make a new stream"
+    )
+}
+
+fn problem(def: &StreamDef, at: &str, message: String) -> Problem {
+    Problem { kind: Kind::Stream, name: def.stream.clone(), at: at.to_owned(), message }
+}

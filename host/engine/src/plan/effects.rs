@@ -1,0 +1,73 @@
+//! What a change of the plan does beside what its definitions say: whose memory begins anew, whose plugin is another.
+
+use std::collections::BTreeMap;
+
+use assay_core::verdict::PluginStamp;
+
+use super::{Plan, StatePlan, StreamPlan, ViewPlan};
+use crate::ports::catalog::Kind;
+
+/// Something that a change does beside what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What is concerned.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub effect: String,
+}
+
+/// What going over from one plan to another does.
+pub(crate) fn effects(before: &Plan, after: &Plan) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for (name, now) in &after.streams {
+        let Some(then) = before.streams.get(name) else { continue };
+        of_views(then, now, &mut effects);
+        of_plugins(then, now, &mut effects);
+        of_states(then, now, &mut effects);
+    }
+    effects
+}
+
+fn of_views(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+    let before: BTreeMap<&str, &ViewPlan> = then.views.iter().map(|view| (view.def.view.as_str(), view)).collect();
+    for view in &now.views {
+        let effect = match before.get(view.def.view.as_str()) {
+            None => "it counts events from now on; what the log holds is not counted",
+            Some(before) if before.fingerprint != view.fingerprint => "it begins anew, with empty windows",
+            Some(_) => continue,
+        };
+        effects.push(Effect { kind: Kind::View, name: view.def.view.clone(), effect: effect.to_owned() });
+    }
+}
+
+fn of_plugins(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+    let called = |plugin: &Option<PluginStamp>| match plugin {
+        Some(plugin) => format!("{} {}", plugin.name, plugin.version),
+        None => "an expression".to_owned(),
+    };
+    for rule in &now.rules {
+        let before = then.rules.iter().find(|before| before.stamp.rule == rule.stamp.rule);
+        let Some(before) = before.filter(|before| before.stamp.plugin != rule.stamp.plugin) else { continue };
+        let (old, new) = (called(&before.stamp.plugin), called(&rule.stamp.plugin));
+        let effect = format!("it is scored by {new} instead of {old}");
+        effects.push(Effect { kind: Kind::Rule, name: rule.stamp.rule.clone(), effect });
+    }
+}
+
+fn of_states(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+    let after: BTreeMap<&str, &StatePlan> = now.states.iter().map(|state| (state.rule.as_str(), state)).collect();
+    for before in &then.states {
+        let effect = match after.get(before.rule.as_str()) {
+            Some(state) if state.fingerprint != before.fingerprint => "what its plugin remembers is dropped".to_owned(),
+            Some(state) if state.version != before.version => format!(
+                "what its plugin remembers of an entity goes over from layout {} to {} with its next event",
+                before.version, state.version
+            ),
+            Some(_) => continue,
+            None => "what its plugin remembers is dropped".to_owned(),
+        };
+        effects.push(Effect { kind: Kind::Rule, name: before.rule.clone(), effect });
+    }
+}

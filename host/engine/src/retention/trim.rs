@@ -1,0 +1,118 @@
+//! Deletes the records that retention does not keep and nobody needs any more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use assay_core::names::Offset;
+use assay_core::retention::Limits;
+
+use super::floor::{Floor, floor};
+use super::is_time_again;
+use super::needs::part_of;
+use crate::clock::now_ms;
+use crate::metrics::TopicLabel;
+use crate::ports::log::{Topic, Trim};
+use crate::ports::{StoreError, StreamPartition};
+use crate::shared::Shared;
+
+/// Deletes, look by look.
+pub(super) struct Trimming {
+    shared: Arc<Shared>,
+    /// Up to where the archive has forgotten events and verdicts.
+    forgotten: HashMap<StreamPartition, (Offset, Offset)>,
+    /// When it was said last that somebody holds retention up, or that the log fails.
+    said: HashMap<String, Instant>,
+}
+
+impl Trimming {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, forgotten: HashMap::new(), said: HashMap::new() }
+    }
+
+    /// Deletes what can be deleted now. Returns what is to be said of those who hold it up, by the engine's parts.
+    pub(super) fn look(&mut self) -> BTreeMap<String, String> {
+        let mut held = BTreeMap::new();
+        let shared = self.shared.clone();
+        if !shared.ports.log.trims() {
+            return held;
+        }
+        for of in shared.mine() {
+            if shared.is_stopping() {
+                break;
+            }
+            if let Err(error) = self.partition(&of, &mut held) {
+                self.warn(&of.to_string(), &format!("retention cannot delete from {of}; trying again: {error}"));
+            }
+        }
+        for (part, warning) in &held {
+            self.warn(part, warning);
+        }
+        held
+    }
+
+    fn partition(&mut self, of: &StreamPartition, held: &mut BTreeMap<String, String>) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let plan = shared.plan();
+        let Some(stream) = plan.streams.get(&*of.stream) else { return Ok(()) };
+        let keeps = stream.def.retention.or(shared.config.retention);
+        for (topic, limits) in [(Topic::Events, keeps.events), (Topic::Verdicts, keeps.verdicts)] {
+            if let Some(Floor { at, reader }) = self.topic(of, topic, limits, stream.partitions)? {
+                let warning = format!(
+                    "retention would delete {} of {of} from offset {at} on, but {reader} still needs them: see why it \
+                     is behind",
+                    topic.name()
+                );
+                held.entry(part_of(reader, of)).or_insert(warning);
+            }
+        }
+        let kept = |topic| shared.ports.log.kept(&of.stream, topic, of.partition).map(|kept| kept.first);
+        let begin = (kept(Topic::Events)?, kept(Topic::Verdicts)?);
+        if self.forgotten.get(of).copied().unwrap_or_default() != begin {
+            shared.ports.archive.forget(of, begin.0, begin.1)?;
+            self.forgotten.insert(of.clone(), begin);
+        }
+        Ok(())
+    }
+
+    /// Deletes from one topic. Returns who holds up the rest.
+    fn topic(
+        &self,
+        of: &StreamPartition,
+        topic: Topic,
+        limits: Limits,
+        partitions: u32,
+    ) -> Result<Option<Floor>, StoreError> {
+        let shared = &self.shared;
+        let older_than = limits.max_age().map(|age| now_ms().saturating_sub(age));
+        let max_bytes = limits.max_bytes(partitions);
+        if older_than.is_none() && max_bytes.is_none() {
+            return Ok(None);
+        }
+        let floor = floor(shared, of, topic)?;
+        let wish = Trim { older_than, max_bytes, below: floor.at };
+        let (mut records, mut bytes) = (0, 0);
+        let is_held = loop {
+            let trimmed = shared.ports.log.trim(&of.stream, topic, of.partition, &wish)?;
+            records += trimmed.records;
+            bytes += trimmed.bytes;
+            if !trimmed.has_more || shared.is_stopping() {
+                break trimmed.is_held;
+            }
+        };
+        if records > 0 {
+            let label = TopicLabel { stream: of.stream.to_string(), topic: topic.name() };
+            shared.metrics.deleted_records.get_or_create(&label).inc_by(records);
+            shared.metrics.deleted_bytes.get_or_create(&label).inc_by(bytes);
+            tracing::info!(partition = %of, topic = topic.name(), records, bytes, "retention deleted the oldest records");
+        }
+        Ok(is_held.then_some(floor))
+    }
+
+    fn warn(&mut self, about: &str, warning: &str) {
+        if is_time_again(self.said.get(about).copied()) {
+            tracing::warn!("{warning}");
+            self.said.insert(about.to_owned(), Instant::now());
+        }
+    }
+}
