@@ -29,8 +29,8 @@ pub use config::EngineConfig;
 pub use derived::progress_of;
 pub use followers::FOLLOWERS;
 pub use handle::{
-    Applied, BREAKER, Engine, EngineError, Explained, Ingest, IngestError, Live, LiveFilter, LiveVerdicts, Said, Submitted,
-    UploadedPlugin, ViewBuckets, ViewValues, WaitError,
+    Applied, BREAKER, Engine, EngineError, Explained, Ingest, IngestError, Live, LiveFilter, LiveVerdicts, Said,
+    Submitted, UploadedPlugin, ViewBuckets, ViewValues, WaitError,
 };
 pub use health::{PartStatus, Readiness};
 pub use metrics::{FollowerLabel, Metrics, PartitionLabel, ReaderLabel, RouteLabel, StreamLabel, TopicLabel};

@@ -3,9 +3,9 @@
 mod answer;
 mod body;
 mod changes;
-mod rule_status;
 mod filters;
 mod precondition;
+mod rule_status;
 mod rules;
 mod store;
 mod streams;
