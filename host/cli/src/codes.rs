@@ -200,6 +200,12 @@ pub const CODES: &[Code] = &[
         "Look into the server's log at the time of the request, and report it.",
     ),
     problem(
+        "unsupported",
+        501,
+        "The stores in use cannot do it.",
+        "The detail says which store, and what to do instead.",
+    ),
+    problem(
         "overloaded",
         503,
         "Too much is on its way already.",

@@ -41,6 +41,7 @@ fn letters() -> BTreeSet<String> {
             for quoted in shipped.lines().flat_map(|line| line.split('"').skip(1).step_by(2)) {
                 let is_code = starts.iter().any(|start| quoted.starts_with(start))
                     && quoted.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                    && !quoted.ends_with('-')
                     && !NO_CODES.contains(&quoted);
                 if is_code {
                     found.insert(quoted.to_owned());

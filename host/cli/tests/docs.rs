@@ -152,11 +152,11 @@ fn the_commands_of_the_api_page_run_and_answer_as_shown() {
 }
 
 #[test]
-fn the_commands_of_the_pages_on_rules_views_and_schemas_run_and_answer_as_shown() {
+fn the_commands_of_the_pages_on_views_and_schemas_run_and_answer_as_shown() {
     let dir = tempfile::tempdir().unwrap();
     let server = at_work(dir.path());
     server.command(&[&"ingest", &"payments", &dir.path().join("here/payments.jsonl")]);
-    for page in ["rules", "views", "registry"] {
+    for page in ["views", "registry"] {
         run_page(&root().join(format!("docs/{page}.md")), &server, &dir.path().join("here"));
     }
     assert!(server.stop().success());

@@ -44,6 +44,8 @@ impl Python {
         let bin = self.program.parent().unwrap();
         let path = std::env::join_paths([bin.as_os_str(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
         let mut command = Command::new(bin.join(name));
+        // They keep notes where they run.
+        command.current_dir(bin);
         command.args(arguments).envs(variables.iter().copied()).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
         run(&mut command, "what it has found is above");
     }
