@@ -8,7 +8,7 @@ use super::write::Before;
 use crate::wire::{Corrupt, Reader};
 
 /// A block without some of its outcomes, and these.
-pub type Erased = (Vec<u8>, Vec<Outcome>);
+type Erased = (Vec<u8>, Vec<Outcome>);
 
 /// The block without what it says of the events at some offsets, and what that was; none: it says nothing of them.
 ///
