@@ -35,7 +35,7 @@ fn files_with_it(dir: &Path) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with_it(&path));
-        } else if fs::read(&path).unwrap().windows(NEEDLE.len()).any(|window| window == NEEDLE) {
+        } else if fs::read(&path).unwrap_or_default().windows(NEEDLE.len()).any(|window| window == NEEDLE) {
             found.push(path.display().to_string());
         }
     }
@@ -243,7 +243,7 @@ fn it_goes_while_events_come_in() {
         feeding.join().unwrap();
     });
     running.until_followed();
-    assert_eq!(answers(&running, CARD).events, []);
+    assert!(answers(&running, CARD).events.is_empty());
     for (card, answers) in answers_of_others(&running) {
         assert_eq!(answers.events.len(), 110, "{card}");
         assert!(answers.outcomes.iter().all(Option::is_some) && answers.spent.contains("Int(110)"), "{card}");

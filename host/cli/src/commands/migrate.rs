@@ -73,6 +73,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
         .map(serde_json::from_value)
         .collect::<Result<_, _>>()
         .context("a stream in the catalog cannot be read")?;
+    streams.iter().try_for_each(|stream| copy.check_whole(stream))?;
     let (mut events, mut entities) = (0, 0);
     for stream in &streams {
         copy.to.log.create(stream)?;
@@ -178,6 +179,23 @@ impl Copy {
         let bytes = self.from.catalog.artifact(&digest)?;
         let bytes = bytes.with_context(|| format!("the data folder has no plugin with the digest {digest}"))?;
         self.to.catalog.put_artifact(&bytes)?;
+        Ok(())
+    }
+
+    /// Topics on Kafka begin with offset 0, so the first records must be there.
+    fn check_whole(&self, stream: &StreamDef) -> Result<()> {
+        for partition in (0..stream.partitions.unwrap_or(1)).map(assay_core::names::Partition) {
+            for topic in [Topic::Events, Topic::Verdicts] {
+                let Offset(first) = self.from.log.kept(&stream.stream, topic, partition)?.first;
+                ensure!(
+                    first == 0,
+                    "retention has deleted the {} of {}/{partition} before offset {first}: such a folder cannot be \
+                     migrated, because offsets on Kafka begin with 0. Begin with new streams on the servers",
+                    topic.name(),
+                    stream.stream
+                );
+            }
+        }
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl<'e> Deletion<'e> {
         let life = match &self.erasing.step {
             EraseStep::Cut { key } => {
                 let end = self.engine.ports().log.end(&of.stream, Topic::Events, of.partition)?;
-                Some((key, self.cut(of, end, Some(key))?))
+                Some((key, self.cut(of, end, Some(key.as_str()))?))
             }
             EraseStep::Erase { key, before } => Some((key, *before)),
             EraseStep::Purge => None,
