@@ -10,17 +10,22 @@ use super::node::{Node, Record};
 
 /// The full names of all records that contain themselves, through whatever is between.
 pub(super) fn recursive(names: &HashMap<Name, &Avro>) -> HashSet<String> {
-    let mut inside: HashMap<String, Vec<String>> = HashMap::new();
+    let mut records = Vec::new();
+    let mut inside = Vec::new();
     for (name, avro) in names {
         if let Avro::Record(record) = avro {
             let mut found = Vec::new();
             for field in &record.fields {
                 add_records(&field.schema, name.namespace(), &mut found);
             }
-            inside.insert(name.fullname(None), found);
+            records.push(name.fullname(None));
+            inside.push(found);
         }
     }
-    inside.keys().filter(|name| reaches(name, &inside)).cloned().collect()
+    let places: HashMap<&str, usize> = records.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let place = |name: &String| places.get(name.as_str()).copied();
+    let edges: Vec<Vec<usize>> = inside.iter().map(|found| found.iter().filter_map(place).collect()).collect();
+    on_cycles(&edges).into_iter().map(|place| records[place].clone()).collect()
 }
 
 /// The full names of the records that a type has in it, without opening these.
@@ -36,20 +41,48 @@ fn add_records(avro: &Avro, space: NamespaceRef<'_>, found: &mut Vec<String>) {
     }
 }
 
-fn reaches(name: &str, inside: &HashMap<String, Vec<String>>) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![name];
-    while let Some(next) = open.pop() {
-        for inner in inside.get(next).into_iter().flatten() {
-            if inner == name {
-                return true;
+/// The nodes of a graph that are on a cycle: those of its strongly connected components (by Kosaraju's algorithm) that
+/// have more than one node, or an edge to itself.
+fn on_cycles(edges: &[Vec<usize>]) -> Vec<usize> {
+    let mut back = vec![Vec::new(); edges.len()];
+    for (from, targets) in edges.iter().enumerate() {
+        targets.iter().for_each(|to| back[*to].push(from));
+    }
+    let mut seen = vec![false; edges.len()];
+    let mut finished = Vec::with_capacity(edges.len());
+    for start in 0..edges.len() {
+        finished.extend(reached(start, edges, &mut seen));
+    }
+    let mut seen = vec![false; edges.len()];
+    let mut found = Vec::new();
+    for start in finished.into_iter().rev() {
+        let component = reached(start, &back, &mut seen);
+        if component.len() > 1 || component.iter().any(|node| edges[*node].contains(node)) {
+            found.extend(component);
+        }
+    }
+    found
+}
+
+/// The nodes that are reached from one and were not seen before, each behind those that it leads to.
+fn reached(start: usize, edges: &[Vec<usize>], seen: &mut [bool]) -> Vec<usize> {
+    let mut finished = Vec::new();
+    let mut open = if std::mem::replace(&mut seen[start], true) { Vec::new() } else { vec![(start, 0)] };
+    while let Some((node, next)) = open.last_mut() {
+        match edges[*node].get(*next) {
+            Some(to) => {
+                *next += 1;
+                if !std::mem::replace(&mut seen[*to], true) {
+                    open.push((*to, 0));
+                }
             }
-            if seen.insert(inner) {
-                open.push(inner);
+            None => {
+                finished.push(*node);
+                open.pop();
             }
         }
     }
-    false
+    finished
 }
 
 /// A record that contains itself in all of its values, if there is one.
@@ -81,5 +114,44 @@ fn ends(node: &Node, ending: &HashSet<&str>) -> bool {
         Node::Again(again) => ending.contains(again.name.as_str()),
         // Arrays and maps can be empty.
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Follows all ways from each node.
+    fn naive(edges: &[Vec<usize>]) -> Vec<usize> {
+        let leads_back = |node: &usize| {
+            let mut open = edges[*node].clone();
+            let mut seen = HashSet::new();
+            while let Some(next) = open.pop() {
+                if seen.insert(next) {
+                    open.extend(&edges[next]);
+                }
+            }
+            seen.contains(node)
+        };
+        (0..edges.len()).filter(leads_back).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn cycles_are_found(edges in prop::collection::vec(prop::collection::vec(0_usize..12, 0..3), 12)) {
+            let mut found = on_cycles(&edges);
+            found.sort_unstable();
+            prop_assert_eq!(found, naive(&edges));
+        }
+    }
+
+    #[test]
+    fn a_long_chain_takes_no_time() {
+        let chain: Vec<Vec<usize>> = (0..100_000).map(|node| if node == 0 { vec![] } else { vec![node - 1] }).collect();
+        assert!(on_cycles(&chain).is_empty());
+        let ring: Vec<Vec<usize>> = (0..100_000).map(|node| vec![(node + 1) % 100_000]).collect();
+        assert_eq!(on_cycles(&ring).len(), 100_000);
     }
 }
