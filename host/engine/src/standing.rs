@@ -178,7 +178,7 @@ impl Record {
     }
 
     fn standing(&self, now: Instant) -> Standing {
-        let (last, failure) = (self.last.clone(), self.failure.clone());
+        let (last, failure) = (self.last, self.failure.clone());
         Standing { total: self.total, recent: self.recent(now), last, failure }
     }
 }

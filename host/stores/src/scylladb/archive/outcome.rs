@@ -16,6 +16,10 @@ use super::super::error::broken;
 use super::super::keys::{self, Home};
 use super::stamps::StampId;
 
+/// Name, ends, and the facets as a JSON object if there are any.
+type NewEdge<'a> = (&'a str, &'a str, &'a str, Option<String>);
+type StoredEdge = (String, String, String, Option<String>);
+
 /// A verdict or a failure as it is written. Its fields are the statement's markers, in order.
 #[derive(SerializeRow)]
 #[scylla(flavor = "enforce_order", skip_name_checks)]
@@ -36,7 +40,7 @@ pub(super) struct NewRow<'a> {
     score: MaybeUnset<f64>,
     tags: MaybeUnset<&'a [String]>,
     reasons: MaybeUnset<Vec<(&'a str, f64)>>,
-    edges: MaybeUnset<Vec<(&'a str, &'a str, &'a str, Option<String>)>>,
+    edges: MaybeUnset<Vec<NewEdge<'a>>>,
     attributes: MaybeUnset<&'a [(String, String)]>,
     inputs: MaybeUnset<Vec<(&'a str, &'static str, String)>>,
     failure: MaybeUnset<&'a str>,
@@ -64,7 +68,7 @@ pub(super) struct StoredRow {
     score: Option<f64>,
     tags: Option<Vec<String>>,
     reasons: Option<Vec<(String, f64)>>,
-    edges: Option<Vec<(String, String, String, Option<String>)>>,
+    edges: Option<Vec<StoredEdge>>,
     attributes: Option<Vec<(String, String)>>,
     inputs: Option<Vec<(String, String, String)>>,
     failure: Option<String>,
@@ -172,13 +176,12 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// An edge: name, ends, and the facets as a JSON object if there are any.
-fn edge(edge: &Edge) -> (&str, &str, &str, Option<String>) {
+fn edge(edge: &Edge) -> NewEdge<'_> {
     let facets = (!edge.facets.is_empty()).then(|| serde_json::json!(edge.facets).to_string());
     (&edge.name, &edge.source, &edge.target, facets)
 }
 
-fn read_edge((name, source, target, facets): (String, String, String, Option<String>)) -> Result<Edge, StoreError> {
+fn read_edge((name, source, target, facets): StoredEdge) -> Result<Edge, StoreError> {
     let facets = facets.map(|facets| serde_json::from_str(&facets)).transpose();
     let facets = facets.map_err(|error| broken(format!("the facets of an edge cannot be read: {error}")))?;
     Ok(Edge { name, source, target, facets: facets.unwrap_or_default() })
