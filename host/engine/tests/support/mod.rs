@@ -1,5 +1,7 @@
 //! A small stream of payments, and how to score it offline.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use assay_core::schema::{Encoder, Schema};
 use assay_engine::offline::Offline;
 use assay_engine::ports::catalog::{Change, Kind};
