@@ -28,8 +28,8 @@ fn ints(arguments: &[Column], rows: usize, f: impl Fn(&str, &str, usize) -> Opti
 /// The byte at which a code point begins; that behind the last is the text's end.
 fn byte_of(text: &str, position: i64) -> Option<usize> {
     let position = usize::try_from(position).ok()?;
-    let starts = text.char_indices().map(|(start, _)| start).chain([text.len()]);
-    if text.is_ascii() { (position <= text.len()).then_some(position) } else { starts.skip(position).next() }
+    let mut starts = text.char_indices().map(|(start, _)| start).chain([text.len()]);
+    if text.is_ascii() { (position <= text.len()).then_some(position) } else { starts.nth(position) }
 }
 
 /// The position of the code point that begins at a byte.
