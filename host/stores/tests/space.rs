@@ -28,7 +28,7 @@ fn disk_space(dir: &Path) -> u64 {
             .map(|path| if path.is_dir() { blocks(&path) } else { fs::metadata(&path).map_or(0, |it| it.blocks()) })
             .sum()
     }
-    blocks(dir) * 512 >> 20
+    (blocks(dir) * 512) >> 20
 }
 
 /// A MiB that cannot be compressed.
