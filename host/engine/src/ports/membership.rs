@@ -76,5 +76,8 @@ impl Membership for Alone {
         true
     }
 
-    fn leave(&self) {}
+    fn leave(&self) {
+        // The owner knows the ports, this one among them: else neither would ever be dropped.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).owner = None;
+    }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use assay_engine::ports::StoreError;
-use fjall::Keyspace;
+use fjall::{AbstractTree as _, Keyspace};
 
 use super::database::Database;
 use super::error::{failed, unavailable};
@@ -22,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const FILLER: usize = 4 << 20;
 /// So often: more than 64 MB in all.
 const FILLERS: usize = 17;
+/// How often is looked whether replaced files are gone. While much is written there are always some.
+const MOST_LOOKS: usize = 100;
 
 impl Database {
     /// Writes what is deleted in a keyspace out of its files, and lets go of journals.
@@ -75,7 +77,23 @@ impl Database {
             }
         }
         self.filler.clear().map_err(|error| failed(&doing, &error))?;
+        self.drop_old_files(&doing)?;
         self.sync(&doing)
+    }
+
+    /// Files that compaction has replaced stay until no snapshot can need them, which is looked at whenever a memtable
+    /// is written.
+    fn drop_old_files(&self, doing: &impl Display) -> Result<(), StoreError> {
+        let is_old = |keyspace: &&Keyspace| keyspace.tree.version_free_list_len() > 0;
+        for _ in 0..MOST_LOOKS {
+            self.filler.insert("filler", "").map_err(|error| failed(doing, &error))?;
+            self.flush(&self.filler, doing)?;
+            let [others @ .., _] = self.keyspaces();
+            if !others.iter().any(is_old) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn journals(&self, doing: &impl Display) -> Result<BTreeSet<OsString>, StoreError> {
