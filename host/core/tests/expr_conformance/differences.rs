@@ -42,7 +42,9 @@ pub(crate) const CASES: &[Case] = &[
     ("false && 32", "refused: expected bool, found int"),
     ("'horses' || true", "refused: expected bool, found string"),
     ("[1, 'foo', 3].exists(e, e != '1')", "refused: expected int, found string"),
-    ("1 + 1.5", "refused: '+' does not take int and double"),
+    ("size('a') + 1.5", "refused: '+' does not take int and double"),
+    // But an int that is written down is a double where one is needed.
+    ("1 + 1.5", "2.5"),
     ("{'a': 1}", "refused: maps cannot be written"),
     ("[[1]]", "refused: lists of lists"),
     ("[]", "refused: a list without a value has no type"),
