@@ -198,7 +198,8 @@ fn long_batches_give_what_single_events_give() {
     let event = |n: usize| {
         let items: Vec<Json> =
             (0..n % 23).map(|i| json!({ "price": i as f64, "category": (["DE", "AT"][i % 2]) })).collect();
-        let tags = if n % 7 == 0 { Json::Null } else { json!((0..n % 5).map(|t| t.to_string()).collect::<Vec<_>>()) };
+        let tags =
+            if n.is_multiple_of(7) { Json::Null } else { json!((0..n % 5).map(|t| t.to_string()).collect::<Vec<_>>()) };
         json!({ "country": (["DE", "AT"][n % 2]), "limit": (n % 11) as f64, "items": items, "tags": tags })
     };
     let all: Vec<Json> = (0..900).map(event).collect();

@@ -42,9 +42,7 @@ pub(crate) const CASES: &[Case] = &[
     ("false && 32", "refused: expected bool, found int"),
     ("'horses' || true", "refused: expected bool, found string"),
     ("[1, 'foo', 3].exists(e, e != '1')", "refused: expected int, found string"),
-    ("size('a') + 1.5", "refused: '+' does not take int and double"),
-    // But an int that is written down is a double where one is needed.
-    ("1 + 1.5", "2.5"),
+    ("x + 1.5", "refused: '+' does not take int and double"),
     ("{'a': 1}", "refused: maps cannot be written"),
     ("[[1]]", "refused: lists of lists"),
     ("[]", "refused: a list without a value has no type"),
@@ -62,9 +60,9 @@ pub(crate) const CASES: &[Case] = &[
     ("1.5 + 1", "2.5"),
     ("true ? 1.5 : 1", "1.5"),
     // To the millisecond, and as far as 64 bits of them reach.
-    ("string(timestamp('9999-12-31T23:59:59.999999999Z'))", "'9999-12-31T23:59:59.999Z'"),
+    ("string(timestamp('9999-12-30T21:00:00.999999999Z'))", "'9999-12-30T21:00:00.999Z'"),
     ("timestamp('0000-01-01T00:00:00Z')", "@-62167219200000"),
-    ("timestamp('9999-12-31T23:59:59Z') + duration('1s')", "@253402300800000"),
+    ("timestamp('9999-12-30T00:00:00Z') + duration('7d')", "@253402732800000"),
     ("duration('320000000000s')", "320000000000000ms"),
     ("timestamp('10000-01-01T00:00:00Z')", "refused: '10000-01-01T00:00:00Z' is no time"),
     // lower and upper know all letters; lowerAscii and upperAscii are those of the specification.
