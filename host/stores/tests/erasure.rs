@@ -106,10 +106,9 @@ fn assert_gone(running: &Running) {
     let gone = answers(running, CARD);
     assert_eq!((gone.events.len(), gone.profile, gone.letters), (0, None, 0));
     assert!(gone.spent.contains("as_of: None"), "{}", gone.spent);
-    assert_eq!(copies(running), 0);
     let highest = running.ports().profiles.highest("payments", "total", None, 1000, None).unwrap();
     assert_eq!(highest.items.len(), others().count());
-    for (at, id) in (0..30_u64).map(|round| (round, format!("p{}-{CARD}", round * 41 + 40))) {
+    for (at, id) in (0..30_u64).map(|round| (round, format!("p{}", round * 41 + 40))) {
         assert!(running.engine.explain("payments", &id).unwrap().is_empty(), "{at}");
     }
 }
@@ -138,6 +137,7 @@ fn nothing_of_it_is_left_and_nothing_else_has_changed() {
     };
     assert_eq!(erased, expected);
     assert_gone(&running);
+    assert_eq!(copies(&running), 0);
     assert_eq!(files_with_it(dir.path()), Vec::<String>::new());
     assert_eq!(answers_of_others(&running), others_before);
     assert_eq!(devices(&running), devices_before);
@@ -185,7 +185,7 @@ fn delete_in_part(ports: &Ports, of: &StreamPartition, crash: Crash) {
             // Zigzag of the length, then the id.
             let length = usize::from(event.bytes[0] / 2);
             let id = String::from_utf8(event.bytes[1..=length].to_vec()).unwrap();
-            let number: i64 = id[1..].split('-').next().unwrap().parse().unwrap();
+            let number: i64 = id[1..].parse().unwrap();
             EventEntry { offset: event.place.offset, time: 1_700_000_000_000 + number * 400, key: CARD.to_owned(), id }
         };
         let page = ports.archive.history(of, &query).unwrap();
@@ -216,8 +216,10 @@ fn a_crash_at_any_step_only_makes_it_come_later() {
         let running = Running::start(dir.path());
         let erasure = running.ports().erasure.unwrap();
         until("the deletion is done", || erasure.pending().unwrap().is_empty());
-        if !matches!(crash, Crash::Finished) {
-            assert_gone(&running);
+        assert_gone(&running);
+        // The engine deletes copies before the events that they are of; what was done by hand here left them out.
+        if matches!(crash, Crash::Begun | Crash::Cut) {
+            assert_eq!(copies(&running), 0, "{crash:?}");
             assert_eq!(files_with_it(dir.path()), Vec::<String>::new(), "{crash:?}");
         }
         assert_eq!(answers_of_others(&running), others_before, "{crash:?}");

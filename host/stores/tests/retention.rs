@@ -42,8 +42,8 @@ fn the_oldest_go_and_what_they_have_made_stays() {
     until("a card's first events are gone", || events_of(&running, "card-3") < 150);
     let counted = format!("{:?}", running.engine.view("spend", "card-3", None).unwrap());
     assert!(counted.contains("Int(200)"), "{counted}");
-    assert!(running.engine.explain("payments", "p3-card-3").unwrap().is_empty());
-    let last = running.engine.explain("payments", "p1953-card-3").unwrap();
+    assert!(running.engine.explain("payments", "p3").unwrap().is_empty());
+    let last = running.engine.explain("payments", "p1953").unwrap();
     assert!(last[0].outcome.is_some());
     let of = running.engine.partition_of("payments", "card-3").unwrap();
     let profile = running.ports().profiles.get(&of, "card-3").unwrap();
@@ -64,5 +64,5 @@ fn the_oldest_go_and_what_they_have_made_stays() {
     assert_eq!(running.ports().profiles.get(&of, "card-3").unwrap(), profile);
     rounds(&running, 40..41);
     assert!(format!("{:?}", running.engine.view("spend", "card-3", None).unwrap()).contains("Int(205)"));
-    assert_eq!(running.engine.explain("payments", "p2003-card-3").unwrap().len(), 1);
+    assert_eq!(running.engine.explain("payments", "p2003").unwrap().len(), 1);
 }

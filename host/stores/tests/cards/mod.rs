@@ -136,7 +136,7 @@ pub(crate) fn partitions() -> Vec<StreamPartition> {
 pub(crate) fn payment(number: u64, card: &str) -> Value {
     let device = (!number.is_multiple_of(7)).then(|| format!("device-{}", number % 5));
     let amount = if number.is_multiple_of(9) { 0.0 } else { (number % 1000) as f64 / 8.0 };
-    json!({ "id": format!("p{number}-{card}"), "card": card, "device": device, "amount": amount,
+    json!({ "id": format!("p{number}"), "card": card, "device": device, "amount": amount,
         "at": 1_700_000_000_000_i64 + number as i64 * 400 })
 }
 
