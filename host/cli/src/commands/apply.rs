@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use assay_engine::ports::catalog::Change;
 use serde_json::{Value, json};
 
-use super::{Output, field, print, table};
+use super::{Output, effects, field, print, table};
 use crate::client::{Body, Client};
 use crate::pack;
 
@@ -80,7 +80,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<ExitCode> {
         for change in &changes {
             rows.push(vec![change.kind.to_string(), change.name.clone(), state_of(applied, change, is_dry)]);
         }
-        format!("{}catalog version {}\n", table(&rows), field(applied, "version"))
+        format!("{}catalog version {}\n{}", table(&rows), field(applied, "version"), effects(applied))
     });
     Ok(if args.diff && !diffs.is_empty() { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
 }

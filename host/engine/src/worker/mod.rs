@@ -1,12 +1,12 @@
 //! A worker: a plain thread that owns some partitions of every stream and scores their events. No locks on the way.
 
 mod batches;
+mod halts;
 mod owned;
 mod ownership;
 mod saver;
 mod unsaved;
 
-use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,12 +16,13 @@ use assay_core::names::Offset;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::metrics::Metrics;
-use crate::partition::{Halt, Instances, Partition};
+use crate::partition::{Instances, Partition};
 use crate::plan::Plan;
 use crate::ports::erasure::Erasing;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{StoreError, StreamPartition};
 use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared};
+use halts::Halts;
 use owned::Owned;
 pub(crate) use ownership::Ownership;
 use saver::Saver;
@@ -98,7 +99,7 @@ impl WorkerHandle {
             plan,
             owned: Vec::new(),
             opening: Vec::new(),
-            halts: HashMap::new(),
+            halts: Halts::default(),
             instances: Instances::default(),
             saver,
         };
@@ -127,8 +128,7 @@ struct Worker {
     plan: Arc<Plan>,
     owned: Vec<Owned>,
     opening: Vec<Opening>,
-    /// Where rules want partitions to wait, until the next change.
-    halts: HashMap<StreamPartition, Halt>,
+    halts: Halts,
     instances: Instances,
     saver: Saver,
 }
@@ -174,7 +174,7 @@ impl Worker {
             // Others may have this process's partitions by now.
             return 0;
         }
-        let before = self.halts.get(owned.partition.of()).map_or(Offset(u64::MAX), |halt| halt.before);
+        let before = self.halts.before(owned.partition.of());
         let turned = owned.lag(shared).and_then(|lag| {
             // Other partitions need not wait for one that does.
             if lag == 0 || owned.is_full(shared, bell) {
@@ -266,17 +266,10 @@ impl Worker {
         for mut owned in failed as Vec<Owned> {
             let of = owned.partition.of().clone();
             if let Some(halt) = owned.take_halt() {
-                self.halt(&of, halt);
+                self.halts.add(&of, halt, &self.shared);
             }
             self.opening.push(Opening { of, due: Instant::now() + FIRST_DELAY, delay: FIRST_DELAY });
         }
-    }
-
-    /// A rule wants a partition to wait. Others go on.
-    fn halt(&mut self, of: &StreamPartition, halt: Halt) {
-        tracing::error!(partition = %of, "{halt}");
-        self.shared.health.note(&halted(of), Some(&halt.to_string()), 0);
-        self.halts.insert(of.clone(), halt);
     }
 
     fn answer(&mut self, request: Request) {
@@ -312,9 +305,7 @@ impl Worker {
             }
         }
         self.shared.health.forget(&format!("partition {of}"));
-        if self.halts.remove(of).is_some() {
-            self.shared.health.forget(&halted(of));
-        }
+        self.halts.remove(of, &self.shared);
         let label = Metrics::partition(of);
         self.shared.metrics.lag.remove(&label);
         self.shared.metrics.entities.remove(&label);
@@ -334,9 +325,7 @@ impl Worker {
             owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);
         }
         self.saver.flush();
-        for of in std::mem::take(&mut self.halts).into_keys() {
-            self.shared.health.forget(&halted(&of));
-        }
+        self.halts.clear(&self.shared);
         self.plan = plan;
         self.instances = Instances::default();
         self.equip();
@@ -348,9 +337,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// What `/readyz` calls a partition that waits for a rule. It can be scored, so the process is ready.
-fn halted(of: &StreamPartition) -> String {
-    format!("rules of {of}")
 }
