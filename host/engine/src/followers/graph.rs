@@ -40,15 +40,7 @@ impl Follow for Follower {
             for verdict in outcome.verdicts.into_iter().filter(|verdict| verdict.by.mode == Mode::Active) {
                 for edge in verdict.edges {
                     let identity = (edge.source.clone(), edge.name.clone(), edge.target.clone());
-                    let newer = GraphEdge {
-                        source: edge.source,
-                        name: edge.name,
-                        target: edge.target,
-                        score: verdict.score,
-                        time: outcome.time,
-                        rule: verdict.by.rule.clone(),
-                        facets: edge.facets,
-                    };
+                    let newer = GraphEdge::made(edge, &verdict.by, verdict.score, outcome.time);
                     if edges.get(&identity).is_none_or(|(_, before)| newer.is_later_than(before)) {
                         edges.insert(identity, (outcome.offset, newer));
                     }

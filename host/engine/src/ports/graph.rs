@@ -1,7 +1,7 @@
 //! The graph port: edges between nodes, upserted by name and ends.
 
 use assay_core::names::Offset;
-use assay_core::verdict::Facets;
+use assay_core::verdict::{Edge, Facets, RuleStamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Page, Poison, StoreError, StreamPartition};
@@ -31,6 +31,12 @@ impl GraphEdge {
     pub fn between(source: &str, name: &str, target: &str) -> Self {
         let (source, name, target) = (source.to_owned(), name.to_owned(), target.to_owned());
         Self { source, name, target, score: None, time: 0, rule: String::new(), facets: Facets::new() }
+    }
+
+    /// The edge that a verdict made of an event at a time.
+    pub fn made(edge: Edge, by: &RuleStamp, score: Option<f64>, time: i64) -> Self {
+        let Edge { name, source, target, facets } = edge;
+        Self { source, name, target, score, time, rule: by.rule.clone(), facets }
     }
 
     /// Which of two edges with the same ends and name stays: the later one; of equally late ones any, but always the

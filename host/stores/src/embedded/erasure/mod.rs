@@ -140,15 +140,9 @@ fn edges_of(outcomes: Vec<Outcome>) -> Vec<GraphEdge> {
     let mut edges = Vec::new();
     for outcome in outcomes {
         for verdict in outcome.verdicts.into_iter().filter(|verdict| verdict.by.mode == Mode::Active) {
-            edges.extend(verdict.edges.into_iter().map(|edge| GraphEdge {
-                source: edge.source,
-                name: edge.name,
-                target: edge.target,
-                score: verdict.score,
-                time: outcome.time,
-                rule: verdict.by.rule.clone(),
-                facets: edge.facets,
-            }));
+            let (by, score) = (verdict.by, verdict.score);
+            let made = verdict.edges.into_iter().map(|edge| GraphEdge::made(edge, &by, score, outcome.time));
+            edges.extend(made);
         }
     }
     edges
