@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use assay_core::verdict::read_block;
+use assay_core::verdict::{Edge, read_block};
 use assay_engine::ports::catalog::Change;
 use serde_json::json;
 
@@ -17,10 +17,21 @@ const FILTER: &str = "amount > 0.0 && lower(card) != 'c3'";
 /// Two rules with one filter, one that judges few events, and one that judges all and sees the first one's score.
 fn rules() -> [Change; 4] {
     let tags = json!({ "high": "score > 60.0 && amount * 2.0 > 50.0", "own": "score > 60.0" });
+    let graph = json!([{ "edge": "spends", "from": "lower(card)", "to": "id", "when": "amount * 2.0 > 50.0",
+        "facets": { "twice": "amount * 2.0" } }]);
     [
-        rule("a", json!({ "when": FILTER, "score": "amount * 2.0 + double(size(lower(card)))", "tags": tags })),
-        rule("b", json!({ "when": FILTER, "score": "double(size(lower(card))) - amount * 2.0", "tags": tags })),
-        rule("few", json!({ "when": "amount > 90.0", "score": "amount * 2.0 + views.spend.sum", "tags": tags })),
+        rule(
+            "a",
+            json!({ "when": FILTER, "score": "amount * 2.0 + double(size(lower(card)))", "tags": tags, "graph": graph }),
+        ),
+        rule(
+            "b",
+            json!({ "when": FILTER, "score": "double(size(lower(card))) - amount * 2.0", "tags": tags, "graph": graph }),
+        ),
+        rule(
+            "few",
+            json!({ "when": "amount > 90.0", "score": "amount * 2.0 + views.spend.sum", "tags": tags, "graph": graph }),
+        ),
         rule("sees", json!({ "score": "coalesce(scores.a, 0.0) + amount * 2.0" })),
     ]
 }
@@ -30,8 +41,11 @@ fn definitions(rules: impl IntoIterator<Item = Change>) -> Vec<Change> {
     [stream(), spend].into_iter().chain(rules).collect()
 }
 
-/// What is said of a hundred events in batches of some length: by event and rule, the score and the tags.
-fn said(rules: Vec<Change>, batch: usize) -> BTreeMap<(u64, String), (Option<f64>, Vec<String>)> {
+/// The score, the tags and the edges.
+type Said = (Option<f64>, Vec<String>, Vec<Edge>);
+
+/// What is said of a hundred events in batches of some length, by event and rule.
+fn said(rules: Vec<Change>, batch: usize) -> BTreeMap<(u64, String), Said> {
     let mut offline = offline(definitions(rules));
     let events = (0..100).map(|n| event(&format!("p{n}"), &format!("C{}", n % 5), f64::from(n - 5), i64::from(n)));
     let records: Vec<Vec<u8>> = events.map(|event| avro(&event)).collect();
@@ -42,7 +56,8 @@ fn said(rules: Vec<Change>, batch: usize) -> BTreeMap<(u64, String), (Option<f64
         offline.score_avro("payments", &records, &mut block).unwrap();
         for outcome in read_block(&block).unwrap().outcomes {
             for verdict in outcome.verdicts {
-                said.insert((outcome.offset.0, verdict.by.rule.clone()), (verdict.score, verdict.tags));
+                let by = (outcome.offset.0, verdict.by.rule.clone());
+                said.insert(by, (verdict.score, verdict.tags, verdict.edges));
             }
         }
     }

@@ -3,58 +3,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+mod moved;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::Partition;
 use assay_engine::ports::catalog::{Change, Kind};
-use assay_engine::ports::membership::{Membership, Owner};
 use assay_engine::ports::{Ports, StreamPartition};
-use assay_engine::{Engine, EngineConfig, Live, LiveFilter, LiveVerdicts, Metrics};
-use assay_runtime::{Runtime, RuntimeConfig};
+use assay_engine::{Engine, Live, LiveFilter, LiveVerdicts};
 use assay_stores::embedded::{Config, Embedded};
+use moved::Moved;
 use serde_json::json;
 
 const PARTITIONS: u32 = 4;
 const EVENTS: u64 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A membership that the test moves partitions with.
-#[derive(Default)]
-struct Moved(Mutex<Option<Arc<dyn Owner>>>);
-
-impl Moved {
-    fn owner(&self) -> Arc<dyn Owner> {
-        self.0.lock().unwrap().clone().unwrap()
-    }
-}
-
-impl Membership for Moved {
-    fn join(&self, owner: Arc<dyn Owner>) {
-        *self.0.lock().unwrap() = Some(owner);
-    }
-    fn share(&self, _: Vec<StreamPartition>) {}
-    fn saved(&self, _: &StreamPartition, _: Offset) {}
-    fn is_member(&self) -> bool {
-        true
-    }
-    fn leave(&self) {}
-}
-
 fn start(store: &Embedded) -> (Engine, Arc<Moved>) {
     let moved = Arc::new(Moved::default());
     let ports = Ports { membership: moved.clone(), ..store.ports() };
-    let config = EngineConfig {
-        workers: 2,
-        partitions: PARTITIONS,
-        batch_rows: 64,
-        checkpoint_every: Duration::from_millis(20),
-        ..EngineConfig::default()
-    };
-    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    (Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap(), moved)
+    (moved::start(ports, PARTITIONS, Duration::from_millis(20)), moved)
 }
 
 fn define(engine: &Engine) {

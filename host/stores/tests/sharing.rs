@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+mod moved;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
@@ -13,14 +15,13 @@ use std::time::{Duration, Instant};
 use assay_core::names::{Offset, Partition};
 use assay_core::value::Value as Measured;
 use assay_core::verdict::{Outcome, read_block};
+use assay_engine::Engine;
 use assay_engine::ports::buckets::{Buckets, ChangedBuckets};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
-use assay_engine::ports::membership::{Membership, Owner};
 use assay_engine::ports::{Ports, StoreError, StreamPartition};
-use assay_engine::{Engine, EngineConfig, Metrics};
-use assay_runtime::{Runtime, RuntimeConfig};
 use assay_stores::embedded::{Config, Embedded};
+use moved::Moved;
 use serde_json::{Value, json};
 
 const PARTITIONS: u32 = 4;
@@ -31,28 +32,6 @@ const DEVICES: u64 = 300;
 /// The length of a tumbling view's buckets in ms: ten minutes.
 const SLOT: i64 = 600_000;
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A membership that the test moves partitions with.
-#[derive(Default)]
-struct Moved(Mutex<Option<Arc<dyn Owner>>>);
-
-impl Moved {
-    fn owner(&self) -> Arc<dyn Owner> {
-        self.0.lock().unwrap().clone().unwrap()
-    }
-}
-
-impl Membership for Moved {
-    fn join(&self, owner: Arc<dyn Owner>) {
-        *self.0.lock().unwrap() = Some(owner);
-    }
-    fn share(&self, _: Vec<StreamPartition>) {}
-    fn saved(&self, _: &StreamPartition, _: Offset) {}
-    fn is_member(&self) -> bool {
-        true
-    }
-    fn leave(&self) {}
-}
 
 /// Keys and begins of buckets, with their values.
 type Rows = BTreeMap<(String, i64), Vec<Measured>>;
@@ -104,15 +83,7 @@ fn all_buckets() -> Rows {
 }
 
 fn start(ports: Ports) -> Engine {
-    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    let config = EngineConfig {
-        workers: 2,
-        partitions: PARTITIONS,
-        batch_rows: 64,
-        checkpoint_every: Duration::from_millis(20),
-        ..EngineConfig::default()
-    };
-    Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap()
+    moved::start(ports, PARTITIONS, Duration::from_millis(20))
 }
 
 fn define(engine: &Engine) {

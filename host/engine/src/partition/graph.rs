@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
-use assay_core::expr::EvalError;
+use assay_core::expr::{EvalError, Expr, Memo};
 use assay_core::value::Value;
 use assay_core::verdict::{EdgeRow, Facets, RuleRows};
 
@@ -18,12 +18,14 @@ pub(super) fn add_edges(
     columns: &[ArrayRef],
     rows: usize,
     answer: &mut RuleRows,
+    memo: &Memo<'_>,
 ) -> Result<(), EvalError> {
     let before = answer.edges.len();
     for edge in edges {
-        let holds = edge.when.as_ref().map(|when| when.filter(columns, rows)).transpose()?;
-        let (from, to) = (edge.from.eval(columns, rows)?, edge.to.eval(columns, rows)?);
-        let facets = edge.facets.iter().map(|(name, expr)| Ok((name.as_str(), expr.eval(columns, rows)?)));
+        let eval = |expr: &Expr| expr.eval_with(columns, rows, Some(memo));
+        let holds = edge.when.as_ref().map(|when| when.filter_with(columns, rows, Some(memo))).transpose()?;
+        let (from, to) = (eval(&edge.from)?, eval(&edge.to)?);
+        let facets = edge.facets.iter().map(|(name, expr)| Ok((name.as_str(), eval(expr)?)));
         let facets: Vec<(&str, ArrayRef)> = facets.collect::<Result<_, EvalError>>()?;
         for row in (0..rows).filter(|row| holds.as_ref().is_none_or(|holds| holds.value(*row))) {
             let has_failed = answer.failures.binary_search_by_key(&(row as u32), |failure| failure.0).is_ok();

@@ -57,7 +57,7 @@ pub(super) fn score(
     if judged.len() > 0 && !(rule.tags.is_empty() && rule.graph.is_empty()) {
         columns[plan.score_slot()] = own_scores(&answer, judged.len());
         add_tags(rule, &columns, judged.len(), &mut answer, memo)?;
-        graph::add_edges(&rule.graph, &columns, judged.len(), &mut answer)?;
+        graph::add_edges(&rule.graph, &columns, judged.len(), &mut answer, memo)?;
     }
     answer.record = rule.record;
     answer.hides_failures = rule.on_error == OnError::Skip;

@@ -148,6 +148,18 @@ impl RulePlan {
         let tags = self.tags.iter().map(|(_, expr)| expr);
         inputs.chain(score).chain(tags).chain(self.graph.iter().flat_map(EdgePlan::exprs))
     }
+
+    /// All its expressions, to be changed.
+    fn all_exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let Self { when, scorer, tags, graph, .. } = self;
+        let (inputs, score) = match scorer {
+            Scorer::Plugin(scorer) => (&mut scorer.inputs[..], None),
+            Scorer::Expression { score, .. } => (&mut [][..], Some(score)),
+        };
+        let inputs = inputs.iter_mut().filter_map(|input| input.expr.as_mut());
+        let tags = tags.iter_mut().map(|(_, expr)| expr);
+        when.iter_mut().chain(inputs).chain(score).chain(tags).chain(graph.iter_mut().flat_map(EdgePlan::exprs_mut))
+    }
 }
 
 /// An edge of the graph that each verdict of a rule makes, compiled.
@@ -169,6 +181,12 @@ impl EdgePlan {
     /// All its expressions.
     pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
         [&self.from, &self.to].into_iter().chain(&self.when).chain(self.facets.iter().map(|(_, expr)| expr))
+    }
+
+    /// The same, to be changed.
+    fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let ends = [&mut self.from, &mut self.to].into_iter();
+        ends.chain(&mut self.when).chain(self.facets.iter_mut().map(|(_, expr)| expr))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use assay_core::expr::{Expr, Sharing};
 
-use super::{RulePlan, Scorer, ViewPlan};
+use super::{RulePlan, ViewPlan};
 
 /// Marks what is shared, and returns how many values that are. The score that a rule has just given is in
 /// `score_slot`, and no other rule's.
 pub(super) fn share(views: &mut [ViewPlan], rules: &mut [RulePlan], score_slot: usize) -> usize {
     let mut exprs: Vec<&mut Expr> =
-        views.iter_mut().flat_map(of_view).chain(rules.iter_mut().flat_map(of_rule)).collect();
+        views.iter_mut().flat_map(of_view).chain(rules.iter_mut().flat_map(RulePlan::all_exprs_mut)).collect();
     let mut sharing = Sharing::new(exprs.iter().map(|expr| &**expr), Some(score_slot));
     for expr in &mut exprs {
         sharing.mark(expr);
@@ -18,12 +18,4 @@ pub(super) fn share(views: &mut [ViewPlan], rules: &mut [RulePlan], score_slot: 
 
 fn of_view(view: &mut ViewPlan) -> impl Iterator<Item = &mut Expr> {
     view.when.iter_mut().chain(view.arguments.iter_mut().flatten())
-}
-
-fn of_rule(rule: &mut RulePlan) -> impl Iterator<Item = &mut Expr> {
-    let scorer: Vec<&mut Expr> = match &mut rule.scorer {
-        Scorer::Plugin(scorer) => scorer.inputs.iter_mut().filter_map(|input| input.expr.as_mut()).collect(),
-        Scorer::Expression { score, .. } => vec![score],
-    };
-    rule.when.iter_mut().chain(scorer).chain(rule.tags.iter_mut().map(|(_, expr)| expr))
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+#[path = "../moved/mod.rs"]
+mod moved;
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,9 @@ use assay_engine::{ChangeError, in_schema};
 use assay_stores::embedded::{Config, Embedded};
 use serde_json::{Value, json};
 
+use moved::Moved;
 use support::{
-    CARDS, Moved, PARTITIONS, change, define, event, events_of_schemas, history, ingest, said, schemas, start, stream,
-    until,
+    CARDS, PARTITIONS, change, define, event, events_of_schemas, history, ingest, said, schemas, start, stream, until,
 };
 
 #[test]
@@ -33,7 +35,7 @@ fn the_schema_changes_while_events_come_in() {
     define(&engine);
     let all: Vec<StreamPartition> =
         ["payments", "by_device"].iter().flat_map(|stream| engine.partitions_of(stream).unwrap()).collect();
-    let owner = || member.0.lock().unwrap().clone().unwrap();
+    let owner = || member.owner();
     owner().assign(all.clone());
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -74,7 +76,7 @@ fn the_schema_changes_while_events_come_in() {
     engine.shutdown();
     store.shutdown().unwrap();
     // What holds the engine holds the folder.
-    member.0.lock().unwrap().take();
+    member.forget();
     drop((engine, store));
 
     let store = Embedded::open(dir.path(), &Config::default()).unwrap();

@@ -1,51 +1,26 @@
 //! What the tests change, send and read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, read_block};
+use assay_engine::Engine;
+use assay_engine::ports::Ports;
 use assay_engine::ports::archive::HistoryQuery;
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
-use assay_engine::ports::membership::{Membership, Owner};
-use assay_engine::ports::{Ports, StreamPartition};
-use assay_engine::{Engine, EngineConfig, Metrics};
-use assay_runtime::{Runtime, RuntimeConfig};
 use serde_json::{Value, json};
+
+use crate::moved;
 
 pub(crate) const PARTITIONS: u32 = 3;
 pub(crate) const CARDS: u64 = 50;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A membership that the test takes partitions away with, and gives them back.
-#[derive(Default)]
-pub(crate) struct Moved(pub(crate) Mutex<Option<Arc<dyn Owner>>>);
-
-impl Membership for Moved {
-    fn join(&self, owner: Arc<dyn Owner>) {
-        *self.0.lock().unwrap() = Some(owner);
-    }
-    fn share(&self, _: Vec<StreamPartition>) {}
-    fn saved(&self, _: &StreamPartition, _: Offset) {}
-    fn is_member(&self) -> bool {
-        true
-    }
-    fn leave(&self) {}
-}
-
+/// Checkpoints come from changes alone, so that recoveries have something to do.
 pub(crate) fn start(ports: Ports) -> Engine {
-    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    let config = EngineConfig {
-        workers: 2,
-        partitions: PARTITIONS,
-        batch_rows: 64,
-        // Checkpoints come from changes alone, so that recoveries have something to do.
-        checkpoint_every: Duration::from_secs(3_600),
-        ..EngineConfig::default()
-    };
-    Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap()
+    moved::start(ports, PARTITIONS, Duration::from_secs(3_600))
 }
 
 /// The fields that all schemas have, and more.
