@@ -12,6 +12,7 @@ mod record;
 mod schema;
 mod server;
 mod text;
+mod torn;
 mod transaction;
 mod write;
 

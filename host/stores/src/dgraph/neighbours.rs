@@ -12,7 +12,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cursor::Place;
+use super::server::again_if_aborted;
 use super::text::{quoted, quoted_list};
+use super::torn::{Torn, whole};
 use super::{DgraphGraph, predicate, record};
 
 /// The most edges of one page.
@@ -185,8 +187,8 @@ impl DgraphGraph {
 
     fn ask<T: DeserializeOwned>(&self, which: &str, what: &str) -> Result<Vec<T>, StoreError> {
         let query = format!("{{ found({which}) {{ {what} }} }}");
-        let answer: Answer<T> = self.server.read(DOING, &query).map_err(|failure| self.failed(DOING, failure))?;
-        Ok(answer.found)
+        let found = again_if_aborted(|| whole(self.server.read::<Answer<Torn<T>>>(DOING, &query)?.found));
+        found.map_err(|failure| self.failed(DOING, failure))
     }
 
     /// The cursor behind an edge.

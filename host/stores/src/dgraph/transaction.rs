@@ -11,31 +11,38 @@ use serde_json::Value;
 
 use super::server::{Failure, Server};
 use super::text::{quoted, quoted_list};
+use super::torn::{Torn, whole};
 use super::{predicate, record};
 
 /// What a batch of edges needs to know.
 #[derive(Default, Deserialize)]
 struct Found {
     #[serde(default)]
-    position: Vec<Position>,
+    position: Vec<Torn<Position>>,
     #[serde(default)]
-    edges: Vec<Named>,
+    edges: Vec<Torn<Record>>,
     #[serde(default)]
-    nodes: Vec<Named>,
+    nodes: Vec<Torn<Node>>,
 }
 
 #[derive(Deserialize)]
 struct Position {
     uid: String,
-    next: Option<u64>,
+    next: u64,
 }
 
-/// Something with an external id.
+/// What is known of an edge.
 #[derive(Deserialize)]
-struct Named {
+struct Record {
     uid: String,
     id: String,
-    latest: Option<String>,
+    latest: String,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    uid: String,
+    id: String,
 }
 
 /// Writes those of some edges that are later than what is there, and the position if it is given and further.
@@ -49,18 +56,18 @@ pub(super) fn run(
     let ids: Vec<String> = edges.iter().map(|edge| record::id(edge)).collect();
     let doing = "reading what there is of some edges";
     let (found, transaction) = server.begin::<Found>(doing, &query(server.namespace(), of, edges, &ids))?;
-    let mut triples = Triples::new(server.namespace(), &found);
-    let have: HashMap<&str, &Named> = found.edges.iter().map(|edge| (edge.id.as_str(), edge)).collect();
+    let (positions, records, known) = (whole(found.position)?, whole(found.edges)?, whole(found.nodes)?);
+    let mut triples = Triples::new(server.namespace(), &known);
+    let have: HashMap<&str, &Record> = records.iter().map(|record| (record.id.as_str(), record)).collect();
     for (number, (edge, id)) in edges.iter().zip(&ids).enumerate() {
         let have = have.get(id.as_str());
-        let latest = have.and_then(|have| have.latest.as_deref());
-        if latest.and_then(record::read).is_some_and(|have| !edge.is_later_than(&have)) {
+        if have.and_then(|have| record::read(&have.latest)).is_some_and(|have| !edge.is_later_than(&have)) {
             continue;
         }
         triples.push_record(number, have.map(|have| have.uid.as_str()), id, edge);
         triples.push_edge(edge);
     }
-    triples.push_position(of, found.position.first(), next);
+    triples.push_position(of, positions.first(), next);
     server.commit("writing edges", &transaction, &triples.text)
 }
 
@@ -92,8 +99,8 @@ struct Triples<'a> {
 }
 
 impl<'a> Triples<'a> {
-    fn new(ns: &'a str, found: &'a Found) -> Self {
-        let nodes = found.nodes.iter().map(|node| (node.id.as_str(), format!("<{}>", node.uid))).collect();
+    fn new(ns: &'a str, known: &'a [Node]) -> Self {
+        let nodes = known.iter().map(|node| (node.id.as_str(), format!("<{}>", node.uid))).collect();
         Self { ns, text: String::new(), nodes, made: 0 }
     }
 
@@ -151,7 +158,7 @@ impl<'a> Triples<'a> {
     /// The position. Without a further one it is written as it is: a transaction has to write something.
     fn push_position(&mut self, of: &StreamPartition, have: Option<&Position>, next: Option<Offset>) {
         let ns = self.ns;
-        let before = have.and_then(|have| have.next).unwrap_or(0);
+        let before = have.map_or(0, |have| have.next);
         let next = next.map_or(before, |next| next.0.max(before));
         let position = match have {
             Some(have) => format!("<{}>", have.uid),

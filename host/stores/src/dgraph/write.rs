@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::server::{Failure, again_if_aborted};
 use super::text::quoted;
+use super::torn::{Torn, whole};
 use super::{DgraphGraph, transaction};
 
 /// The most bytes of texts in one transaction, unless one edge has more.
@@ -22,18 +23,19 @@ impl DgraphGraph {
     pub(super) fn read_position(&self, of: &StreamPartition) -> Result<Offset, StoreError> {
         #[derive(Deserialize)]
         struct Found {
-            position: Vec<Position>,
+            position: Vec<Torn<Position>>,
         }
         #[derive(Deserialize)]
         struct Position {
-            next: Option<u64>,
+            next: u64,
         }
         self.schema.predicates(&self.server)?;
         let (ns, of) = (self.server.namespace(), quoted(&of.to_string()));
         let query = format!("{{ position(func: eq({ns}.position, {of})) {{ next: {ns}.position.next }} }}");
-        let found: Result<Found, Failure> = self.server.read("reading a position", &query);
-        let found = found.map_err(|failure| self.failed("reading a position", failure))?;
-        Ok(Offset(found.position.first().and_then(|position| position.next).unwrap_or(0)))
+        let doing = "reading a position";
+        let found = again_if_aborted(|| whole(self.server.read::<Found>(doing, &query)?.position));
+        let found = found.map_err(|failure| self.failed(doing, failure))?;
+        Ok(Offset(found.first().map_or(0, |position| position.next)))
     }
 
     /// Writes edges and the position behind them. Returns the edges that are refused for good, by rising index.
