@@ -50,6 +50,7 @@ enum Command {
     DeadLetters(commands::dead_letters::Args),
     Explain(commands::explain::Args),
     Migrate(commands::migrate::Args),
+    CompilePlugin(commands::compile_plugin::Args),
     /// Print completions for a shell: assay completions bash > /etc/bash_completion.d/assay
     Completions {
         /// The shell.
@@ -83,6 +84,7 @@ impl Args {
             Command::DeadLetters(args) => commands::dead_letters::run(&args, &client()?, output)?,
             Command::Explain(args) => commands::explain::run(&args, output)?,
             Command::Migrate(args) => commands::migrate::run(&args, quiet)?,
+            Command::CompilePlugin(args) => return Ok(commands::compile_plugin::run(&args)),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "assay", &mut script);

@@ -190,7 +190,8 @@ pub const CODES: &[Code] = &[
     problem(
         "invalid-plugin",
         422,
-        "The host does not take the plugin: it is no WebAssembly, imports something, or its manifest is wrong.",
+        "The host does not take the plugin: it is no WebAssembly, imports something, takes too much to compile, or its \
+         manifest is wrong.",
         "Check it without a server: assay plugin inspect FILE. Build it with assay plugin build.",
     ),
     problem(

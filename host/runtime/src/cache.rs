@@ -1,10 +1,11 @@
 //! Compiled plugins on disk, so that a restart does not compile again.
 //!
 //! This module holds the crate's one `unsafe` call: `Component::deserialize` trusts its bytes, because machine code
-//! cannot be checked. Why they can be trusted here: only this process's user can write to the folder (it is made with
-//! mode 0700), and every file begins with the SHA-256 of its content, which names the plugin's digest and the engine's
-//! version and settings; wasmtime checks version and settings once more. So bytes that reach the call are bytes that
-//! `store` wrote for this plugin and this engine. Whoever can forge them could as well replace this program.
+//! cannot be checked. Why they can be trusted here: they come over a pipe from the process that compiles, which is this
+//! program (`compiler`), or from the folder, to which only this process's user can write (it is made with mode 0700), and
+//! where every file begins with the SHA-256 of its content, which names the plugin's digest and the engine's version
+//! and settings; wasmtime checks version and settings once more. So bytes that reach the call are bytes that
+//! Cranelift made for this engine. Whoever can forge them could as well replace this program.
 #![allow(unsafe_code)]
 
 use std::fs;
@@ -20,6 +21,12 @@ use wasmtime::component::Component;
 /// Bytes of the content's SHA-256, and of the digest and the engine's hash with which the content begins.
 const SEAL: usize = 32;
 const HEAD: usize = 32 + 8;
+
+/// The component of machine code that `store` or the process that compiles wrote.
+pub(crate) fn trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: nothing else than what this program compiled comes here; see the module's header.
+    unsafe { Component::deserialize(engine, code) }
+}
 
 /// A folder of compiled plugins for one engine.
 #[derive(Debug)]
@@ -75,8 +82,7 @@ impl Cache {
         if head != self.head(digest) {
             return Err("it is of another plugin or engine".to_owned());
         }
-        // SAFETY: the bytes are what `store` wrote from `Component::serialize`; see the module's header.
-        unsafe { Component::deserialize(engine, code) }.map_err(|error| format!("{error:#}"))
+        trusted(engine, code).map_err(|error| format!("{error:#}"))
     }
 
     /// Keeps a compiled plugin. A failure costs only the next start's time, so it is logged and nothing else.

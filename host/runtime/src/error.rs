@@ -52,6 +52,27 @@ pub enum PluginError {
     /// wasmtime refused to compile it.
     #[error("the plugin cannot be compiled: {0}")]
     Compile(String),
+    /// The process that compiles refused it, in the words of one of the errors above.
+    #[error("{0}")]
+    Refused(String),
+    /// Compiling it takes too long.
+    #[error(
+        "compiling the plugin was stopped after {seconds} s of CPU time: leave out code that it does not need, divide \
+         its largest functions, or raise plugins.compile_time of the server"
+    )]
+    CompileTime {
+        /// CPU time that it was allowed.
+        seconds: u64,
+    },
+    /// Compiling it takes too much memory.
+    #[error(
+        "compiling the plugin was stopped because it takes more than {mib} MiB of memory: leave out code that it does \
+         not need, divide its largest functions, or raise plugins.compile_memory_mib of the server"
+    )]
+    CompileMemory {
+        /// Memory that it was allowed, in MiB.
+        mib: u64,
+    },
     /// It cannot be instantiated within the limits.
     #[error("the plugin cannot be started: {0}")]
     Start(String),

@@ -3,14 +3,15 @@
 //! The only crate that knows wasmtime. It knows nothing of streams, rules or stores: columns go in, verdicts come out.
 //!
 //! The way of a plugin: [`Runtime::load`] takes the uploaded bytes (`upload`: size, imports, exports; `wrap`: a plain
-//! module becomes a component), compiles them or finds them compiled (`cache`) and reads the [`Manifest`]. [`Plugin::instance`] makes one
-//! configured, limited guest (`guest`, `limiter`, `deadline`) for one thread. [`Instance::score`] calls it with a
-//! [`Batch`] and checks the answer (`answer`); when a call fails, `search` cuts the batch until exactly the rows that
+//! module becomes a component), compiles them (`compiler`: in a process of its own) or finds them compiled (`cache`) and
+//! reads the [`Manifest`]. [`Plugin::instance`] makes one configured, limited guest (`guest`, `limiter`, `deadline`) for
+//! one thread. [`Instance::score`] calls it with a [`Batch`] and checks the answer (`answer`); when a call fails, `search` cuts the batch until exactly the rows that
 //! cause the failure are set aside (`cut`).
 
 mod answer;
 mod batch;
 mod cache;
+mod compiler;
 mod cut;
 mod deadline;
 mod error;
@@ -28,6 +29,7 @@ mod verdicts;
 mod wrap;
 
 pub use batch::{Batch, Blobs, Bools, Column, Floats, Ints, Texts};
+pub use compiler::{Compiler, compile_in_child};
 pub use error::{ManifestError, PluginError, ScoreError};
 pub use instance::Instance;
 pub use limits::{Limits, RuntimeConfig};

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compiler::Compiler;
+
 /// How a [`Runtime`](crate::Runtime) works, and what it takes.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
     /// Where compiled plugins are kept; none: each start compiles anew. The folder must belong to this process's user
     /// alone, because what lies in it is run as machine code.
     pub cache_dir: Option<PathBuf>,
+    /// The process that compiles; none: this one, without bounds other than those below.
+    pub compiler: Option<Compiler>,
     /// The largest upload, in bytes.
     pub max_module_bytes: usize,
     /// How many functions an upload may have: bounds the time to compile it.
@@ -24,6 +28,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             cache_dir: None,
+            compiler: None,
             max_module_bytes: 32 << 20,
             max_functions: 100_000,
             max_function_bytes: 1 << 20,

@@ -17,8 +17,8 @@ const TYPES: [&str; 2] = ["assay:plugin/columns@", "assay:plugin/manifests@"];
 /// Bytes that look like a plugin.
 #[derive(Debug)]
 pub(crate) struct Upload<'a> {
-    /// A component.
-    pub(crate) component: Cow<'a, [u8]>,
+    pub(crate) bytes: &'a [u8],
+    encoding: Encoding,
     /// The full name of its exported interface, such as `assay:plugin/scoring@1.0.0`.
     pub(crate) scoring: String,
 }
@@ -36,11 +36,17 @@ impl<'a> Upload<'a> {
         survey.check_size(config)?;
         survey.check_imports()?;
         let scoring = survey.scoring()?;
-        let component = match survey.encoding {
-            Encoding::Component => Cow::Borrowed(bytes),
-            Encoding::Module => Cow::Owned(wrap(bytes, scoring.strip_prefix(SCORING).unwrap_or_default())?),
-        };
-        Ok(Self { component, scoring })
+        Ok(Self { bytes, encoding: survey.encoding, scoring })
+    }
+
+    /// As a component, which a core module is made to.
+    pub(crate) fn component(&self) -> Result<Cow<'a, [u8]>, PluginError> {
+        match self.encoding {
+            Encoding::Component => Ok(Cow::Borrowed(self.bytes)),
+            Encoding::Module => {
+                wrap(self.bytes, self.scoring.strip_prefix(SCORING).unwrap_or_default()).map(Cow::Owned)
+            }
+        }
     }
 }
 

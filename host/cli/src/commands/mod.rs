@@ -1,6 +1,7 @@
 //! One file per command. Each has its arguments, with examples, and does one thing through the client.
 
 pub mod apply;
+pub mod compile_plugin;
 pub mod dead_letters;
 pub mod entity;
 pub mod explain;

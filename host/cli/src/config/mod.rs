@@ -17,6 +17,7 @@ use assay_core::size::Size;
 use assay_core::span::Span as Age;
 use serde::{Deserialize, Serialize};
 
+use crate::commands;
 use span::Duration as Span;
 
 /// The server's config.
@@ -141,6 +142,10 @@ pub struct Plugins {
     pub memory_mib: usize,
     /// State per entity and rule, in bytes.
     pub state_bytes: usize,
+    /// CPU time of compiling one.
+    pub compile_time: Span,
+    /// Memory of compiling one, in MiB.
+    pub compile_memory_mib: u64,
 }
 
 impl Default for Server {
@@ -183,7 +188,14 @@ impl Default for Engine {
 
 impl Default for Plugins {
     fn default() -> Self {
-        Self { max_size_mib: 16, time_per_event: Span(Duration::from_millis(1)), memory_mib: 16, state_bytes: 4096 }
+        Self {
+            max_size_mib: 16,
+            time_per_event: Span(Duration::from_millis(1)),
+            memory_mib: 16,
+            state_bytes: 4096,
+            compile_time: Span(Duration::from_secs(60)),
+            compile_memory_mib: 1024,
+        }
     }
 }
 
@@ -269,6 +281,10 @@ impl Config {
         }
         ensure!((1..=1024).contains(&self.plugins.max_size_mib), "plugins.max_size_mib: expected 1 to 1024");
         ensure!((1..=4096).contains(&self.plugins.memory_mib), "plugins.memory_mib: expected 1 to 4096");
+        let is_sane = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.plugins.compile_time.0);
+        ensure!(is_sane, "plugins.compile_time: expected 1s to 1h");
+        let memory = 64..=65_536;
+        ensure!(memory.contains(&self.plugins.compile_memory_mib), "plugins.compile_memory_mib: expected 64 to 65536");
         Ok(())
     }
 
@@ -277,8 +293,14 @@ impl Config {
     }
 
     pub(crate) fn runtime(&self) -> assay_runtime::RuntimeConfig {
+        let compiler = commands::compile_plugin::command().map(|command| assay_runtime::Compiler {
+            command,
+            time: self.plugins.compile_time.0,
+            memory_bytes: self.plugins.compile_memory_mib << 20,
+        });
         assay_runtime::RuntimeConfig {
             cache_dir: Some(self.data.dir.join("plugins")),
+            compiler,
             max_module_bytes: self.plugins.max_size_mib << 20,
             ..Default::default()
         }

@@ -62,6 +62,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("plugins.time_per_event", "CPU time; a batch may take this for each of its events"),
     ("plugins.memory_mib", "of an instance"),
     ("plugins.state_bytes", "per entity and rule"),
+    ("plugins.compile_time", "CPU time of compiling an upload, which happens in a process of its own"),
+    ("plugins.compile_memory_mib", "memory of that process"),
     ("log.level", "error, warn, info, debug, trace, or a filter such as info,assay_engine=debug"),
     ("log.format", "text or json; to stderr"),
 ];

@@ -1,0 +1,32 @@
+//! `assay compile-plugin`: what the server calls to compile an upload in a process of its own. Not for people.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Compile a plugin from standard input to standard output, within limits: called by the server.
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub struct Args {
+    /// CPU time, in seconds.
+    seconds: u64,
+    /// Memory, in bytes.
+    memory_bytes: u64,
+}
+
+/// How this program calls itself to compile, without the limits; none where the system does not tell where it is.
+pub(crate) fn command() -> Option<Vec<OsString>> {
+    // On Linux by what runs, not by its name: the file may have been replaced by a newer version since.
+    let program =
+        if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe().ok()?.into() };
+    Some(vec![program, "compile-plugin".into()])
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match assay_runtime::compile_in_child(args.seconds, args.memory_bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
