@@ -219,6 +219,67 @@ fn the_definitions_of_the_docs_are_taken() {
     assert!(server.stop().success());
 }
 
+/// A config as the server understands it, or what it says against it.
+fn printed(config: &Path) -> Result<String, String> {
+    let output = assay().args(["serve", "--print-config", "--config"]).arg(config).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn the_configs_of_the_docs_are_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, mut found) = (dir.path().join("assay.toml"), 0);
+    for page in ["configuration", "dgraph", "influxdb"] {
+        for block in blocks(&root().join(format!("docs/{page}.md"))) {
+            if block.language == "toml" {
+                fs::write(&file, &block.text).unwrap();
+                printed(&file).unwrap_or_else(|said| panic!("{page}.md:{}: {said}", block.line));
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 4, "{found}");
+    let page = blocks(&root().join("docs/configuration.md"));
+    let first = page.iter().find(|block| block.language == "toml").unwrap();
+    fs::write(&file, &first.text).unwrap();
+    let shown = printed(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    assert_eq!(shown, printed(&file).unwrap(), "the page shows the defaults");
+    for key in shown.split("[stores]").next().unwrap().lines().filter_map(|line| line.split_once(" = ")) {
+        assert!(first.text.contains(&format!("{} = ", key.0)), "the page lacks '{}'", key.0);
+    }
+    let mistake = page.iter().find(|block| block.language == "text").unwrap();
+    fs::write(&file, "[engine]\npartition = 4\n").unwrap();
+    let said = printed(&file).unwrap_err().replace(&*file.to_string_lossy(), "assay.toml");
+    assert_eq!(said, mistake.text);
+}
+
+/// Makes a plugin of the page's code, as its author does.
+#[test]
+#[ignore = "builds a plugin: cargo xtask test --servers"]
+fn the_plugin_of_the_page_on_the_sdk_builds_and_passes_its_test() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = blocks(&root().join("docs/sdk.md"));
+    let code: Vec<&str> =
+        page.iter().filter(|block| block.language == "rust").map(|block| block.text.as_str()).collect();
+    let first = code.iter().find(|code| code.contains("pub fn score(config: &Config, payment")).unwrap();
+    let test = code.iter().find(|code| code.contains("#[test]")).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = assay().args(arguments).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["plugin", "new", "large-amount"]);
+    let lib = dir.path().join("large-amount/src/lib.rs");
+    fs::write(&lib, format!("{first}\n#[cfg(test)]\nmod tests {{\n    use super::*;\n{test}}}\n")).unwrap();
+    run(&["plugin", "test", "large-amount"]);
+    let built = run(&["plugin", "build", "large-amount"]);
+    let shown = run(&["plugin", "inspect", built.trim()]);
+    assert!(shown.contains("large-amount 0.1.0") && shown.contains("The amount in euros."), "{shown}");
+}
+
 #[test]
 fn the_case_of_the_docs_passes() {
     let dir = tempfile::tempdir().unwrap();

@@ -69,3 +69,18 @@ def snippets(page, language):
     found = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
     assert found, f"docs/{page} has no example in {language}"
     return found
+
+
+def renamed(example, names):
+    """An example with names of this run in place of the page's, which must all be there."""
+    for name, ours in names.items():
+        assert name in example, f"{name} is not in this example:\n{example}"
+        example = example.replace(name, ours)
+    return example
+
+
+def run_example(page, number, names, **given):
+    """Runs an example in Python of a page; returns what it has defined."""
+    example = renamed(snippets(page, "python")[number], names)
+    exec(compile(example, f"docs/{page}, example {number + 1}", "exec"), given)
+    return given

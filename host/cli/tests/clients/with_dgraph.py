@@ -68,3 +68,5 @@ def check_docs(client, card, other):
         query = example.replace("assay.", f"{setting.NAME}.").replace("card-17", card).replace("card-99", other)
         found = json.loads(client.txn(read_only=True).query(query).json)
         assert any(found.values()), f"{query}\nfound nothing: {found}"
+    names = {"localhost:9080": setting.DGRAPH_GRPC, "assay.id": ID, "card-17": card}
+    assert setting.run_example("dgraph.md", 0, names)["edge"]["paid|rule"] == "payment_links"

@@ -73,3 +73,6 @@ def check_docs(client):
             query = re.sub(r"range\(start: [^)]*\)", RANGE, query)
         found = lambda: any(table.records for table in client.query_api().query(query))
         setting.until(f"this finds something:\n{query}", found)
+    names = {"http://localhost:8086": setting.INFLUXDB, '"assay") |> range(start: -1h)': f'"{setting.NAME}") |> {RANGE}'}
+    ran = setting.run_example("influxdb.md", 0, names | {"card-velocity": "card_velocity"}, TOKEN=setting.INFLUXDB_TOKEN)
+    assert ran["record"]["key"].startswith(setting.NAME), ran["record"]

@@ -1,6 +1,8 @@
 """pymongo: submits rules, and reads definitions, commits, profiles and dead letters."""
 
 import math
+import re
+import time
 
 from pymongo import MongoClient
 
@@ -117,3 +119,27 @@ def check_profiles(said):
 def check_dead_letters(unreadable):
     found = {(it["partition"], it["offset"]): it["code"] for it in db.dead_letters.find({"stream": setting.NAME})}
     setting.same("dead letters", unreadable, found)
+
+
+def run_submission_of_docs():
+    """A rule that is paused, so that it changes nothing for other checks."""
+    rule = {"rule": "of_the_docs", "stream": setting.NAME, "score": "amount", "mode": "paused"}
+    names = {"large_amount": rule["rule"], '"ann"': '"docs"'}
+    answered = setting.run_example("mongodb.md", 0, names, db=db, definition=rule, time=time)
+    assert answered["status"]["state"] == "applied", answered["status"]
+
+
+def run_queries_of_docs():
+    """The queries that mongosh is given: but for names without quotes and comments they are Python, too."""
+    found = {}
+    for example in setting.snippets("mongodb.md", "js"):
+        if "insertOne" in example or "findOne" in example:
+            continue
+        code = re.sub(r"\s*//.*", "", example)
+        code = re.sub(r"([{,]\s*)([$\w]+):", r'\1"\2":', code).replace("\n  .", ".")
+        for query in code.strip().splitlines():
+            ours = query.replace('"payments"', f'"{setting.NAME}"').replace('"ann"', '"mongodb:ann"')
+            found[query] = len(list(eval(ours, {"db": db})))
+    # No rule is in shadow here, and nothing is blocked.
+    empty = [query for query, count in found.items() if not count and "shadow" not in query and "block" not in query]
+    assert len(found) > 5 and not empty, found

@@ -21,6 +21,7 @@ def check(stored, said, unreadable):
         check_entities(session, stored, said)
         check_places(session, stored, said, unreadable)
         check_buckets(session)
+        run_docs(session, stored)
 
 
 def check_entities(session, stored, said):
@@ -105,17 +106,38 @@ def check_buckets(session):
         setting.until(lambda: f"the buckets of {card}: {expected} expected, {found} found", is_same)
         if expected:
             assert sorted(found, reverse=True) == list(found), f"newest first: {list(found)}"
-            run_docs(session, card, list(found.values()))
+            (query,) = [query for query in setting.snippets("scylladb.md", "sql") if "view_buckets" in query]
+            rows = run_query(session, query, {"card_hours": "card_minutes", "card-17": card})
+            assert [row.ints["payments"] for row in rows] == [it["payments"] for it in found.values()][:24]
 
 
-def run_docs(session, card, newest_first):
-    """The documentation's query of buckets, with the names of this run."""
-    (query,) = [query for query in setting.snippets("scylladb.md", "sql") if "view_buckets" in query]
-    names = {"assay.": f"{setting.NAME}.", "'payments'": f"'{setting.NAME}'", "card_hours": "card_minutes"}
-    for name, ours in (names | {"card-17": card}).items():
-        query = query.replace(name, ours)
-    rows = list(session.execute(query.strip().rstrip(";")))
-    assert [row.ints["payments"] for row in rows] == [it["payments"] for it in newest_first][:24]
+def run_query(session, query, names):
+    """A query of the documentation, with the names of this run."""
+    names = names | {"assay.": f"{setting.NAME}.", "'payments'": f"'{setting.NAME}'"}
+    return list(session.execute(setting.renamed(query, names).strip().rstrip(";")))
+
+
+def run_docs(session, stored):
+    """The documentation's queries of an entity and of an event, and its program."""
+    (partition, offset), payment = next(iter(stored.items()))
+    card, week = payment["card"], str(payments.START // WEEK_MS)
+    entity, event, _ = setting.snippets("scylladb.md", "sql")
+    weeks, events = entity.strip().split("\n\n")
+    place = {"log_partition = 3": f"log_partition = {partition}"}
+    assert [str(row.week) for row in run_query(session, weeks, place | {"card-17": card})] == [week]
+    rows = run_query(session, events, place | {"card-17": card, "2843": week})
+    assert any(row.offset == offset for row in rows) or len(rows) == 20, rows
+    bucket = {"bucket = 12": f"bucket = {offset // OFFSETS_PER_BUCKET}", "123456": str(offset)}
+    rows = run_query(session, event, place | bucket)
+    assert "payment_risk" in {row.rule for row in rows}, rows
+
+    host, port = setting.CASSANDRA.split(":")
+    names = {"http://127.0.0.1:7717/v1/streams/payments": f"{assay.URL}/v1/streams/{setting.NAME}"}
+    names |= {'Cluster(["127.0.0.1"]).connect("assay")': f'Cluster(["{host}"], port={port}).connect("{setting.NAME}")'}
+    names |= {'("payments", 3, "card-17", 2843)': str((setting.NAME, partition, card, int(week)))}
+    ran = setting.run_example("scylladb.md", 0, names)
+    ran["session"].cluster.shutdown()
+    assert ran["row"].bytes is not None, ran["row"]
 
 
 def value(kind, text):
