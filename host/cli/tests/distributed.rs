@@ -227,6 +227,80 @@ fn changes_are_seen_by_both(one: &Server, two: &Server) {
     assert_eq!(one.read(path)["definition"], two.read(path)["definition"]);
 }
 
+/// Payments with a field more.
+fn with_notes(lines: &[Vec<u8>], note: &str) -> Vec<Vec<u8>> {
+    let with_note = |line: &Vec<u8>| {
+        let mut payment: Value = serde_json::from_slice(line).unwrap();
+        payment["note"] = note.into();
+        payment["id"] = format!("{}-{note}", payment["id"].as_str().unwrap()).into();
+        format!("{payment}\n").into_bytes()
+    };
+    lines.iter().map(with_note).collect()
+}
+
+/// A stream gets another schema while both members work; the log, the archive and what is derived know all events.
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn a_schema_changes_on_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = Names::new("schema", folder.path());
+    let (one, two) = (names.start(folder.path().join("one")), names.start(folder.path().join("two")));
+    one.command(&[&"apply", &pack(&names, folder.path()), &"--plugins", &plugins()]);
+    two.until("/v1/rules/payment_risk", |status, _| status == 200);
+    let (stream, sent) = (&names.stream, payments());
+    let lines = &sent.lines[..400];
+    judge(&one, stream, &lines[..200]);
+
+    let path = format!("/v1/streams/{stream}");
+    let definition = one.read(&path)["definition"].clone();
+    let put = |field: Value| {
+        let mut changed = definition.clone();
+        changed["schema"]["fields"].as_array_mut().unwrap().push(field);
+        one.send("PUT", &path, Some(("application/json", changed.to_string().as_bytes()))).unwrap()
+    };
+    let (status, text) = put(json!({ "name": "note", "type": "string" }));
+    assert!(
+        status == 422 && text.contains("it cannot read the events that were written with its schema so far"),
+        "{text}"
+    );
+    let (status, text) = put(json!({ "name": "note", "type": "string", "default": "none" }));
+    assert_eq!(status, 200, "{text}");
+    // At once, through the one that knows it; the other has to hear of it before it reads them.
+    judge(&one, stream, &with_notes(&lines[..200], "one"));
+    two.until(&path, |_, answer| answer["revision"] == 2);
+    judge(&two, stream, &with_notes(&lines[200..], "two"));
+    let rule = json!({ "rule": "noted", "stream": stream, "score": "note == 'two' ? 1.0 : 0.0" });
+    let (status, text) =
+        two.send("PUT", "/v1/rules/noted", Some(("application/json", rule.to_string().as_bytes()))).unwrap();
+    assert!(status < 300, "{text}");
+    let results = judge(&two, stream, &with_notes(&lines[..1], "two"));
+    let verdicts = results[0]["verdicts"].as_array().unwrap();
+    assert!(verdicts.iter().any(|said| said["rule"] == "noted" && said["score"] == 1.0), "{results:?}");
+
+    wait_settled(&[&one, &two]);
+    let mut notes = BTreeMap::new();
+    for card in &sent.cards {
+        for event in listing(&two, &format!("/v1/entities/{stream}/{card}/events?limit=1000")) {
+            *notes.entry(event["event"]["note"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+    }
+    let expected = [("none".to_owned(), 200), ("one".to_owned(), 200), ("two".to_owned(), 201)];
+    assert_eq!(notes, BTreeMap::from(expected));
+    let letters = listing(&one, &format!("/v1/dead-letters?stream={stream}&limit=10"));
+    assert!(letters.is_empty(), "{letters:?}");
+    // The derived stream has the field, too; and events of all schemas were counted once in it.
+    let derived = one.read(&format!("/v1/streams/{stream}_m"))["definition"]["schema"].to_string();
+    assert!(derived.contains("\"note\""), "{derived}");
+    let deadline = Instant::now() + PATIENCE;
+    while [&one, &two].iter().any(|server| counted_by_merchant(server, &sent) != 601) {
+        assert!(Instant::now() < deadline, "{:?}", [&one, &two].map(|server| counted_by_merchant(server, &sent)));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    // A new member reads everything anew from the servers.
+    assert!(one.stop().success());
+    judge(&two, stream, &with_notes(&lines[200..210], "more"));
+}
+
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn a_data_folder_moves_to_servers_and_knows_what_it_knew() {

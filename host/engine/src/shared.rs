@@ -12,12 +12,11 @@ use crate::config::EngineConfig;
 use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::plan::{Plan, Shelf, StreamPlan};
+use crate::plan::{Plan, Shelf};
 use crate::ports::catalog::Snapshot;
-use crate::ports::log::{Bell, Records, Topic};
+use crate::ports::log::{Bell, Topic};
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
-use crate::resolved::in_schema;
 use crate::retention::Needs;
 use crate::standing::Standings;
 
@@ -83,11 +82,6 @@ impl Shared {
     pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
         self.metrics.catalog_version.set(plan.snapshot.version);
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
-    }
-
-    /// Events that the log gave, as events of a plan's schema. See [`in_schema`].
-    pub(crate) fn in_schema(&self, stream: &StreamPlan, blocks: Vec<Records>) -> Vec<Records> {
-        if self.ports.log.keeps_schemas() { in_schema(&stream.history, blocks) } else { blocks }
     }
 
     /// Whether this process has a partition.

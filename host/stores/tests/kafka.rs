@@ -4,6 +4,8 @@
 
 #[allow(dead_code, reason = "of all contracts this crate checks the log's")]
 mod contract;
+#[path = "kafka/evolution.rs"]
+mod evolution;
 #[path = "kafka/formats.rs"]
 mod formats;
 #[path = "kafka/members.rs"]

@@ -215,7 +215,7 @@ impl Copy {
         while at < end {
             let mut blocks = self.from.log.read(&of.stream, topic, of.partition, at, RECORDS, BYTES)?;
             if topic == Topic::Events {
-                // The target keeps all events in one schema.
+                // All are written in the stream's schema of now.
                 blocks = in_schema(&history, blocks);
             }
             let Some(last) = blocks.last() else { bail!("{what} of {of} end at {at}, not at {end}") };

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assay_core::names::Offset;
+use assay_core::schema::History;
 use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
 pub(crate) use archive::Events as ArchiveEvents;
@@ -26,6 +27,7 @@ use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
 
 use crate::ports::{Place, Poison, StoreError, StreamPartition};
+use crate::resolved::in_schema;
 use crate::retention::Need;
 use crate::shared::{FIRST_DELAY, Shared, unreadable_block};
 
@@ -233,13 +235,20 @@ impl Loop {
                     // Carrying may take its time: it lags meanwhile.
                     self.note(None, lag + (end.0 - position.0));
                 }
-                let mut records = log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?;
+                let history = plan.streams.get(&*of.stream).map(|stream| &stream.history);
+                let history = history.filter(|_| topic == Topic::Events);
+                let mut records = match history.map(History::newest) {
+                    None => log.read(&of.stream, topic, of.partition, position, READ_RECORDS, READ_BYTES)?,
+                    Some(newest) => {
+                        log.read_events(&of.stream, of.partition, position, newest, READ_RECORDS, READ_BYTES)?
+                    }
+                };
                 if let Some(first) = records.first() {
                     let need = Need::new(self.follow.name(), &of, topic, position, first);
                     self.shared.needs.note(need);
                 }
-                if let (Topic::Events, Some(stream)) = (topic, plan.streams.get(&*of.stream)) {
-                    records = self.shared.in_schema(stream, records);
+                if let Some(history) = history {
+                    records = in_schema(history, records);
                 }
                 next = records.last().map_or(position, Records::next);
                 let refused = self.follow.carry(&plan, &of, &records, next)?;

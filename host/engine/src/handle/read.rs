@@ -208,11 +208,7 @@ impl Engine {
         let stream =
             plan.streams.get(stream).ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
         let bad = |error: DecodeError| ReadError::Bad(error.to_string());
-        let written = match self.ports().archive.keeps_schemas() {
-            true => stream.history.written(event.schema),
-            false => Written::Now,
-        };
-        match written {
+        match stream.history.written(event.schema) {
             Written::Now => to_json(&stream.schema, &event.bytes).map_err(bad),
             Written::Earlier(resolver) => {
                 let mut bytes = Vec::new();

@@ -26,7 +26,9 @@ impl Engine {
             def.earlier.clone_from(&before.earlier);
             if def.schema != before.schema {
                 def.earlier.push(before.schema.clone());
-                let check = self.can_change_schema().and_then(|()| check_schema(&def, &before));
+                let log = &self.ports().log;
+                let can_change = log.can_change_schema(&def).map_err(|why| format!("it cannot change here: {why}"));
+                let check = can_change.and_then(|()| check_schema(&def, &before));
                 problems.extend(check.err().map(|message| problem(&def, "schema", message)));
             }
             if !problems.is_empty() {
@@ -42,19 +44,6 @@ impl Engine {
         let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, name)?;
         let before = revisions.into_iter().find_map(|revision| revision.body);
         Ok(before.and_then(|body| serde_json::from_value(body).ok()))
-    }
-
-    fn can_change_schema(&self) -> Result<(), String> {
-        let ports = self.ports();
-        let in_the_way = match (ports.log.keeps_schemas(), ports.archive.keeps_schemas()) {
-            (true, true) => return Ok(()),
-            (false, _) => {
-                "the log does not keep which schema of the stream an event is in; but producers may write other schemas \
-                 than it, as long as it reads them"
-            }
-            (true, false) => "the archive does not keep which schema of the stream an event was written with",
-        };
-        Err(format!("it cannot change here: {in_the_way}. For another schema make a new stream"))
     }
 }
 

@@ -26,7 +26,7 @@ pub struct ArchivedEvent {
     pub place: Place,
     /// When it was appended, ms since 1970.
     pub appended_at: i64,
-    /// The number of the schema that it is written in, see [`Archive::keeps_schemas`].
+    /// The number of the schema that it is in, see [`Records::schema`].
     pub schema: u32,
     /// Its Avro bytes.
     pub bytes: Vec<u8>,
@@ -54,12 +54,6 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// The store fails.
     fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
-
-    /// Whether events come back as they are in the log, with the number of their schema. Else they are in the one
-    /// schema of their stream, which never changes then.
-    fn keeps_schemas(&self) -> bool {
-        false
-    }
 
     /// Archives events: `entries` are those of `records` that can be read; all before `next` are archived then.
     ///

@@ -35,7 +35,7 @@ pub struct Records {
     pub first: Offset,
     /// When they were appended, ms since 1970, by the clock of whoever appended.
     pub appended_at: i64,
-    /// The number of the schema that events are written in, see [`Log::keeps_schemas`]. Verdicts have 0.
+    /// The number of the schema that events are in: how many schemas their stream had before. Verdicts have 0.
     pub schema: u32,
     /// All records, one behind the other.
     pub data: Vec<u8>,
@@ -204,10 +204,12 @@ pub trait Log: Send + Sync {
         partition_of(key, partitions)
     }
 
-    /// Whether records come back with the number of the schema that they were appended with: how many schemas their
-    /// stream had before. Else events have to be in the one schema of their stream, which never changes then.
-    fn keeps_schemas(&self) -> bool {
-        false
+    /// Whether a stream's schema may change: it may where the log knows which schema each event was written in.
+    ///
+    /// # Errors
+    /// Why it may not, and what to do.
+    fn can_change_schema(&self, _stream: &StreamDef) -> Result<(), String> {
+        Ok(())
     }
 
     /// Appends records to partitions of a topic. A batch keeps its order. Blocks while too much is under way.
@@ -237,6 +239,24 @@ pub trait Log: Send + Sync {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<Records>, StoreError>;
+
+    /// Reads events for somebody who knows a stream's schemas up to a number. They come in the schema that they were
+    /// appended in, or, if the log turns events of any writer into events of the stream, in the one of that number.
+    /// Before an event of a later schema the reading ends, or fails if that is the first.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    fn read_events(
+        &self,
+        stream: &str,
+        partition: Partition,
+        from: Offset,
+        _schema: u32,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        self.read(stream, Topic::Events, partition, from, max_records, max_bytes)
+    }
 
     /// The offset that the next append to a partition gets.
     ///

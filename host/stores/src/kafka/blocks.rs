@@ -30,7 +30,7 @@ impl Blocks {
     /// Adds the next message.
     ///
     /// # Errors
-    /// It cannot be read yet: the schema registry cannot be asked. Nothing was added.
+    /// It cannot be read yet: the schema registry cannot be asked, or its schema is a later one. Nothing was added.
     pub(super) fn push(&mut self, message: &BorrowedMessage<'_>) -> Result<(), StoreError> {
         // Offsets of what was fetched are not negative.
         let offset = Offset(message.offset() as u64);
@@ -39,10 +39,11 @@ impl Blocks {
             self.close_block();
             self.open.first = offset;
             self.open.appended_at = message.timestamp().to_millis().unwrap_or(0);
+            self.open.schema = self.reading.as_ref().map_or(0, Reading::schema);
         }
         let before = self.open.data.len();
         match &mut self.reading {
-            Some(reading) => reading.push(message.payload(), &mut self.open)?,
+            Some(reading) => reading.push(message.payload(), message.headers(), &mut self.open)?,
             None => self.open.push(message.payload().unwrap_or_default()),
         }
         self.records += 1;

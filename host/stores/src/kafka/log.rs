@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use assay_core::names::{Offset, Partition};
-use assay_core::stream::StreamDef;
+use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Bell, Durability, Kept, Log, Lost, Receipt, Records, Topic};
+use rdkafka::message::OwnedHeaders;
 use tokio::sync::oneshot;
 
 use super::acked::Acked;
@@ -13,6 +14,7 @@ use super::bells::Bells;
 use super::config::Partitioner;
 use super::error::broken;
 use super::fetch::Fetcher;
+use super::format::{Codec, Keys};
 use super::history::{History, Wanted};
 use super::produce::{Outgoing, Producer};
 use super::retention::Retention;
@@ -32,6 +34,14 @@ pub(super) struct KafkaLog {
     pub(super) partitioner: Partitioner,
 }
 
+/// What is needed to write a batch of events.
+struct Written<'a> {
+    codec: &'a Codec,
+    keys: Keys,
+    frame: Vec<u8>,
+    headers: Option<OwnedHeaders>,
+}
+
 impl KafkaLog {
     /// Sends what to append. Answers through the receipt.
     fn send(
@@ -41,11 +51,14 @@ impl KafkaLog {
         batches: Vec<(Partition, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError> {
-        let (frame, keys) = match topic {
-            Topic::Verdicts => (Vec::new(), None),
+        let codecs = match topic {
+            Topic::Verdicts => Vec::new(),
             Topic::Events => {
-                let keys: Result<Vec<_>, _> = batches.iter().map(|(_, records)| of.codec.keys(records)).collect();
-                (of.codec.frame()?, Some(keys?))
+                let written = |(_, records): &(Partition, Records)| {
+                    let codec = of.codec(records.schema)?;
+                    Ok(Written { keys: codec.keys(records)?, frame: codec.frame()?, headers: codec.headers(), codec })
+                };
+                batches.iter().map(written).collect::<Result<Vec<_>, StoreError>>()?
             }
         };
         let counts: Vec<(Partition, usize)> = batches.iter().map(|(at, records)| (*at, records.len())).collect();
@@ -72,18 +85,42 @@ impl KafkaLog {
             let (partition, timestamp) = (of.number(*partition)?, Some(records.appended_at));
             for at in 0..records.len() {
                 let record = records.get(at).unwrap_or_default();
-                let key = keys.as_ref().map(|keys| keys[index].get(at));
-                let payload = match topic {
-                    Topic::Verdicts => record,
-                    Topic::Events => {
-                        of.codec.write(&frame, record, &mut message)?;
-                        &message
+                let (key, payload, headers) = match codecs.get(index) {
+                    None => (None, record, None),
+                    Some(Written { codec, keys, frame, headers }) => {
+                        codec.write(frame, record, &mut message)?;
+                        (Some(keys.get(at)), &*message, headers.clone())
                     }
                 };
-                sending.send(index, Outgoing { partition, key, payload, timestamp, headers: None });
+                sending.send(index, Outgoing { partition, key, payload, timestamp, headers });
             }
         }
         Ok(receipt)
+    }
+
+    /// Reads from the tail, if it has what is wanted in the schema that is wanted; else from a broker.
+    fn read_as(&self, partition: Partition, wanted: Wanted<'_>) -> Result<Vec<Records>, StoreError> {
+        let Wanted { topics, topic, from, max_records, max_bytes, .. } = wanted;
+        let mut tail = self.fetcher.tails().get(&topics.stream, topic, partition);
+        if topic == Topic::Events
+            && let Some(schema) = tail.as_ref().map(|tail| tail.schema())
+            && schema != wanted.schema
+        {
+            if schema < wanted.schema {
+                self.fetcher.renew(&topics.stream, partition, topics.codec(wanted.schema)?);
+            }
+            tail = None;
+        }
+        if let Some(tail) = &tail
+            && let Found::Records(records) = tail.read(from, max_records, max_bytes)?
+        {
+            return Ok(records);
+        }
+        let (records, nothing_before) = self.history.read(&wanted)?;
+        if let Some(tail) = tail.filter(|_| records.is_empty()) {
+            tail.note_nothing(from, nothing_before);
+        }
+        Ok(records)
     }
 
     /// Where batches without records would go: the receipt says so.
@@ -134,6 +171,19 @@ impl Log for KafkaLog {
         self.send(&of, topic, batches, durability)
     }
 
+    fn can_change_schema(&self, stream: &StreamDef) -> Result<(), String> {
+        let format = match stream.format {
+            Format::Confluent | Format::SingleObject => return Ok(()),
+            Format::Avro => "avro",
+            Format::Json => "json",
+        };
+        Err(format!(
+            "messages of the format '{format}' do not say which schema they were written in; make a new stream, with the \
+             format 'confluent' or 'single-object'"
+        ))
+    }
+
+    /// Events come in the newest schema.
     fn read(
         &self,
         stream: &str,
@@ -143,20 +193,30 @@ impl Log for KafkaLog {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<Records>, StoreError> {
-        let of = self.topics.get(stream)?;
-        let number = of.number(partition)?;
-        let tail = self.fetcher.tails().get(&of.stream, topic, partition);
-        if let Some(tail) = &tail
-            && let Found::Records(records) = tail.read(from, max_records, max_bytes)?
-        {
-            return Ok(records);
-        }
-        let wanted = Wanted { topics: &of, topic, partition: number, from, max_records, max_bytes };
-        let (records, nothing_before) = self.history.read(&wanted)?;
-        if let Some(tail) = tail.filter(|_| records.is_empty()) {
-            tail.note_nothing(from, nothing_before);
-        }
-        Ok(records)
+        let topics = self.topics.get(stream)?;
+        let number = topics.number(partition)?;
+        let schema = topics.newest_schema();
+        self.read_as(
+            partition,
+            Wanted { topics: &topics, topic, schema, partition: number, from, max_records, max_bytes },
+        )
+    }
+
+    fn read_events(
+        &self,
+        stream: &str,
+        partition: Partition,
+        from: Offset,
+        schema: u32,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        let (topics, topic) = (self.topics.get(stream)?, Topic::Events);
+        let number = topics.number(partition)?;
+        self.read_as(
+            partition,
+            Wanted { topics: &topics, topic, schema, partition: number, from, max_records, max_bytes },
+        )
     }
 
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {

@@ -1,6 +1,7 @@
 //! The newest records of one partition, in memory: what the worker and the followers read again and again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Offset;
@@ -30,6 +31,8 @@ pub(super) struct Tail {
     when_full: WhenFull,
     /// Bytes that it may have, about.
     budget: usize,
+    /// The number of the schema that events are in.
+    schema: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -64,12 +67,24 @@ pub(super) enum Found {
 
 impl Tail {
     pub(super) fn new(when_full: WhenFull, budget: usize) -> Self {
-        Self { when_full, budget, state: Mutex::default() }
+        Self { when_full, budget, schema: AtomicU32::new(0), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Numbers and blocks are changed together, without anything that panics between.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the schema that events are in.
+    pub(super) fn schema(&self) -> u32 {
+        self.schema.load(Ordering::Acquire)
+    }
+
+    /// Begins at an offset, without records; those that come are in the schema of a number.
+    pub(super) fn start_in(&self, schema: u32, at: u64) {
+        let mut state = self.state();
+        *state = State { is_started: true, start: at, next: at, known_end: at, read_to: at, ..State::default() };
+        self.schema.store(schema, Ordering::Release);
     }
 
     /// Begins at an offset, without records.

@@ -30,8 +30,8 @@ pub(super) struct StreamTopics {
     pub(super) events: Arc<str>,
     /// The topic of the engine's verdict blocks.
     pub(super) verdict_log: Arc<str>,
-    /// How events are written and read.
-    pub(super) codec: Arc<Codec>,
+    /// How events are written and read, by the number of the schema.
+    codecs: Vec<Arc<Codec>>,
 }
 
 impl StreamTopics {
@@ -43,10 +43,23 @@ impl StreamTopics {
         }
     }
 
+    /// How events are written and read in a schema of the stream.
+    pub(super) fn codec(&self, schema: u32) -> Result<&Arc<Codec>, StoreError> {
+        let (stream, known) = (&self.stream, self.codecs.len());
+        let codec = self.codecs.get(schema as usize);
+        codec.ok_or_else(|| broken(format!("'{stream}' has {known} schemas here, and no number {schema}")))
+    }
+
+    /// The number of the newest schema.
+    pub(super) fn newest_schema(&self) -> u32 {
+        // There are far fewer than a u32 counts.
+        self.codecs.len().saturating_sub(1) as u32
+    }
+
     /// Whether a definition gives the same topics with the same contents.
     fn is_of(&self, def: &StreamDef) -> bool {
         let parts = |def: &StreamDef| (def.partitions, def.format, events_topic(def), def.key.clone());
-        parts(&self.def) == parts(def) && self.def.schema == def.schema
+        parts(&self.def) == parts(def) && (&self.def.schema, &self.def.earlier) == (&def.schema, &def.earlier)
     }
 
     /// The number of a partition for librdkafka, if there is such a partition.
@@ -147,14 +160,14 @@ impl Topics {
         let bytes = bytes.unwrap_or_else(|| "-1".to_owned());
         let settings = [("max.message.bytes", &*size), ("retention.ms", &*age), ("retention.bytes", &*bytes)];
         self.ensure(stream, &verdict_log, partitions, &settings)?;
-        let codec = Arc::new(Codec::new(def, &events, self.schemas.clone())?);
+        let codecs = Codec::all(def, &events, &self.schemas)?;
         let topics = StreamTopics {
             def: def.clone(),
             stream: Arc::from(stream.as_str()),
             partitions,
             events: Arc::from(events),
             verdict_log: Arc::from(verdict_log),
-            codec,
+            codecs,
         };
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(stream.clone(), Arc::new(topics));
         Ok(())

@@ -67,6 +67,16 @@ pub(super) fn offset(bigint: i64) -> Offset {
     Offset(bigint as u64)
 }
 
+/// The number of a schema as a column of the type int holds it. A stream has at most some hundred.
+pub(super) fn int(schema: u32) -> i32 {
+    schema as i32
+}
+
+/// The other way. Rows without a number are of a time when streams had one schema.
+pub(super) fn schema(int: Option<i32>) -> u32 {
+    int.unwrap_or(0) as u32
+}
+
 /// Which of the 256 buckets of its log partition an entity's state is in: the highest byte of its key's XXH3. The
 /// log's partitions are told by the lower ones.
 pub(super) fn state_bucket(key: &str) -> i32 {

@@ -16,51 +16,62 @@ const ATTEMPTS: u32 = 12;
 /// How long to leave the other process to it, before the second attempt; one more of these before each further one.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// `{}` stands for the keyspace.
-const STEPS: &[&[&str]] = &[
+/// What a step does. In statements `{}` stands for the keyspace.
+enum Change {
+    /// A statement that may be repeated.
+    Make(&'static str),
+    /// A table, and a column that it gets: its name and type.
+    AddColumn(&'static str, &'static str, &'static str),
+}
+
+use Change::{AddColumn, Make};
+
+const STEPS: &[&[Change]] = &[
     &[
-        "CREATE TABLE IF NOT EXISTS {}.state (
+        Make("CREATE TABLE IF NOT EXISTS {}.state (
             stream text, log_partition int, bucket int, key text, state blob,
-            PRIMARY KEY ((stream, log_partition, bucket), key))",
-        "CREATE TABLE IF NOT EXISTS {}.checkpoints (
+            PRIMARY KEY ((stream, log_partition, bucket), key))"),
+        Make("CREATE TABLE IF NOT EXISTS {}.checkpoints (
             stream text, log_partition int, events bigint, verdicts bigint, catalog bigint,
             origins frozen<list<bigint>>,
-            PRIMARY KEY ((stream, log_partition)))",
-        "CREATE TABLE IF NOT EXISTS {}.entity_events (
+            PRIMARY KEY ((stream, log_partition)))"),
+        Make("CREATE TABLE IF NOT EXISTS {}.entity_events (
             stream text, log_partition int, key text, week bigint, time timestamp, offset bigint,
             appended_at timestamp, bytes blob, scores frozen<map<text, double>>, tags frozen<set<text>>,
             PRIMARY KEY ((stream, log_partition, key, week), time, offset))
-            WITH CLUSTERING ORDER BY (time DESC, offset DESC)",
-        "CREATE TABLE IF NOT EXISTS {}.entity_weeks (
+            WITH CLUSTERING ORDER BY (time DESC, offset DESC)"),
+        Make("CREATE TABLE IF NOT EXISTS {}.entity_weeks (
             stream text, log_partition int, key text, week bigint,
             PRIMARY KEY ((stream, log_partition, key), week))
-            WITH CLUSTERING ORDER BY (week DESC)",
-        "CREATE TABLE IF NOT EXISTS {}.events (
+            WITH CLUSTERING ORDER BY (week DESC)"),
+        Make("CREATE TABLE IF NOT EXISTS {}.events (
             stream text, log_partition int, bucket bigint, offset bigint,
             appended_at timestamp, time timestamp, key text, id text, unreadable blob,
-            PRIMARY KEY ((stream, log_partition, bucket), offset))",
-        "CREATE TABLE IF NOT EXISTS {}.event_ids (
+            PRIMARY KEY ((stream, log_partition, bucket), offset))"),
+        Make("CREATE TABLE IF NOT EXISTS {}.event_ids (
             stream text, log_partition int, id text, offset bigint, time timestamp, key text,
-            PRIMARY KEY ((stream, log_partition, id), offset))",
-        "CREATE TABLE IF NOT EXISTS {}.verdicts (
+            PRIMARY KEY ((stream, log_partition, id), offset))"),
+        Make("CREATE TABLE IF NOT EXISTS {}.verdicts (
             stream text, log_partition int, bucket bigint, offset bigint, position int,
             time timestamp, key text, id text, rule text, revision int, mode text, plugin text, stamp blob,
             score double, tags frozen<list<text>>, reasons frozen<list<frozen<tuple<text, double>>>>,
             edges frozen<list<frozen<tuple<text, text, text, text>>>>, attributes frozen<list<frozen<tuple<text, text>>>>,
             inputs frozen<list<frozen<tuple<text, text, text>>>>, failure text, message text,
-            PRIMARY KEY ((stream, log_partition, bucket), offset, position))",
-        "CREATE TABLE IF NOT EXISTS {}.stamps (
-            stamp blob PRIMARY KEY, json text)",
-        "CREATE TABLE IF NOT EXISTS {}.positions (
+            PRIMARY KEY ((stream, log_partition, bucket), offset, position))"),
+        Make("CREATE TABLE IF NOT EXISTS {}.stamps (
+            stamp blob PRIMARY KEY, json text)"),
+        Make("CREATE TABLE IF NOT EXISTS {}.positions (
             stream text, log_partition int, follower text, next bigint, judged bigint,
-            PRIMARY KEY ((stream, log_partition), follower))",
+            PRIMARY KEY ((stream, log_partition), follower))"),
     ],
-    &["CREATE TABLE IF NOT EXISTS {}.view_buckets (
+    &[Make("CREATE TABLE IF NOT EXISTS {}.view_buckets (
         stream text, view_name text, key text, bucket timestamp, revision int, bucket_end timestamp,
         ints frozen<map<text, bigint>>, doubles frozen<map<text, double>>, texts frozen<map<text, text>>,
         times frozen<map<text, timestamp>>, bools frozen<map<text, boolean>>,
         PRIMARY KEY ((stream, view_name, key), bucket, revision))
-        WITH CLUSTERING ORDER BY (bucket DESC, revision DESC)"],
+        WITH CLUSTERING ORDER BY (bucket DESC, revision DESC)")],
+    // The number of the schema that an event's bytes are in; none: 0.
+    &[AddColumn("entity_events", "schema_number", "int")],
 ];
 
 /// Makes the keyspace and the tables, or brings them up to date.
@@ -116,8 +127,15 @@ async fn try_migrate(connection: &Connection) -> Result<(), Failure> {
         return Err(Failure::Store(broken(error)));
     };
     for (number, step) in (version + 1..).zip(missing) {
-        for statement in *step {
-            change(statement).await?;
+        for part in *step {
+            match part {
+                Make(statement) => change(statement).await?,
+                AddColumn(table, column, of_type) => {
+                    if !has_column(connection, table, column).await? {
+                        change(&format!("ALTER TABLE {{}}.{table} ADD {column} {of_type}")).await?;
+                    }
+                }
+            }
         }
         // By its own number as the write timestamp, so that an older version never overwrites a newer one.
         change(&format!(
@@ -129,8 +147,16 @@ async fn try_migrate(connection: &Connection) -> Result<(), Failure> {
 }
 
 async fn is_there(connection: &Connection, what: &str, table: &str) -> Result<bool, Failure> {
-    let keyspace = &connection.config.keyspace;
     let and = if table.is_empty() { String::new() } else { format!(" AND table_name = '{table}'") };
+    knows(connection, what, &and).await
+}
+
+async fn has_column(connection: &Connection, table: &str, column: &str) -> Result<bool, Failure> {
+    knows(connection, "columns", &format!(" AND table_name = '{table}' AND column_name = '{column}'")).await
+}
+
+async fn knows(connection: &Connection, what: &str, and: &str) -> Result<bool, Failure> {
+    let keyspace = &connection.config.keyspace;
     let question = format!("SELECT keyspace_name FROM system_schema.{what} WHERE keyspace_name = '{keyspace}'{and}");
     let answer = connection.session().query_unpaged(question, ()).await?;
     let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;

@@ -24,7 +24,7 @@ const CHILD: &str = "ASSAY_KAFKA_TEST_CHILD";
 
 /// An owner that notes what it is told.
 #[derive(Default)]
-struct Notes {
+pub(crate) struct Notes {
     owned: Mutex<BTreeSet<u32>>,
     told: Mutex<Vec<String>>,
 }
@@ -42,7 +42,7 @@ impl Notes {
         }
     }
 
-    fn owned(&self) -> BTreeSet<u32> {
+    pub(crate) fn owned(&self) -> BTreeSet<u32> {
         self.owned.lock().unwrap().clone()
     }
 
@@ -66,11 +66,11 @@ impl Owner for Notes {
 }
 
 /// A process that has joined the group named as the topic is.
-struct Member {
+pub(crate) struct Member {
     kafka: Kafka,
-    log: Arc<dyn Log>,
-    notes: Arc<Notes>,
-    registry: Arc<Registry>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) registry: Arc<Registry>,
 }
 
 fn of(partition: u32) -> StreamPartition {
@@ -78,7 +78,7 @@ fn of(partition: u32) -> StreamPartition {
 }
 
 impl Member {
-    fn join(topic: &str, partitions: u32, config: Config) -> Self {
+    pub(crate) fn join(topic: &str, partitions: u32, config: Config) -> Self {
         let registry = Arc::<Registry>::default();
         let kafka = Kafka::open(config, registry.clone()).unwrap();
         let def = payments(&*kafka.log(), topic, Format::Confluent, partitions);

@@ -129,6 +129,18 @@ impl Log for Prefixed {
         self.log.read(stream, topic, partition, from, max_records, max_bytes)
     }
 
+    fn read_events(
+        &self,
+        stream: &str,
+        partition: Partition,
+        from: Offset,
+        schema: u32,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        self.log.read_events(stream, partition, from, schema, max_records, max_bytes)
+    }
+
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
         self.log.end(stream, topic, partition)
     }

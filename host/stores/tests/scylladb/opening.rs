@@ -23,7 +23,23 @@ fn several_may_open_an_empty_keyspace_at_once() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert_eq!(keyspace.open().state().checkpoint(&payments(0)).unwrap().unwrap().events.0, 3);
-    assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(2,)]);
+    assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(3,)]);
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn tables_of_an_older_version_are_brought_up_to_date() {
+    let keyspace = Keyspace::new();
+    keyspace.open();
+    keyspace.execute("ALTER TABLE {}.entity_events DROP schema_number");
+    keyspace.execute("INSERT INTO {}.schema_version (name, version) VALUES ('assay', 2)");
+    // Twice, as by a process that ended before it wrote the version; and by two at once.
+    keyspace.open();
+    std::thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(|| drop(keyspace.open())));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(keyspace.rows::<(Option<i32>,)>("SELECT schema_number FROM {}.entity_events"), []);
 }
 
 #[test]

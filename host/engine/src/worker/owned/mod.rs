@@ -20,6 +20,7 @@ use crate::partition::{Halt, Instances, Partition, PartitionError, last_of};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
+use crate::resolved::in_schema;
 use crate::shared::{Shared, log_stopped};
 
 /// Bytes of events that are read at once, about.
@@ -76,11 +77,11 @@ impl Owned {
     }
 
     fn read(&mut self, shared: &Shared) -> Result<Vec<Records>, StoreError> {
-        let of = self.partition.of();
-        let most = shared.config.batch_rows;
-        let records = shared.ports.log.read(&of.stream, Topic::Events, of.partition, self.events, most, READ_BYTES)?;
+        let (of, history) = (self.partition.of(), &self.partition.plan().history);
+        let (log, most) = (&shared.ports.log, shared.config.batch_rows);
+        let records = log.read_events(&of.stream, of.partition, self.events, history.newest(), most, READ_BYTES)?;
         self.unsaved.read(of, self.events, records.first());
-        Ok(shared.in_schema(self.partition.plan(), records))
+        Ok(in_schema(history, records))
     }
 
     /// Tells the metrics how many events wait and how many entities are in memory.

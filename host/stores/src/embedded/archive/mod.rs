@@ -114,10 +114,6 @@ impl Archive for EmbeddedArchive {
         id.map_or(Ok(Offset(0)), |id| self.indexes.position(id).map(Offset))
     }
 
-    fn keeps_schemas(&self) -> bool {
-        true
-    }
-
     fn write_events(
         &self,
         of: &StreamPartition,

@@ -93,10 +93,6 @@ impl Log for EmbeddedLog {
         self.topics.create(&self.database, &stream.stream, stream.partitions.unwrap_or(0))
     }
 
-    fn keeps_schemas(&self) -> bool {
-        true
-    }
-
     fn append(
         &self,
         stream: &str,

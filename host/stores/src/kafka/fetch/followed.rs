@@ -13,7 +13,7 @@ use rdkafka::{Message as _, Offset as KafkaOffset, TopicPartitionList};
 use super::super::blocks::Blocks;
 use super::super::client::Logged;
 use super::super::error::failed;
-use super::super::format::Reading;
+use super::super::format::{Codec, Reading};
 use super::super::history::History;
 use super::super::tails::Pair;
 use super::super::topics::StreamTopics;
@@ -29,6 +29,8 @@ pub(super) struct Followed {
     topics: Arc<StreamTopics>,
     tails: Pair,
     blocks: Blocks,
+    /// The number of the schema that events are read in.
+    schema: u32,
     /// The next offset that is wanted.
     next: u64,
     state: State,
@@ -47,10 +49,36 @@ enum State {
 }
 
 impl Followed {
-    pub(super) fn new(of: StreamPartition, partition: i32, topics: Arc<StreamTopics>, tails: Pair) -> Self {
-        let blocks = Blocks::new(Some(Reading::new(topics.codec.clone())));
+    pub(super) fn new(
+        of: StreamPartition,
+        partition: i32,
+        topics: Arc<StreamTopics>,
+        codec: Arc<Codec>,
+        tails: Pair,
+    ) -> Self {
+        let schema = codec.number;
+        let blocks = Blocks::new(Some(Reading::new(codec)));
         let state = State::New(Instant::now());
-        Self { of, partition, topics, tails, blocks, next: 0, state, delay: FIRST_DELAY }
+        Self { of, partition, topics, tails, blocks, schema, next: 0, state, delay: FIRST_DELAY }
+    }
+
+    /// Goes on in a later schema: the tail begins anew at the next event.
+    pub(super) fn renew(&mut self, codec: &Arc<Codec>) {
+        if codec.number <= self.schema {
+            return;
+        }
+        // Nothing is in the blocks: they are delivered after each round.
+        self.blocks = Blocks::new(Some(Reading::new(codec.clone())));
+        self.schema = codec.number;
+        match self.state {
+            // It begins in this schema when its end is known.
+            State::New(_) => {}
+            State::Failed(_) => {
+                self.tails.events.start_in(self.schema, self.next);
+                self.state = State::Failed(Instant::now());
+            }
+            State::Running | State::Paused => self.tails.events.start_in(self.schema, self.next),
+        }
     }
 
     pub(super) fn is_of(&self, topic: &str, partition: i32) -> bool {
@@ -87,7 +115,7 @@ impl Followed {
         let (_, events) = history.ends(&self.topics.events, self.partition)?;
         self.fetch_from(consumer, events)?;
         self.tails.verdicts.start(verdicts);
-        self.tails.events.start(events);
+        self.tails.events.start_in(self.schema, events);
         Ok(())
     }
 

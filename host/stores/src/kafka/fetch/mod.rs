@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use assay_core::names::Partition;
 use assay_engine::ports::log::Topic;
 use assay_engine::ports::{StoreError, StreamPartition};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -19,6 +20,7 @@ use super::bells::Bells;
 use super::client::{self, Logged};
 use super::config::Config;
 use super::error::{failed, unavailable};
+use super::format::Codec;
 use super::history::History;
 use super::tails::Tails;
 use super::topics::StreamTopics;
@@ -46,6 +48,7 @@ pub(super) struct Fetcher {
 enum Command {
     Own(StreamPartition, Arc<StreamTopics>),
     Disown(StreamPartition),
+    Renew(StreamPartition, Arc<Codec>),
 }
 
 impl Fetcher {
@@ -88,6 +91,12 @@ impl Fetcher {
     pub(super) fn disown(&self, of: &StreamPartition) {
         self.tails.forget(of);
         let _ = self.commands.send(Command::Disown(of.clone()));
+    }
+
+    /// Gives new events of a partition in another schema from now on; older ones are read from brokers.
+    pub(super) fn renew(&self, stream: &Arc<str>, partition: Partition, codec: &Arc<Codec>) {
+        let of = StreamPartition { stream: stream.clone(), partition };
+        let _ = self.commands.send(Command::Renew(of, codec.clone()));
     }
 
     pub(super) fn tails(&self) -> &Tails {
@@ -152,13 +161,18 @@ impl Run {
                     self.followed.extend(events);
                 }
                 Command::Disown(of) => self.let_go(&of),
+                Command::Renew(of, codec) => {
+                    let followed = self.followed.iter_mut().find(|followed| followed.of == of);
+                    followed.into_iter().for_each(|followed| followed.renew(&codec));
+                }
             }
         }
     }
 
     fn tail_of(&self, of: &StreamPartition, topics: &Arc<StreamTopics>) -> Option<Followed> {
         let partition = topics.number(of.partition).ok()?;
-        Some(Followed::new(of.clone(), partition, topics.clone(), self.tails.pair(of)?))
+        let codec = topics.codec(topics.newest_schema()).ok()?.clone();
+        Some(Followed::new(of.clone(), partition, topics.clone(), codec, self.tails.pair(of)?))
     }
 
     fn let_go(&mut self, of: &StreamPartition) {

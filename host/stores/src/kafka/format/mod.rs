@@ -3,6 +3,7 @@
 mod read;
 mod writers;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apache_avro::rabin::Rabin;
@@ -10,10 +11,11 @@ use assay_core::schema::{Extractor, Scalar, Schema, to_json};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Records;
+use rdkafka::message::{Header, OwnedHeaders};
 
 use super::error::broken;
 use super::schemas::Schemas;
-use writers::Writers;
+use writers::{Writer, Writers};
 
 pub(super) use read::Reading;
 
@@ -22,12 +24,19 @@ const CONFLUENT_MAGIC: u8 = 0;
 /// The first bytes of Avro's single-object encoding.
 const SINGLE_OBJECT_MAGIC: [u8; 2] = [0xc3, 0x01];
 
-/// How a stream's events are written and read.
+/// The header of events in another schema than their stream's first one: its number, as text.
+const SCHEMA_HEADER: &str = "assay-schema";
+
+/// How a stream's events are written in one of its schemas, and how those of any writer are read as such.
 pub(super) struct Codec {
     pub(super) stream: String,
     pub(super) format: Format,
+    /// How many schemas the stream had before this one.
+    pub(super) number: u32,
     pub(super) schema: Schema,
-    /// CRC-64-AVRO of the schema, as it stands in single-object frames.
+    /// By CRC-64-AVRO, as it stands in single-object frames: this schema and those before it.
+    fingerprints: HashMap<[u8; 8], Writer>,
+    /// That of this schema.
     fingerprint: [u8; 8],
     key: Extractor,
     subject: String,
@@ -52,26 +61,41 @@ impl Keys {
 }
 
 impl Codec {
-    pub(super) fn new(def: &StreamDef, topic: &str, schemas: Arc<dyn Schemas>) -> Result<Self, StoreError> {
-        let stream = def.stream.clone();
-        let wrong = |error: &dyn std::fmt::Display| broken(format!("the schema of the stream '{stream}': {error}"));
-        let schema = Schema::parse_value(&def.schema).map_err(|error| wrong(&error))?;
-        let key = Extractor::new(&schema, &[&def.key]).map_err(|error| wrong(&error))?;
-        let avro = apache_avro::Schema::parse_str(schema.json()).map_err(|error| wrong(&error))?;
-        let fingerprint = avro.fingerprint::<Rabin>().bytes;
-        let fingerprint = fingerprint.try_into().map_err(|_| wrong(&"its fingerprint has not eight bytes"))?;
-        let writers = Writers::new(schemas.clone(), schema.clone());
-        Ok(Self {
-            stream: stream.clone(),
-            format: def.format,
-            schema,
-            fingerprint,
-            key,
-            subject: format!("{topic}-value"),
-            schemas,
-            id: Mutex::new(None),
-            writers,
-        })
+    /// One for each schema that a stream has had, the one of now last.
+    pub(super) fn all(def: &StreamDef, topic: &str, schemas: &Arc<dyn Schemas>) -> Result<Vec<Arc<Self>>, StoreError> {
+        let wrong =
+            |error: &dyn std::fmt::Display| broken(format!("the schema of the stream '{}': {error}", def.stream));
+        let mut known: Vec<(Schema, [u8; 8])> = Vec::with_capacity(def.earlier.len() + 1);
+        for schema in def.earlier.iter().chain([&def.schema]) {
+            let schema = Schema::parse_value(schema).map_err(|error| wrong(&error))?;
+            let avro = apache_avro::Schema::parse_str(schema.json()).map_err(|error| wrong(&error))?;
+            let fingerprint = avro.fingerprint::<Rabin>().bytes;
+            let fingerprint = fingerprint.try_into().map_err(|_| wrong(&"its fingerprint has not eight bytes"))?;
+            known.push((schema, fingerprint));
+        }
+        let codec = |(number, (schema, fingerprint)): (usize, &(Schema, [u8; 8]))| {
+            let key = Extractor::new(schema, &[&def.key]).map_err(|error| wrong(&error))?;
+            let mut fingerprints = HashMap::with_capacity(number + 1);
+            for (writer, fingerprint) in &known[..=number] {
+                // Of several schemas with one fingerprint all are read alike.
+                fingerprints.insert(*fingerprint, Writer::of(writer, schema).map_err(|error| wrong(&error))?);
+            }
+            Ok(Arc::new(Self {
+                stream: def.stream.clone(),
+                format: def.format,
+                // There are far fewer than a u32 counts.
+                number: number as u32,
+                schema: schema.clone(),
+                fingerprints,
+                fingerprint: *fingerprint,
+                key,
+                subject: format!("{topic}-value"),
+                schemas: schemas.clone(),
+                id: Mutex::new(None),
+                writers: Writers::new(schemas.clone(), schema.clone()),
+            }))
+        };
+        known.iter().enumerate().map(codec).collect()
     }
 
     /// The keys of events, all of which are checked.
@@ -86,6 +110,12 @@ impl Codec {
             keys.ends.push(keys.data.len());
         }
         Ok(keys)
+    }
+
+    /// The headers of each event in the topic.
+    pub(super) fn headers(&self) -> Option<OwnedHeaders> {
+        let number = (self.number > 0).then(|| self.number.to_string());
+        number.map(|number| OwnedHeaders::new().insert(Header { key: SCHEMA_HEADER, value: Some(&number) }))
     }
 
     /// What stands in front of each event in the topic.

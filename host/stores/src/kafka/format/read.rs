@@ -6,9 +6,11 @@ use assay_core::schema::{Encoder, MAX_EVENT_BYTES};
 use assay_core::stream::Format;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Refused};
+use rdkafka::message::{BorrowedHeaders, Headers as _};
 
+use super::super::error::unavailable;
 use super::writers::Writer;
-use super::{CONFLUENT_MAGIC, Codec, SINGLE_OBJECT_MAGIC};
+use super::{CONFLUENT_MAGIC, Codec, SCHEMA_HEADER, SINGLE_OBJECT_MAGIC};
 
 /// Reads messages of one partition, one behind the other.
 pub(in super::super) struct Reading {
@@ -24,11 +26,29 @@ impl Reading {
         Self { codec, last: None, json }
     }
 
+    /// The number of the schema in which events come.
+    pub(in super::super) fn schema(&self) -> u32 {
+        self.codec.number
+    }
+
     /// Adds a message to `records`, as an event or as a refused record.
     ///
     /// # Errors
-    /// The registry cannot be asked; `records` are as they were.
-    pub(in super::super) fn push(&mut self, payload: Option<&[u8]>, records: &mut Records) -> Result<(), StoreError> {
+    /// The registry cannot be asked, or the event was written in a later schema; `records` are as they were.
+    pub(in super::super) fn push(
+        &mut self,
+        payload: Option<&[u8]>,
+        headers: Option<&BorrowedHeaders>,
+        records: &mut Records,
+    ) -> Result<(), StoreError> {
+        let written = headers.and_then(schema_of);
+        if let Some(written) = written.filter(|written| *written > self.codec.number) {
+            let (stream, number) = (&self.codec.stream, self.codec.number);
+            return Err(unavailable(format!(
+                "an event of '{stream}' is in the stream's schema number {written}, and number {number} is in effect here: \
+                 this process has still to hear of the change"
+            )));
+        }
         let refused = match payload {
             None => Err(refused("event-empty", "the message has no value (a tombstone)")),
             Some(payload) if payload.len() > MAX_EVENT_BYTES + 16 && self.json.is_none() => {
@@ -59,10 +79,11 @@ impl Reading {
             Format::SingleObject => match payload {
                 [m, n, rest @ ..] if [*m, *n] == SINGLE_OBJECT_MAGIC && rest.len() >= 8 => {
                     let (fingerprint, event) = rest.split_at(8);
-                    if fingerprint != self.codec.fingerprint {
-                        return Ok(Err(refused("schema-unknown", unknown_fingerprint(fingerprint))));
+                    let known = <[u8; 8]>::try_from(fingerprint).ok();
+                    match known.and_then(|fingerprint| self.codec.fingerprints.get(&fingerprint)) {
+                        Some(writer) => return Ok(turn(writer, event, out, &"of an earlier schema of the stream")),
+                        None => return Ok(Err(refused("schema-unknown", unknown_fingerprint(fingerprint)))),
                     }
-                    event
                 }
                 _ => return Ok(Err(refused("event-malformed", not_framed("C3 01 and a fingerprint", payload)))),
             },
@@ -86,22 +107,33 @@ impl Reading {
                 &self.last.insert((id, writer)).1
             }
         };
-        Ok(match &**writer {
-            Writer::Same => {
-                out.extend_from_slice(event);
-                Ok(())
-            }
-            Writer::Other(resolver) => resolver.resolve(event, out).map_err(|error| {
-                refused("event-malformed", format!("as a record of the schema with the id {id}: {error}"))
-            }),
-            Writer::Refused(why) => {
-                let why = why.clone();
-                // It may become known.
-                self.last = None;
-                Err(why)
-            }
-        })
+        let turned = turn(writer, event, out, &format_args!("of the schema with the id {id}"));
+        if matches!(**writer, Writer::Refused(_)) {
+            // It may become known.
+            self.last = None;
+        }
+        Ok(turned)
     }
+}
+
+/// Appends a writer's record to `out`, as an event of the stream.
+fn turn(writer: &Writer, record: &[u8], out: &mut Vec<u8>, of: &dyn std::fmt::Display) -> Result<(), Refused> {
+    match writer {
+        Writer::Same => {
+            out.extend_from_slice(record);
+            Ok(())
+        }
+        Writer::Other(resolver) => resolver
+            .resolve(record, out)
+            .map_err(|error| refused("event-malformed", format!("as a record {of}: {error}"))),
+        Writer::Refused(why) => Err(why.clone()),
+    }
+}
+
+/// The number of the schema that an event was written in, if its headers say it.
+fn schema_of(headers: &BorrowedHeaders) -> Option<u32> {
+    let header = headers.iter().find(|header| header.key == SCHEMA_HEADER)?;
+    std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
 fn refused(code: &'static str, message: impl Into<String>) -> Refused {

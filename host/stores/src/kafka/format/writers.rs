@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use assay_core::schema::{Resolver, Schema};
+use assay_core::schema::{Incompatible, Resolver, Schema};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Refused;
 
@@ -24,6 +24,13 @@ pub(in super::super) enum Writer {
     Other(Resolver),
     /// They cannot be read.
     Refused(Refused),
+}
+
+impl Writer {
+    /// What records of one schema are to a reader with another one.
+    pub(super) fn of(writer: &Schema, reader: &Schema) -> Result<Self, Incompatible> {
+        Ok(Resolver::new(writer, reader)?.map_or(Self::Same, Self::Other))
+    }
 }
 
 /// All schemas that producers wrote with.
@@ -84,9 +91,8 @@ impl Writers {
             let message = format!("records with the schema id {id} cannot be read as events of the stream: {why}");
             Writer::Refused(Refused { code: "schema-incompatible", message })
         };
-        match Schema::parse(json).map(|writer| Resolver::new(&writer, &self.reader)) {
-            Ok(Ok(None)) => Writer::Same,
-            Ok(Ok(Some(resolver))) => Writer::Other(resolver),
+        match Schema::parse(json).map(|writer| Writer::of(&writer, &self.reader)) {
+            Ok(Ok(writer)) => writer,
             Ok(Err(error)) => refused(&error),
             Err(error) => refused(&error),
         }

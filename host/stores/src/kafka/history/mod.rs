@@ -20,7 +20,7 @@ use super::blocks::Blocks;
 use super::client::{self, Logged};
 use super::config::Config;
 use super::error::failed;
-use super::format::Reading;
+use super::format::{Codec, Reading};
 use super::topics::StreamTopics;
 use lost::LostRecords;
 use reader::Reader;
@@ -40,6 +40,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub(super) struct Wanted<'a> {
     pub(super) topics: &'a Arc<StreamTopics>,
     pub(super) topic: Topic,
+    /// The number of the schema that events are to come in.
+    pub(super) schema: u32,
     pub(super) partition: i32,
     pub(super) from: Offset,
     pub(super) max_records: usize,
@@ -157,7 +159,11 @@ impl History {
     /// A reader that stands at the offset; none: that is the partition's end.
     fn reader_at(&self, wanted: &Wanted<'_>) -> Result<Option<Reader>, StoreError> {
         let topic = wanted.topics.topic(wanted.topic);
-        if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0) {
+        let codec = match wanted.topic {
+            Topic::Events => Some(wanted.topics.codec(wanted.schema)?.clone()),
+            Topic::Verdicts => None,
+        };
+        if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0, codec.as_ref()) {
             if reader.nothing_before >= reader.end {
                 (_, reader.end) = self.ends(topic, wanted.partition)?;
             }
@@ -168,7 +174,6 @@ impl History {
         if position >= end {
             return Ok(None);
         }
-        let is_events = wanted.topic == Topic::Events;
         let mut reader = Reader {
             consumer: self.any_consumer()?,
             topic: topic.clone(),
@@ -177,17 +182,20 @@ impl History {
             end,
             nothing_before: position,
             is_fresh: false,
-            blocks: Blocks::new(is_events.then(|| Reading::new(wanted.topics.codec.clone()))),
+            blocks: Blocks::new(codec.clone().map(Reading::new)),
+            codec,
             used: Instant::now(),
         };
         reader.go()?;
         Ok(Some(reader))
     }
 
-    fn idle_at(&self, topic: &str, partition: i32, position: u64) -> Option<Reader> {
+    fn idle_at(&self, topic: &str, partition: i32, position: u64, codec: Option<&Arc<Codec>>) -> Option<Reader> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it =
-            |reader: &Reader| reader.position == position && reader.partition == partition && *reader.topic == *topic;
+        let is_it = |reader: &Reader| {
+            let is_at = reader.position == position && reader.partition == partition && *reader.topic == *topic;
+            is_at && reader.codec.as_ref().map(Arc::as_ptr) == codec.map(Arc::as_ptr)
+        };
         let index = idle.iter().position(is_it)?;
         Some(idle.swap_remove(index))
     }

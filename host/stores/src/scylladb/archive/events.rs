@@ -37,6 +37,7 @@ pub(super) struct Events {
 struct Event<'a> {
     offset: Offset,
     appended_at: i64,
+    schema: u32,
     bytes: &'a [u8],
     /// None: it cannot be read.
     entry: Option<&'a EventEntry>,
@@ -69,8 +70,8 @@ impl Events {
         Ok(Self {
             weeks: Weeks::prepare(connection.clone()).await?,
             write_of_entity: prepare(
-                "INSERT INTO {}.entity_events (stream, log_partition, key, week, time, offset, appended_at, bytes)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
+                "INSERT INTO {}.entity_events (stream, log_partition, key, week, time, offset, appended_at, bytes, schema_number)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
             )
             .await?,
             write_by_place: prepare(
@@ -85,7 +86,7 @@ impl Events {
             )
             .await?,
             read_of_entity: prepare(
-                "SELECT appended_at, bytes FROM {}.entity_events
+                "SELECT appended_at, bytes, schema_number FROM {}.entity_events
                  WHERE stream = ? AND log_partition = ? AND key = ? AND week = ? AND time = ? AND offset = ?",
             )
             .await?,
@@ -113,10 +114,11 @@ impl Events {
         let entries: HashMap<Offset, &EventEntry> = entries.iter().map(|entry| (entry.offset, entry)).collect();
         let events: Vec<Event<'_>> = records
             .iter()
-            .flat_map(|block| block.iter().map(|(offset, bytes)| (block.appended_at, offset, bytes)))
-            .map(|(appended_at, offset, bytes)| Event {
+            .flat_map(|block| block.iter().map(move |(offset, bytes)| (block, offset, bytes)))
+            .map(|(block, offset, bytes)| Event {
                 offset,
-                appended_at,
+                appended_at: block.appended_at,
+                schema: block.schema,
                 bytes,
                 entry: entries.get(&offset).copied(),
             })
@@ -149,7 +151,9 @@ impl Events {
             for OfEntity { key, week, event, entry } in batch {
                 let (time, appended_at) = (CqlTimestamp(entry.time), CqlTimestamp(event.appended_at));
                 let (key, offset) = (&**key, keys::bigint(event.offset));
-                values.push((&home.stream, home.partition, key, *week, time, offset, appended_at, event.bytes, ttl));
+                // Always with the bytes: who writes them again may do so in another schema.
+                let (bytes, schema) = (event.bytes, keys::int(event.schema));
+                values.push((&home.stream, home.partition, key, *week, time, offset, appended_at, bytes, schema, ttl));
             }
             values
         });
@@ -236,11 +240,11 @@ impl Events {
         let doing = format_args!("reading the event at offset {offset} of {of}");
         let (week, time, at) = (keys::week(time), CqlTimestamp(time), keys::bigint(offset));
         let values = (&home.stream, home.partition, keys::bounded(key), week, time, at);
-        type Row = (Option<CqlTimestamp>, Option<Vec<u8>>);
+        type Row = (Option<CqlTimestamp>, Option<Vec<u8>>, Option<i32>);
         match self.connection.read_one::<Row>(doing, &self.read_of_entity, values).await? {
-            Some((Some(appended_at), Some(bytes))) => {
+            Some((Some(appended_at), Some(bytes), schema)) => {
                 let place = Place { partition: of.partition, offset };
-                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, schema: 0, bytes }))
+                Ok(Some(ArchivedEvent { place, appended_at: appended_at.0, schema: keys::schema(schema), bytes }))
             }
             _ if self.connection.config.archive_ttl.is_some() => Ok(None),
             _ => Err(broken(format!("{doing}: the row of entity '{key}' that should hold it is not there"))),

@@ -28,7 +28,7 @@ pub(super) struct Histories {
 }
 
 /// An event as the table has it. Without bytes it is a verdict's, and the event itself is still on its way.
-type Row = (CqlTimestamp, i64, Option<CqlTimestamp>, Option<Vec<u8>>);
+type Row = (CqlTimestamp, i64, Option<CqlTimestamp>, Option<Vec<u8>>, Option<i32>);
 
 /// What to read: `start <= (time, offset) < end` and of these the archived ones.
 struct Range<'a> {
@@ -45,7 +45,7 @@ impl Histories {
         let of_entity = "WHERE stream = ? AND log_partition = ? AND key = ?";
         let weeks = format!("SELECT week FROM {{}}.entity_weeks {of_entity} AND week >= ? AND week <= ?");
         let events = format!(
-            "SELECT time, offset, appended_at, bytes FROM {{}}.entity_events
+            "SELECT time, offset, appended_at, bytes, schema_number FROM {{}}.entity_events
              {of_entity} AND week = ? AND (time, offset) >= (?, ?) AND (time, offset) < (?, ?)"
         );
         Ok(Self {
@@ -112,7 +112,7 @@ impl Histories {
     }
 }
 
-fn event(of: &StreamPartition, (_, offset, appended_at, bytes): Row) -> Option<ArchivedEvent> {
+fn event(of: &StreamPartition, (_, offset, appended_at, bytes, schema): Row) -> Option<ArchivedEvent> {
     let place = Place { partition: of.partition, offset: keys::offset(offset) };
-    Some(ArchivedEvent { place, appended_at: appended_at?.0, schema: 0, bytes: bytes? })
+    Some(ArchivedEvent { place, appended_at: appended_at?.0, schema: keys::schema(schema), bytes: bytes? })
 }
