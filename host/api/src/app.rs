@@ -35,6 +35,8 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// The most clients that follow live verdicts at once.
     pub max_live_clients: usize,
+    /// How long a client that follows live verdicts hears nothing at most.
+    pub live_heartbeat: Duration,
     /// The longest `timeout` of `?wait=verdicts`.
     pub max_wait: Duration,
     /// How long requests in flight may take after the order to shut down.
@@ -55,6 +57,7 @@ impl Default for ApiConfig {
             body_timeout: Duration::from_secs(60),
             cors_origins: Vec::new(),
             max_live_clients: 64,
+            live_heartbeat: Duration::from_secs(15),
             max_wait: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(20),
         }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::auth::{Role, require};
 use crate::definitions::*;
 use crate::http::{
-    QueryNames, catch_panics, check_query, close_after_errors, compression, cors, log_requests, render_errors,
+    QueryNames, catch_panics, check_query, close_if_unread, compression, cors, log_requests, render_errors,
     skip_unchanged,
 };
 use crate::ingest::*;
@@ -38,7 +38,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(catch_panics))
         .layer(from_fn(render_errors))
         .layer(from_fn(registry::render_errors))
-        .layer(from_fn(close_after_errors))
+        .layer(from_fn(close_if_unread))
         .layer(from_fn_with_state(app, log_requests))
         .layer(compression());
     if origins.is_empty() { router } else { router.layer(cors(&origins)) }

@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use apache_avro::types::{Record, Value as Avro};
 use assay_api::ApiConfig;
 use serde_json::json;
-use support::{Server, payment};
+use support::{PATIENCE, Server, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
@@ -153,4 +154,41 @@ fn pages_of_other_origins_may_ask_only_if_they_are_named() {
     );
     let answer = server.admin_with("GET", "/v1/rules", None, &[("origin", "https://elsewhere.com")]);
     assert_eq!(answer.headers.get("access-control-allow-origin"), None);
+}
+
+/// The head of the answer to a request whose body comes later than its head.
+fn answer_to_a_late_body(server: &Server, path: &str, kind: &str, body: &str) -> String {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+        server.admin,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    // Who does not want it may have closed already.
+    let _ = stream.write_all(body.as_bytes());
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+#[test]
+fn a_connection_whose_body_nobody_reads_is_closed_in_words() {
+    let server = Server::start();
+    server.define_payments();
+    let pause = answer_to_a_late_body(&server, "POST /v1/rules/big/pause", "application/json", "null");
+    assert!(pause.starts_with("http/1.1 200") && pause.contains("connection: close"), "{pause}");
+    let unknown = answer_to_a_late_body(&server, "POST /v1/nothing", "application/json", "{}");
+    assert!(unknown.starts_with("http/1.1 404") && unknown.contains("connection: close"), "{unknown}");
+    // What is read leaves the connection open, also if it is refused.
+    for (body, status) in [(r#"{"changes":[]}"#, "200"), (r#"{"changes":7}"#, "4")] {
+        let read = answer_to_a_late_body(&server, "POST /v1/changes", "application/json", body);
+        assert!(read.starts_with(&format!("http/1.1 {status}")) && !read.contains("connection: close"), "{read}");
+    }
 }

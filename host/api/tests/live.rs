@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use assay_api::ApiConfig;
+use assay_core::names::{Offset, Partition};
+use assay_engine::ports::log::{Topic, Trim};
 use serde_json::{Value, json};
 use support::{PATIENCE, Server, payment};
 
@@ -163,6 +165,66 @@ fn a_stream_that_is_made_meanwhile_is_followed_too() {
     server.define_payments();
     send(&server, 0, 7);
     assert_eq!(follower.verdicts(14).len(), 14);
+}
+
+#[test]
+fn a_client_that_nothing_is_said_to_hears_where_it_is() {
+    let server = Server::with(ApiConfig { live_heartbeat: Duration::from_millis(100), ..ApiConfig::default() });
+    server.define_payments();
+    let mut follower = Follower::open(&server, "?rule=big&min=1e9", None);
+    send(&server, 0, 20);
+    // Verdicts that are not wanted move the place on, too.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let place = loop {
+        let event = follower.next().expect("the connection holds");
+        assert!(event.name.is_empty() && event.data.is_null() && !event.id.is_empty(), "{} {}", event.name, event.data);
+        if event.id != follower.begin {
+            break event.id;
+        }
+        assert!(std::time::Instant::now() < deadline, "the place never moves");
+    };
+    let rest = Follower::open(&server, "?rule=big", Some(&place)).next().expect("a heartbeat");
+    assert!(rest.name.is_empty(), "all was passed over already: {}", rest.data);
+}
+
+#[test]
+fn what_was_deleted_before_it_was_read_is_told() {
+    let server = Server::start();
+    server.define_payments();
+    let begin = Follower::open(&server, "", None).begin;
+    for round in 0..20 {
+        send(&server, 10 * round, 10);
+    }
+    let log = server.store.ports().log;
+    let (mut deleted, mut parts) = (0, 0);
+    for partition in (0..4).map(Partition) {
+        let wish = Trim { older_than: Some(i64::MAX), below: Offset(u64::MAX), ..Trim::default() };
+        let trimmed = log.trim("payments", Topic::Verdicts, partition, &wish).unwrap();
+        deleted += trimmed.records;
+        parts += u64::from(trimmed.records > 0);
+    }
+    assert!(deleted > 0);
+    let mut follower = Follower::open(&server, "", Some(&begin));
+    let (mut missed, mut told, mut last) = (0, 0, begin);
+    while told < parts {
+        let event = follower.next().expect("the connection holds");
+        if event.name == "missed" {
+            assert_eq!(event.data["stream"], "payments");
+            missed += event.data["batches"].as_u64().unwrap();
+            told += 1;
+        }
+        last = event.id;
+    }
+    assert_eq!(missed, deleted);
+    // It is told once.
+    let mut again = Follower::open(&server, "", Some(&last));
+    send(&server, 1000, 7);
+    while let Some(event) = again.next() {
+        assert_ne!(event.name, "missed");
+        if event.data["id"].as_str().is_some_and(|id| id.starts_with("p100")) {
+            break;
+        }
+    }
 }
 
 #[test]

@@ -198,6 +198,13 @@ fn readable(status: u16, problem: &Value, text: &str) -> String {
     message
 }
 
+/// A path with those of some parameters that have a value.
+pub fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_ref()?))));
+    let query = given.collect::<Vec<_>>().join("&");
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
 /// A name as a part of a path.
 pub fn escape(name: &str) -> String {
     let mut escaped = String::new();

@@ -12,6 +12,7 @@ mod support;
 mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Lines, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,29 @@ fn agreed(members: [&Server; 2], stream: &str, sent: &Sent, payments: usize) -> 
     }
 }
 
+/// Somebody who follows the verdicts of a rule.
+struct Live(Lines<BufReader<Box<dyn Read + Send>>>);
+
+impl Live {
+    /// Begins to follow; returns when the place where that begins is known.
+    fn begin(server: &Server, rule: &str) -> Self {
+        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_recv_body(Some(PATIENCE)).build().into();
+        let request = agent.get(format!("{}/v1/verdicts/stream?rule={rule}", server.url));
+        let answer = request.header("authorization", format!("Bearer {KEY}")).call().unwrap();
+        let mut live = Self(BufReader::new(Box::new(answer.into_body().into_reader()) as Box<dyn Read + Send>).lines());
+        let begin = live.0.by_ref().find(|line| line.as_ref().unwrap().starts_with("id: "));
+        assert!(begin.is_some(), "it ends at once");
+        live
+    }
+
+    /// The ids of the next events that were judged.
+    fn ids(&mut self, count: usize) -> Vec<String> {
+        let said = self.0.by_ref().map(Result::unwrap);
+        let said = said.filter_map(|line| Some(serde_json::from_str::<Value>(line.strip_prefix("data: ")?).unwrap()));
+        said.take(count).map(|said| said["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
 #[track_caller]
 fn assert_same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>) {
     for (what, expected) in expected {
@@ -172,10 +196,17 @@ fn two_members_share_the_work_and_know_the_same() {
     two.until("/v1/rules/payment_risk", |status, _| status == 200);
 
     let sent = payments();
+    let mut live = Live::begin(&two, "payment_risk");
     for (index, lines) in sent.lines.chunks(250).enumerate() {
         let results = judge(if index % 2 == 0 { &one } else { &two }, &names.stream, lines);
         assert!(results.iter().all(|result| result["verdicts"].as_array().unwrap().len() >= 3), "{results:?}");
     }
+    // Whoever follows hears the verdicts of both members, each once.
+    let (mut heard, mut all) = (live.ids(EVENTS), sent.ids.clone());
+    heard.sort();
+    all.sort();
+    assert_eq!(heard, all);
+    drop(live);
     wait_settled(&[&one, &two]);
     let known = agreed([&one, &two], &names.stream, &sent, EVENTS);
     changes_are_seen_by_both(&one, &two);

@@ -10,12 +10,15 @@ mod page;
 mod support;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use page::{Block, blocks};
 use serde_json::Value;
-use support::{Server, assay, pack, plugins};
+use support::{PATIENCE, Server, assay, pack, plugins};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -216,6 +219,76 @@ fn the_definitions_of_the_docs_are_taken() {
         let (status, answer) = server.send("PUT", &path, Some(("application/yaml", text.as_bytes()))).unwrap();
         assert!(status == 200 || status == 201, "{place}: {answer}");
     }
+    assert!(server.stop().success());
+}
+
+/// A line with all numbers alike, cut behind its second word.
+fn beginning(line: &str) -> String {
+    let words = line.split_whitespace().take(2).map(|word| {
+        let parts = word.split(|c: char| c.is_ascii_digit() || c == '.');
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What a command prints first, so many lines; it may go on for ever, and hears of new payments meanwhile.
+fn printed_by(command: &str, lines: usize, server: &Server, folder: &Path) -> Vec<String> {
+    let mut child = assay();
+    child.args(command.split(' ').skip(1)).env("ASSAY_URL", &server.url).env("ASSAY_KEY", &server.key);
+    let mut child = child.current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || output.lines().for_each(|line| drop(send.send(line.unwrap()))));
+    let mut printed = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while printed.len() < lines {
+        match receive.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => printed.push(line),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                assert!(Instant::now() < deadline, "{command} printed {printed:?} and no more");
+                server.command(&[&"-q", &"ingest", &"payments", &folder.join("payments.jsonl")]);
+            }
+        }
+    }
+    // It may have ended already.
+    let _ = child.kill();
+    child.wait().unwrap();
+    printed
+}
+
+#[test]
+fn the_sessions_of_the_docs_look_as_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    server.command(&[&"apply", &pack("payments"), &"--plugins", &plugins()]);
+    server.command(&[&"generate", &"payments", &"--count", &"20000", &"--to-file", &dir.path().join("payments.jsonl")]);
+    let mut sessions = 0;
+    for page in ["cli", "rules"] {
+        let texts =
+            blocks(&root().join(format!("docs/{page}.md"))).into_iter().filter(|block| block.language == "text");
+        for session in texts.flat_map(|block| {
+            let sessions: Vec<String> =
+                block.text.split("$ assay").skip(1).map(|text| format!("assay{text}")).collect();
+            sessions
+        }) {
+            let (command, shown) = session.split_once('\n').unwrap();
+            // Nothing fails here.
+            let shown: Vec<String> = shown
+                .lines()
+                .filter(|line| !line.is_empty() && !line.starts_with("last failure"))
+                .map(beginning)
+                .collect();
+            let printed = printed_by(command, shown.len(), &server, dir.path());
+            assert_eq!(
+                printed.iter().map(|line| beginning(line)).collect::<Vec<_>>(),
+                shown,
+                "{command}\n{printed:#?}"
+            );
+            sessions += 1;
+        }
+    }
+    assert!(sessions >= 4, "{sessions}");
     assert!(server.stop().success());
 }
 

@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray};
+use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, TimestampMillisecondArray,
+};
 use assay_core::expr::{Columns, Expr};
 use assay_core::types::Type;
 use cel::{Context, Env, Program, Value};
 use proptest::prelude::*;
 
-/// A row: two ints, two doubles, two texts, two bools, a list of ints and one of texts.
-type Row = (i64, i64, f64, f64, String, String, bool, bool, Vec<i64>, Vec<String>);
+/// A row: two ints, two doubles, two texts, two bools, a list of ints and one of texts, two times in ms since 1970.
+type Row = (i64, i64, f64, f64, String, String, bool, bool, Vec<i64>, Vec<String>, i64, i64);
 
 /// The names of the columns, in the order of a row.
-const NAMES: [&str; 10] = ["n", "m", "x", "y", "s", "u", "b", "c", "l", "k"];
+const NAMES: [&str; 12] = ["n", "m", "x", "y", "s", "u", "b", "c", "l", "k", "v", "w"];
 
 /// What may have a value although a part of it has none, or holds such a part.
 const LENIENT: [&str; 9] = ["&&", "||", "?", " in ", "[", "exists", "all(", "filter(", "map("];
@@ -39,7 +41,9 @@ fn row() -> impl Strategy<Value = Row> {
     let text = || prop_oneof!["[ab]{0,3}", "\\PC{0,4}", Just("12".to_owned())];
     let ints = prop::collection::vec(prop_oneof![-3..4_i64, int()], 0..5);
     let texts = prop::collection::vec(text(), 0..4);
-    (int(), int(), double(), double(), text(), text(), any::<bool>(), any::<bool>(), ints, texts)
+    // 1950 to 2030: zones had and will have other rules, of which databases know different parts.
+    let time = || prop_oneof![-631_152_000_000..1_893_456_000_000_i64, Just(-1), Just(951_782_399_999)];
+    (int(), int(), double(), double(), text(), text(), any::<bool>(), any::<bool>(), ints, texts, time(), time())
 }
 
 /// Turns bytes into an expression of a type: each byte chooses one way on, and none left means a leaf.
@@ -50,8 +54,8 @@ impl Tape<'_> {
         ways[usize::from(self.0.next().copied().unwrap_or(0)) % ways.len()]
     }
 
-    /// Fills the type letters of a template: i, d, t, b, l and k (lists of i and t) between braces. Ints beside doubles are kept small:
-    /// the interpreter rounds large ones before it compares, we do not.
+    /// Fills the type letters of a template between braces: i, d, t, b, l and k (lists of i and t), w (times) and q
+    /// (durations). Ints beside doubles are kept small: the interpreter rounds large ones before it compares, we do not.
     fn expression(&mut self, ty: char, depth: usize) -> String {
         let leaves: &[&str] = match ty {
             'i' => &["n", "m", "0", "1", "-3", "7", "9223372036854775807"],
@@ -59,6 +63,9 @@ impl Tape<'_> {
             't' => &["s", "u", "''", "'a'", "'12'", "'bä'"],
             'l' => &["l", "[n, m]", "[1, 2, 7]"],
             'k' => &["k", "['a', s]", "['a', '']"],
+            // In UTC: the interpreter takes the hour and the day of others where they are, the specification in UTC.
+            'w' => &["v", "w", "timestamp('2024-02-29T23:59:59.999Z')", "timestamp('2026-03-29T01:00:00Z')"],
+            'q' => &["duration('90s')", "duration('-1.5h')", "duration('0s')", "duration('36h30m0.25s')"],
             _ => &["b", "c", "true", "false"],
         };
         let templates: &[&str] = match ty {
@@ -78,6 +85,20 @@ impl Tape<'_> {
                 "{l}[{i} % 3]",
                 "{t}.indexOf({t})",
                 "{t}.lastIndexOf({t})",
+                "{w}.getFullYear()",
+                "{w}.getMonth('Asia/Kolkata')",
+                "{w}.getDate()",
+                "{w}.getDayOfMonth('-03:30')",
+                "{w}.getDayOfYear()",
+                "{w}.getDayOfWeek('America/New_York')",
+                "{w}.getHours('Europe/Berlin')",
+                "{w}.getMinutes('+05:45')",
+                "{w}.getSeconds()",
+                "{w}.getMilliseconds()",
+                // Not getMilliseconds: the specification's is the part beyond the seconds, the interpreter's is all.
+                "{q}.getHours()",
+                "{q}.getMinutes()",
+                "{q}.getSeconds()",
             ],
             'd' => &[
                 "({d} + {d})",
@@ -102,6 +123,8 @@ impl Tape<'_> {
                 "{k}[{i} % 2]",
             ],
             'l' => &["{l}.filter(e, e > {i})", "{l}.map(e, e + {i})", "{l}.map(e, e != {i}, {i})", "[{i}, {i}]"],
+            'w' => &["({w} + {q})", "({q} + {w})", "({w} - {q})", "({b} ? {w} : {w})"],
+            'q' => &["({w} - {w})", "({q} + {q})", "({q} - {q})", "({b} ? {q} : {q})"],
             'k' => &["{t}.split({t})", "{k}.filter(e, e != {t})", "{l}.map(e, string(e))", "{k}.map(e, e + {t})"],
             _ => &[
                 "({b} && {b})",
@@ -126,6 +149,10 @@ impl Tape<'_> {
                 "({t} in [{t}, 'a'])",
                 "({d} in [0.0, 1.5])",
                 "({b} == {b})",
+                "({w} < {w})",
+                "({w} == {w})",
+                "({q} >= {q})",
+                "({q} != {q})",
                 "{t}.contains({t})",
                 "{t}.startsWith({t})",
                 "{t}.endsWith({t})",
@@ -159,14 +186,15 @@ impl Tape<'_> {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    (prop::sample::select(vec!['i', 'd', 't', 'b', 'l', 'k']), prop::collection::vec(any::<u8>(), 0..40))
+    (prop::sample::select(vec!['i', 'd', 't', 'b', 'l', 'k', 'w', 'q']), prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(ty, tape)| Tape(tape.iter()).expression(ty, 4))
 }
 
 fn scope() -> Columns {
-    use Type::{Bool, Double, Int, Text};
+    use Type::{Bool, Double, Int, Text, Timestamp};
     let lists = [Int, Text].map(|item| Type::List(Box::new(item)));
-    Columns::new(NAMES.into_iter().zip([Int, Int, Double, Double, Text, Text, Bool, Bool].into_iter().chain(lists)))
+    let types = [Int, Int, Double, Double, Text, Text, Bool, Bool].into_iter().chain(lists);
+    Columns::new(NAMES.into_iter().zip(types.chain([Timestamp, Timestamp])))
 }
 
 /// The columns of some rows; a row is missing all that its bits in `missing` name.
@@ -195,6 +223,8 @@ fn columns(rows: &[Row], missing: &[u16]) -> Vec<ArrayRef> {
         column!(BooleanArray, 7, |value: &bool| *value),
         Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(ints)),
         Arc::new(texts.finish()),
+        column!(TimestampMillisecondArray, 10, |value: &i64| *value),
+        column!(TimestampMillisecondArray, 11, |value: &i64| *value),
     ]
 }
 
@@ -205,9 +235,20 @@ fn interpreter() -> Arc<Env> {
     Arc::new(env)
 }
 
+/// A time as the interpreter has it.
+fn time_value(ms: i64) -> Value {
+    let text = jiff::Timestamp::from_millisecond(ms).unwrap();
+    let env = Arc::new(Env::stdlib());
+    let program = env.compile(&format!("timestamp('{text}')")).unwrap();
+    program.execute(&Context::with_env(env.clone())).unwrap()
+}
+
 fn interpreted(program: &Program, env: &Arc<Env>, row: &Row) -> Option<Value> {
     let mut context = Context::with_env(env.clone());
-    let (n, m, x, y, s, u, b, c, l, k) = row.clone();
+    let (n, m, x, y, s, u, b, c, l, k, v, w) = row.clone();
+    for (name, time) in [("v", v), ("w", w)] {
+        context.add_variable_from_value(name, time_value(time));
+    }
     context.add_variable("l", l).unwrap();
     context.add_variable("k", k).unwrap();
     context.add_variable("n", n).unwrap();
@@ -227,6 +268,8 @@ fn shown(array: &ArrayRef, ty: &Type, row: usize) -> Option<String> {
         Type::Bool => array.as_boolean().value(row).to_string(),
         Type::Int => array.as_primitive::<Int64Type>().value(row).to_string(),
         Type::Double => bits(array.as_primitive::<Float64Type>().value(row)),
+        Type::Timestamp => format!("@{}", array.as_primitive::<TimestampMillisecondType>().value(row)),
+        Type::Duration => format!("{}ms", array.as_primitive::<DurationMillisecondType>().value(row)),
         Type::List(item) => {
             let items = array.as_list::<i32>().value(row);
             format!("{:?}", (0..items.len()).map(|at| shown(&items, item, at)).collect::<Vec<_>>())
@@ -244,6 +287,8 @@ fn shown_value(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => bits(*value),
+        Value::Timestamp(time) => format!("@{}", time.timestamp_millis()),
+        Value::Duration(duration) => format!("{}ms", duration.num_milliseconds()),
         Value::String(text) => format!("{text:?}"),
         Value::List(items) => format!("{:?}", items.iter().map(|item| Some(shown_value(item))).collect::<Vec<_>>()),
         other => format!("{other:?}"),

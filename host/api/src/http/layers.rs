@@ -1,16 +1,19 @@
-//! The layers around all routes: the request log, panics, and errors that are not ours.
+//! The layers around all routes: the request log, panics, bodies that nobody reads, and errors that are not ours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use assay_engine::RouteLabel;
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 
 use super::{ApiError, Code};
 use crate::app::App;
@@ -59,16 +62,46 @@ pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
     })
 }
 
-/// Closes the connection after an error to a request with a body. The body may be unread; hyper would then close without
-/// a word, and a client that keeps connections would send its next request into the void.
-pub(crate) async fn close_after_errors(request: Request, next: Next) -> Response {
-    let has_body = !HttpBody::is_end_stream(request.body());
+/// Closes the connection after a request whose body was not read to its end. hyper would close without a word, and a
+/// client that keeps connections would send its next request into the void.
+pub(crate) async fn close_if_unread(request: Request, next: Next) -> Response {
+    let is_read = Arc::new(AtomicBool::new(HttpBody::is_end_stream(request.body())));
+    let request = request.map(|body| Body::new(Watched { body, is_read: is_read.clone() }));
     let mut response = next.run(request).await;
-    let status = response.status();
-    if has_body && (status.is_client_error() || status.is_server_error()) {
+    if !is_read.load(Ordering::Acquire) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// A body, and whether it was read to its end.
+struct Watched {
+    body: Body,
+    is_read: Arc<AtomicBool>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || HttpBody::is_end_stream(&self.body) {
+            self.is_read.store(true, Ordering::Release);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        HttpBody::is_end_stream(&self.body)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        HttpBody::size_hint(&self.body)
+    }
 }
 
 /// Makes problem details of errors that the framework answers in plain text: unknown routes, wrong methods, parameters

@@ -27,8 +27,6 @@ use crate::auth::Caller;
 use crate::http::{ApiError, Code};
 use crate::render::{PlaceJson, VerdictJson, verdict_json};
 
-/// A sign of life when there is nothing else to say. It carries the place, too.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often to look for verdicts of other processes.
 const ELSEWHERE: Duration = Duration::from_millis(500);
 /// How soon a client shall come back.
@@ -162,7 +160,7 @@ impl Client {
             if self.waiting.is_empty() {
                 self.wait().await;
             }
-            if self.waiting.is_empty() && self.spoke.elapsed() >= HEARTBEAT {
+            if self.waiting.is_empty() && self.spoke.elapsed() >= self.app.config.live_heartbeat {
                 let mark = self.live.as_ref().map(LiveVerdicts::mark).unwrap_or_default();
                 self.waiting.push_back(Event::default().id(mark));
             }

@@ -23,7 +23,7 @@ pub struct Server {
     agent: ureq::Agent,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     serving: Option<std::thread::JoinHandle<()>>,
-    store: Embedded,
+    pub store: Embedded,
     _dir: tempfile::TempDir,
 }
 

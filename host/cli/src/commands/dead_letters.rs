@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Output, field, items, print, table};
-use crate::client::{Client, escape};
+use crate::client::{Client, escape, with_query};
 
 /// List and show events that a rule could not score.
 #[derive(Debug, clap::Args)]
@@ -49,13 +49,9 @@ enum Action {
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     match &args.action {
         Action::List { stream, rule, limit } => {
-            let mut path = format!("/v1/dead-letters?limit={limit}");
-            for (name, value) in [("stream", stream), ("rule", rule)] {
-                if let Some(value) = value {
-                    path.push_str(&format!("&{name}={}", escape(value)));
-                }
-            }
-            let letters = client.get(&path)?;
+            let limit = Some(limit.to_string());
+            let wanted = [("limit", limit), ("stream", stream.clone()), ("rule", rule.clone())];
+            let letters = client.get(&with_query("/v1/dead-letters", &wanted))?;
             print(output, &letters, |letters| {
                 let mut rows = vec![["STREAM", "PLACE", "RULE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
                 rows.extend(items(letters).map(|letter| {

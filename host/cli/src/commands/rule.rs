@@ -6,14 +6,14 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{Output, field, items, print, table, time};
-use crate::client::{Body, Client, ServerArgs, escape};
+use crate::client::{Body, Client, ServerArgs, escape, with_query};
 use crate::rule_test;
 
 /// List and show rules, see how they are doing, pause and resume them, go back; test a pack's cases.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  assay rule list
+  assay rule list --stream payments --mode paused
   assay rule status card_velocity
   assay rule pause card_velocity
   assay rule revisions card_velocity
@@ -26,8 +26,18 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List all rules.
-    List,
+    /// List rules.
+    List {
+        /// Of this stream.
+        #[arg(long)]
+        stream: Option<String>,
+        /// In this mode: active, shadow or paused.
+        #[arg(long)]
+        mode: Option<String>,
+        /// That use this plugin.
+        #[arg(long)]
+        plugin: Option<String>,
+    },
     /// Show a rule with its revision and author.
     Show {
         /// The rule.
@@ -72,8 +82,9 @@ enum Action {
 pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> {
     let (method, path) = match args.action {
         Action::Test(args) => return rule_test::run(&args, output),
-        Action::List => {
-            let rules = Client::new(server)?.get("/v1/rules")?;
+        Action::List { stream, mode, plugin } => {
+            let wanted = [("stream", stream), ("mode", mode), ("plugin", plugin)];
+            let rules = Client::new(server)?.get(&with_query("/v1/rules", &wanted))?;
             print(output, &rules, |rules| {
                 let mut rows = vec![["RULE", "REVISION", "STREAM", "SCORED BY", "MODE"].map(str::to_owned).to_vec()];
                 rows.extend(items(rules).map(|rule| {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{Output, say};
-use crate::client::{Client, RequestError, escape};
+use crate::client::{Client, RequestError, with_query};
 
 /// After so long a connection is made anew: one whose other end is gone would never say so.
 const RENEW: Duration = Duration::from_secs(300);
@@ -65,11 +65,10 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
 }
 
 fn path(args: &Args) -> String {
-    let min = args.min.map(|min| min.to_string());
-    let filters = [("rule", &args.rule), ("stream", &args.stream), ("tag", &args.tag), ("min", &min)];
-    let given = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_ref()?))));
-    let query = given.collect::<Vec<_>>().join("&");
-    format!("/v1/verdicts/stream{}{query}", if query.is_empty() { "" } else { "?" })
+    let Args { rule, stream, tag, min } = args;
+    let min = min.map(|min| min.to_string());
+    let wanted = [("rule", rule.clone()), ("stream", stream.clone()), ("tag", tag.clone()), ("min", min)];
+    with_query("/v1/verdicts/stream", &wanted)
 }
 
 /// Shows events until the connection ends. `last` is the id of the last one that was shown.

@@ -25,7 +25,6 @@ use crate::metrics::FollowerLabel;
 use crate::plan::Plan;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Bell, Records, Topic};
-
 use crate::ports::{Place, Poison, StoreError, StreamPartition};
 use crate::resolved::in_schema;
 use crate::retention::Need;

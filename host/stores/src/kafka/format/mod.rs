@@ -4,7 +4,8 @@ mod read;
 mod writers;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use apache_avro::rabin::Rabin;
 use assay_core::schema::{Extractor, Scalar, Schema, to_json};
@@ -26,6 +27,9 @@ const SINGLE_OBJECT_MAGIC: [u8; 2] = [0xc3, 0x01];
 
 /// The header of events in another schema than their stream's first one: its number, as text.
 const SCHEMA_HEADER: &str = "assay-schema";
+/// How long an event of a later schema is waited with for that schema. Longer than a catalog should ever be away; but
+/// headers are copied with messages, from other installations too, and nothing may stop a partition for good.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// How a stream's events are written in one of its schemas, and how those of any writer are read as such.
 pub(super) struct Codec {
@@ -43,6 +47,8 @@ pub(super) struct Codec {
     schemas: Arc<dyn Schemas>,
     /// The schema's id in the registry, once it is known.
     id: Mutex<Option<i32>>,
+    /// Since when events of later schemas have been met.
+    met_later: OnceLock<Instant>,
     pub(super) writers: Writers,
 }
 
@@ -92,6 +98,7 @@ impl Codec {
                 subject: format!("{topic}-value"),
                 schemas: schemas.clone(),
                 id: Mutex::new(None),
+                met_later: OnceLock::new(),
                 writers: Writers::new(schemas.clone(), schema.clone()),
             }))
         };
@@ -110,6 +117,11 @@ impl Codec {
             keys.ends.push(keys.data.len());
         }
         Ok(keys)
+    }
+
+    /// Whether an event that says that it is in the schema of a number has to wait for it.
+    pub(super) fn has_to_wait(&self, schema: u32) -> bool {
+        schema > self.number && self.met_later.get_or_init(Instant::now).elapsed() < LONGEST_WAIT
     }
 
     /// The headers of each event in the topic.

@@ -41,8 +41,7 @@ impl Reading {
         headers: Option<&BorrowedHeaders>,
         records: &mut Records,
     ) -> Result<(), StoreError> {
-        let written = headers.and_then(schema_of);
-        if let Some(written) = written.filter(|written| *written > self.codec.number) {
+        if let Some(written) = headers.and_then(schema_of).filter(|written| self.codec.has_to_wait(*written)) {
             let (stream, number) = (&self.codec.stream, self.codec.number);
             return Err(unavailable(format!(
                 "an event of '{stream}' is in the stream's schema number {written}, and number {number} is in effect here: \
