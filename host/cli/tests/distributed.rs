@@ -195,14 +195,20 @@ fn assert_same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Valu
     assert_eq!(found.len(), expected.len());
 }
 
+/// Two members with the pack, which both know.
+fn two_members(name: &str, folder: &Path) -> (Names, Server, Server) {
+    let names = Names::new(name, folder);
+    let (one, two) = (names.start(folder.join("one")), names.start(folder.join("two")));
+    one.command(&[&"apply", &pack(&names, folder), &"--plugins", &plugins()]);
+    two.until("/v1/rules/payment_risk", |status, _| status == 200);
+    (names, one, two)
+}
+
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn two_members_share_the_work_and_know_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let names = Names::new("two", folder.path());
-    let (one, two) = (names.start(folder.path().join("one")), names.start(folder.path().join("two")));
-    one.command(&[&"apply", &pack(&names, folder.path()), &"--plugins", &plugins()]);
-    two.until("/v1/rules/payment_risk", |status, _| status == 200);
+    let (names, one, two) = two_members("two", folder.path());
 
     let sent = payments();
     let mut live = Live::begin(&two, "payment_risk");
@@ -288,10 +294,7 @@ fn with_notes(lines: &[Vec<u8>], note: &str) -> Vec<Vec<u8>> {
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn a_schema_changes_on_servers() {
     let folder = tempfile::tempdir().unwrap();
-    let names = Names::new("schema", folder.path());
-    let (one, two) = (names.start(folder.path().join("one")), names.start(folder.path().join("two")));
-    one.command(&[&"apply", &pack(&names, folder.path()), &"--plugins", &plugins()]);
-    two.until("/v1/rules/payment_risk", |status, _| status == 200);
+    let (names, one, two) = two_members("schema", folder.path());
     let (stream, sent) = (&names.stream, payments());
     let lines = &sent.lines[..400];
     judge(&one, stream, &lines[..200]);

@@ -5,8 +5,8 @@
 //! The way of a plugin: [`Runtime::load`] takes the uploaded bytes (`upload`: size, imports, exports; `wrap`: a plain
 //! module becomes a component), compiles them (`compiler`: in a process of its own) or finds them compiled (`cache`) and
 //! reads the [`Manifest`]. [`Plugin::instance`] makes one configured, limited guest (`guest`, `limiter`, `deadline`) for
-//! one thread. [`Instance::score`] calls it with a [`Batch`] and checks the answer (`answer`); when a call fails, `search` cuts the batch until exactly the rows that
-//! cause the failure are set aside (`cut`).
+//! one thread. [`Instance::score`] calls it with a [`Batch`] and checks the answer (`answer`); when a call fails,
+//! `search` cuts the batch until exactly the rows that cause the failure are set aside (`cut`).
 
 mod answer;
 mod batch;

@@ -65,7 +65,10 @@ pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
 /// Closes the connection after a request whose body was not read to its end. hyper would close without a word, and a
 /// client that keeps connections would send its next request into the void.
 pub(crate) async fn close_if_unread(request: Request, next: Next) -> Response {
-    let is_read = Arc::new(AtomicBool::new(HttpBody::is_end_stream(request.body())));
+    if HttpBody::is_end_stream(request.body()) {
+        return next.run(request).await;
+    }
+    let is_read = Arc::new(AtomicBool::new(false));
     let request = request.map(|body| Body::new(Watched { body, is_read: is_read.clone() }));
     let mut response = next.run(request).await;
     if !is_read.load(Ordering::Acquire) {

@@ -115,8 +115,8 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
             return Ok(ExitCode::SUCCESS);
         }
         Action::Rollback { name, to } => {
-            let revision = to.map_or_else(String::new, |to| format!("?revision={to}"));
-            ("POST", format!("/v1/rules/{}/rollback{revision}", escape(&name)))
+            let revision = to.map(|to| to.to_string());
+            ("POST", with_query(&format!("/v1/rules/{}/rollback", escape(&name)), &[("revision", revision)]))
         }
         Action::Show { name } => ("GET", format!("/v1/rules/{}", escape(&name))),
         Action::Pause { name } => ("POST", format!("/v1/rules/{}/pause", escape(&name))),

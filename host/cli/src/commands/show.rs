@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Output, field, items, print, table};
-use crate::client::{Client, escape};
+use crate::client::{Client, escape, with_query};
 
 /// Show an entity, explain an event, list the highest scores.
 #[derive(Debug, clap::Args)]
@@ -53,8 +53,9 @@ enum What {
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     match &args.what {
         What::Scores { rule, limit, min } => {
-            let min = min.map_or_else(String::new, |min| format!("&min={min}"));
-            let scores = client.get(&format!("/v1/scores?rule={}&limit={limit}{min}", escape(rule)))?;
+            let (limit, min) = (Some(limit.to_string()), min.map(|min| min.to_string()));
+            let wanted = [("rule", Some(rule.clone())), ("limit", limit), ("min", min)];
+            let scores = client.get(&with_query("/v1/scores", &wanted))?;
             print(output, &scores, |scores| {
                 let mut rows = vec![["ENTITY", "SCORE", "TAGS", "EVENT"].map(str::to_owned).to_vec()];
                 rows.extend(

@@ -1,11 +1,13 @@
 //! Messages of one partition, collected into blocks without gaps; and blocks cut to what a reader asks for.
 
+use std::sync::Arc;
+
 use assay_core::names::Offset;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Records;
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::format::Reading;
+use super::format::{Codec, Reading};
 
 /// The most records in a block.
 const BLOCK_RECORDS: usize = 4096;
@@ -39,7 +41,7 @@ impl Blocks {
             self.close_block();
             self.open.first = offset;
             self.open.appended_at = message.timestamp().to_millis().unwrap_or(0);
-            self.open.schema = self.reading.as_ref().map_or(0, Reading::schema);
+            self.open.schema = self.schema();
         }
         let before = self.open.data.len();
         match &mut self.reading {
@@ -49,6 +51,16 @@ impl Blocks {
         self.records += 1;
         self.bytes += self.open.data.len() - before;
         Ok(())
+    }
+
+    /// What events are read with.
+    pub(super) fn codec(&self) -> Option<&Arc<Codec>> {
+        self.reading.as_ref().map(Reading::codec)
+    }
+
+    /// The number of the schema that events come in.
+    pub(super) fn schema(&self) -> u32 {
+        self.codec().map_or(0, |codec| codec.number)
     }
 
     /// How many records were collected.

@@ -82,8 +82,7 @@ impl Tail {
 
     /// Begins at an offset, without records; those that come are in the schema of a number.
     pub(super) fn start_in(&self, schema: u32, at: u64) {
-        let mut state = self.state();
-        *state = State { is_started: true, start: at, next: at, known_end: at, read_to: at, ..State::default() };
+        self.start(at);
         self.schema.store(schema, Ordering::Release);
     }
 

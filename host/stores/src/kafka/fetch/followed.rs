@@ -29,8 +29,6 @@ pub(super) struct Followed {
     topics: Arc<StreamTopics>,
     tails: Pair,
     blocks: Blocks,
-    /// The number of the schema that events are read in.
-    schema: u32,
     /// The next offset that is wanted.
     next: u64,
     state: State,
@@ -56,28 +54,25 @@ impl Followed {
         codec: Arc<Codec>,
         tails: Pair,
     ) -> Self {
-        let schema = codec.number;
         let blocks = Blocks::new(Some(Reading::new(codec)));
         let state = State::New(Instant::now());
-        Self { of, partition, topics, tails, blocks, schema, next: 0, state, delay: FIRST_DELAY }
+        Self { of, partition, topics, tails, blocks, next: 0, state, delay: FIRST_DELAY }
     }
 
     /// Goes on in a later schema: the tail begins anew at the next event.
     pub(super) fn renew(&mut self, codec: &Arc<Codec>) {
-        if codec.number <= self.schema {
+        if codec.number <= self.blocks.schema() {
             return;
         }
         // Nothing is in the blocks: they are delivered after each round.
         self.blocks = Blocks::new(Some(Reading::new(codec.clone())));
-        self.schema = codec.number;
-        match self.state {
+        if matches!(self.state, State::New(_)) {
             // It begins in this schema when its end is known.
-            State::New(_) => {}
-            State::Failed(_) => {
-                self.tails.events.start_in(self.schema, self.next);
-                self.state = State::Failed(Instant::now());
-            }
-            State::Running | State::Paused => self.tails.events.start_in(self.schema, self.next),
+            return;
+        }
+        self.tails.events.start_in(codec.number, self.next);
+        if let State::Failed(due) = &mut self.state {
+            *due = Instant::now();
         }
     }
 
@@ -115,7 +110,7 @@ impl Followed {
         let (_, events) = history.ends(&self.topics.events, self.partition)?;
         self.fetch_from(consumer, events)?;
         self.tails.verdicts.start(verdicts);
-        self.tails.events.start_in(self.schema, events);
+        self.tails.events.start_in(self.blocks.schema(), events);
         Ok(())
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Codec {
     /// How many schemas the stream had before this one.
     pub(super) number: u32,
     pub(super) schema: Schema,
-    /// By CRC-64-AVRO, as it stands in single-object frames: this schema and those before it.
+    /// By CRC-64-AVRO, as it stands in single-object frames: this schema and those before it. Other formats need none.
     fingerprints: HashMap<[u8; 8], Writer>,
     /// That of this schema.
     fingerprint: [u8; 8],
@@ -81,8 +81,9 @@ impl Codec {
         }
         let codec = |(number, (schema, fingerprint)): (usize, &(Schema, [u8; 8]))| {
             let key = Extractor::new(schema, &[&def.key]).map_err(|error| wrong(&error))?;
-            let mut fingerprints = HashMap::with_capacity(number + 1);
-            for (writer, fingerprint) in &known[..=number] {
+            let writers = if def.format == Format::SingleObject { &known[..=number] } else { &[] };
+            let mut fingerprints = HashMap::with_capacity(writers.len());
+            for (writer, fingerprint) in writers {
                 // Of several schemas with one fingerprint all are read alike.
                 fingerprints.insert(*fingerprint, Writer::of(writer, schema).map_err(|error| wrong(&error))?);
             }

@@ -26,9 +26,9 @@ impl Reading {
         Self { codec, last: None, json }
     }
 
-    /// The number of the schema in which events come.
-    pub(in super::super) fn schema(&self) -> u32 {
-        self.codec.number
+    /// What events are read with.
+    pub(in super::super) fn codec(&self) -> &Arc<Codec> {
+        &self.codec
     }
 
     /// Adds a message to `records`, as an event or as a refused record.

@@ -160,10 +160,10 @@ impl History {
     fn reader_at(&self, wanted: &Wanted<'_>) -> Result<Option<Reader>, StoreError> {
         let topic = wanted.topics.topic(wanted.topic);
         let codec = match wanted.topic {
-            Topic::Events => Some(wanted.topics.codec(wanted.schema)?.clone()),
+            Topic::Events => Some(wanted.topics.codec(wanted.schema)?),
             Topic::Verdicts => None,
         };
-        if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0, codec.as_ref()) {
+        if let Some(mut reader) = self.idle_at(topic, wanted.partition, wanted.from.0, codec) {
             if reader.nothing_before >= reader.end {
                 (_, reader.end) = self.ends(topic, wanted.partition)?;
             }
@@ -182,8 +182,7 @@ impl History {
             end,
             nothing_before: position,
             is_fresh: false,
-            blocks: Blocks::new(codec.clone().map(Reading::new)),
-            codec,
+            blocks: Blocks::new(codec.cloned().map(Reading::new)),
             used: Instant::now(),
         };
         reader.go()?;
@@ -194,7 +193,7 @@ impl History {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |reader: &Reader| {
             let is_at = reader.position == position && reader.partition == partition && *reader.topic == *topic;
-            is_at && reader.codec.as_ref().map(Arc::as_ptr) == codec.map(Arc::as_ptr)
+            is_at && reader.blocks.codec().map(Arc::as_ptr) == codec.map(Arc::as_ptr)
         };
         let index = idle.iter().position(is_it)?;
         Some(idle.swap_remove(index))

@@ -13,7 +13,6 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::super::blocks::Blocks;
 use super::super::client::Logged;
 use super::super::error::{closed, failed, unavailable};
-use super::super::format::Codec;
 use super::Wanted;
 
 /// How long a reader that comes back may be silent before it is sent to its position once more.
@@ -35,8 +34,6 @@ pub(super) struct Reader {
     /// Whether it was sent to its position after `end` was asked for. Only then the end that it finds is not older.
     pub(super) is_fresh: bool,
     pub(super) blocks: Blocks,
-    /// What events are read with.
-    pub(super) codec: Option<Arc<Codec>>,
     pub(super) used: Instant,
 }
 

@@ -70,7 +70,8 @@ impl Events {
         Ok(Self {
             weeks: Weeks::prepare(connection.clone()).await?,
             write_of_entity: prepare(
-                "INSERT INTO {}.entity_events (stream, log_partition, key, week, time, offset, appended_at, bytes, schema_number)
+                "INSERT INTO {}.entity_events
+                 (stream, log_partition, key, week, time, offset, appended_at, bytes, schema_number)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
             )
             .await?,
