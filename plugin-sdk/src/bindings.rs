@@ -3,14 +3,7 @@
 #![allow(missing_docs, reason = "generated; the contract is documented in the WIT")]
 #![allow(unreachable_pub, reason = "generated")]
 
-wit_bindgen::generate!({
-    // Beside the SDK in a checkout and in the copy that `assay plugin new` writes.
-    path: "../wit",
-    world: "plugin",
-    pub_export_macro: true,
-    export_macro_name: "export_plugin",
-    default_bindings_module: "assay_sdk::bindings",
-});
+assay_sdk_macros::bindings!();
 
 pub use assay::plugin::columns::{Blobs, Bools, Column, Floats, Ints, Texts};
 pub use assay::plugin::manifests::{Input, Kind, Manifest};

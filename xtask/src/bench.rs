@@ -25,6 +25,8 @@ enum Bench {
     HotPath,
     /// The plugin boundary: ns per event by rows per call, beside the plain Rust function.
     Abi,
+    /// One worker with a rule that never ends, and with a slow stream: what the other rules and streams have left.
+    Fairness,
     /// The distributed stack on real servers, which are brought up and stay up: log to log beside a bare loop, latency,
     /// what each follower costs, recovery. About eight minutes.
     Kafka,
@@ -36,6 +38,7 @@ impl Bench {
         match self {
             Self::HotPath => ("hot-path", "hot_path"),
             Self::Abi => ("abi", "abi"),
+            Self::Fairness => ("fairness", "fairness"),
             Self::Kafka => ("kafka", "kafka"),
         }
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_engine::Engine;
+use axum::body::Body;
+use axum::http::HeaderMap;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::KeyRing;
-use crate::http::ApiError;
-use crate::ingest::Budget;
+use crate::http::{ApiError, BodyReader, Budget, HeldBody};
+use crate::ingest::answer_units;
 
 /// The API's limits. Every one of them has an answer that says so when it is reached.
 #[derive(Clone, Debug)]
@@ -21,10 +23,17 @@ pub struct ApiConfig {
     pub max_definition_body: usize,
     /// The largest plugin, in bytes.
     pub max_plugin_body: usize,
-    /// How many bytes of events may be on their way into the log at once, over all requests.
-    pub max_events_in_flight: usize,
-    /// The most open connections; more wait in the listener's queue.
+    /// How many bytes of bodies may be in memory at once, over all requests.
+    pub max_in_flight: usize,
+    /// Bytes of verdicts blocks that answers with verdicts may read from at once, over all requests, about.
+    pub max_answers_in_flight: usize,
+    /// The most open connections. When there are so many, idle ones are closed for new ones, those without a key first;
+    /// when none is idle, more wait in the listener's queue.
     pub max_connections: usize,
+    /// The most connections of one address that have not sent an accepted key; the oldest is closed for a new one.
+    pub max_keyless_per_address: usize,
+    /// How long a connection may go without a request that is answered, until one of its requests has an accepted key.
+    pub keyless_timeout: Duration,
     /// How long a request may wait for its turn before it is told to come back later.
     pub queue_timeout: Duration,
     /// How long a client may take to send a request's head, and how long a connection may idle.
@@ -50,8 +59,11 @@ impl Default for ApiConfig {
             max_events: 100_000,
             max_definition_body: 4 << 20,
             max_plugin_body: 16 << 20,
-            max_events_in_flight: 256 << 20,
+            max_in_flight: 256 << 20,
+            max_answers_in_flight: 64 << 20,
             max_connections: 1024,
+            max_keyless_per_address: 128,
+            keyless_timeout: Duration::from_secs(5),
             queue_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
@@ -71,6 +83,8 @@ pub struct App {
     pub(crate) config: Arc<ApiConfig>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) budget: Budget,
+    /// A permit for each unit of what answers with verdicts read from.
+    pub(crate) answers: Arc<Semaphore>,
     /// A permit for each client that follows live verdicts.
     pub(crate) live_clients: Arc<Semaphore>,
     /// Whether requests without an end shall end.
@@ -80,9 +94,28 @@ pub struct App {
 impl App {
     /// The API over an engine.
     pub fn new(engine: Engine, config: ApiConfig) -> Self {
-        let budget = Budget::new(config.max_events_in_flight, config.queue_timeout);
-        let live_clients = Arc::new(Semaphore::new(config.max_live_clients));
-        Self { engine, config: Arc::new(config), keys: Arc::default(), budget, live_clients, stopping: Arc::default() }
+        let largest = config.max_events_body.max(config.max_definition_body).max(config.max_plugin_body);
+        Self {
+            engine,
+            keys: Arc::default(),
+            budget: Budget::new(config.max_in_flight, largest, config.queue_timeout),
+            answers: Arc::new(Semaphore::new(answer_units(config.max_answers_in_flight))),
+            live_clients: Arc::new(Semaphore::new(config.max_live_clients)),
+            stopping: Arc::default(),
+            config: Arc::new(config),
+        }
+    }
+
+    /// Reads a request's body of at most `limit` bytes; `advice` says what to do with a larger one.
+    pub(crate) async fn read_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+        advice: &str,
+    ) -> Result<HeldBody, ApiError> {
+        let reader = BodyReader { budget: &self.budget, patience: self.config.body_timeout };
+        reader.read(headers, body, limit, advice).await
     }
 
     /// Runs what may block on a thread made for that.

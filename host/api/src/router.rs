@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::auth::{Role, require};
 use crate::definitions::*;
 use crate::http::{
-    QueryNames, catch_panics, check_query, close_if_unread, compression, cors, log_requests, render_errors,
+    Parameters, catch_panics, check_query, close_if_unread, compression, cors, log_requests, render_errors,
     skip_unchanged,
 };
 use crate::ingest::*;
@@ -20,8 +20,8 @@ use crate::resources::*;
 /// The API's routes with all layers.
 pub fn router(app: App) -> Router {
     let guard = |role: Role, routes: OpenApiRouter<App>| {
-        let names = QueryNames::of(routes.get_openapi());
-        let checked = routes.route_layer(from_fn_with_state(names, check_query));
+        let known = Parameters::of(routes.get_openapi());
+        let checked = routes.route_layer(from_fn_with_state(known, check_query));
         checked.route_layer(from_fn_with_state((app.clone(), role.alone()), require))
     };
     let origins = app.config.cors_origins.clone();
@@ -42,6 +42,20 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app, log_requests))
         .layer(compression());
     if origins.is_empty() { router } else { router.layer(cors(&origins)) }
+}
+
+/// What is served without keys on a listener of its own.
+pub(crate) fn health_router(app: App) -> Router {
+    use axum::routing::get;
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(app.clone())
+        .layer(from_fn(catch_panics))
+        .layer(from_fn(render_errors))
+        .layer(from_fn(close_if_unread))
+        .layer(from_fn_with_state(app, log_requests))
 }
 
 /// All routes; `guard` puts a lock before those that need a role.
@@ -100,6 +114,8 @@ fn author_routes() -> OpenApiRouter<App> {
         .routes(routes!(resume_rule))
         .routes(routes!(post_changes))
         .routes(routes!(post_plugin))
+        .routes(routes!(yank_plugin))
+        .routes(routes!(unyank_plugin))
 }
 
 fn admin_routes() -> OpenApiRouter<App> {

@@ -2,23 +2,31 @@
 //!
 //! axum's own `serve` has neither a limit on connections nor timeouts for slow clients, hence this loop.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use crate::app::App;
-use crate::router::router;
+use crate::connections::{Connection, Connections, Registered};
+use crate::router::{health_router, router};
 
 /// How long accepting pauses when the operating system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most connections to the port for health alone.
+const MAX_HEALTH_CONNECTIONS: usize = 64;
 
 /// Why the server stopped other than by order.
 #[derive(Debug, thiserror::Error)]
@@ -36,55 +44,115 @@ pub enum ServeError {
 pub async fn run(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let config = app.config.clone();
     let stopping = app.stopping.clone();
-    let router = router(app);
-    let connections = Arc::new(Semaphore::new(config.max_connections));
-    let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = async {
-            let permit = connections.clone().acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accepted => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                pause_after(&error).await;
-                continue;
+    let connections = Connections::new(config.max_connections, config.max_keyless_per_address);
+    let server =
+        Server { router: router(app), connections, keyless: config.keyless_timeout, head: config.head_timeout };
+    let ordered = async {
+        shutdown.await;
+        stopping.send_replace(true);
+    };
+    server.serve(listener, ordered, config.drain_timeout).await
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics`, without keys, on a listener of their own: nothing that happens to the
+/// API's connections keeps a probe out. Ends as [`run`] does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_health(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let config = app.config.clone();
+    let connections = Connections::new(MAX_HEALTH_CONNECTIONS, MAX_HEALTH_CONNECTIONS);
+    let router = health_router(app);
+    let server = Server { router, connections, keyless: config.keyless_timeout, head: config.keyless_timeout };
+    server.serve(listener, shutdown, config.keyless_timeout).await
+}
+
+/// What one listener serves, and how.
+struct Server {
+    router: Router,
+    connections: Arc<Connections>,
+    /// How long a connection without an accepted key may idle.
+    keyless: Duration,
+    /// How long a request's head may take; also how long a connection may idle.
+    head: Duration,
+}
+
+impl Server {
+    async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+        drain: Duration,
+    ) -> Result<(), ServeError> {
+        let graceful = GracefulShutdown::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = async {
+                let accepted = listener.accept().await;
+                match accepted {
+                    Ok((stream, address)) => Ok((stream, self.connections.add(address.ip()).await)),
+                    Err(error) => Err(error),
+                }
+            };
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accepted => accepted,
+            };
+            match accepted {
+                Ok((stream, registered)) => self.spawn(stream, registered, &graceful),
+                Err(error) => pause_after(&error).await,
             }
-        };
-        let connection = graceful.watch(connect(stream, router.clone(), config.head_timeout));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
-            drop(permit);
-        });
+        }
+        drop(listener);
+        let open = graceful.count();
+        tracing::info!(connections = open, "no more connections are taken; those in flight finish");
+        match tokio::time::timeout(drain, graceful.shutdown()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(ServeError::Cut(self.connections.count(), drain)),
+        }
     }
-    drop(listener);
-    stopping.send_replace(true);
-    let open = graceful.count();
-    tracing::info!(connections = open, "no more connections are taken; those in flight finish");
-    match tokio::time::timeout(config.drain_timeout, graceful.shutdown()).await {
-        Ok(()) => Ok(()),
-        Err(_) => Err(ServeError::Cut(config.max_connections - connections.available_permits(), config.drain_timeout)),
+
+    fn spawn(&self, stream: TcpStream, registered: Registered, graceful: &GracefulShutdown) {
+        // Answers are small and complete: waiting to fill a packet only costs time.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+        let service = service(self.router.clone(), registered.connection.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.head)
+            .serve_connection(TokioIo::new(stream), service);
+        let (connection, keyless) = (graceful.watch(connection), self.keyless);
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended badly");
+                    }
+                }
+                () = registered.connection.closed(keyless) => tracing::debug!("a silent connection is closed"),
+            }
+        });
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
-
-fn connect(stream: TcpStream, router: Router, head_timeout: Duration) -> Connection {
-    // Answers are small and complete: waiting to fill a packet only costs time.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY cannot be set");
-    }
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+/// The router, which knows of each request on which connection it came.
+fn service(
+    router: Router,
+    connection: Arc<Connection>,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response, Infallible>> + Send,
+> {
+    let router = TowerToHyperService::new(router);
+    hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let serving = connection.serve();
+        request.extensions_mut().insert(connection.clone());
+        let answered = router.call(request);
+        async move { answered.await.map(|answer| answer.map(|body| Body::new(serving.until_written(body)))) }
+    })
 }
 
 /// Waits a little when the system is out of something; a connection that broke while it was accepted needs no wait.

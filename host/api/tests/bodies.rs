@@ -85,7 +85,7 @@ fn a_damaged_avro_file_is_refused_whole() {
     send(&file(&[None])).problem(422, "invalid-events");
     send(b"").problem(400, "bad-request");
     assert_eq!(send(&file(&[])).expect(202)["accepted"], 0);
-    server.get("/v1/entities/payments/c").problem(404, "not-found");
+    server.get("/v1/entities/payments/c").problem(404, "entity-not-found");
 }
 
 #[test]

@@ -63,8 +63,14 @@ fn a_bad_definition_is_refused_whole_and_changes_nothing() {
 fn what_others_use_is_not_deleted() {
     let server = Server::start();
     server.define_payments();
-    server.delete("/v1/views/card_spend").problem(422, "invalid-definition");
-    server.delete("/v1/streams/payments").problem(422, "invalid-definition");
+    let problem = server.delete("/v1/views/card_spend").problem(409, "in-use");
+    assert_eq!(problem["users"], json!([{"kind": "rule", "name": "spender"}]));
+    assert!(problem["detail"].as_str().unwrap().contains("used by rule 'spender'"), "{problem}");
+    let problem = server.delete("/v1/streams/payments").problem(409, "in-use");
+    let users = [("view", "card_spend"), ("rule", "big"), ("rule", "spender")];
+    assert_eq!(problem["users"], json!(users.map(|(kind, name)| json!({"kind": kind, "name": name}))));
+    let all = json!({"changes": [{"kind": "view", "name": "card_spend", "definition": null}]});
+    server.post("/v1/changes", &all).problem(409, "in-use");
     server.get("/v1/views/card_spend").expect(200);
 }
 
@@ -90,7 +96,7 @@ fn if_match_keeps_two_authors_from_overwriting_each_other() {
     };
     assert_eq!(put("\"1\"", &BIG.replace("1000.0", "100.0")), 200);
     assert_eq!(put("\"1\"", &BIG.replace("1000.0", "10.0")), 412);
-    assert_eq!(put("abc", BIG), 400);
+    assert_eq!(put("abc", BIG), 412, "it is no revision");
     assert_eq!(server.get("/v1/rules/big").expect(200)["definition"]["score"], "amount / 100.0");
 }
 
@@ -146,7 +152,8 @@ fn lists_are_narrowed_by_what_is_asked_for() {
     assert_eq!(names("/v1/rules?mode=paused"), ["late"]);
     assert_eq!(names("/v1/rules?name=e&stream=payments"), ["late", "spender"]);
     assert_eq!(names("/v1/rules?plugin=velocity"), [""; 0]);
-    assert_eq!(names("/v1/rules?stream=orders"), [""; 0]);
+    server.get("/v1/rules?stream=orders").problem(404, "not-found");
+    server.get("/v1/rules?mode=on").problem(400, "bad-request");
     assert_eq!(names("/v1/views?stream=payments&name=spend"), ["card_spend"]);
     assert_eq!(names("/v1/streams?name=pay"), ["payments"]);
     assert_eq!(names("/v1/streams?from=payments"), [""; 0]);

@@ -50,7 +50,7 @@ fn entities_of_another_key_have_views_verdicts_and_events() {
     let profile = server
         .until("/v1/entities/by_country/FR", |answer| answer.json()["rules"]["many"]["score"] == json!(counted as f64));
     assert_eq!(profile["key"], "FR");
-    server.get("/v1/entities/by_country/ES").problem(404, "not-found");
+    server.get("/v1/entities/by_country/ES").problem(404, "entity-not-found");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_makes_no_sense_is_refused_with_advice() {
     let again = "{ stream: again, from: by_country, key: card }";
     let problem = server.put_yaml("/v1/streams/again", again).problem(422, "invalid-definition");
     assert!(problem["detail"].as_str().unwrap().contains("derive it from 'payments'"), "{problem}");
-    server.delete("/v1/streams/payments").problem(422, "invalid-definition");
+    server.delete("/v1/streams/payments").problem(409, "in-use");
     let event = payment("p", "c", 1.0, 1_700_000_000_000).to_string();
     let problem = server.ndjson("/v1/streams/by_country/events", &event).problem(409, "conflict");
     assert!(problem["detail"].as_str().unwrap().contains("send them there"), "{problem}");

@@ -94,7 +94,11 @@ fn verdicts_that_do_not_come_in_time_leave_the_events_stored() {
     let answer = server.post(&format!("{EVENTS}?wait=verdicts&timeout=20ms"), &payment("p1", "c", 1.0, 1)).expect(202);
     assert_eq!((&answer["accepted"], &answer["results"]), (&json!(1), &Value::Null));
     assert!(answer["note"].as_str().unwrap().contains("stored"), "{answer}");
-    server.post(&format!("{EVENTS}?timeout=soon"), &json!([])).problem(400, "bad-request");
+    let problem = server.post(&format!("{EVENTS}?timeout=soon"), &json!([])).problem(400, "bad-request");
+    assert!(problem["detail"].as_str().unwrap().contains("timeout: "), "{problem}");
+    let problem = server.post(&format!("{EVENTS}?wait=verdicts&timeout=90s"), &json!([])).problem(400, "bad-request");
+    let told = "timeout: expected at most 60s (server.max_wait), got 90s";
+    assert_eq!(problem["detail"], told);
     server.post(&format!("{EVENTS}?wait=forever"), &json!([])).problem(400, "bad-request");
 }
 
@@ -102,7 +106,7 @@ fn verdicts_that_do_not_come_in_time_leave_the_events_stored() {
 fn an_entity_has_a_profile_a_history_and_values() {
     let server = Server::start();
     server.define_payments();
-    server.get("/v1/entities/payments/c").problem(404, "not-found");
+    server.get("/v1/entities/payments/c").problem(404, "entity-not-found");
     server.get("/v1/entities/orders/c").problem(404, "not-found");
     let day = 86_400_000_i64;
     let events: Vec<_> = (0..5).map(|i| payment(&format!("p{i}"), "c", 600.0, i * day)).collect();
@@ -151,10 +155,8 @@ fn the_buckets_of_a_tumbling_view_are_read_one_by_one_and_in_order() {
     assert!(problem["detail"].as_str().unwrap().contains("1 to 1440 buckets of 1h"), "{problem}");
     server.put_yaml("/v1/views/card_hours", &hours).expect(201);
     let hour = 3_600_000_i64;
-    let empty = server.get("/v1/views/card_hours/buckets?key=c").expect(200);
-    assert_eq!(empty, json!({"view": "card_hours", "key": "c", "as_of": null, "buckets": []}));
-    let values = server.get("/v1/views/card_hours/values?key=c").expect(200);
-    assert_eq!((&values["as_of"], values.get("bucket")), (&Value::Null, None));
+    server.get("/v1/views/card_hours/buckets?key=c").problem(404, "entity-not-found");
+    server.get("/v1/views/card_hours/values?key=c").problem(404, "entity-not-found");
 
     let times = [0, hour, 2 * hour + 5, 4 * hour, 2 * hour, hour];
     let events: Vec<_> =
@@ -184,8 +186,8 @@ fn the_buckets_of_a_tumbling_view_are_read_one_by_one_and_in_order() {
     let earlier = of(format!("&at={}", 2 * hour)).expect(200);
     assert_eq!((&earlier["bucket"]["from"], &earlier["measures"]["payments"]), (&json!(2 * hour), &json!(2)));
     assert_eq!(of(format!("&at={}", 9 * hour)).expect(200)["measures"]["payments"], 0);
-    let problem = of(format!("&at={}", 2 * hour - 1)).problem(404, "not-found");
-    assert!(problem["detail"].as_str().unwrap().contains("does not keep the bucket"), "{problem}");
+    let problem = of(format!("&at={}", 2 * hour - 1)).problem(409, "not-kept");
+    assert_eq!(problem["from"], 2 * hour, "{problem}");
     let entity = server.get("/v1/entities/payments/c").expect(200);
     assert_eq!(entity["views"]["card_hours"]["bucket"], json!({"from": 4 * hour, "to": 5 * hour}));
     assert_eq!(entity["views"]["card_spend"].get("bucket"), None);

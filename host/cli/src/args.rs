@@ -27,11 +27,18 @@ pub struct Args {
     command: Command,
     #[command(flatten)]
     server: ServerArgs,
-    /// How results are printed.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    /// How results and errors are printed.
+    #[arg(
+        id = "global-output",
+        long = "output",
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "OUTPUT"
+    )]
     output: Output,
-    /// No progress bars.
-    #[arg(long, short, global = true)]
+    /// No progress bars, and no lines about progress.
+    #[arg(id = "global-quiet", long = "quiet", short = 'q', global = true)]
     quiet: bool,
 }
 
@@ -41,6 +48,8 @@ enum Command {
     Apply(commands::apply::Args),
     Generate(commands::generate::Args),
     Ingest(commands::ingest::Args),
+    Stream(commands::definitions::StreamArgs),
+    View(commands::definitions::ViewArgs),
     Plugin(commands::plugin::Args),
     Rule(commands::rule::Args),
     Show(commands::show::Args),
@@ -50,32 +59,38 @@ enum Command {
     DeadLetters(commands::dead_letters::Args),
     Explain(commands::explain::Args),
     Migrate(commands::migrate::Args),
+    Check(commands::check::Args),
     CompilePlugin(commands::compile_plugin::Args),
-    /// Print completions for a shell: assay completions bash > /etc/bash_completion.d/assay
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
+    Completions(commands::completions::Args),
 }
 
 impl Args {
+    /// How results and errors are printed.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
     /// Runs the command.
     ///
     /// # Errors
     /// What went wrong, and what to do.
     pub fn run(self) -> Result<ExitCode> {
         let Self { command, server, output, quiet } = self;
+        // A program that reads JSON has no use for progress.
+        let quiet = quiet || output == Output::Json;
         let client = || Client::new(&server);
         match command {
             Command::Serve(args) => serve::run(args)?,
-            Command::Apply(args) => return commands::apply::run(&args, &client()?, output),
+            Command::Apply(args) => return commands::apply::run(&args, &client()?, output, quiet),
             Command::Generate(args) => commands::generate::run(&args, &server, quiet)?,
             Command::Ingest(args) => {
                 if !commands::ingest::run(&args, &client()?, output, quiet)? {
                     return Ok(ExitCode::FAILURE);
                 }
             }
-            Command::Plugin(args) => commands::plugin::run(&args, &server, output)?,
+            Command::Stream(args) => commands::definitions::run_stream(&args, &client()?, output)?,
+            Command::View(args) => commands::definitions::run_view(&args, &client()?, output)?,
+            Command::Plugin(args) => commands::plugin::run(&args, &server, output, quiet)?,
             Command::Rule(args) => return commands::rule::run(args, &server, output),
             Command::Show(args) => commands::show::run(&args, &client()?, output)?,
             Command::Tail(args) => commands::tail::run(&args, &client()?, output)?,
@@ -84,13 +99,55 @@ impl Args {
             Command::DeadLetters(args) => commands::dead_letters::run(&args, &client()?, output)?,
             Command::Explain(args) => commands::explain::run(&args, output)?,
             Command::Migrate(args) => commands::migrate::run(&args, quiet)?,
+            Command::Check(args) => return commands::check::run(&args, output, quiet),
             Command::CompilePlugin(args) => return Ok(commands::compile_plugin::run(&args)),
-            Command::Completions { shell } => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Self::command(), "assay", &mut script);
-                commands::say(&String::from_utf8_lossy(&script));
-            }
+            Command::Completions(args) => commands::completions::run(&args, Self::command()),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Names of arguments by which clap or its users could mistake one for another.
+    fn names(argument: &clap::Arg) -> Vec<String> {
+        let long = argument.get_long().map(|long| format!("--{long}"));
+        let short = argument.get_short().map(|short| format!("-{short}"));
+        [Some(argument.get_id().to_string()), long, short].into_iter().flatten().collect()
+    }
+
+    fn check(command: &clap::Command, path: &str, taken: &BTreeSet<String>) {
+        let mut globals = taken.clone();
+        for argument in command.get_arguments() {
+            for name in names(argument) {
+                assert!(!taken.contains(&name), "{path}: '{name}' is an argument of its own and a global one");
+            }
+            if argument.is_global_set() {
+                globals.extend(names(argument));
+            }
+        }
+        for subcommand in command.get_subcommands() {
+            check(subcommand, &format!("{path} {}", subcommand.get_name()), &globals);
+        }
+    }
+
+    #[test]
+    fn no_argument_of_a_command_is_a_global_one() {
+        let command = Args::command();
+        let globals: Vec<_> = command.get_arguments().filter(|argument| argument.is_global_set()).collect();
+        assert!(globals.len() >= 5, "{globals:?}");
+        for argument in globals {
+            assert!(argument.get_id().as_str().starts_with("global-"), "{}", argument.get_id());
+        }
+        check(&command, "assay", &BTreeSet::new());
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Args::command().debug_assert();
     }
 }

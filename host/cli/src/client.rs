@@ -1,5 +1,7 @@
 //! The HTTP client of the command line: the server's address, the key, and errors that can be read.
 
+mod form;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,17 +10,35 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
+use form::{Part, form};
+
 /// Which server, and with which key.
+///
+/// Ids of global arguments begin with `global-`: clap hands their values to subcommands by id, so an argument of a
+/// command with the same id would hide them, or be taken for them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArgs {
     /// The server.
-    #[arg(long, global = true, env = "ASSAY_URL", default_value = "http://127.0.0.1:7717", value_name = "URL")]
+    #[arg(
+        id = "global-url",
+        long = "url",
+        global = true,
+        env = "ASSAY_URL",
+        default_value = "http://127.0.0.1:7717",
+        value_name = "URL"
+    )]
     pub url: String,
-    /// The API key; the server's first start prints one.
-    #[arg(long, global = true, env = "ASSAY_KEY", hide_env_values = true, value_name = "KEY")]
+    /// The API key, else that in ASSAY_KEY; the server's first start prints one.
+    #[arg(id = "global-key", long = "key", global = true, value_name = "KEY")]
     pub key: Option<String>,
     /// A file that holds the API key.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key")]
+    #[arg(
+        id = "global-key-file",
+        long = "key-file",
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "global-key"
+    )]
     pub key_file: Option<PathBuf>,
 }
 
@@ -40,6 +60,8 @@ pub enum Body<'a> {
     Bytes(&'static str, &'a [u8]),
     /// The same, compressed with zstd.
     Zstd(&'static str, &'a [u8]),
+    /// A form of several parts.
+    Form(&'a [Part]),
 }
 
 /// An answer that is not a success, or none at all.
@@ -66,6 +88,16 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// What went wrong, as programs match on it: the code of the problem, such as `not-found`.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused { problem, .. } => {
+                problem["type"].as_str().and_then(|name| name.strip_prefix("urn:assay:")).unwrap_or("http")
+            }
+            Self::NoAnswer { .. } => "no-answer",
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -87,7 +119,11 @@ impl Client {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
                 text.trim().to_owned()
             }
-            (None, None) => bail!("no API key: set ASSAY_KEY or give --key; the server's first start prints one"),
+            // Here and not by clap: a key in a file is no contradiction to one in the environment.
+            (None, None) => match std::env::var("ASSAY_KEY") {
+                Ok(key) if !key.is_empty() => key,
+                _ => bail!("no API key: set ASSAY_KEY or give --key; the server's first start prints one"),
+            },
         };
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
         let url = args.url.trim_end_matches('/').to_owned();
@@ -113,7 +149,21 @@ impl Client {
     /// # Errors
     /// The server says no, or nothing.
     pub fn request(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Value, RequestError> {
-        let mut response = self.send(method, path, body)?;
+        self.request_with(method, path, &[], body)
+    }
+
+    /// As [`Client::request`], with more headers.
+    ///
+    /// # Errors
+    /// The server says no, or nothing.
+    pub fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Body<'_>,
+    ) -> Result<Value, RequestError> {
+        let mut response = self.send(method, path, headers, body)?;
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
         let text = text.map_err(|cause| self.no_answer(cause))?;
@@ -149,11 +199,20 @@ impl Client {
         Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
-    fn send(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Response<ureq::Body>, RequestError> {
-        let request = ureq::http::Request::builder()
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Body<'_>,
+    ) -> Result<Response<ureq::Body>, RequestError> {
+        let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("authorization", format!("Bearer {}", self.key));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = match body {
             Body::Empty => request.body(Vec::new()),
             Body::Json(value) => {
@@ -163,6 +222,10 @@ impl Client {
             Body::Zstd(content_type, bytes) => {
                 let request = request.header("content-type", *content_type).header("content-encoding", "zstd");
                 request.body(bytes.to_vec())
+            }
+            Body::Form(parts) => {
+                let (content_type, bytes) = form(parts);
+                request.header("content-type", content_type).body(bytes)
             }
         };
         let request = request.map_err(|error| self.no_answer(ureq::Error::Http(error)))?;

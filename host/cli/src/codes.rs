@@ -39,8 +39,22 @@ pub const CODES: &[Code] = &[
         "Give the rule a 'when' that leaves such events out, or an input with a fallback, such as coalesce(amount, 0.0).",
     ),
     letter(
+        "time-ahead",
+        "The event's own time is more than the stream's 'max_ahead' later than the time at which the log stored it. No \
+         view has counted it and no rule has judged it. Over HTTP such events are refused.",
+        "Mend the clock, or the unit, of whoever sends it. Where times to come are meant, such as bookings, give the \
+         stream a longer max_ahead, or max_ahead: none.",
+    ),
+    letter(
+        "time-out-of-range",
+        "The event's own time is more than 2^60 ms before or after 1970, which no view can hold. Over HTTP such events \
+         are refused.",
+        "Look at its unit: nanoseconds in a field of timestamp-millis, for example.",
+    ),
+    letter(
         "plugin-trap",
-        "The plugin trapped on this event. In Rust that is a panic: an index out of range, an overflow, an unwrap.",
+        "The plugin trapped on this event. In Rust that is a panic: an index out of range, an overflow, an unwrap. The \
+         message names the functions where it happened.",
         "Run the event in a native test of the plugin (assay plugin test), where the panic has a message and a line; \
          raise the version and push it again.",
     ),
@@ -89,6 +103,16 @@ pub const CODES: &[Code] = &[
         "event-incomplete",
         "The event lacks its key, its time or its id, which the stream needs of every event.",
         "Find the producer by the partition and offset, and let it fill in these fields.",
+    ),
+    letter(
+        "event-panicked",
+        "The event makes the server panic: a mistake in Assay. No rule judges it, and no view counts it.",
+        "Report it with the message, which has the panic's words and place. All other events are scored as usual.",
+    ),
+    letter(
+        "event-key-invalid",
+        "The event's key or id is empty, has more than 1024 bytes, or is '.' or '..', which no URL can name.",
+        "Read the message: it names the field. Let the producer write another text there, such as a digest of a long one.",
     ),
     letter(
         "event-empty",
@@ -140,6 +164,12 @@ pub const CODES: &[Code] = &[
         "Look for the name: assay rule list, GET /v1/streams.",
     ),
     problem(
+        "entity-not-found",
+        404,
+        "No event of this entity was seen, or nothing is held of it any more; of a node of the graph: it has no edge.",
+        "Look at the spelling of the key. Stores follow the log: what was sent this moment is there a moment later.",
+    ),
+    problem(
         "method-not-allowed",
         405,
         "The path is there, but not with this method.",
@@ -156,6 +186,19 @@ pub const CODES: &[Code] = &[
         409,
         "It contradicts what is there: a plugin's version with other bytes, a name that is taken, the last admin key.",
         "The detail says what. A plugin's version never changes: raise the version in its Cargo.toml.",
+    ),
+    problem(
+        "in-use",
+        409,
+        "Something cannot be deleted because others use it. Nothing has changed.",
+        "'users' names them: change or delete them first, or all of it together with POST /v1/changes.",
+    ),
+    problem(
+        "not-kept",
+        409,
+        "A view's value at a time before the entity's newest event would cover events that the view has let go of.",
+        "Ask for a time from 'from' of the error on; up to 'to', where that is not null. To reach further back, give the \
+         stream more 'lateness', or make a view with 'every' and 'keep'.",
     ),
     problem(
         "revision-mismatch",
@@ -209,8 +252,15 @@ pub const CODES: &[Code] = &[
     problem(
         "overloaded",
         503,
-        "Too much is on its way already.",
+        "Too many bytes of bodies, or too many followers of live verdicts, are there already.",
         "Send it again after Retry-After. If it stays so, add workers or processes, or raise server.max_in_flight_mib.",
+    ),
+    problem(
+        "scoring-behind",
+        503,
+        "So much of a partition waits to be scored that no more is taken in. Nothing of the request was stored.",
+        "Send it again after Retry-After. If it stays so: assay rule status shows which rule takes the time; add workers or \
+         processes, or raise the engine.max_unscored_ setting that the detail names.",
     ),
     problem(
         "unavailable",

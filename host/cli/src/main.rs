@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use assay::args::Args;
+use assay::failure;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match Args::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return failure::report_usage(&error, std::env::args_os()),
+    };
+    let output = args.output();
+    args.run().unwrap_or_else(|error| failure::report_error(&error, output))
 }

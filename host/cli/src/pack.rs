@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use assay_core::rule::RuleDef;
+use assay_core::shape::check_shape;
 use assay_core::stream::StreamDef;
 use assay_core::view::ViewDef;
+use assay_core::yaml;
 use assay_engine::ports::catalog::{Change, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,6 +75,7 @@ fn with_extension(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
 fn definition<T: DeserializeOwned + Serialize>(kind: Kind, file: &Path, name: impl Fn(&T) -> String) -> Result<Change> {
     let def: T = read_file(file)?;
     let body = serde_json::to_value(&def).with_context(|| format!("cannot read {}", file.display()))?;
+    check_shape(&read_file(file)?, &body).map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))?;
     Ok(Change { kind, name: name(&def), body: Some(body) })
 }
 
@@ -82,7 +85,6 @@ fn definition<T: DeserializeOwned + Serialize>(kind: Kind, file: &Path, name: im
 /// It cannot be read; the message has file, line and column.
 pub fn read_file<T: DeserializeOwned>(file: &Path) -> Result<T> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    // Without strict booleans a field `n` or a country `NO` would be false, as in YAML 1.1. JSON is YAML.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(&text, options).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+    // JSON is YAML.
+    yaml::parse(&text).map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))
 }

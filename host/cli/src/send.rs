@@ -1,22 +1,27 @@
 //! Sends events in batches, one after the other, so that their order is kept.
 //!
-//! While one batch is under way the next one is read and put together; a batch that gets no answer, or is told to come
-//! back later, is sent again.
+//! A thread of its own puts batches together, so that an event is sent soon even when no other one follows, and the next
+//! batch is filled while one is under way. A batch that gets no answer, or is told to come back later, is sent again.
 
+mod deliver;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use serde_json::Value;
+use anyhow::{Result, anyhow};
 
-use crate::client::{Body, Client, RequestError, escape};
+use crate::client::{Client, escape};
+use deliver::{Destination, deliver};
 
-/// The largest body of one request, in bytes.
-const MAX_BODY: usize = 4 << 20;
-/// Fast, and events become a fifth of their size or less.
-const ZSTD_LEVEL: i32 = 1;
-/// How often a request is tried.
-const TRIES: u32 = 8;
+/// The largest body of one request, in bytes. One event may be larger.
+const MAX_BODY_BYTES: usize = 4 << 20;
+/// How long an event waits for others before it is sent.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// How often an answer that is awaited is looked for.
+const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How many events, or blocks of a file, wait to be put into a batch.
+const MAX_WAITING: usize = 256;
 
 /// What became of the events.
 #[derive(Debug, Default)]
@@ -31,94 +36,174 @@ pub struct Summary {
     pub took: Duration,
 }
 
-/// Where batches go, and as what.
-#[derive(Clone)]
-struct Destination {
-    client: Client,
-    path: String,
-    content_type: &'static str,
-    /// What every body begins with: the header of an Avro file.
-    head: Vec<u8>,
-    is_compressed: bool,
-    /// What numbers count, for people.
-    unit: &'static str,
+impl Summary {
+    fn add(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.errors.extend(other.errors);
+    }
+}
+
+/// How events are sent.
+pub struct SendOptions {
+    /// The most events of a request.
+    pub max_events: usize,
+    /// Whether requests are compressed.
+    pub is_compressed: bool,
+    /// Blocks of an Avro file with this header are sent, instead of lines of JSON.
+    pub avro_header: Option<Vec<u8>>,
 }
 
 /// Sends events to one stream.
 pub struct Sender {
-    to: Destination,
-    batch: usize,
-    body: Vec<u8>,
-    /// The numbers of the events in `body`: of their lines, or in their file.
-    numbers: Vec<u64>,
-    under_way: Option<JoinHandle<Result<Summary>>>,
-    summary: Summary,
+    items: Option<SyncSender<Item>>,
+    batcher: Option<JoinHandle<Result<Summary>>>,
+    /// What was refused before it was sent.
+    refused: Summary,
     started: Instant,
 }
 
+/// Something to be sent, with the numbers of its events: of their lines, or in their file.
+struct Item {
+    first: u64,
+    events: u64,
+    bytes: Vec<u8>,
+}
+
 impl Sender {
-    /// A sender of batches of at most so many events.
-    pub fn new(client: Client, stream: &str, batch: usize) -> Self {
-        let path = format!("/v1/streams/{}/events", escape(stream));
-        let (content_type, unit) = ("application/x-ndjson", "line");
-        Self {
-            to: Destination { client, path, content_type, head: Vec::new(), is_compressed: false, unit },
-            batch,
-            body: Vec::new(),
-            numbers: Vec::new(),
-            under_way: None,
-            summary: Summary::default(),
-            started: Instant::now(),
-        }
+    /// Starts a sender.
+    pub fn start(client: Client, stream: &str, options: SendOptions) -> Self {
+        let (content_type, unit) = match options.avro_header {
+            Some(_) => ("application/avro", "event"),
+            None => ("application/x-ndjson", "line"),
+        };
+        let to = Destination {
+            client,
+            path: format!("/v1/streams/{}/events", escape(stream)),
+            content_type,
+            head: options.avro_header.unwrap_or_default(),
+            is_compressed: options.is_compressed,
+            unit,
+        };
+        let (items, waiting) = sync_channel(MAX_WAITING);
+        let batcher = Batcher::new(to, options.max_events);
+        let batcher = std::thread::spawn(move || batcher.run(&waiting));
+        let refused = Summary::default();
+        Self { items: Some(items), batcher: Some(batcher), refused, started: Instant::now() }
     }
 
-    /// Compresses what is sent.
-    pub fn compressed(mut self, is_compressed: bool) -> Self {
-        self.to.is_compressed = is_compressed;
-        self
-    }
-
-    /// Sends blocks of an Avro file with this header instead of lines.
-    pub fn with_blocks_of(mut self, head: Vec<u8>) -> Self {
-        (self.to.head, self.to.content_type, self.to.unit) = (head, "application/avro", "event");
-        self
-    }
-
-    /// Adds a block of an Avro file, of `count` events.
+    /// Adds a block of an Avro file, of `events` events.
     ///
     /// # Errors
-    /// A batch before it was refused whole.
-    pub fn push_block(&mut self, first: u64, count: u64, block: &[u8]) -> Result<()> {
-        self.make_room(usize::try_from(count)?, block.len())?;
-        self.body.extend_from_slice(block);
-        self.numbers.extend(first..first + count);
-        Ok(())
-    }
-
-    /// Sends what is there already, if more would be too much.
-    fn make_room(&mut self, events: usize, bytes: usize) -> Result<()> {
-        let is_full = self.numbers.len() + events > self.batch || self.body.len() + bytes > MAX_BODY;
-        if is_full { self.send() } else { Ok(()) }
+    /// A batch before it was refused whole; [`Sender::finish`] says why.
+    pub fn push_block(&mut self, first: u64, events: u64, block: Vec<u8>) -> Result<()> {
+        self.push_item(Item { first, events, bytes: block })
     }
 
     /// Adds an event, one JSON object without line breaks, that stood on some line.
     ///
     /// # Errors
-    /// A batch before it was refused whole.
+    /// A batch before it was refused whole; [`Sender::finish`] says why.
     pub fn push(&mut self, line: u64, event: &[u8]) -> Result<()> {
-        self.make_room(1, event.len())?;
-        self.body.extend_from_slice(event);
-        self.body.push(b'\n');
-        self.numbers.push(line);
+        let mut bytes = Vec::with_capacity(event.len() + 1);
+        bytes.extend_from_slice(event);
+        bytes.push(b'\n');
+        self.push_item(Item { first: line, events: 1, bytes })
+    }
+
+    fn push_item(&mut self, item: Item) -> Result<()> {
+        let items = self.items.as_ref();
+        let sent = items.and_then(|items| items.send(item).ok());
+        sent.ok_or_else(|| anyhow!("a batch could not be sent"))
+    }
+
+    /// Counts an event that is no event, and is not sent.
+    pub fn reject(&mut self, line: u64, why: &str) {
+        self.refused.rejected += 1;
+        self.refused.errors.push(format!("line {line}: {why}"));
+    }
+
+    /// Sends the rest and waits for all answers.
+    ///
+    /// # Errors
+    /// A batch was refused whole.
+    pub fn finish(mut self) -> Result<Summary> {
+        drop(self.items.take());
+        let batcher = self.batcher.take().ok_or_else(|| anyhow!("sending failed"))?;
+        let mut summary = batcher.join().map_err(|_| anyhow!("sending failed"))??;
+        summary.add(self.refused);
+        summary.took = self.started.elapsed();
+        Ok(summary)
+    }
+}
+
+/// Puts batches together.
+struct Batcher {
+    to: Destination,
+    max_events: usize,
+    body: Vec<u8>,
+    /// The numbers of the events in `body`.
+    numbers: Vec<u64>,
+    /// Since when the first of them waits.
+    oldest: Option<Instant>,
+    under_way: Option<JoinHandle<Result<Summary>>>,
+    summary: Summary,
+}
+
+impl Batcher {
+    fn new(to: Destination, max_events: usize) -> Self {
+        let (body, numbers, summary) = (Vec::new(), Vec::new(), Summary::default());
+        Self { to, max_events, body, numbers, oldest: None, under_way: None, summary }
+    }
+
+    fn run(mut self, items: &Receiver<Item>) -> Result<Summary> {
+        loop {
+            let item = match self.patience() {
+                Some(patience) => items.recv_timeout(patience),
+                None => items.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match item {
+                Ok(item) => self.add(item)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+                // A refused batch is told at once, not when the next one is full.
+                self.collect_answer()?;
+                if self.oldest.is_some_and(|oldest| oldest.elapsed() >= FLUSH_INTERVAL) {
+                    self.send()?;
+                }
+            }
+        }
+        self.send()?;
+        self.collect_answer()?;
+        Ok(self.summary)
+    }
+
+    /// How long the next event is waited for; none: nothing else is to be done.
+    fn patience(&self) -> Option<Duration> {
+        if self.under_way.is_some() {
+            return Some(ANSWER_POLL_INTERVAL);
+        }
+        self.oldest.map(|oldest| FLUSH_INTERVAL.saturating_sub(oldest.elapsed()))
+    }
+
+    fn add(&mut self, item: Item) -> Result<()> {
+        let Item { first, events, bytes } = item;
+        let count = usize::try_from(events)?;
+        if self.numbers.len() + count > self.max_events || self.body.len() + bytes.len() > MAX_BODY_BYTES {
+            self.send()?;
+        }
+        self.oldest.get_or_insert_with(Instant::now);
+        self.body.extend_from_slice(&bytes);
+        self.numbers.extend(first..first + events);
         Ok(())
     }
 
-    /// Sends what was pushed so far.
-    ///
-    /// # Errors
-    /// A batch before it was refused whole.
-    pub fn send(&mut self) -> Result<()> {
-        self.settle()?;
+    /// Sends what is there, after the answer to what was sent before.
+    fn send(&mut self) -> Result<()> {
+        self.collect_answer()?;
+        self.oldest = None;
         if self.numbers.is_empty() {
             return Ok(());
         }
@@ -128,84 +213,9 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends the rest and waits for all answers.
-    ///
-    /// # Errors
-    /// A batch was refused whole.
-    pub fn finish(mut self) -> Result<Summary> {
-        self.send()?;
-        self.settle()?;
-        self.summary.took = self.started.elapsed();
-        Ok(self.summary)
-    }
-
-    fn settle(&mut self) -> Result<()> {
+    fn collect_answer(&mut self) -> Result<()> {
         let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let delivered = under_way.join().map_err(|_| anyhow!("sending failed"))??;
-        self.summary.accepted += delivered.accepted;
-        self.summary.rejected += delivered.rejected;
-        self.summary.errors.extend(delivered.errors);
+        self.summary.add(under_way.join().map_err(|_| anyhow!("sending failed"))??);
         Ok(())
-    }
-}
-
-fn deliver(to: &Destination, events: &[u8], numbers: &[u64]) -> Result<Summary> {
-    let whole = [to.head.as_slice(), events].concat();
-    let packed = if to.is_compressed { zstd::encode_all(whole.as_slice(), ZSTD_LEVEL)? } else { Vec::new() };
-    let body = match to.is_compressed {
-        true => Body::Zstd(to.content_type, &packed),
-        false => Body::Bytes(to.content_type, &whole),
-    };
-    let mut delay = Duration::from_millis(100);
-    for attempt in 1..=TRIES {
-        match to.client.request("POST", &to.path, &body) {
-            Ok(answer) => return Ok(summary(&answer, numbers, to.unit)),
-            // Every event of the batch is bad.
-            Err(RequestError::Refused { status: 422, problem, .. }) if problem["errors"].is_array() => {
-                return Ok(Summary { rejected: numbers.len() as u64, ..summary(&problem, numbers, to.unit) });
-            }
-            Err(error) if error.is_passing() && attempt < TRIES => {
-                eprintln!("{error}; trying again in {} ms", delay.as_millis());
-                std::thread::sleep(delay);
-                delay = (delay * 2).min(Duration::from_secs(5));
-            }
-            Err(error) => {
-                let first = numbers.first().copied().unwrap_or_default();
-                return Err(error).with_context(|| format!("the events from {} {first} on could not be sent", to.unit));
-            }
-        }
-    }
-    bail!("the events could not be sent")
-}
-
-fn summary(answer: &Value, numbers: &[u64], unit: &str) -> Summary {
-    let number = |error: &Value| {
-        let row = error["row"].as_u64().and_then(|row| usize::try_from(row).ok()).unwrap_or_default();
-        numbers.get(row.wrapping_sub(1)).copied().unwrap_or_default()
-    };
-    let errors = answer["errors"].as_array().into_iter().flatten();
-    Summary {
-        accepted: answer["accepted"].as_u64().unwrap_or_default(),
-        rejected: answer["rejected"].as_u64().unwrap_or_default(),
-        errors: errors
-            .map(|error| format!("{unit} {}: {}", number(error), error["message"].as_str().unwrap_or_default()))
-            .collect(),
-        took: Duration::ZERO,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refused_rows_are_told_by_the_lines_they_stood_on() {
-        let answer = serde_json::json!({
-            "accepted": 1, "rejected": 2,
-            "errors": [{ "row": 1, "message": "bad" }, { "row": 3, "message": "worse" }],
-        });
-        let summary = summary(&answer, &[10, 12, 15], "line");
-        assert_eq!((summary.accepted, summary.rejected), (1, 2));
-        assert_eq!(summary.errors, ["line 10: bad", "line 15: worse"]);
     }
 }

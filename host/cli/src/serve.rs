@@ -1,5 +1,6 @@
 //! The composition root: the one place where stores, runtime, engine and API meet.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +11,15 @@ use assay_engine::{Engine, Metrics};
 use assay_runtime::Runtime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::config::secret::Secret;
 use crate::config::{self, Config};
+use crate::recovery;
 use crate::stores::Stores;
+
+/// A file would become larger than the process may make one: the same number on all systems that this runs on.
+const SIGXFSZ: i32 = 25;
 
 /// Run the server.
 #[derive(Debug, clap::Args)]
@@ -23,7 +30,7 @@ Examples:
   ASSAY_SERVER__LISTEN=0.0.0.0:7717 assay serve
   assay serve --print-config                    what would be used, as a file to begin with
 
-The first start prints an admin key once. ASSAY_ADMIN_KEY gives one instead.")]
+The first start prints an admin key once. ASSAY_ADMIN_KEY, or a file that ASSAY_ADMIN_KEY_FILE names, gives one instead.")]
 pub struct Args {
     /// The config file (TOML). Without it, defaults and the environment.
     #[arg(long, value_name = "FILE")]
@@ -34,9 +41,13 @@ pub struct Args {
     /// Where to listen; port 0 means any free one; overrides the config.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Print the effective config and end.
+    /// Print the effective config, without secrets, and end.
     #[arg(long)]
     print_config: bool,
+    /// Start though data that was stored is gone from the data folder: go on without it, for good. Restoring a backup
+    /// is better.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 /// Runs the server until it is told to stop.
@@ -55,63 +66,183 @@ pub fn run(args: Args) -> Result<()> {
         crate::commands::say(&config.to_toml()?);
         return Ok(());
     }
+    config.data.accept_loss = args.accept_loss;
     config::log::start(&config.log)?;
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads for HTTP")?;
     tokio.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let dir = &config.data.dir;
     // Bound before anything is opened: a second server is told so at once.
     let listen = &config.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}: is another server there? --listen 127.0.0.1:0 takes any free port")
     })?;
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
-    let opened = config.clone();
-    let stores = tokio::task::spawn_blocking(move || Stores::open(&opened)).await??;
-    let runtime = Runtime::new(config.runtime())?;
-    let metrics = Arc::new(Metrics::new());
-    let ports = stores.ports();
-    let engine_config = config.engine();
-    let started = move || Engine::start(ports, runtime, engine_config, metrics);
-    let engine = tokio::task::spawn_blocking(started).await?;
-    let served = match &engine {
-        Ok(engine) => serve_http(&config, listener, engine, &stores).await,
-        Err(_) => Ok(()),
+    let health = match config.server.health_listen.as_str() {
+        "" => None,
+        address => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.with_context(|| format!("cannot listen on {address} (server.health_listen)"))?)
+        }
     };
-    // Adapters have runtimes of their own, which must not be dropped on a thread of this one.
-    let closed = tokio::task::spawn_blocking(move || {
-        let engine = engine?;
-        engine.shutdown();
-        drop(engine);
-        stores.shutdown()
-    });
-    closed.await??;
-    tracing::info!("stopped; everything is saved");
-    served
+    let listener = listener.into_std().context("the listener cannot be shared")?;
+    let health = health.map(TcpListener::into_std).transpose().context("the listener cannot be shared")?;
+    let dir = &config.data.dir;
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
+    let (metrics, stop) = (Arc::new(Metrics::new()), stop_signal()?);
+    // A limit on the size of files is an error of the write then, and not the end of the process.
+    let _file_limit = signal(SignalKind::from_raw(SIGXFSZ)).context("cannot listen for SIGXFSZ")?;
+    let mut stores = open_stores(&config).await?;
+    let mut is_first = true;
+    loop {
+        let share = |listener: &std::net::TcpListener| TcpListener::from_std(listener.try_clone()?);
+        let listeners = Listeners {
+            api: share(&listener).context("the listener cannot be shared")?,
+            health: health.as_ref().map(share).transpose().context("the listener cannot be shared")?,
+        };
+        let round = Round { config: &config, metrics: &metrics, stop: &stop, is_first };
+        match round.run(stores, listeners).await? {
+            End::Stopped => return Ok(()),
+            End::StoreFailed => {}
+        }
+        let mut stop = stop.clone();
+        stores = tokio::select! {
+            stores = recovery::reopen(&config) => stores?,
+            _ = stop.wait_for(|is_asked| *is_asked) => return Ok(()),
+        };
+        is_first = false;
+    }
 }
 
-/// Serves until it is told to stop.
-async fn serve_http(config: &Config, listener: TcpListener, engine: &Engine, stores: &Stores) -> Result<()> {
-    let key = first_key(engine.clone()).await?;
-    let address = listener.local_addr().context("the listener has no address")?;
-    let measured = engine.clone();
-    let _report = stores.report(config, address.port(), move || measured.measure())?;
-    announce(&stores.place(config), &format!("http://{address}"), key.as_deref())?;
-    let app = App::new(engine.clone(), config.api());
-    assay_api::run(listener, app, stop_signal()?).await?;
-    tracing::info!("stopping: workers finish their batch and save a checkpoint");
-    Ok(())
+async fn open_stores(config: &Config) -> Result<Stores> {
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || Stores::open(&config)).await?
+}
+
+/// Where the server listens.
+struct Listeners {
+    api: TcpListener,
+    /// For probes alone.
+    health: Option<TcpListener>,
+}
+
+/// From the opening of the stores to their end.
+struct Round<'s> {
+    config: &'s Config,
+    metrics: &'s Arc<Metrics>,
+    stop: &'s watch::Receiver<bool>,
+    /// Whether nobody was told yet where the server listens.
+    is_first: bool,
+}
+
+/// Why a round ended.
+enum End {
+    /// The server was asked to stop.
+    Stopped,
+    /// The stores had failed, and work again once they are opened anew.
+    StoreFailed,
+}
+
+impl Round<'_> {
+    async fn run(&self, stores: Stores, listeners: Listeners) -> Result<End> {
+        let runtime = Runtime::new(self.config.runtime())?;
+        let (ports, engine_config, metrics) = (stores.ports(), self.config.engine(), self.metrics.clone());
+        let started = move || Engine::start(ports, runtime, engine_config, metrics);
+        let engine = tokio::task::spawn_blocking(started).await?;
+        let (stores, is_started) = (Arc::new(stores), engine.is_ok());
+        let served = match &engine {
+            Ok(engine) => self.serve_http(listeners, engine, &stores).await,
+            Err(_) => Ok(()),
+        };
+        let has_failed = stores.failure().is_some();
+        // Adapters have runtimes of their own, which must not be dropped on a thread of this one.
+        let closed = tokio::task::spawn_blocking(move || {
+            let engine = engine?;
+            engine.shutdown();
+            drop(engine);
+            stores.shutdown()
+        });
+        if has_failed && !self.is_first_start_in_vain(is_started) && !*self.stop.borrow() {
+            recovery::within_patience(closed).await;
+            return served.map(|()| End::StoreFailed);
+        }
+        closed.await??;
+        tracing::info!("stopped; everything is saved");
+        served.map(|()| End::Stopped)
+    }
+
+    /// Whether the server never came to serve: then it ends with what stands in the way.
+    fn is_first_start_in_vain(&self, is_started: bool) -> bool {
+        self.is_first && !is_started
+    }
+
+    /// Serves until it is told to stop, or until the stores can be opened anew after a failure.
+    async fn serve_http(&self, listeners: Listeners, engine: &Engine, stores: &Arc<Stores>) -> Result<()> {
+        let key = first_key(engine.clone()).await?;
+        let address = listeners.api.local_addr().context("the listener has no address")?;
+        let measured = engine.clone();
+        let _report = stores.report(self.config, address.port(), move || measured.measure())?;
+        let app = App::new(engine.clone(), self.config.api());
+        // Probes are answered until requests in flight have finished.
+        let (stop_health, stopped) = tokio::sync::oneshot::channel::<()>();
+        let health = match listeners.health {
+            Some(listener) => {
+                let address = listener.local_addr().context("the listener has no address")?;
+                if self.is_first {
+                    announce_health(&format!("http://{address}"))?;
+                }
+                let stopped = async { drop(stopped.await) };
+                Some(tokio::spawn(assay_api::run_health(listener, app.clone(), stopped)))
+            }
+            None => None,
+        };
+        if self.is_first {
+            announce(&stores.place(self.config), &format!("http://{address}"), key.as_deref())?;
+        }
+        let dir = self.config.data.dir.clone();
+        let (mut stop, failed) = (self.stop.clone(), recovery::until_recoverable(stores.clone(), dir));
+        let end = async move {
+            tokio::select! {
+                // The sender lives as long as the process.
+                _ = stop.wait_for(|is_asked| *is_asked) => {}
+                () = failed => {}
+            }
+        };
+        let served = assay_api::run(listeners.api, app, end).await;
+        drop(stop_health);
+        if let Some(health) = health {
+            health.await??;
+        }
+        served?;
+        if *self.stop.borrow() {
+            tracing::info!("stopping: workers finish their batch and save a checkpoint");
+        }
+        Ok(())
+    }
 }
 
 /// The admin key to show: made at the first start, unless the environment gives one.
 async fn first_key(engine: Engine) -> Result<Option<String>> {
-    let make = move || match std::env::var("ASSAY_ADMIN_KEY") {
-        Ok(secret) => assay_api::ensure_admin_key(&engine, &secret).map(|()| None),
-        Err(_) => assay_api::first_key(&engine),
+    let given = admin_key(std::env::var("ASSAY_ADMIN_KEY").ok(), std::env::var_os("ASSAY_ADMIN_KEY_FILE"))?;
+    let make = move || match given {
+        Some(secret) => assay_api::ensure_admin_key(&engine, secret.reveal()).map(|()| None),
+        None => assay_api::first_key(&engine),
     };
     Ok(tokio::task::spawn_blocking(make).await??)
+}
+
+fn announce_health(url: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "health on {url}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The admin key that the environment gives, itself or by the name of its file.
+fn admin_key(secret: Option<String>, file: Option<OsString>) -> Result<Option<Secret>> {
+    let given = Secret::new(secret.unwrap_or_default());
+    let key = config::secret::secret("ASSAY_ADMIN_KEY", &given, file.unwrap_or_default().as_ref())?;
+    Ok((!key.is_empty()).then(|| Secret::new(key)))
 }
 
 fn announce(place: &str, url: &str, key: Option<&str>) -> Result<()> {
@@ -126,22 +257,23 @@ fn announce(place: &str, url: &str, key: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_signal() -> Result<impl Future<Output = ()>> {
+/// Becomes true at the first SIGTERM or SIGINT; the second ends the process at once.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tracing::info!("asked to stop; ask again to stop at once");
-        tokio::spawn(async move {
+    let (asked, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        for is_second in [false, true] {
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
             }
-            std::process::exit(130);
-        });
-    })
+            if is_second {
+                std::process::exit(130);
+            }
+            tracing::info!("asked to stop; ask again to stop at once");
+            asked.send_replace(true);
+        }
+    });
+    Ok(stop)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use assay_engine::ports::Ports;
+use assay_engine::ports::graph::{Graph, NoGraph};
 use assay_stores::dgraph::{self, Dgraph};
 use assay_stores::embedded::Embedded;
 use assay_stores::influxdb::{self, InfluxDb, MetricsReport};
@@ -12,7 +13,8 @@ use assay_stores::mongodb::{self, MongoDb};
 use assay_stores::scylladb::{self, ScyllaDb};
 
 use crate::config::Config;
-use crate::config::stores::{Mode, Partitioner, secret};
+use crate::config::secret::secret;
+use crate::config::stores::{Mode, Partitioner};
 
 /// The opened stores.
 pub(crate) enum Stores {
@@ -59,6 +61,15 @@ impl Stores {
         }
     }
 
+    /// Why nothing is written any more until the stores are opened anew; none: writes work, or are tried again by
+    /// themselves.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match self {
+            Self::Embedded(store) => store.failure(),
+            Self::Distributed(_) => None,
+        }
+    }
+
     /// Begins to write the process's metrics where points go, if there is such a store. Drop what it returns to end
     /// that. `port` tells processes of one machine apart.
     pub(crate) fn report(
@@ -88,15 +99,23 @@ impl Stores {
 
 impl Distributed {
     fn open(config: &Config) -> Result<Self> {
-        let mongodb = MongoDb::open(&config.mongodb()).context("[mongodb]")?;
+        let mongodb = MongoDb::open(&config.mongodb()?).context("[mongodb]")?;
         let scylladb = ScyllaDb::open(&config.scylladb()?).context("[scylladb]")?;
-        let dgraph = Dgraph::open(&config.dgraph()?).context("[dgraph]")?;
+        let graph: Arc<dyn Graph> = match config.dgraph()? {
+            Some(config) => Dgraph::open(&config).context("[dgraph]")?.graph(),
+            None => {
+                tracing::info!("dgraph.url is empty: there is no graph, and edges are in the verdicts only");
+                Arc::new(NoGraph)
+            }
+        };
         let influxdb = config.influxdb()?.map(|config| InfluxDb::open(&config)).transpose().context("[influxdb]")?;
-        let schemas: Arc<dyn Schemas> = match config.kafka.schema_registry.as_str() {
+        let given = &config.kafka;
+        let registry = secret("kafka.schema_registry", &given.schema_registry, &given.schema_registry_file)?;
+        let schemas: Arc<dyn Schemas> = match registry.as_str() {
             "" => Arc::new(CatalogSchemas::new(mongodb.catalog())),
             url => Arc::new(RegistryClient::new(url)),
         };
-        let kafka = Kafka::open(config.kafka(), schemas).context("[kafka]")?;
+        let kafka = Kafka::open(config.kafka()?, schemas).context("[kafka]")?;
         let ports = Ports {
             log: kafka.log(),
             membership: kafka.membership(),
@@ -105,7 +124,7 @@ impl Distributed {
             buckets: Some(scylladb.buckets()),
             archive: scylladb.archive(),
             profiles: mongodb.profiles(),
-            graph: dgraph.graph(),
+            graph,
             dead_letters: mongodb.dead_letters(),
             series: influxdb.map(|influxdb| influxdb.series()),
             outbox: if config.kafka.publish { Some(kafka.outbox()) } else { None },
@@ -131,12 +150,12 @@ fn list(addresses: &str) -> Vec<String> {
 }
 
 impl Config {
-    fn kafka(&self) -> kafka::Config {
+    fn kafka(&self) -> Result<kafka::Config> {
         let given = &self.kafka;
-        kafka::Config {
+        Ok(kafka::Config {
             brokers: given.brokers.clone(),
             group: given.group.clone(),
-            properties: given.properties.clone(),
+            properties: given.all_properties()?,
             replication_factor: given.replication.into(),
             session_timeout: given.session_timeout.0,
             partitioner: match given.partitioner {
@@ -145,20 +164,21 @@ impl Config {
                 Partitioner::Xxh3 => kafka::Partitioner::Xxh3,
             },
             ..kafka::Config::default()
-        }
+        })
     }
 
-    fn mongodb(&self) -> mongodb::Config {
-        mongodb::Config {
-            uri: self.mongodb.uri.clone(),
-            database: self.mongodb.database.clone(),
-            ..mongodb::Config::default()
+    fn mongodb(&self) -> Result<mongodb::Config> {
+        let mut config = mongodb::Config { database: self.mongodb.database.clone(), ..mongodb::Config::default() };
+        let uri = secret("mongodb.uri", &self.mongodb.uri, &self.mongodb.uri_file)?;
+        if !uri.is_empty() {
+            config.uri = uri;
         }
+        Ok(config)
     }
 
     fn scylladb(&self) -> Result<scylladb::Config> {
         let given = &self.scylladb;
-        let password = secret("scylladb.password_file", &given.password_file)?;
+        let password = secret("scylladb.password", &given.password, &given.password_file)?;
         let archive_for = given.archive_for.0;
         Ok(scylladb::Config {
             nodes: list(&given.nodes),
@@ -177,13 +197,18 @@ impl Config {
         if given.url.is_empty() {
             return Ok(None);
         }
-        let token = secret("influxdb.token_file", &given.token_file)?;
+        let token = secret("influxdb.token", &given.token, &given.token_file)?;
         Ok(Some(influxdb::Config::new(&given.url, &given.org, &given.bucket, &token)))
     }
 
-    fn dgraph(&self) -> Result<dgraph::Config> {
-        let token = secret("dgraph.token_file", &self.dgraph.token_file)?;
+    /// None: there is no graph.
+    fn dgraph(&self) -> Result<Option<dgraph::Config>> {
+        let given = &self.dgraph;
+        if given.url.is_empty() {
+            return Ok(None);
+        }
+        let token = secret("dgraph.token", &given.token, &given.token_file)?;
         let token = (!token.is_empty()).then_some(token);
-        Ok(dgraph::Config { token, namespace: self.dgraph.namespace.clone(), ..dgraph::Config::new(&self.dgraph.url) })
+        Ok(Some(dgraph::Config { token, namespace: given.namespace.clone(), ..dgraph::Config::new(&given.url) }))
     }
 }

@@ -34,18 +34,6 @@ fn the_help_is_as_published() {
 }
 
 #[test]
-fn every_command_teaches_by_examples() {
-    for command in
-        ["serve", "apply", "generate", "ingest", "plugin", "rule", "show", "tail", "keys", "dead-letters", "explain"]
-    {
-        let output = run(&[command, "--help"]);
-        assert!(output.status.success(), "{command}");
-        let help = stdout(&output);
-        assert!(help.contains("Examples:\n") && help.contains(&format!("assay {command}")), "{command}: {help}");
-    }
-}
-
-#[test]
 fn completions_know_the_commands() {
     let output = run(&["completions", "bash"]);
     assert!(output.status.success());
@@ -98,8 +86,10 @@ fn a_mistake_in_the_config_is_told_before_anything_is_opened() {
     assert_eq!(said, "error: engine.partitions: expected 1 to 1024\n");
     let said = serve("[plugins]\ntime_per_event = \"fast\"\n");
     assert!(said.contains("'fast' is not a duration: expected a number with us, ms, s, m or h"), "{said}");
+    let said = serve("[log]\nlevel = \"verbose\"\n");
+    assert!(said.contains("'verbose' is not a level: expected off, error, warn, info, debug, trace"), "{said}");
     let said = serve("[log]\nformat = \"xml\"\n");
-    assert!(said.contains("xml") && said.contains("`text` or `json`"), "{said}");
+    assert!(said.contains("xml") && said.contains("'text' or 'json'"), "{said}");
 }
 
 #[test]
@@ -134,7 +124,9 @@ fn the_same_seed_gives_the_same_events_and_a_reader_may_leave_early() {
 /// Runs a command whose output nobody reads. It must end well and without a word.
 fn unread(arguments: &[&str], variables: &[(&str, &str)]) {
     let mut command = assay();
-    command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A machine that is busy makes even these take so long that their progress would be told.
+    command.args(arguments).arg("--quiet");
+    command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

@@ -117,8 +117,9 @@ fn about_card(server: &Server, stream: &str, card: &str) -> Value {
     let mut profile = server.read(&path);
     profile["stream"] = Value::Null;
     let edges = listing(server, &format!("/v1/graph/{}?limit=1000", escaped(&format!("card:{card}"))));
-    let view = server.read(&format!("/v1/views/card_spend/values?key={card}"));
-    let buckets = server.read(&format!("/v1/views/card_hours/buckets?key={card}"));
+    // A card may be unknown yet to a member that does not hold it.
+    let (_, view) = server.get(&format!("/v1/views/card_spend/values?key={card}"));
+    let (_, buckets) = server.get(&format!("/v1/views/card_hours/buckets?key={card}"));
     json!({ "profile": profile, "verdicts": listing(server, &format!("{path}/verdicts?limit=1000")), "edges": edges,
             "view": view, "buckets": buckets })
 }
@@ -130,8 +131,8 @@ fn counted_by_merchant(server: &Server, sent: &Sent) -> u64 {
     let merchants: BTreeSet<String> = sent.lines.iter().map(merchant).collect();
     let merchants: Vec<String> = merchants.into_iter().collect();
     let counts = for_each(&merchants, |_, merchant| {
-        let values = server.read(&format!("/v1/views/merchant_sales/values?key={}", escaped(merchant)));
         // What the other member holds and has not saved yet is not there.
+        let (_, values) = server.get(&format!("/v1/views/merchant_sales/values?key={}", escaped(merchant)));
         values["measures"]["payments"].as_u64().unwrap_or(0)
     });
     counts.into_iter().sum()

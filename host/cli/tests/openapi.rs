@@ -56,6 +56,13 @@ fn a_generated_client_does_the_main_job() {
     let arguments = ["generate", "--path", file, "--meta", "none", "--output-path", client];
     python.tool("openapi-python-client", &arguments, &[]);
     let folder = dir.path().to_str().unwrap();
-    python.run("client.py", &[("CLIENT_FOLDER", folder), ("ASSAY_URL", &server.url), ("ASSAY_KEY", &server.key)]);
+    let plugin = plugins().join("threshold_tagger.wasm");
+    let variables = [
+        ("CLIENT_FOLDER", folder),
+        ("ASSAY_URL", &server.url),
+        ("ASSAY_KEY", &server.key),
+        ("PLUGIN", plugin.to_str().unwrap()),
+    ];
+    python.run("client.py", &variables);
     assert!(server.stop().success());
 }

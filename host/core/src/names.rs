@@ -43,6 +43,36 @@ pub fn partition_of(key: &str, partitions: u32) -> Partition {
     Partition((hash % u64::from(partitions.max(1))) as u32)
 }
 
+/// The most bytes, as UTF-8, that an entity's key or an event's id may have. Stores keep them in their own keys.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Checks a text that is to be an entity's key or an event's id.
+///
+/// # Errors
+/// Why it cannot be one.
+pub fn check_key(key: &str) -> Result<(), KeyProblem> {
+    match key.len() {
+        0 => Err(KeyProblem::Empty),
+        1..=MAX_KEY_BYTES if matches!(key, "." | "..") => Err(KeyProblem::Dots),
+        1..=MAX_KEY_BYTES => Ok(()),
+        length => Err(KeyProblem::TooLong(length)),
+    }
+}
+
+/// Why a text cannot be an entity's key or an event's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyProblem {
+    /// It has no characters.
+    #[error("expected a text of 1 to {MAX_KEY_BYTES} bytes as the stream's key or id, found an empty one")]
+    Empty,
+    /// It has too many.
+    #[error("expected a text of 1 to {MAX_KEY_BYTES} bytes as the stream's key or id, found {0} bytes")]
+    TooLong(usize),
+    /// It is `.` or `..`, which clients take out of a URL's path, percent-encoded too (WHATWG URL, section 4.4).
+    #[error("a stream's key or id must not be \".\" or \"..\": no URL can name it")]
+    Dots,
+}
+
 /// SHA-256 of a plugin's bytes as they were uploaded, written `sha256:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
@@ -160,6 +190,16 @@ mod tests {
     fn partitions_as_released() -> Vec<u32> {
         // XXH3-64 of the empty text is 0x2d06800538d394c2, and so on for the rest.
         ["", "card-1", "card-2", "é"].map(|key| (xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 8) as u32).to_vec()
+    }
+
+    #[test]
+    fn keys_are_checked() {
+        for good in ["a", "a/b", "%2F", "?", "#", " ", "...", "é", "\0", &"é".repeat(512)] {
+            assert_eq!(check_key(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_key(""), Err(KeyProblem::Empty));
+        assert_eq!(check_key(&"é".repeat(513)), Err(KeyProblem::TooLong(1026)));
+        assert_eq!((check_key("."), check_key("..")), (Err(KeyProblem::Dots), Err(KeyProblem::Dots)));
     }
 
     #[test]

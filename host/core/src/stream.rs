@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event_time::MaxAhead;
 use crate::retention::Retention;
 use crate::span::Span;
 
@@ -29,6 +30,11 @@ pub struct StreamDef {
     /// beyond what their windows keep anyway.
     #[serde(default)]
     pub lateness: Span,
+    /// How much later than the time at which the log stored it an event's time may be. An event that is further ahead is
+    /// refused: it would move the windows of its entity past all events to come. A derived stream takes what its source
+    /// takes.
+    #[serde(default, skip_serializing_if = "MaxAhead::is_default")]
+    pub max_ahead: MaxAhead,
     /// Into how many partitions the log is cut; fixed when the stream is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
-use assay_core::expr::{Columns, Expr, ExprError, LONGEST_CHAIN};
+use assay_core::expr::{Columns, Expr, ExprError, MAX_CHAIN};
 use assay_core::types::Type;
 
 fn error(source: &str) -> ExprError {
@@ -179,11 +179,82 @@ fn syntax() {
             "country == '''US'''",
             "1:12: texts in triple quotes are not supported; write one quote and \\n for a new line",
         ),
-        ("if + 1", "1:1: 'if' is a reserved word"),
+        ("if + 1", "1:1: 'if' is a reserved word; a choice is written condition ? a : b"),
         ("count > 9223372036854775808", "1:9: this int is out of the range of 64 bits"),
         ("amount > 1e999", "1:10: this double is out of range"),
         ("flag ? 1", "1:9: the expression ends too early"),
         ("flag // a comment\n && fleg", "2:5: unknown name 'fleg'; did you mean 'flag'?"),
+    ]);
+}
+
+#[test]
+fn what_other_languages_write_gets_advice() {
+    check(&[
+        ("flag AND flag", "1:6: unexpected 'AND'; write '&&'"),
+        ("flag OR flag", "1:6: unexpected 'OR'; write '||'"),
+        ("not flag", "1:1: unexpected 'not'; write '!', as in !(a && b)"),
+        ("flag && NOT flag", "1:9: unexpected 'NOT'; write '!', as in !(a && b)"),
+        ("NOT(flag)", "1:1: unknown function 'NOT'; write '!'"),
+        ("country not in ['DE']", "1:9: unexpected 'not in'; write !(country in [...])"),
+        ("country NOT IN ('DE')", "1:9: unexpected 'NOT IN'; write !(country in [...])"),
+        ("country IN ['DE']", "1:9: unexpected 'IN'; write it in small letters"),
+        ("country is null", "1:9: unexpected 'is null'; write country == null"),
+        ("country IS NOT NULL", "1:9: unexpected 'IS NOT NULL'; write country != null"),
+        ("country is 'DE'", "1:9: unexpected 'is'; write '=='"),
+        (
+            "country like 'D%'",
+            "1:9: unexpected 'like'; write startsWith(), endsWith(), contains() or matches(), as in name.startsWith(\"a\")",
+        ),
+        ("country not like 'D%'", "1:9: unexpected 'not like'; write !(...) around the opposite"),
+        ("count between 1 and 5", "1:7: unexpected 'between'; write x >= low && x <= high"),
+        ("count <> 1", "1:7: '<>' is no operator; write '!='"),
+        ("count === 1", "1:7: '===' is no operator; to compare, write '=='"),
+        ("count ** 2", "1:7: '**' is no operator; there are no powers: multiply, as in x * x"),
+        ("count ?? 2", "1:7: '??' is no operator; write coalesce(a, b)"),
+        ("country == 'it''s'", "1:16: a quote within a string is written \\', not ''"),
+        ("count > 1_000", "1:10: unexpected '_000' in a number; digits are not grouped with '_'"),
+        ("count > 5m", "1:10: unexpected 'm' in a number; a number has digits alone"),
+        ("if flag then 1 else 2", "1:1: unexpected 'if'; a choice is written condition ? a : b"),
+        ("country == NULL", "1:12: unknown name 'NULL'; write null, in small letters"),
+        ("flag == True", "1:9: unknown name 'True'; write true, in small letters"),
+        ("len(country)", "1:1: unknown function 'len'; write size()"),
+        ("country == \u{201c}DE\u{201d}", "1:12: strings stand in straight quotes, \" or '"),
+        ("country country", "1:9: unexpected 'country'; an operator is missing before it"),
+        ("count 5", "1:7: unexpected 5; an operator is missing before it"),
+        ("device.?os", "1:7: '.?' is not supported: what a missing field gives is missing, as it is; test with has()"),
+    ]);
+}
+
+#[test]
+fn words_of_the_language_are_names_in_backquotes() {
+    let fields = ["event.in", "event.true", "event.null", "event.namespace", "views.card-spend.spent", "p.in"];
+    let scope = Columns::new(fields.map(|field| (field, Type::Text)));
+    for source in [
+        "event.`in`",
+        "event.`true`",
+        "event.`null`",
+        "event.`namespace`",
+        "event.namespace",
+        "views.`card-spend`.spent",
+        "p.`in`",
+        "p . `in`",
+    ] {
+        assert!(Expr::compile(source, &scope).is_ok(), "{source}: {:?}", Expr::compile(source, &scope));
+    }
+    check(&[
+        (
+            "event.in == 'x'",
+            "1:7: 'in' is a word of the language; a field of this name is written in backquotes: .`in`",
+        ),
+        ("event.true", "1:7: 'true' is a word of the language; a field of this name is written in backquotes: .`true`"),
+        (
+            "in == 'x'",
+            "1:1: 'in' needs a value before it, as in country in [\"DE\"]; a field of this name is event.`in`",
+        ),
+        ("`in` == 'x'", "1:1: a name in backquotes follows a dot, as in event.`in`"),
+        ("namespace == 'x'", "1:1: 'namespace' is a reserved word; a field of this name is event.namespace"),
+        ("device.`os", "1:8: between backquotes stands one name of letters, digits, '_' and '-', as in event.`in`"),
+        ("device.`o.s`", "1:8: between backquotes stands one name of letters, digits, '_' and '-', as in event.`in`"),
     ]);
 }
 
@@ -196,13 +267,15 @@ fn limits() {
     assert_eq!(error(&"(".repeat(4000)).message, "nested too deeply: at most 64 brackets may be open");
 
     let sum = |terms: usize| format!("n{}", " + n".repeat(terms));
-    assert!(Expr::compile(&sum(LONGEST_CHAIN), &scope).is_ok());
-    let message = format!("more than {LONGEST_CHAIN} operators in one chain; split the expression");
-    assert_eq!(error(&sum(LONGEST_CHAIN + 1)).message, message);
+    assert!(Expr::compile(&sum(MAX_CHAIN), &scope).is_ok());
+    let message = format!("more than {MAX_CHAIN} operators in one chain; split the expression");
+    assert_eq!(error(&sum(MAX_CHAIN + 1)).message, message);
     // The parser balances these, so only the length of the source limits them.
     assert!(Expr::compile(&format!("n > 1{}", " || n > 1".repeat(400)), &scope).is_ok());
     assert!(Expr::compile(&format!("n in [{}1]", "1, ".repeat(1300)), &scope).is_ok());
 
-    let long = format!("flag {}", " ".repeat(4096));
-    assert_eq!(error(&long).message, "the expression is 4101 bytes long, at most 4096 are allowed");
+    let list = |entries: usize| format!("country in ['400000'{}]", ", '400007'".repeat(entries));
+    assert!(Expr::compile(&list(5000), &Columns::new([("country", Type::Text)])).is_ok());
+    let long = format!("flag {}", " ".repeat(65_536));
+    assert_eq!(error(&long).message, "the expression is 65541 bytes long, at most 65536 are allowed");
 }

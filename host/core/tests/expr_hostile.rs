@@ -54,6 +54,19 @@ const TOKENS: &[&str] = &[
     ",",
     ".",
     " in ",
+    "in",
+    "in[",
+    "in'",
+    "in\"",
+    "in\u{e9}",
+    "1in",
+    "1r\"",
+    "r\"",
+    "R'",
+    "`in`",
+    ".`a",
+    "?.5:",
+    "+1.0",
     "has(",
     "coalesce(",
     "size(",
@@ -204,6 +217,98 @@ proptest! {
     }
 }
 
+/// Runs in a thread with half of the usual stack.
+fn on_small_stack(run: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+/// Soups of long runs of one part: whatever they hide from the limits, nothing recurses with it.
+#[test]
+fn no_run_of_tokens_ends_the_process() {
+    let parts = [
+        "+1.0",
+        "-1",
+        "*n",
+        "/n",
+        "%n",
+        " in [n]",
+        " in n",
+        "in[1]",
+        "1in",
+        "==n",
+        "!=n",
+        "<n",
+        "&&n",
+        "||n",
+        "?n:n",
+        "?n:",
+        ".a",
+        ".a()",
+        "[0]",
+        "()",
+        "(",
+        "[",
+        "{",
+        "{1:",
+        "f(",
+        "a.f(",
+        "!",
+        "-",
+        "!-",
+        ")",
+        "]",
+        "}",
+        ",",
+        ",n",
+        "'",
+        "\"",
+        "r'",
+        "`",
+        "`a`.",
+        ".`a`",
+        "l.map(n, ",
+        ".map(n, n)",
+        "has(",
+        "size(",
+        "// \n",
+        "\u{e9}",
+        "not ",
+        "n ",
+        "1 ",
+        "'a' ",
+        "\\",
+        "1.",
+        "0x",
+    ];
+    // Each opens a text for one reading and closes it for another.
+    let begins =
+        ["", "n", "n in\"\".split('x')||n", "s in'x'+'", "1r\"\\\"", "n in\u{e9}", "R'\\'+n", "// '\n", "s.a`'`"];
+    on_small_stack(move || {
+        for begin in begins {
+            for part in parts {
+                for length in [10, 300, 900, 5000, 65_536] {
+                    let source = format!("{begin}{}", part.repeat((length - begin.len().min(length)) / part.len()));
+                    try_all(&source).unwrap();
+                    try_all(&format!("{source}n||card in\"in\".split('x')")).unwrap();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_word_of_the_language_ends_where_it_ends() {
+    for source in ["s in[\"DE\"]", "s in['a','b']", "s in k", "n in[1]&&s in[\"in\"]", "1in[1]", "s in(k)"] {
+        assert!(Expr::compile(source, &scope()).is_ok(), "{source}: {:?}", Expr::compile(source, &scope()).err());
+    }
+    for source in ["s in\u{e9}", "in", "in\u{1f600}[", "s in", "s in\"", "s in[\"DE\"", "inn"] {
+        assert!(Expr::compile(source, &scope()).is_err(), "{source}");
+    }
+    let hidden = format!("s in\"\".split('x')||n{}>0.0||s in\"in\".split('x')", "+1.0".repeat(900));
+    let error = Expr::compile(&hidden, &scope()).unwrap_err();
+    assert!(error.message.contains("operators in one chain"), "{error}");
+}
+
 /// The worst nesting that the limits let pass, in a thread with half of the usual stack.
 #[test]
 fn the_limits_protect_the_stack() {
@@ -228,6 +333,8 @@ fn the_limits_protect_the_stack() {
         format!("l{}", " + l".repeat(250)),
         format!("{}n in [n]{}", "(".repeat(60), ") in [n > 0]".repeat(60)),
         format!("{}true{}", "l.exists(e, ".repeat(64), ")".repeat(64)),
+        format!("{}n > 1{}", "n > 1 && n > 1 || (".repeat(63), ")".repeat(63)),
+        format!("{}n > 1{}", "(n > 1 && n > 1 && n > 1 && n > 1 && n > 1 && ".repeat(63), ")".repeat(63)),
     ];
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
         for source in &sources {

@@ -255,7 +255,7 @@ proptest! {
                 prop_assert!(value.is_some(), "apache-avro refuses {:?}", records[*index]);
                 let value = value.expect("just checked");
                 extractor.extract(&records[*index], &mut scalars).expect("the decoder took it");
-                for (column, field) in decoder.fields().iter().enumerate() {
+                for (column, field) in decoder.fields().enumerate() {
                     let value = at(&value, &field.path);
                     let found = cell_of(&decoded.columns[column], &field.kind, row);
                     prop_assert_eq!(as_oracle(found, value), as_oracle(expected_of(value, &field.kind), value));

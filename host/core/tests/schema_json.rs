@@ -107,11 +107,11 @@ fn values_may_come_in_every_usual_form() {
     assert_eq!(
         event,
         json!({"id": "é\n", "amount": 12.5, "count": 3, "time": 1_700_000_000_000_i64, "kind": "WEB",
-               "device": {"os": "any", "versions": [1, -2]}, "digest": "ab", "note": {"string": "x"}})
+               "device": {"os": "any", "versions": [1, -2]}, "digest": "ab", "note": "x"})
     );
     let numbers = encoded(r#"{"id": "", "amount": 0, "time": 1700000000000, "note": 7}"#).expect("it fits");
     assert_eq!(numbers["time"], 1_700_000_000_000_i64);
-    assert_eq!(numbers["note"], json!({"long": 7}));
+    assert_eq!(numbers["note"], json!(7));
 }
 
 #[test]
@@ -166,6 +166,38 @@ fn doubles_keep_every_bit() {
     // serde_json without `float_roundtrip` is one unit in the last place off here.
     let event = encoded(r#"{"id": "", "amount": 127830140.55078125}"#).expect("it fits");
     assert_eq!(event["amount"].as_f64().map(f64::to_bits), Some(127_830_140.550_781_25_f64.to_bits()));
+}
+
+/// A number is the one that was written, or it is refused: never a neighbour that a double happens to be.
+#[test]
+fn whole_numbers_are_exact_however_they_are_written() {
+    let count = |text: &str| encoded(&format!(r#"{{"id": "a", "amount": 1.5e0, "note": {text}}}"#));
+    for (text, exact) in [
+        ("9007199254740993", 9_007_199_254_740_993_i64),
+        ("9007199254740993.0", 9_007_199_254_740_993),
+        ("-9.007199254740993E+15", -9_007_199_254_740_993),
+        ("922337203685477580.7e1", i64::MAX),
+        ("1000e-3", 1),
+        ("-0.0", 0),
+    ] {
+        let long = encoded(&format!(r#"{{"amount": 2e0, "id": "1.5", "note": {{"long": {text}}}}}"#)).expect(text);
+        assert_eq!(long["note"], json!(exact), "{text}");
+        assert_eq!(count(text).expect(text)["note"], json!(exact), "{text}");
+    }
+    for text in
+        ["9007199254740992.5", "9223372036854775808.0", "1.00000000000000000001", "1e-400", "18446744073709551616"]
+    {
+        assert!(count(text).is_err(), "{text}");
+    }
+    let refused = count("9007199254740992.5").expect_err("no whole number").to_string();
+    assert_eq!(
+        refused,
+        "field `note`: expected null or a whole number of 64 bits or a string, found 9007199254740992.5"
+    );
+    // What was parsed before has only the double.
+    let mut out = Vec::new();
+    let event = json!({"id": "a", "amount": 1, "note": {"long": 9_007_199_254_740_992.0_f64}});
+    assert!(Encoder::new(&schema()).encode_value(&event, &mut out).is_err());
 }
 
 #[test]

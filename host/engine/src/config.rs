@@ -6,6 +6,8 @@ use std::time::Duration;
 use assay_core::retention::Retention;
 use assay_runtime::Limits;
 
+use crate::backlog::BacklogLimits;
+
 /// How the engine is set up.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -28,6 +30,14 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// A rule whose plugin has failed on so many events within a minute, and on nearly all, is paused; 0: never.
     pub breaker_failures: u64,
+    /// How much of each partition may wait to be scored before no more is taken in.
+    pub backlog: BacklogLimits,
+    /// A rule whose plugin takes at least this share of a worker's time by calls that run out of time, or by being slower than it
+    /// may be, is paused; 0: never.
+    pub breaker_share: f64,
+    /// For tests.
+    #[doc(hidden)]
+    pub probe: crate::Probe,
 }
 
 impl EngineConfig {
@@ -49,6 +59,9 @@ impl Default for EngineConfig {
             retention: Retention::default(),
             limits: Limits::default(),
             breaker_failures: 1000,
+            backlog: BacklogLimits::default(),
+            breaker_share: 0.5,
+            probe: crate::Probe::default(),
         }
     }
 }

@@ -71,6 +71,11 @@ fn take(body: &mut Value, from: &str, source: Option<&Value>) -> Result<(), (&'s
         let advice = format!("derive it from '{first}' as well");
         return Err(("from", format!("'{from}' is derived itself, from '{first}': {advice}")));
     }
+    let key = body["key"].as_str().unwrap_or_default();
+    if key.split('.').next() == Some(ORIGIN) {
+        let message = format!("'{key}' is where an event is in the source, and no field of the source's events");
+        return Err(("key", message));
+    }
     for field in TAKEN {
         let taken = match field {
             "schema" => with_origin(&source["schema"]).map_err(|message| ("schema", message))?,
@@ -112,26 +117,36 @@ pub fn progress_of(derived: &str, partition: Partition) -> StreamPartition {
 /// Turns events of a source into those of a derived stream.
 pub(crate) struct Rekey {
     pub(crate) to: Arc<StreamPlan>,
-    key: Extractor,
+    /// Takes the key in the derived stream and the time.
+    fields: Extractor,
+}
+
+/// Whose an event is in a derived stream.
+pub(crate) struct Rekeyed {
+    /// Its entity there.
+    pub(crate) key: String,
+    /// Its time, ms since 1970.
+    pub(crate) time: i64,
 }
 
 impl Rekey {
     pub(crate) fn new(source: &StreamPlan, to: Arc<StreamPlan>) -> Result<Self, FieldError> {
-        let key = Extractor::new(&source.schema, &[to.def.key.as_str()])?;
-        Ok(Self { to, key })
+        let fields = Extractor::new(&source.schema, &[to.def.key.as_str(), source.def.time.as_str()])?;
+        Ok(Self { to, fields })
     }
 
-    /// Appends the event as the derived stream has it, and returns its key. None, and nothing appended: it has no such
-    /// entity, or is malformed, which is told where it came from.
-    pub(crate) fn event(&self, event: &[u8], at: Place, out: &mut Vec<u8>) -> Option<String> {
-        let mut found = [Scalar::Null];
-        self.key.extract(event, &mut found).ok()?;
+    /// Appends the event as the derived stream has it, and returns whose it is. None, and nothing appended: it has no
+    /// such entity, or is malformed, which is told where it came from.
+    pub(crate) fn event(&self, event: &[u8], at: Place, out: &mut Vec<u8>) -> Option<Rekeyed> {
+        let mut found = [Scalar::Null; 2];
+        self.fields.extract(event, &mut found).ok()?;
         let key = found[0].key().filter(|key| !key.is_empty())?.into_owned();
+        let time = found[1].millis()?;
         out.extend_from_slice(event);
         put_signed(out, i64::from(at.partition.0));
         // Offsets are far below what an i64 holds.
         put_signed(out, at.offset.0 as i64);
-        Some(key)
+        Some(Rekeyed { key, time })
     }
 }
 

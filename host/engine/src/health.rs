@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::panics;
+use crate::progress::Lags;
+
 /// Whether the engine can do its work.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Readiness {
@@ -27,6 +30,34 @@ pub struct PartStatus {
     pub lag: u64,
 }
 
+impl Lags {
+    /// Tells the parts how far they are behind, as it is now.
+    fn tell(&self, parts: &mut BTreeMap<String, PartStatus>) {
+        for (of, lag) in &self.scoring {
+            if let Some(part) = parts.get_mut(&format!("partition {of}")) {
+                part.lag = *lag;
+            }
+        }
+        for (follower, lag) in &self.followers {
+            let Some(part) = parts.get_mut(&format!("follower {follower}")) else { continue };
+            part.lag = lag.records;
+            if part.ok && lag.unknown > 0 {
+                part.ok = false;
+                part.message = format!("it has not read yet where it is in {} partitions", lag.unknown);
+            }
+        }
+    }
+}
+
+/// Whether events cannot be taken in and scored without a part.
+fn is_needed(part: &str) -> bool {
+    let is_of = |name: &str, kinds: &[&str]| kinds.iter().any(|kind| name.starts_with(kind));
+    match part.strip_prefix("thread ") {
+        Some(thread) => is_of(thread, &["worker-", "saver-", "log-", "kafka-"]),
+        None => !is_of(part, &["follower ", "rules "]),
+    }
+}
+
 /// How the engine's parts are.
 #[derive(Default)]
 pub(crate) struct Health {
@@ -37,11 +68,12 @@ pub(crate) struct Health {
 
 impl Health {
     /// Notes how a part is.
-    pub(crate) fn note(&self, name: &str, problem: Option<&str>, lag: u64) {
+    pub(crate) fn note(&self, name: &str, problem: Option<&str>) {
         let message = problem.unwrap_or_default().to_owned();
-        let status = PartStatus { name: name.to_owned(), ok: problem.is_none(), message, warning: String::new(), lag };
+        let (name, ok) = (name.to_owned(), problem.is_none());
+        let status = PartStatus { name: name.clone(), ok, message, warning: String::new(), lag: 0 };
         // Each entry is replaced whole.
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), status);
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, status);
     }
 
     /// Forgets a part that is gone.
@@ -56,15 +88,22 @@ impl Health {
 
     /// Ready: all workers work. A follower that does not only lags, and a partition that waits for a rule takes in
     /// events all the same.
-    pub(crate) fn readiness(&self) -> Readiness {
-        let mut parts: Vec<PartStatus> =
-            self.parts.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in &mut parts {
-            part.warning = warnings.get(&part.name).cloned().unwrap_or_default();
+    pub(crate) fn readiness(&self, lags: &Lags) -> Readiness {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (name, warning) in warnings {
+            if let Some(part) = parts.get_mut(&name) {
+                part.warning = warning;
+            }
         }
-        let ready =
-            parts.iter().all(|part| part.ok || ["follower ", "rules "].iter().any(|kind| part.name.starts_with(kind)));
+        lags.tell(&mut parts);
+        for (thread, message) in panics::failing() {
+            let name = format!("thread {thread}");
+            let status = PartStatus { name: name.clone(), ok: false, message, warning: String::new(), lag: 0 };
+            parts.insert(name, status);
+        }
+        let parts: Vec<PartStatus> = parts.into_values().collect();
+        let ready = parts.iter().all(|part| part.ok || !is_needed(&part.name));
         Readiness { ready, parts }
     }
 }

@@ -64,6 +64,13 @@ pub struct RouteLabel {
     pub status: u16,
 }
 
+/// Of which thread.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ThreadLabel {
+    /// The thread's name.
+    pub thread: String,
+}
+
 /// Of which rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RuleLabel {
@@ -123,6 +130,8 @@ pub struct Metrics {
     pub entities: Family<PartitionLabel, Gauge>,
     /// Parts that do not work at the moment: partitions and followers.
     pub parts_failing: Gauge,
+    /// Panics. Each was caught, or has ended a thread that does not belong to the engine.
+    pub panics: Family<ThreadLabel, Counter>,
     /// The version of the catalog that is in effect.
     pub catalog_version: Gauge<u64, AtomicU64>,
     /// HTTP requests.
@@ -156,6 +165,7 @@ impl Metrics {
             checkpoint_time: seconds(),
             entities: Family::default(),
             parts_failing: Gauge::default(),
+            panics: Family::default(),
             catalog_version: Gauge::default(),
             requests: Family::default(),
         };
@@ -198,6 +208,7 @@ impl Metrics {
         registry.register_with_unit("checkpoint_time", checkpoint, Unit::Seconds, self.checkpoint_time.clone());
         let failing = "Partitions and followers that do not work at the moment; /readyz says why";
         registry.register("parts_failing", failing, self.parts_failing.clone());
+        registry.register("panics", "Panics, by thread; the log says where and why", self.panics.clone());
         registry.register("entities_in_memory", "Entities whose state is in memory", self.entities.clone());
         registry.register("catalog_version", "Version of the catalog in effect", self.catalog_version.clone());
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());

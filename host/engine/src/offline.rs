@@ -7,12 +7,12 @@ use assay_core::names::{Offset, Partition as PartitionId};
 use assay_core::schema::{Encoder, EventError};
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, read_block};
+use assay_core::view::NotKept;
 use assay_runtime::{Limits, Runtime};
 use serde_json::json;
 
 use crate::derived::{self, Rekey};
-use crate::hub::silent;
-use crate::partition::{BatchStats, Instances, Partition, PartitionError};
+use crate::partition::{BatchStats, Instances, Partition, PartitionError, ViewAnswer};
 use crate::plan::{Plan, Shelf, plugin_name};
 use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
 use crate::ports::state::{Checkpoint, StateRow, StateStore};
@@ -131,7 +131,7 @@ impl Offline {
         encoder.encode(event, &mut avro)?;
         let mut block = Vec::new();
         let (offset, _) = self.score_avro(stream, &[&avro], &mut block)?;
-        let mut outcome = read_block(&block)?.outcomes.pop().unwrap_or_else(|| silent(offset));
+        let mut outcome = read_block(&block)?.outcomes.pop().unwrap_or_else(|| Outcome::silent(offset));
         for also in self.derive(stream, offset, &avro)? {
             outcome.verdicts.extend(also.verdicts);
             outcome.failures.extend(also.failures);
@@ -149,7 +149,8 @@ impl Offline {
             // Compiling the stream has found its key in its schema, which is the source's.
             let rekey = Rekey::new(&source, to.clone()).map_err(|error| PartitionError::Plan(error.to_string()))?;
             let (mut event, mut block) = (Vec::new(), Vec::new());
-            if rekey.event(avro, Place { partition: PartitionId(0), offset }, &mut event).is_some() {
+            let copy = rekey.event(avro, Place { partition: PartitionId(0), offset }, &mut event);
+            if copy.is_some_and(|copy| source.max_ahead().check(copy.time, None).is_ok()) {
                 self.score_avro(name, &[&event], &mut block)?;
                 outcomes.extend(read_block(&block)?.outcomes);
             }
@@ -177,12 +178,17 @@ impl Offline {
         Ok((first, stats))
     }
 
-    /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.
-    pub fn view(&mut self, view: &str, key: &str, at: Option<i64>) -> Option<Vec<(String, Value)>> {
+    /// A view's values of an entity at a time, or as of its newest event; none for an unknown view, an error where some
+    /// of what they cover is not kept any more.
+    pub fn view(&mut self, view: &str, key: &str, at: Option<i64>) -> Option<Result<Vec<(String, Value)>, NotKept>> {
         let has = |stream: &Arc<crate::plan::StreamPlan>| stream.views.iter().any(|plan| plan.def.view == view);
         let name = self.plan.streams.iter().find(|(_, stream)| has(stream)).map(|(name, _)| name)?;
         // This store does not fail.
-        let seen = self.streams.get_mut(name)?.partition.view(view, key, at, &NoState).ok()??;
-        Some(seen.values)
+        let seen = self.streams.get_mut(name)?.partition.view(view, key, at, &NoState).ok()?;
+        match seen {
+            ViewAnswer::Measured(seen) => Some(Ok(seen.values)),
+            ViewAnswer::NotKept(not_kept) => Some(Err(not_kept)),
+            ViewAnswer::Unknown => None,
+        }
     }
 }

@@ -60,6 +60,21 @@ pub enum ReadError {
     /// It is not there.
     #[error("{0}")]
     NotFound(String),
+    /// Some of what the answer needs is not kept any more.
+    #[error(
+        "view '{view}' has let go of events of '{key}' that its value at {at} would cover: it can be given at {from} and at \
+         every later time (ms since 1970)"
+    )]
+    NotKept {
+        /// The view.
+        view: String,
+        /// The entity.
+        key: String,
+        /// The time that was asked for, ms since 1970.
+        at: i64,
+        /// The earliest time whose value can be given, ms since 1970. So can that of every later time.
+        from: i64,
+    },
     /// The question makes no sense.
     #[error("{0}")]
     Bad(String),

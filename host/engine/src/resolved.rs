@@ -2,6 +2,7 @@
 
 use assay_core::schema::{DecodeError, History, Resolver, Written};
 
+use crate::panics::{EVENT_PANICKED, Panicked, catch};
 use crate::ports::log::{Records, Refused};
 
 /// Events that have defaults now may be far larger than they were: beyond so many bytes the rest is left for the next
@@ -18,7 +19,8 @@ pub fn in_schema(history: &History, blocks: Vec<Records>) -> Vec<Records> {
             Written::Now => out.push(block),
             Written::Later => break,
             Written::Earlier(resolver) => {
-                let resolved = resolve(resolver, history.newest(), &block, MOST_BYTES - bytes);
+                let one = |record: &[u8], out: &mut Vec<u8>| resolve_one(resolver, block.schema, record, out);
+                let resolved = resolve(one, history.newest(), &block, MOST_BYTES - bytes);
                 bytes += resolved.data.len();
                 let is_whole = resolved.len() == block.len();
                 out.push(resolved);
@@ -32,8 +34,14 @@ pub fn in_schema(history: &History, blocks: Vec<Records>) -> Vec<Records> {
 }
 
 /// At least one record of a block, and no more once there are so many bytes.
-fn resolve(resolver: &Resolver, schema: u32, block: &Records, most_bytes: usize) -> Records {
-    let mut out = Records { first: block.first, appended_at: block.appended_at, schema, ..Records::default() };
+fn resolve(
+    one: impl Fn(&[u8], &mut Vec<u8>) -> Result<(), Refused>,
+    schema: u32,
+    block: &Records,
+    most_bytes: usize,
+) -> Records {
+    let (first, appended_at, appended_later) = (block.first, block.appended_at, block.appended_later.clone());
+    let mut out = Records { first, appended_at, appended_later, schema, ..Records::default() };
     let mut refused = block.refused.iter().peekable();
     for (index, (_, record)) in block.iter().enumerate() {
         if index > 0 && out.data.len() >= most_bytes {
@@ -44,13 +52,27 @@ fn resolve(resolver: &Resolver, schema: u32, block: &Records, most_bytes: usize)
         if let Some((_, why)) = refused.next_if(|(at, _)| *at == place) {
             out.refused.push((place, why.clone()));
             out.data.extend_from_slice(record);
-        } else if let Err(error) = resolver.resolve(record, &mut out.data) {
-            out.refused.push((place, misfit(block.schema, &error)));
-            out.data.extend_from_slice(record);
+        } else {
+            let before = out.data.len();
+            // An event whose text makes this program panic is refused like any other that has no place in the schema.
+            let resolved = catch(|| one(record, &mut out.data)).unwrap_or_else(|panicked| Err(poison(&panicked)));
+            if let Err(refused) = resolved {
+                out.refused.push((place, refused));
+                out.data.truncate(before);
+                out.data.extend_from_slice(record);
+            }
         }
         out.end_record();
     }
     out
+}
+
+fn resolve_one(resolver: &Resolver, schema: u32, record: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
+    resolver.resolve(record, out).map_err(|error| misfit(schema, &error))
+}
+
+fn poison(panicked: &Panicked) -> Refused {
+    Refused { code: EVENT_PANICKED, message: panicked.to_string() }
 }
 
 fn misfit(schema: u32, error: &DecodeError) -> Refused {
@@ -115,6 +137,26 @@ mod tests {
         // Who knows the first two schemas only has to wait for the third.
         assert_eq!(in_schema(&history(1), blocks.clone()).last().map(Records::next), Some(Offset(14)));
         assert_eq!(in_schema(&history(0), blocks).last().map(Records::next), Some(Offset(13)));
+    }
+
+    #[test]
+    fn an_event_that_panics_is_refused_alone() {
+        let event = json!({"l": "low", "n": 1});
+        let block = block(0, 10, &[event.clone(), event.clone(), event]);
+        let seen = std::cell::Cell::new(0);
+        let one = |record: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(b"half");
+            seen.set(seen.get() + 1);
+            assert!(seen.get() != 2, "this one");
+            out.extend_from_slice(record);
+            Ok(())
+        };
+        let resolved = resolve(one, 2, &block, MOST_BYTES);
+        assert_eq!((resolved.len(), resolved.next()), (3, Offset(13)));
+        assert_eq!(resolved.get(1), block.get(1), "its bytes are as they came");
+        assert_eq!(resolved.get(2).unwrap().len(), 4 + block.get(2).unwrap().len());
+        let [(1, refused)] = &resolved.refused[..] else { panic!("{:?}", resolved.refused) };
+        assert!(refused.code == EVENT_PANICKED && refused.message.contains("this one"), "{refused:?}");
     }
 
     #[test]

@@ -1,22 +1,25 @@
 //! What the engine's threads share: ports, the plan in effect, the hub, and whether to stop.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Digest, Offset, Partition as PartitionId};
 use assay_core::wire::Corrupt;
+use assay_runtime::Interrupt;
 
+use crate::backlog::Backlog;
 use crate::config::EngineConfig;
 use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::partition::Halt;
 use crate::plan::{Plan, Shelf};
 use crate::ports::catalog::Snapshot;
 use crate::ports::log::{Bell, Topic};
 use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::retention::Needs;
 use crate::standing::Standings;
 
@@ -27,9 +30,15 @@ pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
+    /// What this process has taken in that is not scored yet.
+    pub(crate) backlog: Backlog,
     pub(crate) health: Health,
+    /// How far scoring and the followers are.
+    pub(crate) progress: Progress,
     /// How the rules are doing.
     pub(crate) standings: Standings,
+    /// Where rules want partitions to wait.
+    pub(crate) halts: Mutex<BTreeMap<StreamPartition, Halt>>,
     /// Rings when there are new verdicts of this process's partitions.
     pub(crate) said: Arc<Bell>,
     /// What of the log is still needed, by whom.
@@ -37,7 +46,8 @@ pub(crate) struct Shared {
     plan: RwLock<Arc<Plan>>,
     /// The partitions that this process has.
     mine: RwLock<BTreeSet<StreamPartition>>,
-    stopping: AtomicBool,
+    /// Raised when the engine stops. Stops the calls of plugins in recovery.
+    stopping: Interrupt,
 }
 
 impl Shared {
@@ -57,13 +67,16 @@ impl Shared {
             shelf,
             config,
             metrics,
-            hub: Hub::new(),
+            hub: Hub::default(),
+            backlog: Backlog::default(),
             health: Health::default(),
+            progress: Progress::default(),
             standings: Standings::default(),
+            halts: Mutex::default(),
             needs: Needs::default(),
             plan: RwLock::new(plan),
             mine: RwLock::default(),
-            stopping: AtomicBool::new(false),
+            stopping: Interrupt::default(),
         })
     }
 
@@ -105,11 +118,16 @@ impl Shared {
     }
 
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stopping.raise();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        self.stopping.is_raised()
+    }
+
+    /// Raised when the engine stops.
+    pub(crate) fn stopping(&self) -> &Interrupt {
+        &self.stopping
     }
 
     /// Waits a while, longer each time, but not when the engine stops. Returns whether to go on.

@@ -1,4 +1,8 @@
-//! How each rule is doing in this process: how much it judges, how long that takes, what it said last, how it fails.
+//! How each rule is doing in this process: how much it judges, how long that takes, what it said last, how it fails, and
+//! which rules take more than their share.
+
+mod overspending;
+mod time_share;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +12,10 @@ use assay_core::names::Offset;
 use assay_core::verdict::RuleStamp;
 
 use crate::clock::now_ms;
+use crate::ports::catalog::{Kind, Revision, Snapshot};
 use crate::ports::{Place, StreamPartition};
+pub(crate) use overspending::{Overspending, Overspent};
+use time_share::TimeShare;
 
 /// What "of late" means.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -26,10 +33,23 @@ pub struct RuleTurn {
     pub of_plugin: usize,
     /// How long it took.
     pub elapsed: Duration,
+    /// What its plugin took of that.
+    pub time: PluginTime,
     /// What it said last.
     pub last: Option<LastVerdict>,
     /// How it failed last.
     pub failure: Option<LastFailure>,
+}
+
+/// How long calls of a plugin took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PluginTime {
+    /// CPU time.
+    pub cpu: Duration,
+    /// Wall time: others of the worker wait for so long.
+    pub elapsed: Duration,
+    /// Wall time of those that ran out of time or memory.
+    pub exhausted: Duration,
 }
 
 /// What a rule said last in a batch.
@@ -101,12 +121,15 @@ struct Record {
     seconds: VecDeque<(Instant, Counts)>,
     last: Option<(Place, Option<f64>, i64)>,
     failure: Option<(Place, LastFailure, i64)>,
+    time_share: TimeShare,
 }
 
 impl Standings {
-    /// Notes what the rules did with a batch.
-    pub(crate) fn note(&self, of: &StreamPartition, turns: Vec<RuleTurn>) {
+    /// Notes what the rules did with a batch, on the thread that did it. `age` is how long ago the oldest event of the
+    /// batch was appended.
+    pub(crate) fn note(&self, of: &StreamPartition, age: Duration, turns: Vec<RuleTurn>) {
         let (at, now) = (now_ms(), Instant::now());
+        let thread = std::thread::current().id();
         let place = |offset: Offset| Place { partition: of.partition, offset };
         // Counts are added whole.
         let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,6 +139,7 @@ impl Standings {
                 None => by_rule.entry(turn.rule.rule.clone()).or_insert_with(|| Record::of(turn.rule.clone())),
             };
             record.begin_anew_for(&turn.rule);
+            record.time_share.add(now, thread, turn.judged as u64, turn.time, age);
             record.add(
                 now,
                 Counts {
@@ -129,6 +153,22 @@ impl Standings {
             let failure = turn.failure.map(|failure| (place(failure.offset), failure, at));
             record.failure = failure.or(record.failure.take());
         }
+    }
+
+    /// Notes how long a rule's calls ran out of time in a batch that was given up.
+    pub(crate) fn note_given_up(&self, rule: &Arc<RuleStamp>, exhausted: Duration) {
+        let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = by_rule.entry(rule.rule.clone()).or_insert_with(|| Record::of(rule.clone()));
+        record.begin_anew_for(rule);
+        let time = PluginTime { cpu: exhausted, elapsed: exhausted, exhausted };
+        record.time_share.add(Instant::now(), std::thread::current().id(), 0, time, Duration::ZERO);
+    }
+
+    /// Forgets rules that were deleted, also if rules of their names were made again: these begin from nothing.
+    pub(crate) fn forget_deleted(&self, before: &Snapshot, now: &Snapshot) {
+        let is_there = |rule: &Revision| now.get(Kind::Rule, &rule.name).is_some_and(|now| now.born == rule.born);
+        let mut by_rule = self.by_rule.lock().unwrap_or_else(PoisonError::into_inner);
+        before.of(Kind::Rule).filter(|rule| !is_there(rule)).for_each(|rule| drop(by_rule.remove(&rule.name)));
     }
 
     /// How a rule is doing; none if it has judged nothing in this process.
@@ -147,13 +187,15 @@ impl Standings {
 
 impl Record {
     fn of(by: Arc<RuleStamp>) -> Self {
-        Self { by, total: Counts::default(), seconds: VecDeque::new(), last: None, failure: None }
+        let (total, seconds, time_share) = (Counts::default(), VecDeque::new(), TimeShare::default());
+        Self { by, total, seconds, last: None, failure: None, time_share }
     }
 
     fn begin_anew_for(&mut self, by: &Arc<RuleStamp>) {
         if !Arc::ptr_eq(&self.by, by) {
             if (self.by.revision, &self.by.plugin) != (by.revision, &by.plugin) {
                 self.seconds.clear();
+                self.time_share = TimeShare::default();
             }
             self.by = by.clone();
         }
@@ -187,12 +229,16 @@ impl Record {
 mod tests {
     use super::*;
 
+    fn stamp(rule: &str) -> Arc<RuleStamp> {
+        let by = serde_json::json!({"rule": rule, "revision": 1, "mode": "active", "plugin": null, "tags": [],
+            "reasons": [], "edges": [], "attributes": [], "inputs": []});
+        Arc::new(serde_json::from_value(by).unwrap())
+    }
+
     #[test]
     fn what_happened_a_while_ago_is_not_of_late() {
         let (begin, counts) = (Instant::now(), Counts { judged: 10, failed: 1, ..Counts::default() });
-        let by = serde_json::json!({"rule": "r", "revision": 1, "mode": "active", "plugin": null, "tags": [],
-            "reasons": [], "edges": [], "attributes": [], "inputs": []});
-        let mut record = Record::of(Arc::new(serde_json::from_value(by).unwrap()));
+        let mut record = Record::of(stamp("r"));
         for second in 0..100 {
             record.add(begin + Duration::from_secs(second), counts);
         }

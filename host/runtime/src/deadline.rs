@@ -1,7 +1,8 @@
 //! Deadlines: a thread that advances the engine's epoch, and the clock of one call.
 //!
 //! Guests look at the epoch at loop heads and function entries. When theirs has passed, the host looks at the CPU time
-//! of the thread, not at the wall clock: a guest is stopped for what it used, not for how busy the machine was.
+//! of the thread, not at the wall clock: a guest is stopped for what it used, not for how busy the machine was. It also
+//! looks whether somebody wants the call to stop.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,8 +10,12 @@ use std::time::Duration;
 
 use wasmtime::{Engine, UpdateDeadline};
 
+use crate::interrupt::Interrupt;
+
 /// The length of an epoch: deadlines are this exact. At 2 ms the thread takes about 0.2% of a core.
 const TICK: Duration = Duration::from_millis(2);
+/// The most epochs that pass before a call looks at its interrupt: about 10 ms.
+const MAX_TICKS_UNSEEN: u64 = 5;
 
 /// The thread that advances the epoch until it is dropped.
 #[derive(Debug)]
@@ -57,18 +62,30 @@ impl CallClock {
 
     /// The epochs after which to look at the clock first.
     pub(crate) fn ticks(&self) -> u64 {
-        ticks(self.budget)
+        ticks(self.budget).min(MAX_TICKS_UNSEEN)
+    }
+
+    /// The CPU time that the call has used so far.
+    pub(crate) fn used(&self) -> Duration {
+        thread_cpu_time().saturating_sub(self.started)
     }
 
     /// What to do with a guest whose epoch has passed.
-    pub(crate) fn judge(&self) -> wasmtime::Result<UpdateDeadline> {
-        let used = thread_cpu_time().saturating_sub(self.started);
-        match self.budget.checked_sub(used) {
-            Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left))),
+    pub(crate) fn judge(&self, interrupt: &Interrupt) -> wasmtime::Result<UpdateDeadline> {
+        if interrupt.is_raised() {
+            return Err(wasmtime::Error::new(Interrupted));
+        }
+        match self.budget.checked_sub(self.used()) {
+            Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left).min(MAX_TICKS_UNSEEN))),
             _ => Err(wasmtime::Error::new(DeadlinePassed(self.budget))),
         }
     }
 }
+
+/// Somebody wanted the call to stop.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the call was interrupted")]
+pub(crate) struct Interrupted;
 
 /// A call used up its budget.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -81,9 +98,9 @@ fn ticks(span: Duration) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX >> 1)
 }
 
-/// CPU time of this thread.
+/// CPU time of this thread: what it has worked, not what it has waited.
 #[cfg(unix)]
-fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
@@ -92,7 +109,7 @@ fn thread_cpu_time() -> Duration {
 
 /// Wall time, where the CPU time of a thread is not to be had.
 #[cfg(not(unix))]
-fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     thread_local!(static START: std::time::Instant = std::time::Instant::now());
     START.with(std::time::Instant::elapsed)
 }
@@ -103,9 +120,13 @@ mod tests {
 
     #[test]
     fn a_call_goes_on_while_it_has_budget() {
-        assert!(matches!(CallClock::start(Duration::from_secs(60)).judge(), Ok(UpdateDeadline::Continue(_))));
-        let passed = CallClock::start(Duration::ZERO).judge();
+        let (interrupt, clock) = (Interrupt::default(), CallClock::start(Duration::from_secs(60)));
+        assert!(matches!(clock.judge(&interrupt), Ok(UpdateDeadline::Continue(_))));
+        let passed = CallClock::start(Duration::ZERO).judge(&interrupt);
         assert!(passed.is_err_and(|error| error.is::<DeadlinePassed>()));
+        interrupt.raise();
+        assert!(clock.judge(&interrupt).is_err_and(|error| error.is::<Interrupted>()));
+        assert_eq!(clock.ticks(), MAX_TICKS_UNSEEN, "an interrupt is seen soon, however long the call may take");
     }
 
     #[test]

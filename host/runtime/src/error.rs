@@ -1,6 +1,7 @@
 //! What can go wrong: with an upload (`PluginError`) and with a row (`ScoreError`).
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why bytes are not taken as a plugin, or why a plugin cannot run with a config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,7 +167,7 @@ pub enum ManifestError {
 /// Why a row has no verdict, or why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
-    /// The guest trapped; the text is wasmtime's.
+    /// The guest trapped; the text is wasmtime's, with the names of the functions where that happened.
     #[error("the plugin trapped: {0}")]
     Trap(String),
     /// It took longer than allowed.
@@ -184,9 +185,34 @@ pub enum ScoreError {
     /// Its answer breaks the contract.
     #[error("the plugin's answer is malformed: {0}")]
     Malformed(String),
+    /// The host stopped it for reasons of its own. No row has failed by that; see [`Unfinished`].
+    #[error("the plugin was interrupted")]
+    Interrupted,
+}
+
+/// Why a batch was given up. Nothing is known of its rows: they are neither scored nor failed, and must be scored again
+/// from the states that they had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfinished {
+    /// Its [`Interrupt`](crate::Interrupt) was raised.
+    #[error("the call was interrupted")]
+    Interrupted,
+    /// It took more of its thread's time than one batch may: a smaller batch does not.
+    #[error("the batch was given up after {} ms, to go on with smaller ones", .spent.as_millis())]
+    TooSlow {
+        /// CPU time.
+        spent: Duration,
+        /// Wall time of the calls that ran out of time or memory.
+        exhausted: Duration,
+    },
 }
 
 impl ScoreError {
+    /// True if the call ran out of time or memory: failures that take far longer than others.
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Deadline { .. } | Self::OutOfMemory(_))
+    }
+
     /// The kind of error, for dead letters and metrics.
     pub fn code(&self) -> &'static str {
         match self {
@@ -195,6 +221,7 @@ impl ScoreError {
             Self::OutOfMemory(_) => "plugin-out-of-memory",
             Self::Refused(_) => "plugin-refused",
             Self::Malformed(_) => "plugin-malformed",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -202,8 +229,8 @@ impl ScoreError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Trap(_) => {
-                "In Rust this is a panic: an index out of range, an overflow, an unwrap. Run the event in a native test \
-                 of the plugin, where the panic has a message and a line."
+                "In Rust this is a panic: an index out of range, an overflow, an unwrap, in the functions that are named. \
+                 Run the event in a native test of the plugin, where the panic has a message and a line."
             }
             Self::Deadline { .. } => {
                 "Look for a loop that does not end on this input. A plugin that needs the time gets it by \
@@ -218,6 +245,7 @@ impl ScoreError {
                 "Answer as wit/plugin.wit says: one score per row or none, finite numbers, indices in range, lists \
                  ordered by row, a state per entity, all within the rule's limits."
             }
+            Self::Interrupted => "The rules were changed or the server stopped meanwhile; the event is scored again.",
         }
     }
 }

@@ -9,12 +9,14 @@ use wasmtime::{Store, Trap};
 
 use crate::answer::Answer;
 use crate::batch::{Batch, Blobs};
-use crate::deadline::{CallClock, DeadlinePassed};
+use crate::deadline::{CallClock, DeadlinePassed, Interrupted};
 use crate::error::{PluginError, ScoreError};
+use crate::interrupt::Interrupt;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::manifest::RawManifest;
 use crate::states::States;
+use crate::trap::describe_trap;
 
 /// CPU time for `describe`, `configure` and start functions: they run once, and may build tables.
 const SETUP_TIME: Duration = Duration::from_secs(1);
@@ -24,6 +26,7 @@ const SETUP_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Sandbox {
     limiter: Limiter,
     clock: CallClock,
+    interrupt: Interrupt,
 }
 
 /// Where the functions of the contract are in a component.
@@ -64,17 +67,28 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Instantiates a component within limits; 20 to 40 us.
-    pub(crate) fn start(pre: &InstancePre<Sandbox>, exports: Exports, limits: &Limits) -> Result<Self, PluginError> {
+    pub(crate) fn start(
+        pre: &InstancePre<Sandbox>,
+        exports: Exports,
+        limits: &Limits,
+        interrupt: &Interrupt,
+    ) -> Result<Self, PluginError> {
         let clock = CallClock::start(SETUP_TIME);
         let ticks = clock.ticks();
-        let mut store = Store::new(pre.engine(), Sandbox { limiter: Limiter::new(limits), clock });
+        let sandbox = Sandbox { limiter: Limiter::new(limits), clock, interrupt: interrupt.clone() };
+        let mut store = Store::new(pre.engine(), sandbox);
         store.limiter(|sandbox| &mut sandbox.limiter);
-        store.epoch_deadline_callback(|store| store.data().clock.judge());
+        store.epoch_deadline_callback(|store| store.data().clock.judge(&store.data().interrupt));
         store.set_epoch_deadline(ticks);
         store.set_hostcall_fuel(limits.max_output_bytes);
         let instance = match pre.instantiate(&mut store) {
             Ok(instance) => instance,
-            Err(error) => return Err(PluginError::Start(cause(&mut store, &error).to_string())),
+            Err(error) => {
+                return Err(match cause(&mut store, &error) {
+                    ScoreError::Interrupted => PluginError::Configure(ScoreError::Interrupted),
+                    error => PluginError::Start(error.to_string()),
+                });
+            }
         };
         Ok(Self {
             describe: typed(&mut store, instance, exports.describe, "describe")?,
@@ -83,6 +97,11 @@ impl Guest {
             migrate: typed(&mut store, instance, exports.migrate, "migrate")?,
             store,
         })
+    }
+
+    /// From now on calls are stopped by this flag.
+    pub(crate) fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.store.data_mut().interrupt = interrupt.clone();
     }
 
     pub(crate) fn describe(&mut self) -> Result<RawManifest, ScoreError> {
@@ -147,6 +166,9 @@ where
 /// What stopped a guest.
 fn cause(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
     let refusal = store.data_mut().limiter.take_refusal();
+    if error.is::<Interrupted>() {
+        return ScoreError::Interrupted;
+    }
     if let Some(DeadlinePassed(budget)) = error.downcast_ref() {
         let ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
         return ScoreError::Deadline { ms };
@@ -155,7 +177,7 @@ fn cause(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
         return ScoreError::OutOfMemory(refusal);
     }
     match error.downcast_ref::<Trap>() {
-        Some(trap) => ScoreError::Trap(trap.to_string()),
+        Some(trap) => ScoreError::Trap(describe_trap(trap, error)),
         // The component model's own checks: pointers out of bounds, text that is not UTF-8, too much data.
         None => ScoreError::Malformed(format!("{error:#}")),
     }

@@ -39,8 +39,9 @@ impl Default for RuntimeConfig {
 
 /// What one instance of a plugin may use, and how much it may say.
 ///
-/// A batch may take `time_per_event` for each of its rows, but never less than `time_per_call_floor`. Times are CPU time
-/// of the calling thread, so that a busy machine does not blame a plugin.
+/// A row may take `time_per_event`, but never less than `time_per_call_floor`, before it has failed. Times are CPU time of
+/// the calling thread, so that a busy machine does not blame a plugin. A call with several rows is divided long before
+/// that: see [`Instance::score`](crate::Instance::score).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// CPU time per row of a batch.

@@ -9,6 +9,7 @@ use wasmtime::component::InstancePre;
 use crate::error::PluginError;
 use crate::guest::{Exports, Guest, Sandbox};
 use crate::instance::Instance;
+use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::runtime::Runtime;
@@ -44,7 +45,7 @@ impl Plugin {
         scoring: &str,
     ) -> Result<Self, PluginError> {
         let exports = Exports::find(pre.component(), scoring)?;
-        let mut guest = Guest::start(&pre, exports, &Limits::default())?;
+        let mut guest = Guest::start(&pre, exports, &Limits::default(), &Interrupt::default())?;
         let manifest = guest.describe().map_err(PluginError::Describe)?.check()?;
         Ok(Self { inner: Arc::new(Inner { digest, manifest, pre, exports, _runtime: runtime }) })
     }
@@ -74,8 +75,8 @@ impl Plugin {
     }
 
     /// Starts and configures a guest.
-    pub(crate) fn start(&self, config: &str, limits: &Limits) -> Result<Guest, PluginError> {
-        let mut guest = Guest::start(&self.inner.pre, self.inner.exports, limits)?;
+    pub(crate) fn start(&self, config: &str, limits: &Limits, interrupt: &Interrupt) -> Result<Guest, PluginError> {
+        let mut guest = Guest::start(&self.inner.pre, self.inner.exports, limits, interrupt)?;
         guest.configure(config)?;
         Ok(guest)
     }

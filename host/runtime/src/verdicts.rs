@@ -18,6 +18,10 @@ pub struct Scored {
     pub failures: Vec<RowFailure>,
     /// Wall time of all calls, of rebuilding instances included.
     pub elapsed: Duration,
+    /// CPU time of the same.
+    pub cpu_time: Duration,
+    /// Wall time of the calls among them that ran out of time or memory.
+    pub exhausted_time: Duration,
 }
 
 /// Verdicts of a batch's rows. The lists are ordered by row and sparse; names are indices into the manifest's lists.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use assay_core::names::{Digest, Offset, Partition};
+use assay_core::time_range::TimeRange;
 use assay_engine::ports::archive::{EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Durability, Records, Topic};
-use assay_engine::ports::profiles::{LatestVerdict, Profile};
+use assay_engine::ports::profiles::{HighestQuery, LatestVerdict, Profile};
 use assay_engine::ports::state::{Checkpoint, StateRow};
 use assay_engine::ports::{Ports, StreamPartition};
 use assay_stores::embedded::{Config, Embedded};
@@ -167,12 +168,18 @@ fn archive(ports: &Ports) {
     let history = |key: &str| {
         // Of the indexed events the log holds the first ones: only those can be fetched.
         let to = entry(EVENTS / 8).time;
-        let query = HistoryQuery { key: key.to_owned(), from: 0, to, limit: 20, cursor: None };
+        let query = HistoryQuery {
+            key: key.to_owned(),
+            times: TimeRange { from: Some(0), to: Some(to) },
+            limit: 20,
+            cursor: None,
+        };
         ports.archive.history(&partition(2), &query).unwrap().items.len()
     };
     measure("look up an id", 500, || {
-        (0..500)
-            .for_each(|i| assert_eq!(ports.archive.by_id(&partition(2), &format!("payment-{i}")).unwrap().len(), 1));
+        (0..500).for_each(|i| {
+            assert_eq!(ports.archive.by_id(&partition(2), &format!("payment-{i}"), None, 1000).unwrap().len(), 1)
+        });
     });
     for (what, odd) in [("a busy", 0), ("an ordinary", 1)] {
         measure(&format!("the latest 20 events of {what} entity"), 200, || {
@@ -213,6 +220,7 @@ fn profiles(ports: &Ports) {
             .for_each(|i| assert!(ports.profiles.get(&partition(0), &format!("card-{i:08}")).unwrap().is_some()));
     });
     measure("the 100 highest of 200,000", 1, || {
-        ports.profiles.highest("payments", "decision", None, 100, None).unwrap()
+        let (stream, rule) = ("payments".to_owned(), "decision".to_owned());
+        ports.profiles.highest(&HighestQuery { stream, rule, limit: 100, ..HighestQuery::default() }).unwrap()
     });
 }

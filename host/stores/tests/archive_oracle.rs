@@ -6,7 +6,7 @@
 mod contract;
 
 use assay_stores::embedded::{Config, Embedded};
-use contract::archive::{Event, append_events, archive_events, expected_history, history};
+use contract::archive::{Event, append_events, archive_events, between, expected_history, history};
 use contract::payments;
 use proptest::prelude::*;
 
@@ -43,12 +43,12 @@ proptest! {
         }
         let (ports, archived) = (store.ports(), &events[..through]);
         for key in ["key-0", "key-1", "key-2", "key-3"] {
-            let found = history(&*ports.archive, key, from, from + length, limit);
-            prop_assert_eq!(found, expected_history(archived, key, from, from + length));
+            let found = history(&*ports.archive, key, between(from, from + length), limit);
+            prop_assert_eq!(found, expected_history(archived, key, between(from, from + length)));
         }
         for id in ["a", "b", "c"] {
             let found: Vec<usize> =
-                ports.archive.by_id(&payments(0), id).unwrap().iter().map(|event| event.place.offset.0 as usize).collect();
+                ports.archive.by_id(&payments(0), id, None, 1000).unwrap().iter().map(|event| event.place.offset.0 as usize).collect();
             let expected: Vec<usize> = (0..through).filter(|i| events[*i].id == id).collect();
             prop_assert_eq!(found, expected);
         }

@@ -53,7 +53,8 @@ contract!(catalog:
     every_kind_is_kept_apart, changes_ring;
     definitions_written then definitions_kept);
 contract!(state: nothing_is_there_at_first, older_checkpoints_change_nothing; states_written then states_kept);
-contract!(profiles: newer_verdicts_win, repeated_writes_change_nothing, the_highest_scores_are_listed;
+contract!(profiles: newer_verdicts_win, what_an_older_revision_says_comes_too_late, repeated_writes_change_nothing,
+    the_highest_scores_are_listed;
     profiles_written then profiles_kept);
 contract!(graph:
     edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_equally_late_edges_does_not_matter;

@@ -9,15 +9,19 @@ mod contract;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use assay_core::names::Offset;
+use assay_core::time_range::TimeRange;
 use assay_core::verdict::{BlockHead, EdgeRow, EventColumns, Outcome, RuleRows, write_block};
 use assay_engine::ports::archive::{ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::erasure::{EraseStep, Erased};
 use assay_engine::ports::graph::GraphEdge;
 use assay_engine::ports::log::{Durability, Topic};
-use assay_engine::ports::profiles::Profile;
+use assay_engine::ports::profiles::{HighestQuery, Profile};
 use assay_engine::ports::{Ports, StreamPartition};
 use assay_stores::embedded::{Config, Embedded};
 use cards::{Running, partitions, payment, until};
@@ -54,7 +58,7 @@ struct Answers {
 
 fn answers(running: &Running, card: &str) -> Answers {
     let (ports, of) = (running.ports(), running.engine.partition_of("payments", card).unwrap());
-    let query = HistoryQuery { key: card.to_owned(), from: i64::MIN, to: i64::MAX, limit: 10_000, cursor: None };
+    let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     let events = ports.archive.history(&of, &query).unwrap().items;
     let outcome = |event: &ArchivedEvent| ports.archive.outcome(&of, event.place.offset).unwrap();
     let outcomes = events.iter().map(outcome).collect();
@@ -106,10 +110,12 @@ fn assert_gone(running: &Running) {
     let gone = answers(running, CARD);
     assert_eq!((gone.events.len(), gone.profile, gone.letters), (0, None, 0));
     assert!(gone.spent.contains("as_of: None"), "{}", gone.spent);
-    let highest = running.ports().profiles.highest("payments", "total", None, 1000, None).unwrap();
+    let query =
+        HighestQuery { stream: "payments".into(), rule: "total".into(), limit: 1000, ..HighestQuery::default() };
+    let highest = running.ports().profiles.highest(&query).unwrap();
     assert_eq!(highest.items.len(), others().count());
     for (at, id) in (0..30_u64).map(|round| (round, format!("p{}", round * 41 + 40))) {
-        assert!(running.engine.explain("payments", &id).unwrap().is_empty(), "{at}");
+        assert!(running.engine.explain("payments", &id, None, 1000).unwrap().events.is_empty(), "{at}");
     }
 }
 
@@ -180,7 +186,7 @@ fn delete_in_part(ports: &Ports, of: &StreamPartition, crash: Crash) {
     }
     if matches!(crash, Crash::Half | Crash::Finished) {
         let limit = if matches!(crash, Crash::Half) { 11 } else { 1000 };
-        let query = HistoryQuery { key: CARD.to_owned(), from: i64::MIN, to: i64::MAX, limit, cursor: None };
+        let query = HistoryQuery { key: CARD.to_owned(), times: TimeRange::ALL, limit, cursor: None };
         let entry = |event: ArchivedEvent| {
             // Zigzag of the length, then the id.
             let length = usize::from(event.bytes[0] / 2);
@@ -226,6 +232,57 @@ fn a_crash_at_any_step_only_makes_it_come_later() {
         ingest(&running, 100..101);
         assert!(answers(&running, CARD).spent.contains("Int(1)"), "{crash:?}");
     }
+}
+
+/// Kills that come before a deletion can be done in one piece: each run does a part, which stays done. The process is this
+/// test itself, started again with a variable that names the folder.
+#[test]
+fn it_ends_under_repeated_kills() {
+    const FOLDER: &str = "ASSAY_ERASURE_TEST_FOLDER";
+    const MAX_KILLS: usize = 60;
+    if let Some(dir) = std::env::var_os(FOLDER) {
+        let running = Running::start(Path::new(&dir));
+        println!("started");
+        until("the deletion is done", || running.ports().erasure.unwrap().pending().unwrap().is_empty());
+        println!("deleted");
+        drop(running);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    running.define(&json!({}));
+    ingest(&running, 0..30);
+    let others_before = answers_of_others(&running);
+    let of = running.engine.partition_of("payments", CARD).unwrap();
+    drop(running);
+    let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+    store.ports().erasure.unwrap().begin(&of, CARD, "an-admin").unwrap();
+    drop(store);
+    let mut kills = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "it_ends_under_repeated_kills", "--nocapture"])
+            .env(FOLDER, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("started")), "it does not start after {kills} kills");
+        std::thread::sleep(Duration::from_millis(400));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if lines.any(|line| line.contains("deleted")) {
+            break;
+        }
+        kills += 1;
+        assert!(kills < MAX_KILLS, "the deletion is not done after {kills} kills");
+    }
+    println!("deleted after {kills} kills");
+    let running = Running::start(dir.path());
+    assert_gone(&running);
+    assert_eq!(answers_of_others(&running), others_before);
+    drop(running);
+    assert_eq!(files_with_it(dir.path()), Vec::<String>::new());
 }
 
 #[test]

@@ -104,6 +104,7 @@ contract!(catalog:
     versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,
     every_kind_is_kept_apart, changes_ring;
     definitions_written then definitions_kept);
-contract!(profiles: newer_verdicts_win, repeated_writes_change_nothing, the_highest_scores_are_listed;
+contract!(profiles: newer_verdicts_win, what_an_older_revision_says_comes_too_late, repeated_writes_change_nothing,
+    the_highest_scores_are_listed;
     profiles_written then profiles_kept);
 contract!(dead_letters: letters_are_listed, repeated_writes_change_nothing; letters_written then letters_kept);

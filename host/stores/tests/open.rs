@@ -21,6 +21,19 @@ fn refusal(dir: &Path) -> OpenError {
     }
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_folder_that_is_in_use_is_refused_with_who_uses_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -66,12 +79,75 @@ fn a_file_instead_of_a_folder_is_refused() {
     }
 }
 
+/// Everything that a first start may have left when it ended before the database had its name.
 #[test]
-fn a_first_start_that_was_interrupted_is_told_from_damage() {
+fn a_first_start_that_was_interrupted_begins_anew() {
+    let made = tempfile::tempdir().unwrap();
+    drop(open(made.path()).unwrap());
+    let parts = ["version", "lock", "0.jnl", "keyspaces/0/current", "keyspaces/3/current", "keyspaces/11"];
+    for left in 0..=parts.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let unfinished = dir.path().join("fjall.new");
+        copy(&made.path().join("fjall"), &unfinished);
+        for part in &parts[..left] {
+            let path = unfinished.join(part);
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        fs::write(dir.path().join("assay-store"), "format 1\n").unwrap();
+        fs::write(dir.path().join("lock"), "1").unwrap();
+        let store = open(dir.path()).unwrap();
+        store.ports().log.create(&streams::stream("payments", 1)).unwrap();
+        assert!(!unfinished.exists());
+    }
+    // As earlier versions made it: under its own name, `version` last.
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("fjall/keyspaces")).unwrap();
+    fs::write(dir.path().join("fjall/lock"), "").unwrap();
+    fs::write(dir.path().join("fjall/0.jnl"), vec![0; 1 << 20]).unwrap();
+    fs::write(dir.path().join("assay-store"), "format 1\n").unwrap();
+    open(dir.path()).unwrap();
+}
+
+/// The process is this test itself, started again with a variable that names the folder.
+#[test]
+fn a_first_start_may_be_killed_at_any_moment() {
+    const FOLDER: &str = "ASSAY_OPEN_TEST_FOLDER";
+    const NAME: &str = "a_first_start_may_be_killed_at_any_moment";
+    if let Some(dir) = std::env::var_os(FOLDER) {
+        drop(open(Path::new(&dir)).unwrap());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for attempt in 0_u64.. {
+        let folder = dir.path().join(attempt.to_string());
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME])
+            .env(FOLDER, &folder)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The delays grow until a start is done before it is killed.
+        std::thread::sleep(std::time::Duration::from_millis(2 + 10 * attempt));
+        let is_done = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        open(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        if is_done {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_database_that_is_missing_is_not_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
-    fs::remove_file(dir.path().join("fjall/version")).unwrap();
-    assert!(matches!(refusal(dir.path()), OpenError::HalfMade { .. }));
+    let database = dir.path().join("fjall");
+    fs::remove_file(database.join("version")).unwrap();
+    assert!(matches!(refusal(dir.path()), OpenError::Corrupted { .. }));
+    fs::remove_dir_all(database).unwrap();
+    assert!(matches!(refusal(dir.path()), OpenError::Corrupted { .. }));
 }
 
 #[test]

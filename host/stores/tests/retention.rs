@@ -6,6 +6,7 @@
 mod cards;
 
 use assay_core::names::Offset;
+use assay_core::time_range::TimeRange;
 use assay_engine::ports::archive::HistoryQuery;
 use assay_engine::ports::log::Topic;
 use cards::{Running, partitions, payment, until};
@@ -20,7 +21,7 @@ fn rounds(running: &Running, rounds: std::ops::Range<u64>) {
 
 fn events_of(running: &Running, card: &str) -> usize {
     let of = running.engine.partition_of("payments", card).unwrap();
-    let query = HistoryQuery { key: card.to_owned(), from: i64::MIN, to: i64::MAX, limit: 10_000, cursor: None };
+    let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     running.ports().archive.history(&of, &query).unwrap().items.len()
 }
 
@@ -42,8 +43,8 @@ fn the_oldest_go_and_what_they_have_made_stays() {
     until("a card's first events are gone", || events_of(&running, "card-3") < 150);
     let counted = format!("{:?}", running.engine.view("spend", "card-3", None).unwrap());
     assert!(counted.contains("Int(200)"), "{counted}");
-    assert!(running.engine.explain("payments", "p3").unwrap().is_empty());
-    let last = running.engine.explain("payments", "p1953").unwrap();
+    assert!(running.engine.explain("payments", "p3", None, 1000).unwrap().events.is_empty());
+    let last = running.engine.explain("payments", "p1953", None, 1000).unwrap().events;
     assert!(last[0].outcome.is_some());
     let of = running.engine.partition_of("payments", "card-3").unwrap();
     let profile = running.ports().profiles.get(&of, "card-3").unwrap();
@@ -64,5 +65,5 @@ fn the_oldest_go_and_what_they_have_made_stays() {
     assert_eq!(running.ports().profiles.get(&of, "card-3").unwrap(), profile);
     rounds(&running, 40..41);
     assert!(format!("{:?}", running.engine.view("spend", "card-3", None).unwrap()).contains("Int(205)"));
-    assert_eq!(running.engine.explain("payments", "p2003").unwrap().len(), 1);
+    assert_eq!(running.engine.explain("payments", "p2003", None, 1000).unwrap().events.len(), 1);
 }

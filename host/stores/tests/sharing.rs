@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::time_range::TimeRange;
 use assay_core::value::Value as Measured;
 use assay_core::verdict::{Outcome, read_block};
 use assay_engine::Engine;
@@ -292,7 +293,7 @@ fn two_engines_say_together_what_one_says_alone() {
         // Whichever engine is asked: the owner, or the other one, which reads what was saved.
         let values = |engine: &Engine| engine.view("spend", &card, None).unwrap().measures;
         until("both engines know the view's values", || values(&first) == values(&second));
-        let kept = |engine: &Engine| engine.buckets("slots", &card, i64::MIN..i64::MAX).unwrap();
+        let kept = |engine: &Engine| engine.buckets("slots", &card, TimeRange::ALL).unwrap();
         until("both engines know the view's buckets", || kept(&first) == kept(&second));
         let kept = kept(&first);
         let newest = kept.as_of.unwrap().div_euclid(SLOT) * SLOT;

@@ -42,3 +42,15 @@ pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let with_item = |error: syn::Error| [item, error.into_compile_error().into()].into_iter().collect();
     expanded.map(TokenStream::from).unwrap_or_else(with_item)
 }
+
+/// What wit-bindgen makes of `wit/plugin.wit`, made beforehand: an author need not compile wit-bindgen. A test compares it
+/// with what wit-bindgen makes now. It is a macro because the code has `unsafe`, which crates here forbid their own.
+#[doc(hidden)]
+#[proc_macro]
+pub fn bindings(_: TokenStream) -> TokenStream {
+    let parsed = include_str!("bindings.rs.in").parse::<TokenStream>();
+    parsed.unwrap_or_else(|error| {
+        let error = syn::Error::new(proc_macro2::Span::call_site(), error.to_string());
+        error.into_compile_error().into()
+    })
+}

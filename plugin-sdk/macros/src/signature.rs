@@ -54,7 +54,7 @@ fn check_kind(function: &ItemFn) -> syn::Result<()> {
     if let Some(token) = &signature.asyncness {
         return wrong(token.span(), "async: it has nothing to wait for");
     }
-    if let Some(token) = &signature.unsafety {
+    if let syn::Safety::Unsafe(token) = &signature.safety {
         return wrong(token.span(), "unsafe");
     }
     if let Some(parameter) = signature.generics.type_params().next() {

@@ -76,6 +76,27 @@ impl Toolchain {
         Ok(modules)
     }
 
+    /// Runs the tests of a plugin natively, and returns how they ended. What cargo and the tests say is seen as it comes.
+    ///
+    /// With the profile of the build for Wasm, without what makes it slow to compile.
+    ///
+    /// # Errors
+    /// Cargo cannot be run.
+    pub fn test(&self, dir: &Path, target_dir: Option<&Path>) -> Result<ExitStatus, BuildError> {
+        let mut command = Command::new(&self.cargo);
+        command.current_dir(dir).args(["test", "--profile", "release"]);
+        for (setting, value) in
+            [("LTO", "off"), ("OPT_LEVEL", "0"), ("CODEGEN_UNITS", "16"), ("DEBUG_ASSERTIONS", "true")]
+        {
+            command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
+        if let Some(target_dir) = target_dir {
+            command.arg("--target-dir").arg(target_dir);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.status().map_err(|source| BuildError::Cargo { cargo: self.cargo.clone(), source })
+    }
+
     fn command(&self, build: &Build<'_>) -> Command {
         let mut command = Command::new(&self.cargo);
         command.current_dir(build.dir).args(["build", "--target", TARGET, "--profile", build.profile]);

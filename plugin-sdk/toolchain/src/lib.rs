@@ -20,8 +20,10 @@ mod compile;
 mod find;
 mod scaffold;
 mod sdk;
+mod target;
 
 pub use compile::{Build, BuildError};
 pub use find::{Machine, NoToolchain, Toolchain, find};
 pub use scaffold::{ScaffoldError, check_plugin_name, scaffold};
 pub use sdk::write_sdk;
+pub use target::shared_target;

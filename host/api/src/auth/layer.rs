@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{Caller, Role, basic};
 use crate::app::App;
+use crate::connections::Connection;
 use crate::http::{ApiError, Code};
 
 /// How much of a refused request's body is read away before the answer, and how long that may take.
@@ -24,8 +25,13 @@ pub(crate) async fn require(
 ) -> Response {
     match permit(&app, roles, request.headers()) {
         Ok(caller) => {
+            if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
+                connection.note_key();
+            }
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            forbid_storing(&mut response);
+            response
         }
         Err(error) => {
             // A client that is still sending would see a reset connection instead of the answer. Whether all was read
@@ -35,6 +41,13 @@ pub(crate) async fn require(
             error.into_response()
         }
     }
+}
+
+/// Keeps what needs a key out of caches: it may be a secret. What has a tag may be kept, and is asked for again each time.
+fn forbid_storing(response: &mut Response) {
+    let has_tag = response.headers().contains_key(header::ETAG);
+    let rule = HeaderValue::from_static(if has_tag { "private, no-cache" } else { "no-store" });
+    response.headers_mut().insert(header::CACHE_CONTROL, rule);
 }
 
 fn permit(app: &App, needed: &[Role], headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {

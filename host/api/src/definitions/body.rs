@@ -1,8 +1,11 @@
 //! Reads definitions from JSON or YAML, with messages that say where, and which name was probably meant.
 
+use assay_core::plain_words::in_plain_words;
 use assay_core::rule::RuleDef;
+use assay_core::shape::check_shape;
 use assay_core::stream::StreamDef;
 use assay_core::view::ViewDef;
+use assay_core::{json, yaml};
 use assay_engine::Problem;
 use assay_engine::ports::catalog::Kind;
 use serde::Serialize;
@@ -25,9 +28,9 @@ pub(super) fn read_text(kind: Kind, name: &str, format: BodyFormat, text: &[u8])
 /// The same for a definition that is part of something larger.
 pub(super) fn read_value(kind: Kind, name: &str, value: Value) -> Result<Value, Problem> {
     let result = match kind {
-        Kind::Stream => normal::<StreamDef>(serde_json::from_value(value)),
-        Kind::View => normal::<ViewDef>(serde_json::from_value(value)),
-        Kind::Rule => normal::<RuleDef>(serde_json::from_value(value)),
+        Kind::Stream => of_tree::<StreamDef>(&value),
+        Kind::View => of_tree::<ViewDef>(&value),
+        Kind::Rule => of_tree::<RuleDef>(&value),
         Kind::Plugin | Kind::Key | Kind::Schema => Err(not_by_hand(kind)),
     };
     named(kind, name, result)
@@ -36,26 +39,38 @@ pub(super) fn read_value(kind: Kind, name: &str, value: Value) -> Result<Value, 
 fn typed<T: DeserializeOwned + Serialize>(format: BodyFormat, text: &[u8]) -> Result<Value, String> {
     match format {
         BodyFormat::Yaml => {
-            let text = std::str::from_utf8(text).map_err(|error| format!("the body is not UTF-8: {error}"))?;
-            // Without strict booleans a field `n` or a country `no` would be false, as in YAML 1.1.
-            let options = serde_saphyr::options! { strict_booleans: true };
-            let read = serde_saphyr::from_str_with_options(text, options);
-            normal::<T>(read.map_err(|error| first_line(&error.to_string())))
+            let text = std::str::from_utf8(text).map_err(|error| {
+                format!("the body is not UTF-8: the byte at {} begins no character", error.valid_up_to())
+            })?;
+            let definition = yaml::parse::<T>(text).map_err(with_suggestion)?;
+            normal(&definition, &yaml::parse::<Value>(text)?)
         }
-        _ => normal::<T>(serde_json::from_slice(text)),
+        _ => {
+            let tree = json::parse(text).map_err(|error| in_plain_words(&error.to_string()))?;
+            // From the text, so that mistakes have their line.
+            let definition = serde_json::from_slice::<T>(text);
+            normal(&definition.map_err(|error| with_suggestion(in_plain_words(&error.to_string())))?, &tree)
+        }
     }
 }
 
-/// The YAML reader's message without its drawing of the text around: one line with line and column.
-fn first_line(message: &str) -> String {
-    let line = message.lines().next().unwrap_or(message);
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+/// Reads a definition of a tree, where mistakes are told with their path.
+fn of_tree<T: DeserializeOwned + Serialize>(tree: &Value) -> Result<Value, String> {
+    let definition = serde_path_to_error::deserialize::<_, T>(tree).map_err(|error| {
+        let message = with_suggestion(in_plain_words(&error.inner().to_string()));
+        match error.path().to_string() {
+            path if path == "." => message,
+            path => format!("{path}: {message}"),
+        }
+    })?;
+    normal(&definition, tree)
 }
 
 /// The definition as the catalog keeps it.
-fn normal<T: Serialize>(read: Result<T, impl std::fmt::Display>) -> Result<Value, String> {
-    let definition = read.map_err(|error| with_suggestion(error.to_string()))?;
-    serde_json::to_value(&definition).map_err(|error| error.to_string())
+fn normal<T: Serialize>(definition: &T, sent: &Value) -> Result<Value, String> {
+    let kept = serde_json::to_value(definition).map_err(|error| error.to_string())?;
+    check_shape(sent, &kept)?;
+    Ok(kept)
 }
 
 fn not_by_hand(kind: Kind) -> String {
@@ -86,10 +101,10 @@ fn with_suggestion(message: String) -> String {
     }
 }
 
-/// The known name nearest to the unknown one, out of "unknown field `scoer`, expected one of `rule`, `score`".
+/// The known name nearest to the unknown one, out of "unknown field 'scoer', expected one of 'rule', 'score'".
 fn suggestion(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("unknown field ").or_else(|| message.split_once("unknown variant "))?;
-    let (unknown, rest) = rest.strip_prefix('`')?.split_once('`')?;
+    let (_, rest) = message.split_once("unknown field ").or_else(|| message.split_once("unknown value "))?;
+    let (unknown, rest) = rest.strip_prefix('\'')?.split_once('\'')?;
     let (_, known) = rest.split_once("expected ")?;
     let words = known.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     let known = words.skip_while(|word| matches!(*word, "one" | "of")).take_while(|word| *word != "at");
@@ -97,61 +112,4 @@ fn suggestion(message: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULE: &str = "rule: high\nstream: payments\nscore: amount / 10.0\ntags: { big: score >= 0.9 }\n";
-
-    #[test]
-    fn yaml_and_json_become_the_same_definition() {
-        let yaml = read_text(Kind::Rule, "high", BodyFormat::Yaml, RULE.as_bytes()).unwrap();
-        let json = serde_json::to_vec(&yaml).unwrap();
-        assert_eq!(read_text(Kind::Rule, "high", BodyFormat::Json, &json).unwrap(), yaml);
-        assert_eq!(read_value(Kind::Rule, "high", yaml.clone()).unwrap(), yaml);
-        assert_eq!(yaml["mode"], "active");
-    }
-
-    #[test]
-    fn a_schema_in_yaml_keeps_its_types() {
-        let text = "stream: s\nkey: k\ntime: t\nschema:\n  type: record\n  name: S\n  fields:\n    - { name: k, type: string, default: '1' }\n    - { name: n, type: ['null', int], default: null }\n    - { name: d, type: double, default: 1.5 }\n";
-        let definition = read_text(Kind::Stream, "s", BodyFormat::Yaml, text.as_bytes()).unwrap();
-        let fields = definition["schema"]["fields"].clone();
-        let expected = serde_json::json!([
-            {"name": "k", "type": "string", "default": "1"},
-            {"name": "n", "type": ["null", "int"], "default": null},
-            {"name": "d", "type": "double", "default": 1.5},
-        ]);
-        assert_eq!(fields, expected);
-    }
-
-    #[test]
-    fn an_unknown_field_is_refused_with_the_nearest_known() {
-        for format in [BodyFormat::Yaml, BodyFormat::Json] {
-            let text = match format {
-                BodyFormat::Yaml => RULE.replace("score:", "scoer:"),
-                _ => r#"{"rule": "high", "stream": "payments", "scoer": "1.0"}"#.to_owned(),
-            };
-            let problem = read_text(Kind::Rule, "high", format, text.as_bytes()).unwrap_err();
-            assert!(problem.message.contains("did you mean 'score'?"), "{}", problem.message);
-            assert!(problem.message.contains("line"), "{}", problem.message);
-        }
-        let text = r#"{"rule": "high", "stream": "payments", "colour": "red"}"#;
-        let problem = read_text(Kind::Rule, "high", BodyFormat::Json, text.as_bytes()).unwrap_err();
-        assert!(!problem.message.contains("did you mean"), "{}", problem.message);
-    }
-
-    #[test]
-    fn a_definition_sent_to_another_name_is_refused() {
-        let problem = read_text(Kind::Rule, "low", BodyFormat::Yaml, RULE.as_bytes()).unwrap_err();
-        assert_eq!(problem.at, "rule");
-        assert_eq!(problem.message, "the definition calls itself 'high', but it was sent as 'low'");
-    }
-
-    #[test]
-    fn a_broken_text_says_where() {
-        let problem = read_text(Kind::Rule, "high", BodyFormat::Json, b"{\n  \"rule\": }").unwrap_err();
-        assert!(problem.message.contains("line 2 column"), "{}", problem.message);
-        let problem = read_text(Kind::Rule, "high", BodyFormat::Yaml, b"rule: high\nstream: [").unwrap_err();
-        assert!(problem.message.contains("line"), "{}", problem.message);
-    }
-}
+mod tests;

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
 
+use crate::http::ApiError;
+
 /// Which streams are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -12,7 +14,7 @@ pub(crate) struct StreamFilter {
     #[param(example = "payments")]
     name: Option<String>,
     /// Only those that have the events of this stream under another key.
-    from: Option<String>,
+    pub(super) from: Option<String>,
 }
 
 /// Which views are wanted.
@@ -24,7 +26,7 @@ pub(crate) struct ViewFilter {
     name: Option<String>,
     /// Only those of this stream.
     #[param(example = "payments")]
-    stream: Option<String>,
+    pub(super) stream: Option<String>,
 }
 
 /// Which rules are wanted.
@@ -36,7 +38,7 @@ pub(crate) struct RuleFilter {
     name: Option<String>,
     /// Only those of this stream.
     #[param(example = "payments")]
-    stream: Option<String>,
+    pub(super) stream: Option<String>,
     /// Only those in this mode.
     #[param(example = "active")]
     mode: Option<String>,
@@ -57,7 +59,18 @@ impl ViewFilter {
     }
 }
 
+/// The modes that a rule may have.
+const MODES: [&str; 3] = ["active", "shadow", "paused"];
+
 impl RuleFilter {
+    /// Refuses a mode that no rule can have.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        match self.mode.as_deref().filter(|mode| !MODES.contains(mode)) {
+            Some(mode) => Err(ApiError::bad_request(format!("mode: expected {}, got '{mode}'", MODES.join(" or ")))),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn takes(&self, rule: &Value) -> bool {
         let plugin = text(rule, "plugin");
         let mode = text(rule, "mode");

@@ -5,6 +5,7 @@ mod body;
 mod changes;
 mod filters;
 mod precondition;
+mod rollback;
 mod rule_status;
 mod rules;
 mod store;
@@ -13,6 +14,7 @@ mod views;
 
 pub(crate) use answer::{EffectJson, effects_json};
 pub(crate) use changes::*;
+pub(crate) use rollback::*;
 pub(crate) use rule_status::*;
 pub(crate) use rules::*;
 pub(crate) use store::DryRun;

@@ -1,8 +1,8 @@
 //! `If-Match` and `If-None-Match` of changes: which revision a definition must have for a change to be made.
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, header};
 
-use crate::http::{ApiError, Code, tags};
+use crate::http::{ApiError, Code, EntityTags};
 
 /// What must hold for a change to be made.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,20 +18,17 @@ pub(super) enum Precondition {
 
 impl Precondition {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-        match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        let tags = |name| EntityTags::of(headers, name);
+        match (tags(header::IF_MATCH), tags(header::IF_NONE_MATCH)) {
             (None, None) => Ok(Self::None),
-            (Some("*"), None) => Ok(Self::IsThere),
-            (Some(given), None) => {
-                let revisions: Option<Vec<u32>> = tags(given).map(|tag| tag.parse().ok()).collect();
-                revisions.map(Self::IsAt).ok_or_else(|| {
-                    ApiError::bad_request(format!("If-Match: expected a revision such as \"3\", got {given}"))
-                })
-            }
-            (None, Some("*")) => Ok(Self::IsNew),
-            (None, Some(given)) => Err(ApiError::bad_request(format!(
-                "If-None-Match: a change takes only *, which means that there is none yet; got {given}"
-            ))),
+            (Some(EntityTags::Any), None) => Ok(Self::IsThere),
+            // Only strong tags can match, and of these only revisions are ours (RFC 9110, 13.1.1).
+            (Some(given), None) => Ok(Self::IsAt(given.strong().filter_map(|tag| tag.parse().ok()).collect())),
+            (None, Some(EntityTags::Any)) => Ok(Self::IsNew),
+            (None, Some(EntityTags::List(_))) => Err(ApiError::bad_request(
+                "If-None-Match: a change takes only *, which means that there is none yet; to change a revision, send its \
+                 ETag as If-Match",
+            )),
             (Some(_), Some(_)) => Err(ApiError::bad_request("expected If-Match or If-None-Match, got both")),
         }
     }
@@ -46,6 +43,9 @@ impl Precondition {
             Self::IsThere | Self::IsAt(_) if have == 0 => fails(format!("there is no {what}")),
             Self::IsThere => Ok(Some(have)),
             Self::IsAt(revisions) if revisions.contains(&have) => Ok(Some(have)),
+            Self::IsAt(revisions) if revisions.is_empty() => {
+                fails(format!("{what} is at revision {have}: If-Match names no revision, as in If-Match: \"{have}\""))
+            }
             Self::IsAt(_) => fails(format!("{what} is at revision {have}: somebody else changed it")),
         }
     }
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn the_headers_say_which_revision_must_be_there() {
         assert_eq!(read("if-match", "\"3\""), Ok(Precondition::IsAt(vec![3])));
-        assert_eq!(read("if-match", "\"3\", W/\"4\""), Ok(Precondition::IsAt(vec![3, 4])));
+        assert_eq!(read("if-match", "\"3\", W/\"4\""), Ok(Precondition::IsAt(vec![3])), "a weak tag never matches");
         assert_eq!(read("if-match", "*"), Ok(Precondition::IsThere));
         assert_eq!(read("if-none-match", "*"), Ok(Precondition::IsNew));
         assert_eq!(Precondition::of(&HeaderMap::new()).ok(), Some(Precondition::None));
-        assert!(read("if-match", "\"abc\"").is_err());
+        assert_eq!(read("if-match", "\"abc\""), Ok(Precondition::IsAt(Vec::new())));
         assert!(read("if-none-match", "\"3\"").is_err());
     }
 
@@ -83,5 +83,6 @@ mod tests {
         assert_eq!(expected(Precondition::IsAt(vec![2, 3]), 3), Some(Some(3)));
         assert_eq!(expected(Precondition::IsAt(vec![2]), 3), None);
         assert_eq!(expected(Precondition::IsAt(vec![2]), 0), None);
+        assert_eq!(expected(Precondition::IsAt(Vec::new()), 3), None);
     }
 }

@@ -1,18 +1,19 @@
 //! `GET /v1/rules/{name}/status`: how a rule is doing.
 
 use assay_core::rule::Mode;
+use assay_engine::ports::Place;
 use assay_engine::ports::catalog::{Kind, Revision};
 use assay_engine::standing::{Counts, Standing, WINDOW};
-use assay_engine::{BREAKER, Engine};
+use assay_engine::{Engine, breaker_reason};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::rules::definition_of;
 use super::store;
 use crate::app::App;
-use crate::http::ApiError;
+use crate::http::{ApiError, Path};
 use crate::render::PlaceJson;
 
 /// How a rule is doing, as far as this process judges by it: of several processes each has some partitions.
@@ -37,6 +38,8 @@ pub(crate) struct RuleStatus {
     last_verdict: Option<LastVerdictJson>,
     /// Null: none yet in this process.
     last_failure: Option<LastFailureJson>,
+    /// The partitions of this process that wait for the rule (`on_error: halt`), until the next change of the catalog.
+    halted: Vec<HaltJson>,
     breaker: BreakerJson,
 }
 
@@ -76,12 +79,28 @@ pub(crate) struct LastFailureJson {
     at: i64,
 }
 
+/// A partition that waits for a rule which cannot score an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HaltJson {
+    /// The event before which it waits.
+    place: PlaceJson,
+    /// What kind of failure.
+    #[schema(example = "plugin-trap")]
+    code: String,
+    /// What happened.
+    message: String,
+}
+
 /// The circuit breaker.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BreakerJson {
-    /// `closed`; or `open`: its plugin kept failing, so the rule was paused. `resume` closes it.
+    /// `closed`; or `open`: its plugin kept failing, or took more than its share of a worker's time, so the rule was
+    /// paused. `resume` closes it.
     #[schema(example = "closed")]
     state: &'static str,
+    /// Why it is open, such as `took 93% of a worker's time in calls that ran out of time or memory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// Since when it is open, ms since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<i64>,
@@ -113,7 +132,13 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
     let plugin = stamp.and_then(|rule| rule.stamp.plugin.as_ref());
     let plugin = plugin.map(|plugin| format!("{}@{}", plugin.name, plugin.version));
     let standing = engine.standing(&def.rule);
-    let is_open = def.mode == Mode::Paused && revision.author == BREAKER;
+    let halted = engine.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
+        place: Place { partition: of.partition, offset: halt.before }.into(),
+        code: halt.code.to_owned(),
+        message: halt.message,
+    });
+    let reason = breaker_reason(revision).filter(|_| def.mode == Mode::Paused).map(str::to_owned);
+    let is_open = reason.is_some();
     let counts = |of: fn(&Standing) -> Counts| standing.as_ref().map(of).unwrap_or_default();
     let mut last_minute = counts_json(counts(|standing| standing.recent));
     last_minute.per_second = Some(last_minute.judged as f64 / WINDOW.as_secs_f64());
@@ -135,7 +160,12 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
             message: failure.message,
             at,
         }),
-        breaker: BreakerJson { state: if is_open { "open" } else { "closed" }, since: is_open.then_some(revision.at) },
+        halted: halted.collect(),
+        breaker: BreakerJson {
+            state: if is_open { "open" } else { "closed" },
+            reason,
+            since: is_open.then_some(revision.at),
+        },
         rule: def.rule,
     })
 }

@@ -6,20 +6,17 @@ use assay_core::rule::{Mode, RuleDef};
 use assay_engine::Engine;
 use assay_engine::ports::catalog::{Kind, Revision};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::Value;
-use utoipa::IntoParams;
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
 use super::filters::RuleFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::ApiError;
+use crate::http::{ApiError, Path, Query};
 
 /// Create or change a rule.
 ///
@@ -74,8 +71,9 @@ pub(crate) async fn get_rule(State(app): State<App>, Path(name): Path<String>) -
     params(RuleFilter),
     responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_rules(State(app): State<App>, Query(filter): Query<RuleFilter>) -> Response {
-    store::list(&app, Kind::Rule, |rule| filter.takes(rule))
+pub(crate) async fn list_rules(State(app): State<App>, Query(filter): Query<RuleFilter>) -> Result<Response, ApiError> {
+    filter.check()?;
+    store::list(&app, Kind::Rule, filter.stream.as_deref(), |rule| filter.takes(rule))
 }
 
 /// Delete a rule; its revisions stay.
@@ -149,61 +147,7 @@ pub(crate) async fn resume_rule(
     .await
 }
 
-/// Which revision to go back to.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RollbackQuery {
-    /// Its number; without one the newest before the current one that says something else.
-    revision: Option<u32>,
-}
-
-/// Go back to an earlier revision of a rule, also of a deleted one: it becomes a new revision, checked as any other.
-#[utoipa::path(
-    post,
-    path = "/v1/rules/{name}/rollback",
-    tag = "rules",
-    params(("name" = String, Path, description = "The rule's name", example = "card-velocity"), RollbackQuery),
-    responses(
-        (status = 200, description = "In effect on all workers", body = PutAnswer),
-        (status = 201, description = "A deleted rule is back", body = PutAnswer),
-    )
-)]
-pub(crate) async fn rollback_rule(
-    State(app): State<App>,
-    Extension(caller): Extension<Arc<Caller>>,
-    Path(name): Path<String>,
-    Query(query): Query<RollbackQuery>,
-) -> Result<Response, ApiError> {
-    app.blocking(move |engine| {
-        let revisions = revisions_of(engine, &name)?;
-        let body =
-            earlier(&revisions, query.revision).map_err(|why| ApiError::not_found(format!("rule '{name}': {why}")))?;
-        // Of a deleted rule nothing is current.
-        let expected = revisions.first().filter(|newest| newest.body.is_some()).map(|newest| newest.revision);
-        store::replace(engine, &caller.name, Kind::Rule, &name, body, expected, false)
-    })
-    .await
-}
-
-/// The definition to go back to, of revisions from the newest on.
-fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<Value, String> {
-    let current = revisions.first().and_then(|newest| newest.body.as_ref());
-    let found = match wanted {
-        Some(number) => revisions.iter().find(|revision| revision.revision == number),
-        None => revisions.iter().skip(1).find(|revision| revision.body.is_some() && revision.body.as_ref() != current),
-    };
-    match (found, wanted) {
-        (Some(revision), _) => revision.body.clone().ok_or(format!("revision {} deleted it", revision.revision)),
-        (None, Some(number)) => {
-            let newest = revisions.first().map_or(0, |newest| newest.revision);
-            Err(format!("there is no revision {number}; they go from 1 to {newest}"))
-        }
-        (None, None) => Err("there is no earlier revision that says something else".to_owned()),
-    }
-}
-
-fn revisions_of(engine: &Engine, name: &str) -> Result<Vec<Revision>, ApiError> {
+pub(super) fn revisions_of(engine: &Engine, name: &str) -> Result<Vec<Revision>, ApiError> {
     let revisions = engine.ports().catalog.revisions(Kind::Rule, name)?;
     if revisions.is_empty() {
         return Err(ApiError::not_found(format!("there is no rule '{name}', and there never was")));
@@ -212,7 +156,7 @@ fn revisions_of(engine: &Engine, name: &str) -> Result<Vec<Revision>, ApiError> 
 }
 
 /// The mode of the newest revision that ran; active, if none did.
-fn mode_before_pause(revisions: &[Revision]) -> Mode {
+pub(super) fn mode_before_pause(revisions: &[Revision]) -> Mode {
     let mut modes = revisions.iter().filter_map(|revision| definition_of(revision).ok()).map(|rule| rule.mode);
     modes.find(|mode| *mode != Mode::Paused).unwrap_or(Mode::Active)
 }
@@ -265,20 +209,5 @@ mod tests {
         assert_eq!(mode_after(&[Some("paused"), Some("shadow"), Some("active")]), Mode::Shadow);
         assert_eq!(mode_after(&[Some("paused"), Some("paused"), None, Some("active")]), Mode::Active);
         assert_eq!(mode_after(&[Some("paused")]), Mode::Active);
-    }
-
-    #[test]
-    fn a_rule_goes_back_to_what_it_said_before() {
-        let all: Vec<Revision> = [Some("shadow"), None, Some("shadow"), Some("active")]
-            .into_iter()
-            .zip([4, 3, 2, 1])
-            .map(|(mode, number)| Revision { revision: number, ..revision(mode) })
-            .collect();
-        let mode = |wanted| earlier(&all, wanted).map(|body| body["mode"].clone());
-        assert_eq!(mode(None), Ok("active".into()), "the newest that says something else");
-        assert_eq!(mode(Some(2)), Ok("shadow".into()));
-        assert_eq!(mode(Some(3)), Err("revision 3 deleted it".to_owned()));
-        assert_eq!(mode(Some(9)), Err("there is no revision 9; they go from 1 to 4".to_owned()));
-        assert!(earlier(&all[..1], None).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! What streams, views and rules share: put, get, list, delete, by kind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assay_engine::ports::catalog::{Change, Kind, Revision};
@@ -16,7 +17,7 @@ use super::body::read_text;
 use super::precondition::Precondition;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
+use crate::http::{ApiError, BodyFormat, Code, body_format};
 
 /// Whether a change is carried out.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -41,7 +42,7 @@ pub(super) async fn put(
     let format = body_format(headers, &[BodyFormat::Json, BodyFormat::Yaml])?;
     let precondition = Precondition::of(headers)?;
     let limit = app.config.max_definition_body;
-    let text = read_body(headers, body, limit, app.config.body_timeout, "a definition is smaller").await?;
+    let text = app.read_body(headers, body, limit, "a definition is smaller").await?;
     let definition = read_text(kind, &name, format, &text).map_err(|problem| ChangeError::Invalid(vec![problem]))?;
     app.blocking(move |engine| {
         let expected = expected(engine, &precondition, kind, &name)?;
@@ -96,12 +97,21 @@ pub(super) fn get(app: &App, kind: Kind, name: &str) -> Result<Response, ApiErro
     Ok(with_tag(StatusCode::OK, revision.revision, DefinitionJson::from(revision)))
 }
 
-/// Answers the definitions of a kind that are wanted. The tag is the catalog's version.
-pub(super) fn list(app: &App, kind: Kind, is_wanted: impl Fn(&Value) -> bool) -> Response {
+/// Answers the definitions of a kind that are wanted, those of a stream if one is named. The tag is the catalog's
+/// version.
+pub(super) fn list(
+    app: &App,
+    kind: Kind,
+    stream: Option<&str>,
+    is_wanted: impl Fn(&Value) -> bool,
+) -> Result<Response, ApiError> {
     let plan = app.engine.plan();
+    if let Some(stream) = stream.filter(|stream| plan.snapshot.get(Kind::Stream, stream).is_none()) {
+        return Err(ApiError::not_found(format!("there is no stream '{stream}'")));
+    }
     let wanted = plan.snapshot.of(kind).filter(|revision| revision.body.as_ref().is_some_and(&is_wanted));
     let items = wanted.cloned().map(DefinitionJson::from).collect();
-    with_tag(StatusCode::OK, plan.snapshot.version, DefinitionList { items })
+    Ok(with_tag(StatusCode::OK, plan.snapshot.version, DefinitionList { items }))
 }
 
 /// Deletes a definition.
@@ -119,10 +129,25 @@ pub(super) async fn delete(
         let change = Change { kind, name, body: None };
         engine
             .change(vec![change], &caller.name, expected, false)
-            .map_err(|error| conditional(error, expected.is_some()))?;
+            .map_err(|error| if is_refused(&error) { in_use(error) } else { conditional(error, expected.is_some()) })?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
+}
+
+fn is_refused(error: &ChangeError) -> bool {
+    matches!(error, ChangeError::Invalid(_))
+}
+
+/// Why something cannot be deleted. A deletion has nothing in it that could be wrong, so all problems are those of others
+/// that use what is deleted.
+pub(super) fn in_use(error: ChangeError) -> ApiError {
+    let ChangeError::Invalid(problems) = error else { return error.into() };
+    let users: BTreeSet<(Kind, &str)> = problems.iter().map(|problem| (problem.kind, problem.name.as_str())).collect();
+    let named: Vec<String> = users.iter().map(|(kind, name)| format!("{kind} '{name}'")).collect();
+    let detail = format!("it is used by {}: change or delete them first; nothing was changed", named.join(", "));
+    let users = users.iter().map(|(kind, name)| serde_json::json!({ "kind": kind, "name": name }));
+    ApiError::new(Code::InUse, detail).with("users", users.collect::<Vec<_>>())
 }
 
 /// A conflict with the revision that the client asked for has a status of its own.

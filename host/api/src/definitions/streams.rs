@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_engine::ports::catalog::Kind;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -14,7 +14,7 @@ use super::filters::StreamFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::ApiError;
+use crate::http::{ApiError, Path, Query};
 
 /// Create or change a stream.
 ///
@@ -69,8 +69,11 @@ pub(crate) async fn get_stream(State(app): State<App>, Path(name): Path<String>)
     params(StreamFilter),
     responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_streams(State(app): State<App>, Query(filter): Query<StreamFilter>) -> Response {
-    store::list(&app, Kind::Stream, |stream| filter.takes(stream))
+pub(crate) async fn list_streams(
+    State(app): State<App>,
+    Query(filter): Query<StreamFilter>,
+) -> Result<Response, ApiError> {
+    store::list(&app, Kind::Stream, filter.from.as_deref(), |stream| filter.takes(stream))
 }
 
 /// Delete a stream; its revisions stay.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_engine::ports::catalog::Kind;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -14,7 +14,7 @@ use super::filters::ViewFilter;
 use super::store::{self, DryRun};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::ApiError;
+use crate::http::{ApiError, Path, Query};
 
 /// Create or change a view.
 ///
@@ -69,8 +69,8 @@ pub(crate) async fn get_view(State(app): State<App>, Path(name): Path<String>) -
     params(ViewFilter),
     responses((status = 200, description = "By name", body = DefinitionList))
 )]
-pub(crate) async fn list_views(State(app): State<App>, Query(filter): Query<ViewFilter>) -> Response {
-    store::list(&app, Kind::View, |view| filter.takes(view))
+pub(crate) async fn list_views(State(app): State<App>, Query(filter): Query<ViewFilter>) -> Result<Response, ApiError> {
+    store::list(&app, Kind::View, filter.stream.as_deref(), |view| filter.takes(view))
 }
 
 /// Delete a view; its revisions stay.

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
+use futures_util::StreamExt as _;
 
+use super::budget::{Budget, Hold};
 use super::encoding::{Encoding, Undo};
 use super::error::ApiResult;
 use super::{ApiError, Code};
+
+/// How long a body may stop: nothing of it arrives.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
+
+/// How much of a body that is too large is read away before the answer, and how long that may take.
+const MAX_READ_AWAY: usize = 4 << 20;
+const READ_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The content types that bodies come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +25,8 @@ pub(crate) enum BodyFormat {
     JsonLines,
     Yaml,
     Avro,
+    /// Bytes that say themselves what they are.
+    Octets,
 }
 
 impl BodyFormat {
@@ -28,81 +39,137 @@ impl BodyFormat {
             }
             Self::Yaml => &["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"],
             Self::Avro => &["application/avro", "avro/binary", "application/vnd.apache.avro"],
+            Self::Octets => &["application/octet-stream"],
         }
     }
+}
+
+/// The media type of a body without its parameters, in lower case (RFC 9110, 8.3.1); none: it is not said.
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    // Parameters such as a charset may follow; all formats that are taken are UTF-8 or binary anyway.
+    Some(given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// What a body is by its content type; JSON without one.
 pub(crate) fn body_format(headers: &HeaderMap, taken: &[BodyFormat]) -> ApiResult<BodyFormat> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(BodyFormat::Json) };
-    let given = given.to_str().unwrap_or_default();
-    // Parameters such as a charset may follow; all these formats are UTF-8 anyway.
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(essence) = essence(headers) else { return Ok(BodyFormat::Json) };
     let found = taken.iter().find(|format| format.content_types().contains(&essence.as_str()));
     found.copied().ok_or_else(|| {
         let names: Vec<_> = taken.iter().map(|format| format.content_types()[0]).collect();
-        let detail = format!("expected the content type {}, got '{given}'", names.join(" or "));
+        let detail = format!("expected the content type {}, got '{essence}'", names.join(" or "));
         ApiError::new(Code::UnsupportedMediaType, detail)
     })
 }
 
-/// Reads a body of at most `limit` bytes, before and after its `Content-Encoding` is undone; `advice` says what to do
-/// with a larger one.
-pub(crate) async fn read_body(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-    patience: Duration,
-    advice: &str,
-) -> ApiResult<Bytes> {
-    let encoding = Encoding::of(headers)?;
-    let bytes = collect(body, limit, patience, advice).await?;
-    match encoding {
-        None => Ok(bytes),
-        Some(encoding) => {
-            let undone = tokio::task::spawn_blocking(move || encoding.undo(&bytes, limit)).await;
-            match undone.map_err(|_| ApiError::internal())? {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(Undo::TooLarge) => Err(too_large(limit, advice)),
-                Err(Undo::Broken(why)) => {
-                    Err(ApiError::bad_request(format!("the body is not what Content-Encoding says: {why}")))
+/// A body in memory, and the part of the budget that it holds.
+pub(crate) struct HeldBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) hold: Hold,
+}
+
+impl std::ops::Deref for HeldBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// How bodies are read.
+pub(crate) struct BodyReader<'a> {
+    pub(crate) budget: &'a Budget,
+    /// How long a body may take.
+    pub(crate) patience: Duration,
+}
+
+impl BodyReader<'_> {
+    /// Reads a body of at most `limit` bytes, before and after its `Content-Encoding` is undone; `advice` says what to do
+    /// with a larger one.
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+        advice: &str,
+    ) -> ApiResult<HeldBody> {
+        let encoding = Encoding::of(headers)?;
+        let mut hold = self.budget.hold();
+        let bytes = self.collect(body, limit, advice, &mut hold).await?;
+        let Some(encoding) = encoding else {
+            return match Encoding::seen_in(&bytes) {
+                Some(name) => {
+                    let detail = format!("the body is compressed: send the header 'Content-Encoding: {name}' with it");
+                    Err(ApiError::bad_request(detail))
                 }
+                None => Ok(HeldBody { bytes, hold }),
+            };
+        };
+        hold.grow(encoding.most_unpacked(bytes.len(), limit)).await?;
+        let undone = tokio::task::spawn_blocking(move || encoding.undo(&bytes, limit)).await;
+        match undone.map_err(|_| ApiError::internal())? {
+            Ok(bytes) => {
+                hold.shrink_to(bytes.len());
+                Ok(HeldBody { bytes: bytes.into(), hold })
+            }
+            Err(Undo::TooLarge) => Err(too_large(limit, advice)),
+            Err(Undo::Broken(why)) => {
+                Err(ApiError::bad_request(format!("the body is not what Content-Encoding says: {why}")))
             }
         }
     }
+
+    async fn collect(&self, body: Body, limit: usize, advice: &str, hold: &mut Hold) -> ApiResult<Bytes> {
+        if HttpBody::size_hint(&body).lower() > limit as u64 {
+            read_away(body.into_data_stream()).await;
+            return Err(too_large(limit, advice));
+        }
+        let late = |seconds: u64, what: &str| Err(ApiError::new(Code::Timeout, format!("{what} within {seconds} s")));
+        let deadline = tokio::time::Instant::now() + self.patience;
+        let silence = MAX_SILENCE.min(self.patience);
+        let mut frames = body.into_data_stream();
+        let mut bytes = Vec::new();
+        loop {
+            let now = tokio::time::Instant::now();
+            if now >= deadline {
+                return late(self.patience.as_secs(), "the body did not arrive");
+            }
+            let frame = match tokio::time::timeout_at(deadline.min(now + silence), frames.next()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body broke off")),
+                Ok(None) => return Ok(bytes.into()),
+                Err(_) if now + silence < deadline => {
+                    return late(silence.as_secs(), "nothing more of the body arrived");
+                }
+                Err(_) => return late(self.patience.as_secs(), "the body did not arrive"),
+            };
+            if frame.len() > limit - bytes.len() {
+                read_away(frames).await;
+                return Err(too_large(limit, advice));
+            }
+            hold.grow(frame.len()).await?;
+            bytes.extend_from_slice(&frame);
+        }
+    }
+}
+
+/// Reads some of what a refused client is still sending: it would see a reset connection instead of the answer.
+async fn read_away(mut frames: BodyDataStream) {
+    let mut bytes = 0;
+    let reading = async {
+        while let Some(Ok(frame)) = frames.next().await {
+            bytes += frame.len();
+            if bytes > MAX_READ_AWAY {
+                return;
+            }
+        }
+    };
+    // The answer is the same whether all was read or not.
+    let _ = tokio::time::timeout(READ_AWAY_TIMEOUT, reading).await;
 }
 
 fn too_large(limit: usize, advice: &str) -> ApiError {
     ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)))
-}
-
-async fn collect(body: Body, limit: usize, patience: Duration, advice: &str) -> ApiResult<Bytes> {
-    let too_large = || too_large(limit, advice);
-    let declared = axum::body::HttpBody::size_hint(&body).lower();
-    if declared > limit as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        // The reader stops at the limit with an error of its own kind; all other errors are a broken connection.
-        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
-        Ok(Err(error)) => Err(ApiError::bad_request(format!("the body broke off: {error}"))),
-        Err(_) => {
-            let detail = format!("the body did not arrive within {} s", patience.as_secs());
-            Err(ApiError::new(Code::Timeout, detail))
-        }
-    }
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if error.to_string().contains("length limit") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 /// A number of bytes for people.
@@ -135,13 +202,17 @@ mod tests {
         );
     }
 
+    async fn read(body: Body, patience: Duration) -> ApiResult<HeldBody> {
+        let budget = Budget::new(1 << 20, 2048, Duration::from_secs(5));
+        BodyReader { budget: &budget, patience }.read(&HeaderMap::new(), body, 1024, "send less").await
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_with_advice() {
-        let patience = Duration::from_secs(5);
-        let headers = HeaderMap::new();
-        let read = |size: usize| read_body(&headers, Body::from(vec![b'x'; size]), 1024, patience, "send less");
-        assert_eq!(read(1024).await.unwrap().len(), 1024);
-        let refused = read(1025).await.unwrap_err();
+        assert_eq!(read(Body::from(vec![b'x'; 1024]), PATIENCE).await.ok().map(|body| body.len()), Some(1024));
+        let refused = read(Body::from(vec![b'x'; 1025]), PATIENCE).await.err().unwrap();
         assert_eq!(refused.code, Code::TooLarge);
         assert_eq!(refused.detail, "the body is larger than 1 KiB; send less");
     }
@@ -149,11 +220,23 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_unknown_length_over_the_limit_is_refused_too() {
         // A body without a size hint, as one sent in chunks is.
-        let stream = OneByOne(2000);
-        let headers = HeaderMap::new();
-        let refused = read_body(&headers, Body::new(stream), 1024, Duration::from_secs(5), "send less").await;
-        let refused = refused.unwrap_err();
+        let refused = read(Body::new(OneByOne(2000)), PATIENCE).await.err().unwrap();
         assert_eq!(refused.code, Code::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_refused() {
+        let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = read(silent, Duration::from_millis(20)).await.err().unwrap();
+        assert_eq!(refused.code, Code::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_without_the_header_is_told_so() {
+        for (magic, name) in [(&b"\x1f\x8b\x08rest"[..], "gzip"), (&b"\x28\xb5\x2f\xfdrest"[..], "zstd")] {
+            let refused = read(Body::from(magic), PATIENCE).await.err().unwrap();
+            assert!(refused.detail.contains(&format!("'Content-Encoding: {name}'")), "{}", refused.detail);
+        }
     }
 
     struct OneByOne(usize);

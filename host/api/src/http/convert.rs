@@ -20,6 +20,9 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound(message) => Self::not_found(message),
+            ReadError::NotKept { from, .. } => {
+                Self::new(Code::NotKept, error.to_string()).with("from", from).with("to", serde_json::Value::Null)
+            }
             ReadError::Bad(message) => Self::bad_request(message),
             ReadError::Unsupported(message) => Self::new(Code::Unsupported, message),
             ReadError::Store(error) => error.into(),
@@ -32,6 +35,8 @@ impl From<IngestError> for ApiError {
         match error {
             IngestError::UnknownStream { .. } => Self::not_found(error.to_string()),
             IngestError::Derived { .. } => Self::new(Code::Conflict, error.to_string()),
+            IngestError::Behind(_) => Self::new(Code::Behind, error.to_string()),
+            IngestError::Store(error) => error.into(),
             IngestError::Plan(_) => Self::new(Code::Internal, error.to_string()),
         }
     }

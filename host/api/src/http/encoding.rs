@@ -10,6 +10,9 @@ use super::{ApiError, Code};
 /// The largest window that a zstd frame may ask memory for, as a power of two: 32 MiB.
 const ZSTD_WINDOW: u32 = 25;
 
+/// Deflate makes no more bytes of one.
+const MAX_DEFLATE_RATIO: usize = 1032;
+
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -49,6 +52,23 @@ impl Encoding {
                 let detail = format!("expected the content encoding gzip or zstd, got '{other}'");
                 Err(ApiError::new(Code::UnsupportedMediaType, detail))
             }
+        }
+    }
+
+    /// How a body is compressed that begins so, as `Content-Encoding` calls it; none: it does not look compressed.
+    pub(crate) fn seen_in(bytes: &[u8]) -> Option<&'static str> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some("gzip"),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+            _ => None,
+        }
+    }
+
+    /// What so many bytes become at most, and never more than a limit.
+    pub(crate) fn most_unpacked(self, packed: usize, limit: usize) -> usize {
+        match self {
+            Self::Gzip => packed.saturating_mul(MAX_DEFLATE_RATIO).min(limit),
+            Self::Zstd => limit,
         }
     }
 

@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::bounds::{MAX_DETAIL_BYTES, bound_extensions, shorten};
+
 /// The kinds of errors, each with a stable name, a status and a title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -13,9 +15,12 @@ pub(crate) enum Code {
     Unauthorized,
     Forbidden,
     NotFound,
+    EntityNotFound,
     MethodNotAllowed,
     Timeout,
     Conflict,
+    InUse,
+    NotKept,
     RevisionMismatch,
     TooLarge,
     UnsupportedMediaType,
@@ -25,6 +30,7 @@ pub(crate) enum Code {
     Internal,
     Unsupported,
     Overloaded,
+    Behind,
     Unavailable,
     Other(StatusCode),
 }
@@ -37,9 +43,12 @@ impl Code {
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "An API key is needed"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The API key lacks the role"),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "It is not there"),
+            Self::EntityNotFound => ("entity-not-found", StatusCode::NOT_FOUND, "Nothing is known of this entity"),
             Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
             Self::Timeout => ("timeout", StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "It contradicts what is there"),
+            Self::InUse => ("in-use", StatusCode::CONFLICT, "Others use it"),
+            Self::NotKept => ("not-kept", StatusCode::CONFLICT, "Some of what it needs is not kept any more"),
             Self::RevisionMismatch => {
                 ("revision-mismatch", StatusCode::PRECONDITION_FAILED, "It has changed meanwhile")
             }
@@ -55,6 +64,7 @@ impl Code {
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
             Self::Unsupported => ("unsupported", StatusCode::NOT_IMPLEMENTED, "The stores in use cannot do it"),
             Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
+            Self::Behind => ("scoring-behind", StatusCode::SERVICE_UNAVAILABLE, "Scoring is behind"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "A store does not answer"),
             Self::Other(status) => ("http", status, status.canonical_reason().unwrap_or("The request failed")),
         }
@@ -89,8 +99,9 @@ pub(crate) struct ProblemBody {
     /// What happened here, and what to do.
     #[schema(example = "there is no rule 'card-velocity'")]
     detail: String,
-    /// More members, by the kind of error: `problems` (invalid-definition), `accepted`, `rejected` and `errors`
-    /// (invalid-events).
+    /// More members, by the kind of error: `problems` (invalid-definition), `users` (in-use), `accepted`, `rejected` and
+    /// `errors` (invalid-events), `from` and `to` (not-kept: the times that can be answered, ms since 1970; `to` null: no
+    /// end). `NAME_left_out` counts the items of a list that are not shown: an error has less than 64 KiB.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     extensions: Map<String, Value>,
@@ -109,6 +120,11 @@ impl ApiError {
         Self::new(Code::NotFound, detail)
     }
 
+    /// Nothing is known of an entity, or of a node of the graph.
+    pub(crate) fn entity_not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::EntityNotFound, detail)
+    }
+
     /// A failure whose cause is in the server's log, not for the client.
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal, "an unexpected failure; the server's log says more")
@@ -122,8 +138,11 @@ impl ApiError {
 }
 
 impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let (name, status, title) = self.code.parts();
+        // A message may repeat what the client has sent, which may be large.
+        shorten(&mut self.detail, MAX_DETAIL_BYTES);
+        bound_extensions(&mut self.extensions);
         if status.is_server_error() {
             tracing::warn!(code = name, detail = self.detail, "a request failed");
         }
@@ -143,7 +162,7 @@ impl IntoResponse for ApiError {
             Code::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"assay\""));
             }
-            Code::Overloaded | Code::Unavailable => {
+            Code::Overloaded | Code::Behind | Code::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -124,7 +124,7 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let text = foreign_text(response.into_body()).await;
     let error = match status {
         StatusCode::NOT_FOUND if text.is_empty() => {
-            ApiError::not_found(format!("there is no {path}; /openapi.json lists what there is"))
+            ApiError::not_found(format!("there is no {path} here; /openapi.json lists what there is"))
         }
         StatusCode::METHOD_NOT_ALLOWED => {
             let allowed = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or("others").replace(',', ", ");

@@ -1,20 +1,32 @@
 //! What all routes share of HTTP: problem details, reading bodies and parameters, the request log.
 
 mod body;
+mod bounds;
+mod budget;
 mod conditional;
 mod convert;
+mod cursor;
 mod encoding;
 mod error;
+mod extract;
+mod json;
 mod layers;
+mod multipart;
+mod parameters;
 mod params;
-mod query_names;
 mod wire;
 
-pub(crate) use body::{BodyFormat, body_format, in_bytes, read_body};
-pub(crate) use conditional::{skip_unchanged, tags};
+pub(crate) use body::{BodyFormat, BodyReader, HeldBody, body_format, essence, in_bytes};
+pub(crate) use bounds::{MAX_DETAIL_BYTES, shorten};
+pub(crate) use budget::{Budget, Hold};
+pub(crate) use conditional::{EntityTags, skip_unchanged};
+pub(crate) use cursor::Listing;
 pub(crate) use encoding::{Undo, read_limited, zstd_reader};
 pub(crate) use error::{ApiError, Code, ProblemBody};
+pub(crate) use extract::{Path, Query};
+pub(crate) use json::{plain_syntax, read_json};
 pub(crate) use layers::{catch_panics, close_if_unread, log_requests, render_errors};
-pub(crate) use params::{PageQuery, Time, page_limit};
-pub(crate) use query_names::{QueryNames, check_query, nearest};
+pub(crate) use multipart::{form_boundary, read_parts};
+pub(crate) use parameters::{Parameters, check_query, nearest};
+pub(crate) use params::{PageQuery, Time, page_limit, times};
 pub(crate) use wire::{compression, cors};

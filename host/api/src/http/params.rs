@@ -1,5 +1,7 @@
 //! Query parameters that several routes share: times, limits, cursors.
 
+use assay_core::rfc3339;
+use assay_core::time_range::TimeRange;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
@@ -36,6 +38,11 @@ pub(crate) fn page_limit(requested: Option<usize>) -> ApiResult<usize> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) i64);
 
+/// The times from one on and before another; none: that end is open.
+pub(crate) fn times(from: Option<Time>, to: Option<Time>) -> TimeRange {
+    TimeRange { from: from.map(|time| time.0), to: to.map(|time| time.0) }
+}
+
 impl std::str::FromStr for Time {
     type Err = String;
 
@@ -43,9 +50,11 @@ impl std::str::FromStr for Time {
         if let Ok(millis) = text.parse::<i64>() {
             return Ok(Self(millis));
         }
-        text.parse::<jiff::Timestamp>().map(|time| Self(time.as_millisecond())).map_err(|_| {
+        rfc3339::parse_millis(text).map(Self).ok_or_else(|| {
+            // In a query a + that is not escaped is a space.
+            let hint = if text.contains(' ') { "; a + in a URL is written %2B" } else { "" };
             format!(
-                "'{text}' is not a time: expected RFC 3339, such as 2026-01-31T12:00:00Z, or milliseconds since 1970"
+                "'{text}' is not a time: expected RFC 3339, such as 2026-01-31T12:00:00Z, or milliseconds since 1970{hint}"
             )
         })
     }

@@ -2,9 +2,10 @@
 //! See <https://avro.apache.org/docs/1.12.0/specification/#object-container-files>.
 //!
 //! Nothing is ever unpacked beyond a limit, and records are cut out one by one, so that a record that the stream has no
-//! place for costs none of its neighbours. Damage is told with its place; where records begin is unknown behind it.
+//! place for costs none of its neighbours. A record whose end cannot be found is refused with those behind it in its
+//! block: it is unknown where they begin. Damage of the file itself is told with its place.
 
-use assay_core::schema::Schema;
+use assay_core::schema::{DecodeError, DecodeProblem, Schema};
 use assay_core::wire::{Corrupt, Reader};
 
 use super::codec::Codec;
@@ -60,8 +61,12 @@ impl<'a> Container<'a> {
         Ok(Self { schema: read_schema(schema)?, codec, sync, blocks: reader })
     }
 
-    /// Hands over every record with its number, counted from 1.
-    pub(crate) fn each(mut self, limits: Limits, mut record: impl FnMut(usize, &[u8])) -> Result<(), ApiError> {
+    /// Hands over every record with its number, counted from 1, or why it cannot be cut out.
+    pub(crate) fn each(
+        mut self,
+        limits: Limits,
+        mut record: impl FnMut(usize, Result<&[u8], DecodeError>),
+    ) -> Result<(), ApiError> {
         let (mut number, mut unpacked, mut block) = (0, 0, 0);
         let mut data = Vec::new();
         while !self.blocks.is_empty() {
@@ -81,16 +86,26 @@ impl<'a> Container<'a> {
             })?;
             unpacked += data.len();
             let mut rest = data.as_slice();
+            let mut lost = None;
             for _ in 0..count {
                 number += 1;
-                let length = self.schema.record_length(rest);
-                let length = length
-                    .map_err(|error| damaged(&format!("event {number}, in block {block}, is damaged: {error}")))?;
-                let (one, others) = rest.split_at(length);
-                record(number, one);
-                rest = others;
+                if let Some(first) = lost {
+                    record(number, Err(lost_record_error(first)));
+                    continue;
+                }
+                match self.schema.record_length(rest) {
+                    Ok(length) => {
+                        let (one, others) = rest.split_at(length);
+                        record(number, Ok(one));
+                        rest = others;
+                    }
+                    Err(error) => {
+                        record(number, Err(error));
+                        lost = Some(number);
+                    }
+                }
             }
-            if !rest.is_empty() {
+            if lost.is_none() && !rest.is_empty() {
                 let left = rest.len();
                 return Err(damaged(&format!("block {block} has {left} bytes behind its {count} events")));
             }
@@ -129,6 +144,11 @@ fn bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Corrupt> {
     let length = reader.signed()?;
     let length = usize::try_from(length).map_err(|_| reader.corrupt("a length that is not negative"))?;
     reader.take(length)
+}
+
+/// Why a record is refused that comes in its block after one whose end was not found.
+fn lost_record_error(first: usize) -> DecodeError {
+    DecodeError { path: String::new(), position: 0, problem: DecodeProblem::Lost(first) }
 }
 
 fn damaged(why: &str) -> ApiError {

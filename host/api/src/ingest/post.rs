@@ -3,27 +3,33 @@
 use std::time::Duration;
 
 use assay_core::schema::{EventError, Resolver};
+use assay_core::shorten::shorten;
 use assay_core::span::Span;
-use assay_core::verdict::Outcome;
-use assay_engine::ports::Place;
-use assay_engine::{Engine, Ingest, Submitted};
+use assay_engine::{Engine, Ingest, Submitted, VerdictMarks};
 use axum::Json;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::budget::shrink;
+use super::answer::{Asked, answer_with_verdicts};
 use super::container::{Container, Limits};
+use super::format::format_of;
 use super::rows::{Row, split_json, split_lines};
 use crate::app::App;
-use crate::http::{ApiError, BodyFormat, Code, body_format, read_body};
-use crate::render::{OutcomeJson, outcome_json};
+use crate::http::{ApiError, BodyFormat, Code, HeldBody, Path, Query, body_format, plain_syntax};
+use crate::render::OutcomeJson;
 
 /// How many refused events an answer names.
 const MAX_ERRORS: usize = 100;
+/// Bytes of what is said of a refused event, as JSON: it may repeat what came.
+const MAX_ERROR_BYTES: usize = 300;
+/// Bytes of a field's name there.
+const MAX_FIELD_BYTES: usize = 100;
+/// Bytes of the row and the place of an event whose verdicts are waited for.
+const WAITING_BYTES: usize = 32;
 /// How long `wait=verdicts` waits without a `timeout`.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
@@ -53,13 +59,25 @@ pub(crate) struct IngestQuery {
 pub(crate) struct RowError {
     /// Which one, counted from 1: the element of the array, the line of NDJSON, the record of the Avro file.
     row: usize,
+    /// The kind of problem, as in dead letters: `event-malformed`, `event-key-invalid`, `time-ahead` and others.
+    #[schema(example = "event-malformed")]
+    code: &'static str,
+    /// The dotted path of the field that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "amount")]
+    field: Option<String>,
     /// What was expected, and what came.
     #[schema(example = "field `amount`: expected a number, found \"12\"")]
     message: String,
 }
 
+/// A file of events, as bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct EventsFile(#[allow(dead_code, reason = "only its schema is used")] Vec<u8>);
+
 /// What became of the events of a request. Accepted events are on disk, refused ones are not stored.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct IngestAnswer {
     /// How many events were stored.
     accepted: usize,
@@ -70,18 +88,18 @@ pub(crate) struct IngestAnswer {
     /// With `wait=verdicts`: one per accepted event, in the order of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<Vec<RowResult>>,
-    /// Why the verdicts that were waited for are not here.
+    /// Why verdicts that were waited for are not here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
+    pub(super) note: Option<String>,
 }
 
 /// What was said of an accepted event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RowResult {
     /// Which event of the request, counted as in `errors`.
-    row: usize,
+    pub(super) row: usize,
     #[serde(flatten)]
-    outcome: OutcomeJson,
+    pub(super) outcome: OutcomeJson,
 }
 
 /// A request's events after they were checked.
@@ -93,6 +111,8 @@ struct Checked {
     errors: Vec<RowError>,
     /// None: nothing was accepted.
     submitted: Option<Submitted>,
+    /// Where the verdicts of the accepted ones will come, if they are waited for.
+    marks: VerdictMarks,
 }
 
 /// Send events: a JSON object, an array of them, NDJSON, or an Avro object container file.
@@ -100,7 +120,8 @@ struct Checked {
 /// The answer 202 comes when the accepted events are on disk. Each event is checked on its own: refused ones are named
 /// and the others are stored. With `wait=verdicts` the answer is 200 with the verdicts; if they take longer than
 /// `timeout` it is 202 with a note, and the events are stored all the same. The body may be compressed, with
-/// `Content-Encoding: gzip` or `zstd`; limits are on what it becomes.
+/// `Content-Encoding: gzip` or `zstd`; limits are on what it becomes. While too much waits to be scored, nothing is stored
+/// and the answer is 503 with `Retry-After`.
 #[utoipa::path(
     post,
     path = "/v1/streams/{stream}/events",
@@ -108,11 +129,12 @@ struct Checked {
     params(("stream" = String, Path, description = "The stream", example = "payments"), IngestQuery),
     request_body(
         content(
-            (serde_json::Value = "application/json", example = json!({"id": "p1", "card": "card-1", "merchant": "m-7", "country": "DE", "amount": 12.5, "time": 1767225600000_i64})),
-            (Vec<u8> = "application/avro"),
+            (Object = "application/json", example = json!({"id": "p1", "card": "card-1", "merchant": "m-7", "country": "DE", "amount": 12.5, "time": 1767225600000_i64})),
+            (inline(EventsFile) = "application/octet-stream"),
+            (inline(EventsFile) = "application/avro"),
             (String = "application/x-ndjson", example = "{\"id\":\"p1\",\"card\":\"card-1\",\"amount\":12.5,\"time\":1767225600000}\n{\"id\":\"p2\",\"card\":\"card-2\",\"amount\":3.0,\"time\":1767225600500}\n"),
         ),
-        description = "One event, an array of events, one event a line, or an Avro file"
+        description = "An event as JSON, or an array of them; one event a line; an Avro file. As application/octet-stream any of these: it is told by its content"
     ),
     responses(
         (status = 200, description = "Scored: with `wait=verdicts`", body = IngestAnswer),
@@ -126,29 +148,34 @@ pub(crate) async fn post_events(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let format = body_format(&headers, &[BodyFormat::Json, BodyFormat::JsonLines, BodyFormat::Avro])?;
+    let taken = [BodyFormat::Json, BodyFormat::JsonLines, BodyFormat::Avro, BodyFormat::Octets];
+    let announced = body_format(&headers, &taken)?;
+    let wait = read_wait(&query, app.config.max_wait)?;
     let limits = Limits { bytes: app.config.max_events_body, events: app.config.max_events };
-    let mut budget = app.budget.take(size_in_memory(&headers, &body, format, limits.bytes)).await?;
-    let body = read_body(&headers, body, limits.bytes, app.config.body_timeout, "send several smaller ones").await?;
-    let size = body.len();
-    if format != BodyFormat::Avro {
-        shrink(&mut budget, size);
+    let HeldBody { bytes, mut hold } = app.read_body(&headers, body, limits.bytes, "send several smaller ones").await?;
+    let format = format_of(announced, &bytes)?;
+    let size = bytes.len();
+    if format == BodyFormat::Avro {
+        // Its blocks are unpacked one after the other.
+        hold.grow(limits.bytes).await?;
     }
     let to = stream.clone();
     let checked = app
-        .blocking(move |engine| match format {
-            BodyFormat::Avro => take_file(engine, &to, &body, limits),
-            _ => take_rows(engine, &to, &split(&body, format, limits.events)?),
+        .blocking(move |engine| {
+            let (ingest, checked) = match format {
+                BodyFormat::Avro => take_file(engine, &to, &bytes, limits)?,
+                _ => take_rows(engine, &to, &split(&bytes, format, limits.events)?)?,
+            };
+            drop(bytes);
+            checked.submit(ingest, wait.is_some())
         })
         .await?;
-    // The blocks of an Avro file are unpacked by now, and gone.
-    shrink(&mut budget, size);
-    let mut answer = IngestAnswer {
+    hold.shrink_to(size);
+    let answer = IngestAnswer {
         accepted: checked.rows.len(),
         rejected: checked.rejected,
         errors: checked.errors,
-        results: None,
-        note: None,
+        ..IngestAnswer::default()
     };
     let Some(submitted) = checked.submitted else {
         return if answer.rejected > 0 {
@@ -158,31 +185,24 @@ pub(crate) async fn post_events(
         };
     };
     let places = submitted.durable().await?;
-    drop(budget);
-    if query.wait.is_none() {
-        return Ok((StatusCode::ACCEPTED, Json(answer)).into_response());
-    }
-    let at_most = query.timeout.map_or(DEFAULT_WAIT, |span| Duration::from_millis(span.0)).min(app.config.max_wait);
-    match app.engine.outcomes(&stream, &places, at_most).await {
-        Ok(outcomes) => {
-            answer.results = Some(results(&checked.rows, &places, &outcomes));
-            Ok(Json(answer).into_response())
-        }
-        Err(error) => {
-            answer.note = Some(error.to_string());
-            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
-        }
-    }
+    let Some(at_most) = wait else { return Ok((StatusCode::ACCEPTED, Json(answer)).into_response()) };
+    hold.shrink_to(places.len() * WAITING_BYTES);
+    let asked = Asked { stream, rows: checked.rows, places, marks: checked.marks, answer, hold };
+    Ok(answer_with_verdicts(&app, asked, at_most).await)
 }
 
-/// How much memory a body will take, at most: what is packed, or of unknown length, counts as the largest one.
-fn size_in_memory(headers: &HeaderMap, body: &Body, format: BodyFormat, limit: usize) -> usize {
-    let is_packed = headers.contains_key(header::CONTENT_ENCODING) || format == BodyFormat::Avro;
-    let size = HttpBody::size_hint(body).upper().filter(|_| !is_packed);
-    size.and_then(|size| usize::try_from(size).ok()).map_or(limit, |size| size.min(limit))
+/// How long verdicts are waited for; none: they are not.
+fn read_wait(query: &IngestQuery, most: Duration) -> Result<Option<Duration>, ApiError> {
+    let timeout = query.timeout.map(|span| Duration::from_millis(span.0));
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > most) {
+        let (most, got) = (most.as_secs(), timeout.as_secs_f64());
+        let detail = format!("timeout: expected at most {most}s (server.max_wait), got {got}s");
+        return Err(ApiError::bad_request(detail));
+    }
+    Ok(query.wait.map(|WaitFor::Verdicts| timeout.unwrap_or(DEFAULT_WAIT).min(most)))
 }
 
-fn split(body: &Bytes, format: BodyFormat, max_events: usize) -> Result<Vec<Row<'_>>, ApiError> {
+fn split(body: &[u8], format: BodyFormat, max_events: usize) -> Result<Vec<Row<'_>>, ApiError> {
     let rows = match format {
         BodyFormat::JsonLines => split_lines(body),
         _ => split_json(body).map_err(|error| ApiError::bad_request(error.to_string()))?,
@@ -197,18 +217,18 @@ fn split(body: &Bytes, format: BodyFormat, max_events: usize) -> Result<Vec<Row<
     Ok(rows)
 }
 
-/// Checks every row and hands the good ones to the log. Blocks while the log has too much to do.
-fn take_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<Checked, ApiError> {
+/// Checks every row.
+fn take_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<(Ingest, Checked), ApiError> {
     let mut ingest = engine.ingest(stream)?;
     let mut checked = Checked { rows: Vec::with_capacity(rows.len()), ..Checked::default() };
     for row in rows {
         checked.note(row.number, ingest.push_json(row.text));
     }
-    checked.submit(ingest)
+    Ok((ingest, checked))
 }
 
 /// The same with the records of an Avro file, each turned into one of the stream's schema.
-fn take_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Result<Checked, ApiError> {
+fn take_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Result<(Ingest, Checked), ApiError> {
     let mut ingest = engine.ingest(stream)?;
     let container = Container::open(file)?;
     let resolver = Resolver::new(&container.schema, ingest.schema()).map_err(|error| {
@@ -216,8 +236,11 @@ fn take_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Resu
         ApiError::new(Code::InvalidEvents, detail)
     })?;
     let mut checked = Checked::default();
-    container.each(limits, |row, record| checked.note(row, ingest.push_avro(resolver.as_ref(), record)))?;
-    checked.submit(ingest)
+    container.each(limits, |row, record| {
+        let pushed = record.map_err(EventError::from).and_then(|bytes| ingest.push_avro(resolver.as_ref(), bytes));
+        checked.note(row, pushed);
+    })?;
+    Ok((ingest, checked))
 }
 
 impl Checked {
@@ -228,18 +251,34 @@ impl Checked {
             Err(error) => {
                 self.rejected += 1;
                 if self.errors.len() < MAX_ERRORS {
-                    self.errors.push(RowError { row, message: error.to_string() });
+                    let (code, field) =
+                        (error.code(), error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()));
+                    let message = shorten(&in_words(&error), MAX_ERROR_BYTES).into_owned();
+                    self.errors.push(RowError { row, code, field, message });
                 }
             }
         }
     }
 
-    /// Hands the good ones to the log.
-    fn submit(mut self, ingest: Ingest) -> Result<Self, ApiError> {
+    /// Hands the good ones to the log, unless too much waits to be scored. Blocks while the log has too much to do.
+    fn submit(mut self, ingest: Ingest, is_waiting: bool) -> Result<Self, ApiError> {
         if !self.rows.is_empty() {
+            ingest.check_backlog()?;
+            if is_waiting {
+                self.marks = ingest.verdict_marks()?;
+            }
             self.submitted = Some(ingest.submit()?);
         }
         Ok(self)
+    }
+}
+
+/// Why an event is refused. The JSON parser's words are not for users.
+fn in_words(error: &EventError) -> String {
+    match error {
+        EventError::Syntax { path, message } if path.is_empty() => format!("not valid JSON: {}", plain_syntax(message)),
+        EventError::Syntax { path, message } => format!("not valid JSON in field `{path}`: {}", plain_syntax(message)),
+        error => error.to_string(),
     }
 }
 
@@ -252,9 +291,4 @@ fn all_refused(answer: &IngestAnswer) -> ApiError {
         .with("accepted", 0)
         .with("rejected", answer.rejected)
         .with("errors", serde_json::json!(answer.errors))
-}
-
-fn results(rows: &[usize], places: &[Place], outcomes: &[Outcome]) -> Vec<RowResult> {
-    let stands = rows.iter().zip(places).zip(outcomes);
-    stands.map(|((row, place), outcome)| RowResult { row: *row, outcome: outcome_json(*place, outcome) }).collect()
 }

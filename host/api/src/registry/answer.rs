@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::http::ApiError;
+use crate::http::{ApiError, MAX_DETAIL_BYTES, shorten};
 
 /// The content type of all answers.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -125,7 +125,8 @@ fn code(error: &RegistryError) -> u32 {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (code, message) = self.parts();
+        let (code, mut message) = self.parts();
+        shorten(&mut message, MAX_DETAIL_BYTES);
         let three_digits = if code < 1000 { code } else { code / 100 };
         let status = u16::try_from(three_digits).ok().and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

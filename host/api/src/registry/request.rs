@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::answer::MEDIA_TYPE;
 use super::{Failure, Refused};
 use crate::app::App;
-use crate::http::{ApiError, Code, read_body};
+use crate::http::{ApiError, Code, read_json};
 
 /// The body of requests about a schema, as the Java client calls it. Members that are not named here are passed over.
 #[derive(Debug, Deserialize)]
@@ -33,8 +33,8 @@ pub(super) struct Params {
     fetch_max_id: Option<String>,
     verbose: Option<String>,
     default_to_global: Option<String>,
-    offset: Option<usize>,
-    limit: Option<i64>,
+    offset: Option<String>,
+    limit: Option<String>,
 }
 
 impl Params {
@@ -51,12 +51,21 @@ impl Params {
     }
 
     /// The part of a listing that is wanted. Nothing is ever deleted. A negative limit is none.
-    pub(super) fn page<T>(&self, items: Vec<T>) -> Vec<T> {
+    pub(super) fn page<T>(&self, items: Vec<T>) -> Result<Vec<T>, ApiError> {
+        let number = |name: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|text| {
+                let refusal = || ApiError::bad_request(format!("{name}: expected a whole number, got '{text}'"));
+                text.parse::<i64>().map_err(|_| refusal())
+            });
+            read.transpose()
+        };
+        let (offset, limit) = (number("offset", &self.offset)?, number("limit", &self.limit)?);
         if is_true(&self.deleted_only) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let limit = self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        items.into_iter().skip(self.offset.unwrap_or(0)).take(limit).collect()
+        let count = |number: i64| usize::try_from(number).ok();
+        let limit = limit.and_then(count).unwrap_or(usize::MAX);
+        Ok(items.into_iter().skip(offset.and_then(count).unwrap_or(0)).take(limit).collect())
     }
 }
 
@@ -68,9 +77,8 @@ fn is_true(flag: &Option<String>) -> bool {
 pub(super) async fn read_schema(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Failure> {
     check_content_type(headers)?;
     let limit = app.config.max_definition_body;
-    let text = read_body(headers, body, limit, app.config.body_timeout, "a schema is smaller").await?;
-    let request: SchemaRequest = serde_json::from_slice(&text)
-        .map_err(|error| ApiError::bad_request(format!("expected {{\"schema\": \"...\"}}: {error}")))?;
+    let text = app.read_body(headers, body, limit, "a schema is smaller").await?;
+    let request: SchemaRequest = read_json(&text, "{\"schema\": \"...\"}")?;
     check_kept(&request)?;
     match request.schema {
         Some(Value::String(schema)) => Ok(schema),
@@ -136,10 +144,15 @@ mod tests {
 
     #[test]
     fn a_page_is_cut_out() {
-        let page = |offset, limit| Params { offset, limit, ..Params::default() }.page(vec![1, 2, 3, 4]);
-        assert_eq!(page(None, None), [1, 2, 3, 4]);
-        assert_eq!(page(Some(1), Some(2)), [2, 3]);
-        assert_eq!(page(Some(0), Some(-1)), [1, 2, 3, 4]);
-        assert_eq!(page(Some(9), None), [0; 0]);
+        let page = |offset: Option<&str>, limit: Option<&str>| {
+            let (offset, limit) = (offset.map(str::to_owned), limit.map(str::to_owned));
+            let params = Params { offset, limit, ..Params::default() };
+            params.page(vec![1, 2, 3, 4]).map_err(|error| error.detail)
+        };
+        assert_eq!(page(None, None), Ok(vec![1, 2, 3, 4]));
+        assert_eq!(page(Some("1"), Some("2")), Ok(vec![2, 3]));
+        assert_eq!(page(Some("0"), Some("-1")), Ok(vec![1, 2, 3, 4]));
+        assert_eq!(page(Some("9"), None), Ok(Vec::new()));
+        assert_eq!(page(None, Some("many")), Err("limit: expected a whole number, got 'many'".to_owned()));
     }
 }

@@ -1,7 +1,7 @@
 //! Schemas by id.
 
 use assay_engine::registry::{Registry, RegistryError, StoredSchema};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use super::answer::{Answer, Outcome, Refused, verbatim};
 use super::request::Params;
 use super::{Failure, ask};
 use crate::app::App;
+use crate::http::{Path, Query};
 
 /// A schema. A type that is not said is AVRO.
 #[derive(Serialize)]
@@ -76,7 +77,7 @@ async fn places(app: &App, id: String, params: &Params) -> Result<Vec<SubjectVer
     if let Some(wanted) = &params.subject {
         places.retain(|place| place.subject == *wanted);
     }
-    Ok(params.page(places))
+    Ok(params.page(places)?)
 }
 
 async fn stored(app: &App, id: String) -> Result<StoredSchema, Failure> {

@@ -1,10 +1,10 @@
 //! What other registries let their users set, and is fixed here.
 
-use axum::extract::{Path, Query};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Outcome, Refused};
 use super::request::Params;
+use crate::http::{Path, Query};
 
 const LEVEL: &str = "BACKWARD";
 const MODE: &str = "READWRITE";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assay_engine::registry::Registered;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::request::{Params, read_schema, read_version};
 use super::{Failure, ask};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::http::{Path, Query};
 
 /// The id of a schema that was registered.
 #[derive(Serialize)]
@@ -53,7 +54,7 @@ pub(super) async fn list(State(app): State<App>, Query(params): Query<Params>) -
     if let Some(prefix) = &params.subject_prefix {
         subjects.retain(|subject| subject.starts_with(prefix));
     }
-    Ok(Answer(params.page(subjects)))
+    Ok(Answer(params.page(subjects)?))
 }
 
 /// `GET /subjects/{subject}/versions`
@@ -62,7 +63,8 @@ pub(super) async fn versions(
     Path(subject): Path<String>,
     Query(params): Query<Params>,
 ) -> Outcome<Vec<u32>> {
-    Ok(Answer(params.page(ask(&app, move |registry| registry.versions(&subject)).await?)))
+    let versions = ask(&app, move |registry| registry.versions(&subject)).await?;
+    Ok(Answer(params.page(versions)?))
 }
 
 /// `GET /subjects/{subject}/versions/{version}`

@@ -4,16 +4,18 @@ use assay_core::names::{Digest, Offset, Partition};
 use assay_engine::Engine;
 use assay_engine::ports::StreamPartition;
 use assay_engine::ports::archive::ArchivedEvent;
+use assay_engine::ports::catalog::Kind;
 use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::known::check_was_defined;
 use crate::app::App;
 use crate::auth::secret::hex;
-use crate::http::{ApiError, page_limit};
+use crate::http::{ApiError, Listing, Path, Query, page_limit};
 use crate::render::PlaceJson;
 
 /// Which dead letters are wanted.
@@ -106,11 +108,17 @@ pub(crate) async fn list_dead_letters(
     Query(query): Query<DeadLettersQuery>,
 ) -> Result<Json<DeadLettersPage>, ApiError> {
     let DeadLettersQuery { stream, rule, limit, cursor } = query;
-    let query = DeadLetterQuery { stream, rule, limit: page_limit(limit)?, cursor };
+    let listing = Listing::new("dead letters", &[&stream, &rule]);
+    let query = DeadLetterQuery { stream, rule, limit: page_limit(limit)?, cursor: listing.open(cursor)? };
     app.blocking(move |engine| {
+        for (kind, name) in [(Kind::Stream, &query.stream), (Kind::Rule, &query.rule)] {
+            if let Some(name) = name {
+                check_was_defined(engine, kind, name)?;
+            }
+        }
         let page = engine.ports().dead_letters.list(&query)?;
         let items = page.items.into_iter().map(DeadLetterJson::from).collect();
-        Ok(Json(DeadLettersPage { items, cursor: page.cursor }))
+        Ok(Json(DeadLettersPage { items, cursor: listing.seal(page.cursor) }))
     })
     .await
 }
@@ -132,6 +140,7 @@ pub(crate) async fn get_dead_letter(
     Path((stream, partition, offset)): Path<(String, u32, u64)>,
 ) -> Result<Json<DeadEventJson>, ApiError> {
     app.blocking(move |engine| {
+        check_was_defined(engine, Kind::Stream, &stream)?;
         let of = StreamPartition { stream: stream.as_str().into(), partition: Partition(partition) };
         let offset = Offset(offset);
         let letters = engine.ports().dead_letters.of_event(&of, offset)?;

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assay_engine::ports::StreamPartition;
-use assay_engine::ports::archive::HistoryQuery;
-use assay_engine::{Engine, ReadError};
-use axum::extract::{Path, State};
+use assay_engine::{Engine, EntityTag, ReadError, now_ms};
+use axum::extract::State;
 use axum::{Extension, Json};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::known::{has_events, partition_of, unknown_entity};
 use super::{LatestJson, Measured};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::ApiError;
+use crate::http::{ApiError, Path, Query, Time};
 
 /// An entity: its latest verdicts, its tags, its views.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,17 +24,55 @@ pub(crate) struct EntityJson {
     /// The entity.
     #[schema(example = "card-1")]
     key: String,
-    /// The tags of the latest verdicts of all rules that are active now.
+    /// The tags of the latest verdicts of all rules that are active now. Those that have expired are left out.
     tags: BTreeSet<String>,
+    /// The same with the rule and the time of each.
+    tagged: Vec<TagJson>,
     /// Rule -> its latest verdict on the entity.
     rules: BTreeMap<String, LatestJson>,
     /// View -> what it has counted for the entity.
     views: BTreeMap<String, Measured>,
 }
 
+/// A tag of an entity.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TagJson {
+    /// The tag.
+    #[schema(example = "review")]
+    tag: String,
+    /// The rule that gave it.
+    #[schema(example = "card-velocity")]
+    rule: String,
+    /// The time of the event that last gave it, ms since 1970.
+    #[schema(example = 1_767_225_600_000_i64)]
+    at: i64,
+    /// From which time on it is not shown any more, ms since 1970, as the rule's `expire` says. Missing: it stays until
+    /// the rule's next verdict on the entity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+impl From<EntityTag> for TagJson {
+    fn from(EntityTag { tag, rule, at, expires_at }: EntityTag) -> Self {
+        Self { tag, rule, at, expires_at }
+    }
+}
+
+/// At which time an entity is looked at.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntityQuery {
+    /// Tags that have expired at this time are left out: RFC 3339 or ms since 1970. Without it: now, by the server's
+    /// clock.
+    #[param(value_type = Option<String>, example = "2026-01-31T12:00:00Z")]
+    at: Option<Time>,
+}
+
 /// An entity's latest scores and tags, and what its views have counted.
 ///
-/// Profiles follow the verdicts within milliseconds; views are answered by the worker that keeps them.
+/// Verdicts of deleted rules are not shown, also if a rule of the same name was made again. Profiles follow the verdicts
+/// within milliseconds; views are answered by the worker that keeps them.
 #[utoipa::path(
     get,
     path = "/v1/entities/{stream}/{key}",
@@ -43,18 +80,21 @@ pub(crate) struct EntityJson {
     params(
         ("stream" = String, Path, description = "The stream", example = "payments"),
         ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
+        EntityQuery,
     ),
     responses((status = 200, description = "The entity; 404 if no event of it was seen", body = EntityJson))
 )]
 pub(crate) async fn get_entity(
     State(app): State<App>,
     Path((stream, key)): Path<(String, String)>,
+    Query(query): Query<EntityQuery>,
 ) -> Result<Json<EntityJson>, ApiError> {
-    app.blocking(move |engine| read_entity(engine, stream, key).map(Json)).await
+    let at = query.at.map_or_else(now_ms, |at| at.0);
+    app.blocking(move |engine| read_entity(engine, stream, key, at).map(Json)).await
 }
 
 /// What was deleted of an entity.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct DeletedEntity {
     /// Its events, and their copies in derived streams.
     events: u64,
@@ -80,7 +120,7 @@ pub(crate) struct DeletedEntity {
         ("stream" = String, Path, description = "The stream", example = "payments"),
         ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
     ),
-    responses((status = 200, description = "What was deleted; zeros if there was nothing", body = DeletedEntity))
+    responses((status = 200, description = "What was deleted; 404 if nothing was held of it", body = DeletedEntity))
 )]
 pub(crate) async fn delete_entity(
     State(app): State<App>,
@@ -89,28 +129,28 @@ pub(crate) async fn delete_entity(
 ) -> Result<Json<DeletedEntity>, ApiError> {
     app.blocking(move |engine| {
         let erased = engine.erase(&stream, &key, &caller.name)?;
-        Ok(Json(DeletedEntity {
+        let deleted = DeletedEntity {
             events: erased.events,
             verdicts: erased.verdicts,
             dead_letters: erased.dead_letters,
             edges: erased.edges,
             profile: erased.profiles > 0,
-        }))
+        };
+        if deleted == DeletedEntity::default() {
+            return Err(ApiError::entity_not_found(format!("nothing is held of '{key}' in the stream '{stream}'")));
+        }
+        Ok(Json(deleted))
     })
     .await
 }
 
-/// The partition of an entity, or that there is no such stream.
-pub(super) fn partition_of(engine: &Engine, stream: &str, key: &str) -> Result<StreamPartition, ApiError> {
-    engine.partition_of(stream, key).ok_or_else(|| ApiError::not_found(format!("there is no stream '{stream}'")))
-}
-
-fn read_entity(engine: &Engine, stream: String, key: String) -> Result<EntityJson, ApiError> {
+fn read_entity(engine: &Engine, stream: String, key: String, at: i64) -> Result<EntityJson, ApiError> {
+    let key = engine.canonical_key(&stream, &key);
     let of = partition_of(engine, &stream, &key)?;
     let plan = engine.plan();
-    let rules = engine.ports().profiles.get(&of, &key)?.unwrap_or_default().rules;
+    let profile = engine.profile(&of, &key, at)?;
     let mut views = BTreeMap::new();
-    let mut is_known = !rules.is_empty();
+    let mut is_known = profile.is_known;
     // The stream may have been deleted since its partition was found.
     let stream_plan = plan.streams.get(&stream);
     for view in stream_plan.iter().flat_map(|stream| &stream.views) {
@@ -125,22 +165,11 @@ fn read_entity(engine: &Engine, stream: String, key: String) -> Result<EntityJso
         }
     }
     if !is_known && !has_events(engine, &of, &key)? {
-        return Err(ApiError::not_found(format!("no event of '{key}' was seen in the stream '{stream}'")));
+        return Err(unknown_entity(&stream, &key));
     }
-    let active: BTreeSet<&str> = stream_plan
-        .iter()
-        .flat_map(|stream| &stream.rules)
-        .filter(|rule| rule.is_active())
-        .map(|rule| rule.stamp.rule.as_str())
-        .collect();
-    let counted = rules.iter().filter(|(rule, _)| active.contains(rule.as_str()));
-    let tags = counted.flat_map(|(_, latest)| latest.tags.iter().cloned()).collect();
+    let tags = profile.tags.iter().map(|tag| tag.tag.clone()).collect();
+    let tagged = profile.tags.into_iter().map(TagJson::from).collect();
     let partition = of.partition.0;
-    let rules = rules.into_iter().map(|(rule, latest)| (rule, LatestJson::new(latest, partition))).collect();
-    Ok(EntityJson { stream, key, tags, rules, views })
-}
-
-fn has_events(engine: &Engine, of: &StreamPartition, key: &str) -> Result<bool, ApiError> {
-    let query = HistoryQuery { key: key.to_owned(), from: i64::MIN, to: i64::MAX, limit: 1, cursor: None };
-    Ok(!engine.ports().archive.history(of, &query)?.items.is_empty())
+    let rules = profile.rules.into_iter().map(|(rule, latest)| (rule, LatestJson::new(latest, partition))).collect();
+    Ok(EntityJson { stream, key, tags, tagged, rules, views })
 }

@@ -1,15 +1,17 @@
 //! `GET /v1/events/{stream}/{id}`: an event, what the rules saw of it, and what they said.
 
+use assay_core::names::{Offset, Partition};
 use assay_engine::Explained;
+use assay_engine::ports::{Place, StoreError};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::DeadLetterJson;
 use crate::app::App;
-use crate::http::ApiError;
+use crate::http::{ApiError, Listing, PageQuery, Path, Query, page_limit};
 use crate::render::{FailureJson, PlaceJson, VerdictJson, failure_json, verdict_json};
 
 /// An event with all that was said of it.
@@ -43,8 +45,10 @@ pub(crate) struct ExplanationJson {
     stream: String,
     /// The id that was asked for.
     id: String,
-    /// The oldest first; more than one if a producer sent the same id again.
+    /// By partition, then the oldest first; more than one if a producer sent the same id again.
     events: Vec<ExplainedJson>,
+    /// Hand it back as `cursor` for the next page; null: this was the last.
+    cursor: Option<String>,
 }
 
 /// Explain an event: what it was, what each rule saw, which plugin said what.
@@ -55,21 +59,35 @@ pub(crate) struct ExplanationJson {
     params(
         ("stream" = String, Path, description = "The stream", example = "payments"),
         ("id" = String, Path, description = "The event's own id, or PARTITION-OFFSET", example = "p1"),
+        PageQuery,
     ),
     responses((status = 200, description = "The explanation", body = ExplanationJson))
 )]
 pub(crate) async fn explain_event(
     State(app): State<App>,
     Path((stream, id)): Path<(String, String)>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<ExplanationJson>, ApiError> {
+    let limit = page_limit(query.limit)?;
+    let listing = Listing::new("events", &[&stream, &id]);
+    let cursor = listing.open(query.cursor)?;
+    let after = cursor.as_deref().map(|cursor| place_of(cursor).ok_or(StoreError::BadCursor)).transpose()?;
     app.blocking(move |engine| {
-        let events: Vec<_> = engine.explain(&stream, &id)?.into_iter().map(explained_json).collect();
-        if events.is_empty() {
+        let page = engine.explain(&stream, &id, after, limit)?;
+        let events: Vec<_> = page.events.into_iter().map(explained_json).collect();
+        if events.is_empty() && after.is_none() {
             return Err(ApiError::not_found(format!("there is no event '{id}' in the stream '{stream}'")));
         }
-        Ok(Json(ExplanationJson { stream, id, events }))
+        let cursor = page.last.map(|place| format!("{}-{}-", place.partition, place.offset));
+        Ok(Json(ExplanationJson { stream, id, events, cursor: listing.seal(cursor) }))
     })
     .await
+}
+
+/// Reads the place in a cursor, `PARTITION-OFFSET-`.
+fn place_of(cursor: &str) -> Option<Place> {
+    let (partition, offset) = cursor.strip_suffix('-')?.split_once('-')?;
+    Some(Place { partition: Partition(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
 }
 
 fn explained_json(explained: Explained) -> ExplainedJson {

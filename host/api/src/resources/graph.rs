@@ -3,12 +3,12 @@
 use assay_core::verdict::Facets;
 use assay_engine::ports::graph::GraphEdge;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::http::{ApiError, PageQuery, page_limit};
+use crate::http::{ApiError, Listing, PageQuery, Path, Query, page_limit};
 
 /// An edge between two nodes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,7 +54,7 @@ pub(crate) struct GraphPage {
     path = "/v1/graph/{node}",
     tag = "graph",
     params(("node" = String, Path, description = "The node, percent-encoded", example = "card-1"), PageQuery),
-    responses((status = 200, description = "Its edges; none for a node that nothing is known of", body = GraphPage))
+    responses((status = 200, description = "Its edges; 404 for a node that has none", body = GraphPage))
 )]
 pub(crate) async fn get_node(
     State(app): State<App>,
@@ -63,9 +63,14 @@ pub(crate) async fn get_node(
 ) -> Result<Json<GraphPage>, ApiError> {
     let limit = page_limit(query.limit)?;
     app.blocking(move |engine| {
-        let page = engine.ports().graph.neighbours(&node, limit, query.cursor.as_deref())?;
+        let listing = Listing::new("graph", &[&node]);
+        let cursor = listing.open(query.cursor)?;
+        let page = engine.ports().graph.neighbours(&node, limit, cursor.as_deref())?;
+        if page.items.is_empty() && cursor.is_none() {
+            return Err(ApiError::entity_not_found(format!("no edge begins or ends at '{node}'")));
+        }
         let items = page.items.into_iter().map(GraphEdgeJson::from).collect();
-        Ok(Json(GraphPage { items, cursor: page.cursor }))
+        Ok(Json(GraphPage { items, cursor: listing.seal(page.cursor) }))
     })
     .await
 }

@@ -5,14 +5,14 @@ use assay_engine::Engine;
 use assay_engine::ports::archive::{ArchivedEvent, HistoryQuery};
 use assay_engine::ports::{Page, StreamPartition};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::entities::partition_of;
+use super::known::{check_entity, partition_of};
 use crate::app::App;
-use crate::http::{ApiError, Time, page_limit};
+use crate::http::{ApiError, Listing, Path, Query, Time, page_limit, times};
 use crate::render::{OutcomeJson, PlaceJson, outcome_json};
 
 /// Which part of a history is wanted.
@@ -127,15 +127,18 @@ fn read_history(
     key: String,
     query: TimesQuery,
 ) -> Result<(StreamPartition, Page<ArchivedEvent>), ApiError> {
+    let key = engine.canonical_key(stream, &key);
     let of = partition_of(engine, stream, &key)?;
-    let query = HistoryQuery {
-        key,
-        from: query.from.map_or(i64::MIN, |time| time.0),
-        to: query.to.map_or(i64::MAX, |time| time.0),
-        limit: page_limit(query.limit)?,
-        cursor: query.cursor,
-    };
-    let page = engine.ports().archive.history(&of, &query)?;
+    let (from, to) = (query.from.map(|time| time.0), query.to.map(|time| time.0));
+    // Events and verdicts have the same places: a cursor of one listing goes on in the other.
+    let listing = Listing::new("history", &[&stream, &key, &from, &to]);
+    let times = times(query.from, query.to);
+    let query = HistoryQuery { key, times, limit: page_limit(query.limit)?, cursor: listing.open(query.cursor)? };
+    let mut page = engine.ports().archive.history(&of, &query)?;
+    if page.items.is_empty() && query.cursor.is_none() {
+        check_entity(engine, &of, &query.key)?;
+    }
+    page.cursor = listing.seal(page.cursor);
     Ok((of, page))
 }
 

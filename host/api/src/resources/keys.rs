@@ -6,7 +6,7 @@ use assay_core::names::check_name;
 use assay_engine::ports::catalog::{Change, Kind, Snapshot};
 use assay_engine::{Engine, now_ms};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::secret::hex;
 use crate::auth::{Caller, KeyBody, Role, Secret};
-use crate::http::{ApiError, Code, read_body};
+use crate::http::{ApiError, Code, Path, read_json};
 
 /// The most keys there may be: each is compared at every request.
 const MAX_KEYS: usize = 1000;
@@ -78,10 +78,8 @@ pub(crate) async fn post_key(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<MadeKey>), ApiError> {
-    let text = read_body(&headers, body, 1 << 16, app.config.body_timeout, "a key is smaller").await?;
-    let mut wanted: NewKey = serde_json::from_slice(&text).map_err(|error| {
-        ApiError::bad_request(format!("expected {{\"name\": \"...\", \"roles\": [\"ingest\", ...]}}: {error}"))
-    })?;
+    let text = app.read_body(&headers, body, 1 << 16, "a key is smaller").await?;
+    let mut wanted: NewKey = read_json(&text, "{\"name\": \"...\", \"roles\": [\"ingest\", ...]}")?;
     check_name(&wanted.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
     wanted.roles.sort();
     wanted.roles.dedup();

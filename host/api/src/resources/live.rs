@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use assay_engine::ports::catalog::Kind;
 use assay_engine::{Live, LiveFilter, LiveVerdicts, Said};
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -24,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::{ApiError, Code};
+use crate::http::{ApiError, Code, MAX_DETAIL_BYTES, Query, shorten};
 use crate::render::{PlaceJson, VerdictJson, verdict_json};
 
 /// How often to look for verdicts of other processes.
@@ -150,7 +150,8 @@ impl Client {
             self.said.borrow_and_update();
             match self.read().await {
                 Ok(found) => self.waiting.extend(found.into_iter().map(event)),
-                Err(error) => {
+                Err(mut error) => {
+                    shorten(&mut error.detail, MAX_DETAIL_BYTES);
                     let detail =
                         json!({ "type": format!("urn:assay:{}", error.code.parts().0), "detail": error.detail });
                     self.waiting.push_back(Event::default().event("error").data(detail.to_string()));

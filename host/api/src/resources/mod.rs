@@ -7,6 +7,7 @@ mod graph;
 mod health;
 mod history;
 mod keys;
+mod known;
 mod live;
 mod plugins;
 mod scores;

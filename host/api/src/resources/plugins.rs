@@ -5,8 +5,8 @@ use std::sync::Arc;
 use assay_engine::now_ms;
 use assay_engine::ports::catalog::{Kind, Revision};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::definitions::{DryRun, EffectJson, effects_json};
-use crate::http::{ApiError, Code, read_body};
+use crate::http::{ApiError, Code, Path, Query, essence};
 
 /// A plugin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +30,8 @@ pub(crate) struct PluginInfo {
     digest: Value,
     /// Its size in bytes.
     size: Value,
+    /// True: only rules that name exactly this version use it.
+    yanked: bool,
     /// The key that uploaded it.
     author: String,
     /// When, ms since 1970.
@@ -39,9 +41,9 @@ pub(crate) struct PluginInfo {
     manifest: Value,
 }
 
-/// A plugin that was uploaded, or with `dry_run` would be.
+/// A plugin after a change, or with `dry_run` as it would be.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PluginUploaded {
+pub(crate) struct PluginChanged {
     #[serde(flatten)]
     plugin: PluginInfo,
     /// True: only checked.
@@ -49,6 +51,11 @@ pub(crate) struct PluginUploaded {
     /// What that does to rules, or would do.
     effects: Vec<EffectJson>,
 }
+
+/// The bytes of a `.wasm` file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct WasmFile(#[allow(dead_code, reason = "only its schema is used")] Vec<u8>);
 
 /// Which plugins are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -75,6 +82,7 @@ impl PluginInfo {
             version: version.to_owned(),
             digest: part("digest"),
             size: part("size"),
+            yanked: part("yanked") == true,
             author: revision.author.clone(),
             at: revision.at,
             manifest: part("manifest"),
@@ -92,10 +100,13 @@ impl PluginInfo {
     path = "/v1/plugins",
     tag = "plugins",
     params(DryRun),
-    request_body(content = String, content_type = "application/wasm", description = "The bytes of the .wasm file"),
+    request_body(
+        content((inline(WasmFile) = "application/wasm"), (inline(WasmFile) = "application/octet-stream")),
+        description = "The bytes of the .wasm file"
+    ),
     responses(
-        (status = 200, description = "These very bytes were there, or they were only checked", body = PluginUploaded),
-        (status = 201, description = "Uploaded", body = PluginUploaded),
+        (status = 200, description = "These very bytes were there, or they were only checked", body = PluginChanged),
+        (status = 201, description = "Uploaded", body = PluginChanged),
     )
 )]
 pub(crate) async fn post_plugin(
@@ -104,15 +115,14 @@ pub(crate) async fn post_plugin(
     Query(query): Query<DryRun>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<PluginUploaded>), ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !matches!(kind, "application/wasm" | "application/octet-stream") {
+) -> Result<(StatusCode, Json<PluginChanged>), ApiError> {
+    let kind = essence(&headers).unwrap_or_default();
+    if !matches!(kind.as_str(), "application/wasm" | "application/octet-stream") {
         let detail = format!("expected the content type application/wasm, got '{kind}'");
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
     let limit = app.config.max_plugin_body;
-    let wasm =
-        read_body(&headers, body, limit, app.config.body_timeout, "build it with --release and strip it").await?;
+    let wasm = app.read_body(&headers, body, limit, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
         let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
@@ -124,7 +134,8 @@ pub(crate) async fn post_plugin(
                 name: plugin,
                 version,
                 digest: uploaded.digest.to_string().into(),
-                size: wasm.len().into(),
+                size: uploaded.size.into(),
+                yanked: false,
                 author: caller.name.clone(),
                 at: now_ms(),
                 manifest: serde_json::json!(uploaded.manifest),
@@ -132,7 +143,7 @@ pub(crate) async fn post_plugin(
         };
         let status = if uploaded.created && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
         let effects = effects_json(uploaded.effects);
-        Ok((status, Json(PluginUploaded { plugin: info, dry_run: query.dry_run, effects })))
+        Ok((status, Json(PluginChanged { plugin: info, dry_run: query.dry_run, effects })))
     })
     .await
 }
@@ -186,6 +197,70 @@ pub(crate) async fn get_plugin_version(
     found
         .map(|revision| Json(PluginInfo::of(revision)))
         .ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
+}
+
+/// Take a version back: rules that follow newer versions no longer use it.
+///
+/// Rules that follow it (`velocity@1`) go over to the newest version that is not yanked, each by a new revision; if a
+/// rule would have none left, that is 422 and nothing changes. Rules that name exactly this version keep it.
+#[utoipa::path(
+    post,
+    path = "/v1/plugins/{name}/{version}/yank",
+    tag = "plugins",
+    params(
+        ("name" = String, Path, description = "The plugin's name", example = "velocity"),
+        ("version" = String, Path, description = "Its version", example = "1.2.0"),
+        DryRun,
+    ),
+    responses((status = 200, description = "In effect on all workers, or only checked", body = PluginChanged))
+)]
+pub(crate) async fn yank_plugin(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(plugin): Path<(String, String)>,
+    Query(query): Query<DryRun>,
+) -> Result<Json<PluginChanged>, ApiError> {
+    set_yanked(app, caller, plugin, true, query.dry_run).await
+}
+
+/// Offer a version again that was yanked: rules that follow newer versions take it up.
+#[utoipa::path(
+    post,
+    path = "/v1/plugins/{name}/{version}/unyank",
+    tag = "plugins",
+    params(
+        ("name" = String, Path, description = "The plugin's name", example = "velocity"),
+        ("version" = String, Path, description = "Its version", example = "1.2.0"),
+        DryRun,
+    ),
+    responses((status = 200, description = "In effect on all workers, or only checked", body = PluginChanged))
+)]
+pub(crate) async fn unyank_plugin(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(plugin): Path<(String, String)>,
+    Query(query): Query<DryRun>,
+) -> Result<Json<PluginChanged>, ApiError> {
+    set_yanked(app, caller, plugin, false, query.dry_run).await
+}
+
+async fn set_yanked(
+    app: App,
+    caller: Arc<Caller>,
+    (name, version): (String, String),
+    is_yanked: bool,
+    dry_run: bool,
+) -> Result<Json<PluginChanged>, ApiError> {
+    app.blocking(move |engine| {
+        let name = format!("{name}@{version}");
+        let applied = engine.yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
+        let plan = engine.plan();
+        let there = plan.snapshot.get(Kind::Plugin, &name);
+        let there = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
+        let plugin = PluginInfo { yanked: is_yanked, ..PluginInfo::of(there) };
+        Ok(Json(PluginChanged { plugin, dry_run, effects: effects_json(applied.effects) }))
+    })
+    .await
 }
 
 fn plugins(app: &App, wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {

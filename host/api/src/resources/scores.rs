@@ -1,17 +1,17 @@
 //! `GET /v1/scores`: the entities with the highest scores of a rule.
 
 use assay_core::names::Digest;
-use assay_core::rule::RuleDef;
-use assay_engine::Engine;
 use assay_engine::ports::catalog::Kind;
 use assay_engine::ports::profiles::LatestVerdict;
+use assay_engine::{WantedScores, now_ms};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::known::check_was_defined;
 use crate::app::App;
-use crate::http::{ApiError, page_limit};
+use crate::http::{ApiError, Listing, Query, page_limit};
 
 /// Which scores are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -21,7 +21,7 @@ pub(crate) struct ScoresQuery {
     /// The rule.
     #[param(example = "card-velocity")]
     rule: String,
-    /// The rule's stream; only needed for a rule that was deleted.
+    /// The rule's stream. It need not be said.
     stream: Option<String>,
     /// Only scores of at least this.
     #[param(example = 0.9)]
@@ -39,7 +39,7 @@ pub(crate) struct LatestJson {
     /// The score, or null.
     #[schema(example = 0.93)]
     pub(super) score: Option<f64>,
-    /// The tags.
+    /// The tags; none if they have expired.
     pub(super) tags: Vec<String>,
     /// The event's time, ms since 1970.
     pub(super) time: i64,
@@ -97,6 +97,8 @@ pub(crate) struct ScoresPage {
 }
 
 /// The entities with the highest latest scores of a rule.
+///
+/// Verdicts of a deleted rule are not listed, also if a rule of this name was made again.
 #[utoipa::path(
     get,
     path = "/v1/scores",
@@ -109,34 +111,22 @@ pub(crate) async fn get_scores(
     Query(query): Query<ScoresQuery>,
 ) -> Result<Json<ScoresPage>, ApiError> {
     let limit = page_limit(query.limit)?;
-    if query.min.is_some_and(f64::is_nan) {
-        return Err(ApiError::bad_request("min: expected a number"));
-    }
     app.blocking(move |engine| {
         let ScoresQuery { rule, stream, min, cursor, .. } = query;
-        let stream = match stream {
-            Some(stream) => stream,
-            None => stream_of(engine, &rule)?,
-        };
-        let page = engine.ports().profiles.highest(&stream, &rule, min, limit, cursor.as_deref())?;
+        if let Some(stream) = &stream {
+            check_was_defined(engine, Kind::Stream, stream)?;
+            check_was_defined(engine, Kind::Rule, &rule)?;
+        }
+        let listing = Listing::new("scores", &[&stream, &rule, &min]);
+        let cursor = listing.open(cursor)?;
+        let wanted = WantedScores { rule: rule.clone(), stream, min, limit, cursor, at: now_ms() };
+        let (stream, page) = engine.highest_scores(wanted)?;
         let items = page.items.into_iter().map(|ranked| {
             let partition = engine.partition_of(&stream, &ranked.key).map_or(0, |of| of.partition.0);
             RankedJson { latest: LatestJson::new(ranked.latest, partition), key: ranked.key }
         });
         let items = items.collect();
-        Ok(Json(ScoresPage { stream, rule, items, cursor: page.cursor }))
+        Ok(Json(ScoresPage { stream, rule, items, cursor: listing.seal(page.cursor) }))
     })
     .await
-}
-
-/// The stream that a rule judges.
-fn stream_of(engine: &Engine, rule: &str) -> Result<String, ApiError> {
-    let plan = engine.plan();
-    let body = plan.snapshot.get(Kind::Rule, rule).and_then(|revision| revision.body.clone());
-    let definition = body.and_then(|body| serde_json::from_value::<RuleDef>(body).ok());
-    definition.map(|definition| definition.stream).ok_or_else(|| {
-        ApiError::not_found(format!(
-            "there is no rule '{rule}'; for one that was deleted, say its stream with &stream="
-        ))
-    })
 }

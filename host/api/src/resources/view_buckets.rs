@@ -2,14 +2,15 @@
 
 use assay_engine::ViewBuckets;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::BucketSpan;
+use super::known::check_view_entity;
 use crate::app::App;
-use crate::http::{ApiError, Time};
+use crate::http::{ApiError, Path, Query, Time, times};
 
 /// Which buckets are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -79,6 +80,13 @@ pub(crate) async fn get_view_buckets(
     Path(name): Path<String>,
     Query(query): Query<BucketsQuery>,
 ) -> Result<Json<ViewBucketsJson>, ApiError> {
-    let times = query.from.map_or(i64::MIN, |time| time.0)..query.to.map_or(i64::MAX, |time| time.0);
-    app.blocking(move |engine| Ok(Json(engine.buckets(&name, &query.key, times)?.into()))).await
+    let times = times(query.from, query.to);
+    app.blocking(move |engine| {
+        let buckets = engine.buckets(&name, &query.key, times)?;
+        if buckets.as_of.is_none() {
+            check_view_entity(engine, &name, &query.key)?;
+        }
+        Ok(Json(buckets.into()))
+    })
+    .await
 }

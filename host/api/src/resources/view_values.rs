@@ -2,13 +2,14 @@
 
 use assay_engine::ViewValues;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::known::check_view_entity;
 use crate::app::App;
-use crate::http::{ApiError, Time};
+use crate::http::{ApiError, Path, Query, Time};
 
 /// Which values are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -77,7 +78,7 @@ impl From<ViewValues> for Measured {
     params(("name" = String, Path, description = "The view's name", example = "card_spend"), ViewQuery),
     responses((
         status = 200,
-        description = "The values, from the worker that keeps them; 404 if the bucket of that time is not kept any more",
+        description = "The values, from the worker that keeps them; 409 (not-kept) if some of what they cover at that time is not kept any more: `from` and `to` are the times that can be answered",
         body = ViewValuesJson
     ))
 )]
@@ -88,6 +89,9 @@ pub(crate) async fn get_view_values(
 ) -> Result<Json<ViewValuesJson>, ApiError> {
     app.blocking(move |engine| {
         let values = engine.view(&name, &query.key, query.at.map(|at| at.0))?;
+        if values.as_of.is_none() {
+            check_view_entity(engine, &name, &query.key)?;
+        }
         let (view, key) = (values.view.clone(), values.key.clone());
         Ok(Json(ViewValuesJson { view, key, measured: values.into() }))
     })

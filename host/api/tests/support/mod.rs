@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod routes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,10 +69,16 @@ impl Server {
     }
 
     pub fn with(config: ApiConfig) -> Self {
+        Self::with_engine(config, |_| {})
+    }
+
+    /// With another config of the engine.
+    pub fn with_engine(config: ApiConfig, change: impl FnOnce(&mut EngineConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Embedded::open(dir.path(), &Config { cache_bytes: 8 << 20, ..Config::default() }).unwrap();
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-        let engine_config = EngineConfig { workers: 2, partitions: 4, ..EngineConfig::default() };
+        let mut engine_config = EngineConfig { workers: 2, partitions: 4, ..EngineConfig::default() };
+        change(&mut engine_config);
         let engine = Engine::start(store.ports(), runtime, engine_config, Arc::new(Metrics::new())).unwrap();
         let admin = first_key(&engine).unwrap().expect("a fresh catalog has no key");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -103,7 +111,7 @@ impl Server {
         self.send_with(method, path, Some(&self.admin), body, more)
     }
 
-    fn send_with(
+    pub fn send_with(
         &self,
         method: &str,
         path: &str,
@@ -244,4 +252,38 @@ tags: { spender: score >= 1.0 }
 /// A payment.
 pub fn payment(id: &str, card: &str, amount: f64, time: i64) -> Value {
     json!({"id": id, "card": card, "amount": amount, "time": time})
+}
+
+/// A text percent-encoded, to be one segment of a path or one value of a query.
+pub fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// An Avro object container file with records in one block.
+pub fn avro_file(schema: &str, records: &[Vec<u8>]) -> Vec<u8> {
+    avro_blocks(schema, &[(records.len() as i64, &records.concat())])
+}
+
+/// An Avro object container file of blocks: how many records each says that it has, and its bytes.
+pub fn avro_blocks(schema: &str, blocks: &[(i64, &[u8])]) -> Vec<u8> {
+    use assay_core::wire::put_signed;
+    const SYNC: [u8; 16] = [7; 16];
+    let mut file = b"Obj\x01".to_vec();
+    put_signed(&mut file, 1);
+    for text in ["avro.schema", schema] {
+        put_signed(&mut file, text.len() as i64);
+        file.extend_from_slice(text.as_bytes());
+    }
+    file.push(0);
+    file.extend_from_slice(&SYNC);
+    for (count, bytes) in blocks {
+        put_signed(&mut file, *count);
+        put_signed(&mut file, bytes.len() as i64);
+        file.extend_from_slice(bytes);
+        file.extend_from_slice(&SYNC);
+    }
+    file
 }

@@ -6,11 +6,13 @@ mod prune;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use assay_core::names::Digest;
 use assay_engine::ports::catalog::Change;
 use serde_json::{Value, json};
 
-use super::{Output, effects, field, print, table};
+use super::progress::{Progress, Unit};
+use super::{Output, effects, field, items, print, table};
 use crate::client::{Body, Client};
 use crate::pack;
 
@@ -19,19 +21,20 @@ use crate::pack;
 #[command(after_help = "\
 Examples:
   assay apply rules/payments
-  assay apply rules/payments --plugins target/plugins   upload these plugins first
+  assay apply rules/payments --plugins target/plugins   upload these plugins along
   assay apply rules/payments --dry-run                   say what would change
   assay apply rules/payments --diff                      show how it would change; exit code 3 if anything would
   assay apply rules/payments --prune                     delete what the pack has no longer
+  assay apply rules/payments --prune --yes               without asking
 
-All definitions take effect at once, between two batches, or none does. Applying a pack twice changes nothing.")]
+All definitions and plugins take effect at once, between two batches, or none does. Applying a pack twice changes nothing.")]
 pub struct Args {
     /// The pack's folder.
     dir: PathBuf,
-    /// A folder of plugins (.wasm) to upload first; the pack's own plugins/ is always taken.
+    /// A folder of plugins (.wasm) to upload along; the pack's own plugins/ is always taken.
     #[arg(long, value_name = "DIR")]
     plugins: Vec<PathBuf>,
-    /// Check everything and say what would change, but change nothing. Plugins are uploaded in any case.
+    /// Check everything, rules against the plugins of the pack, too, and say what would change; change nothing.
     #[arg(long)]
     dry_run: bool,
     /// As --dry-run, with a diff per definition. The exit code is 0 if nothing would change, 3 if something would.
@@ -52,8 +55,9 @@ const DIFFERENT: u8 = 3;
 ///
 /// # Errors
 /// A file cannot be read, or the server refuses the change; nothing has changed then.
-pub fn run(args: &Args, client: &Client, output: Output) -> Result<ExitCode> {
+pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<ExitCode> {
     let mut changes = pack::read_definitions(&args.dir)?;
+    let plugins = new_plugins(args, client)?;
     let is_dry = args.dry_run || args.diff;
     if args.prune {
         let gone = prune::find(&changes, client)?;
@@ -62,14 +66,11 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<ExitCode> {
         }
         changes.extend(gone);
     }
-    let mut rows = upload_plugins(args, client)?;
     let before = if args.diff { diff::definitions(client)? } else { Vec::new() };
-    let bodies: Vec<Value> = changes
-        .iter()
-        .map(|change| json!({ "kind": change.kind, "name": change.name, "definition": change.body }))
-        .collect();
-    let path = if is_dry { "/v1/changes?dry_run=true" } else { "/v1/changes" };
-    let mut applied = client.request("POST", path, &Body::Json(&json!({ "changes": bodies })))?;
+    let progress = Progress::new("apply", Unit::Steps, None, quiet);
+    progress.bar().set_message("the server checks and compiles");
+    let mut applied = send(&changes, &plugins, is_dry, client)?;
+    drop(progress);
     let gone = changes.iter().filter(|change| change.body.is_none());
     applied["deleted"] = gone.map(|change| json!({ "kind": change.kind, "name": change.name })).collect();
     let diffs = diff::texts(&before, &applied);
@@ -77,6 +78,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<ExitCode> {
         if args.diff {
             return diff::coloured(&diffs.concat());
         }
+        let mut rows = plugin_rows(&plugins, applied, is_dry);
         for change in &changes {
             rows.push(vec![change.kind.to_string(), change.name.clone(), state_of(applied, change, is_dry)]);
         }
@@ -85,19 +87,70 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<ExitCode> {
     Ok(if args.diff && !diffs.is_empty() { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
 }
 
-/// Uploads the pack's plugins; a row for each.
-fn upload_plugins(args: &Args, client: &Client) -> Result<Vec<Vec<String>>> {
-    let mut rows = Vec::new();
+/// Sends definitions and new plugins as one set of changes.
+fn send(changes: &[Change], plugins: &[Module], is_dry: bool, client: &Client) -> Result<Value> {
+    let bodies: Vec<Value> = changes
+        .iter()
+        .map(|change| json!({ "kind": change.kind, "name": change.name, "definition": change.body }))
+        .collect();
+    let set = json!({ "changes": bodies });
+    let path = if is_dry { "/v1/changes?dry_run=true" } else { "/v1/changes" };
+    let new: Vec<&Module> = plugins.iter().filter(|plugin| plugin.known_as.is_none()).collect();
+    if new.is_empty() {
+        return Ok(client.request("POST", path, &Body::Json(&set))?);
+    }
+    let mut parts = vec![("changes", "application/json", set.to_string().into_bytes())];
+    parts.extend(new.iter().map(|plugin| ("plugin", "application/wasm", plugin.wasm.clone())));
+    let files: Vec<String> = new.iter().map(|plugin| plugin.file.display().to_string()).collect();
+    let sent = client.request("POST", path, &Body::Form(&parts));
+    sent.with_context(|| format!("cannot apply the pack with {}", files.join(", ")))
+}
+
+/// A plugin of the pack.
+struct Module {
+    file: PathBuf,
+    wasm: Vec<u8>,
+    /// Its name and version, if the server has these very bytes.
+    known_as: Option<String>,
+}
+
+/// The plugins of the pack and of the folders that were named. Those that the server has are not sent again.
+fn new_plugins(args: &Args, client: &Client) -> Result<Vec<Module>> {
+    for folder in &args.plugins {
+        ensure!(folder.is_dir(), "--plugins {}: there is no such folder", folder.display());
+    }
+    let mut modules: Vec<Module> = Vec::new();
+    let mut known = None;
     for folder in args.plugins.iter().chain([&args.dir.join("plugins")]) {
         for file in pack::modules(folder)? {
             let wasm = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let uploaded = client
-                .request("POST", "/v1/plugins", &Body::Bytes("application/wasm", &wasm))
-                .with_context(|| format!("cannot upload {}", file.display()))?;
-            rows.push(vec!["plugin".into(), format!("{}@{}", field(&uploaded, "name"), field(&uploaded, "version"))]);
+            let digest = Digest::of(&wasm).to_string();
+            let known = match &mut known {
+                Some(known) => known,
+                none => none.insert(client.get("/v1/plugins")?),
+            };
+            let there = items(known).find(|plugin| field(plugin, "digest") == digest);
+            let known_as = there.map(|plugin| format!("{}@{}", field(plugin, "name"), field(plugin, "version")));
+            if modules.iter().all(|module| module.wasm != wasm) {
+                modules.push(Module { file, wasm, known_as });
+            }
         }
     }
-    Ok(rows)
+    Ok(modules)
+}
+
+fn plugin_rows(plugins: &[Module], applied: &Value, is_dry: bool) -> Vec<Vec<String>> {
+    // The server tells of those that were sent, in their order.
+    let mut sent = applied["plugins"].as_array().into_iter().flatten();
+    let rows = plugins.iter().map(|plugin| match &plugin.known_as {
+        Some(name) => vec!["plugin".to_owned(), name.clone()],
+        None => {
+            let name = sent.next().map(|sent| format!("{}@{}", field(sent, "name"), field(sent, "version")));
+            let state = if is_dry { "would be uploaded" } else { "uploaded" };
+            vec!["plugin".to_owned(), name.unwrap_or_default(), state.to_owned()]
+        }
+    });
+    rows.collect()
 }
 
 fn state_of(applied: &Value, change: &Change, is_dry: bool) -> String {

@@ -20,6 +20,10 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List them, the newest of each partition first.
+    #[command(after_help = "\
+Examples:
+  assay dead-letters list
+  assay dead-letters list --stream payments --rule card_velocity --limit 10")]
     List {
         /// Of this stream.
         #[arg(long)]
@@ -32,6 +36,9 @@ enum Action {
         limit: u32,
     },
     /// Show one event with why it failed.
+    #[command(after_help = "\
+Examples:
+  assay dead-letters show payments 3 4711")]
     Show {
         /// The stream.
         stream: String,

@@ -1,9 +1,9 @@
 //! `assay entity`: the deletion of what is held of one entity.
 
 use anyhow::{Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Output, items, print, say};
+use super::{Output, items, print};
 use crate::client::{Client, RequestError, escape};
 
 /// The longest page of a listing.
@@ -23,11 +23,16 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Delete an entity's events with all that came of them. It needs a key with the role admin.
+    #[command(after_help = "\
+Examples:
+  assay entity delete payments card-1          show what would be deleted
+  assay entity delete payments card-1 --yes")]
     Delete {
         /// The stream.
         stream: String,
         /// The entity.
-        key: String,
+        #[arg(value_name = "KEY")]
+        entity: String,
         /// Really delete. Nothing brings it back.
         #[arg(long)]
         yes: bool,
@@ -39,10 +44,11 @@ enum Action {
 /// # Errors
 /// The server says no, or it was not told to delete really.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
-    let Action::Delete { stream, key, yes } = &args.action;
-    let path = format!("/v1/entities/{}/{}", escape(stream), escape(key));
+    let Action::Delete { stream, entity, yes } = &args.action;
+    let path = format!("/v1/entities/{}/{}", escape(stream), escape(entity));
     if !yes {
-        say(&preview(client, &path, stream, key)?);
+        let held = preview(client, &path)?;
+        print(output, &held, |held| preview_text(held, stream, entity));
         bail!("nothing was deleted: repeat it with --yes");
     }
     let deleted = client.request("DELETE", &path, &crate::client::Body::Empty)?;
@@ -60,25 +66,32 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// What there is of the entity.
-fn preview(client: &Client, path: &str, stream: &str, key: &str) -> Result<String, RequestError> {
+/// What there is of the entity; null: nothing.
+fn preview(client: &Client, path: &str) -> Result<Value, RequestError> {
     let entity = match client.get(path) {
-        Err(RequestError::Refused { status: 404, .. }) => {
-            return Ok(format!("there is nothing of '{key}' in '{stream}'\n"));
-        }
+        Err(RequestError::Refused { status: 404, .. }) => return Ok(Value::Null),
         entity => entity?,
     };
     let events = count(client, &format!("{path}/events"))?;
     let verdicts = count(client, &format!("{path}/verdicts"))?;
+    let names = |part: &str| entity[part].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
+    let (rules, views): (Vec<Value>, Vec<Value>) = (names("rules"), names("views"));
+    Ok(json!({ "events": events, "verdicts": verdicts, "rules": rules, "views": views }))
+}
+
+fn preview_text(held: &Value, stream: &str, entity: &str) -> String {
+    if held.is_null() {
+        return format!("there is nothing of '{entity}' in '{stream}'\n");
+    }
     let names = |part: &str| {
-        let names: Vec<&str> = entity[part].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = held[part].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
-    let (rules, views) = (names("rules"), names("views"));
-    Ok(format!(
-        "of '{key}' in '{stream}' there are\n  {events} events, {verdicts} of them with verdicts\n  a profile with the \
+    let (events, verdicts, rules, views) = (&held["events"], &held["verdicts"], names("rules"), names("views"));
+    format!(
+        "of '{entity}' in '{stream}' there are\n  {events} events, {verdicts} of them with verdicts\n  a profile with the \
          rules: {rules}\n  state of the views: {views}\n"
-    ))
+    )
 }
 
 /// How many items a listing has.

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::progress::{Progress, Unit};
 use super::stdout_failed;
 use crate::client::{Client, ServerArgs};
 use crate::generate::{
     ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json,
 };
-use crate::send::Sender;
+use crate::send::{SendOptions, Sender};
 
 /// Generate events of a pack.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ use crate::send::Sender;
 Examples:
   assay generate payments --count 10                             look at some
   assay generate payments --count 200000 --to-file payments.jsonl
-  assay generate payments --count 200000 --to-file payments.avro an Avro object container file
+  assay generate payments --count 200000 --to-file payments.avro   an Avro object container file
   assay generate payments --rate 1000 --to-stream payments       to the server, 1,000 a second, until Ctrl-C
 
 The same seed gives the same events on every machine.")]
@@ -34,6 +35,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Pack {
     /// Card payments: cards, merchants, countries, places, bursts of fraud.
+    #[command(after_help = "\
+Examples:
+  assay generate payments --count 10
+  assay generate payments --count 200000 --to-file payments.avro
+  assay generate payments --rate 1000 --to-stream payments
+  assay generate payments --count 1000 --seed 7 --cards 50 --fraud-share 0.1
+  assay generate payments --start 2026-01-05T08:00:00Z")]
     Payments(PaymentsArgs),
 }
 
@@ -83,8 +91,10 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
     let payments = Payments::new(&config)?;
     let is_endless = args.to_stream.is_some() && args.count.is_none();
     let count = args.count.unwrap_or(if is_endless { u64::MAX } else { 10 });
-    let bar = progress(count, is_endless, quiet || (args.to_file.is_none() && args.to_stream.is_none()));
-    let paced = Pace::new(payments.take(usize::try_from(count)?), args.rate, bar.clone());
+    let length = (!is_endless).then_some(count);
+    let is_shown = args.to_file.is_none() && args.to_stream.is_none();
+    let progress = Progress::new("generate", Unit::Events, length, quiet || is_shown);
+    let paced = Pace::new(payments.take(usize::try_from(count)?), args.rate, progress.bar().clone());
     match (&args.to_file, &args.to_stream) {
         (Some(file), _) => to_file(paced, file, args.seed)?,
         (None, Some(stream)) => to_stream(paced, Client::new(server)?, stream, args.rate)?,
@@ -93,7 +103,6 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
             to_lines(paced, out).unwrap_or_else(|error| stdout_failed(&error));
         }
     }
-    bar.finish_and_clear();
     Ok(())
 }
 
@@ -125,30 +134,21 @@ fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std
 fn to_stream(payments: impl Iterator<Item = Payment>, client: Client, stream: &str, rate: Option<u64>) -> Result<()> {
     // At a slow pace a batch is a tenth of a second, so that events come as they would.
     let batch = rate.map_or(5000, |rate| (rate / 10).clamp(1, 5000));
-    let mut sender = Sender::new(client, stream, usize::try_from(batch)?);
+    let options = SendOptions { max_events: usize::try_from(batch)?, is_compressed: false, avro_header: None };
+    let mut sender = Sender::start(client, stream, options);
     let mut event = Vec::new();
     for (number, payment) in (1..).zip(payments) {
         event.clear();
         write_json(&payment, &mut event);
-        sender.push(number, &event)?;
+        if sender.push(number, &event).is_err() {
+            break;
+        }
     }
+    // It also says why no more could be sent.
     let summary = sender.finish()?;
     summary.errors.iter().take(10).for_each(|error| eprintln!("{error}"));
     ensure!(summary.rejected == 0, "{} of the events were refused", summary.rejected);
     Ok(())
-}
-
-fn progress(count: u64, is_endless: bool, quiet: bool) -> ProgressBar {
-    if quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = if is_endless { ProgressBar::no_length() } else { ProgressBar::new(count) };
-    let template =
-        if is_endless { "{msg} {spinner} {pos} {per_sec}" } else { "{msg} [{wide_bar}] {pos}/{len} {per_sec} {eta}" };
-    // The templates are constants that parse.
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message("generate");
-    bar
 }
 
 /// Gives events at a rate, and moves a progress bar.
@@ -178,7 +178,8 @@ impl<I: Iterator> Iterator for Pace<I> {
             }
         }
         self.given += 1;
-        if self.given.is_multiple_of(1024) {
+        // A bar that moves with each event costs more than the event; at a slow pace it need not lag behind.
+        if self.given.is_multiple_of(1024) || self.rate.is_some_and(|rate| rate < 10_000) {
             self.bar.set_position(self.given);
         }
         self.events.next()

@@ -1,30 +1,44 @@
 //! `assay ingest`: events of a file into a stream; the next batch is read while one is under way.
 
 mod avro;
+mod cells;
+mod csv;
+mod json;
+mod source;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 
+use super::progress::{Progress, Unit};
 use super::{Output, print};
-use crate::client::Client;
-use crate::send::{Sender, Summary};
+use crate::client::{Client, RequestError, escape};
+use crate::send::{SendOptions, Sender, Summary};
+use cells::Columns;
+use source::{Shape, Source};
+
+/// The most refused events that are told without `--errors`.
+const MAX_TOLD: usize = 10;
 
 /// Send the events of a file to a stream.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   assay ingest payments payments.jsonl
-  zcat payments.jsonl.gz | assay ingest payments -
-  assay ingest payments payments.jsonl --errors refused.txt
-  assay ingest payments payments.avro
+  assay ingest payments payments.jsonl.gz
+  assay ingest payments payments.csv
+  assay ingest payments payments.avro --compress always
+  tail -f payments.jsonl | assay ingest payments -
+  assay ingest payments payments.jsonl --errors refused.txt --batch 100
 
-The file has one JSON event a line, or is an Avro object container file. Events are sent in their order; a request that gets no answer is sent again, so an
-event can be stored twice when the network fails between the server and its answer.")]
+The file has JSON objects (one a line, one after another, or as an array), is CSV with a header of field names (also
+with ';' or tabs; an empty cell is no value), or is an Avro object container file; each of them plain or compressed
+with gzip or zstd. What it is, is seen from its content. CSV needs a key that may read the stream's schema.
+
+Events are sent in their order, 0.2 s after they were read at the latest. A request that gets no answer is sent again,
+so an event can be stored twice when the network fails between the server and its answer.")]
 pub struct Args {
     /// The stream.
     stream: String,
@@ -34,7 +48,7 @@ pub struct Args {
     /// --batch 100 gets all of them.
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
-    /// Events per request.
+    /// The most events of a request.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
     /// Compress what is sent; auto: if the server is on another machine.
@@ -55,93 +69,119 @@ enum Compress {
 /// # Errors
 /// The file cannot be read, or the server refuses whole requests.
 pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<bool> {
-    let is_stdin = args.file.as_os_str() == "-";
-    let (input, bytes): (Box<dyn Read>, u64) = if is_stdin {
-        (Box::new(std::io::stdin().lock()), 0)
-    } else {
-        let open = || -> std::io::Result<_> {
-            let file = std::fs::File::open(&args.file)?;
-            let bytes = file.metadata()?.len();
-            Ok((file, bytes))
-        };
-        let (file, bytes) = open().with_context(|| format!("cannot read {}", args.file.display()))?;
-        (Box::new(file), bytes)
+    let (raw, length) = source::open_file(&args.file)?;
+    let mut refused = match &args.errors {
+        Some(file) => {
+            let created = std::fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+            Some(created)
+        }
+        None => None,
     };
-    let bar = progress(bytes, quiet);
-    let is_compressed = args.compress == Compress::Always || (args.compress == Compress::Auto && !client.is_local());
-    let sender = Sender::new(client.clone(), &args.stream, args.batch as usize).compressed(is_compressed);
-    let mut input = BufReader::with_capacity(1 << 20, input);
-    let is_avro = input.fill_buf().context("the file cannot be read")?.starts_with(avro::MAGIC);
-    let summary = if is_avro { send_blocks(input, sender, &bar) } else { send_lines(input, sender, &bar) }?;
-    bar.finish_and_clear();
-    report(&summary, args.errors.as_deref())?;
+    let progress = Progress::new("ingest", Unit::Bytes, length, quiet);
+    let Source { shape, mut input } = source::recognize(progress.bar().wrap_read(raw), &args.file)?;
+    let columns = match shape {
+        Shape::Csv => Some(csv_columns(&mut input, &args.stream, client)?),
+        _ => None,
+    };
+    let options = SendOptions {
+        max_events: args.batch as usize,
+        is_compressed: args.compress == Compress::Always || (args.compress == Compress::Auto && !client.is_local()),
+        avro_header: if shape == Shape::Avro { Some(avro::header(&mut input)?) } else { None },
+    };
+    let mut sender = Sender::start(client.clone(), &args.stream, options);
+    let read = match (shape, columns) {
+        (Shape::Avro, _) => send_blocks(input, &mut sender),
+        (Shape::Values, _) => send_values(input, &mut sender),
+        (_, Some((records, columns))) => send_records(records.over(input), &columns, &mut sender),
+        _ => send_lines(input, &mut sender),
+    };
+    // What was read before a mistake is sent all the same. A request that failed is the better reason to stop.
+    let summary = sender.finish()?;
+    drop(progress);
+    report(&summary, refused.as_mut())?;
     let value = json!({ "accepted": summary.accepted, "rejected": summary.rejected });
     print(output, &value, |_| {
         let rate = summary.accepted as f64 / summary.took.as_secs_f64().max(1e-9);
         format!("{} events accepted, {} rejected, {rate:.0} events/s\n", summary.accepted, summary.rejected)
     });
+    read?;
     Ok(summary.rejected == 0)
 }
 
 /// Sends an Avro file, some blocks at a time.
-fn send_blocks(mut file: impl BufRead, sender: Sender, bar: &ProgressBar) -> Result<Summary> {
-    let mut sender = sender.with_blocks_of(avro::header(&mut file)?);
+fn send_blocks(mut file: impl BufRead, sender: &mut Sender) -> Result<()> {
     let mut next = 1;
     while let Some(block) = avro::block(&mut file)? {
-        bar.inc(block.bytes.len() as u64);
-        sender.push_block(next, block.events, &block.bytes)?;
+        sender.push_block(next, block.events, block.bytes)?;
         next += block.events;
     }
-    sender.finish()
+    Ok(())
 }
 
-fn send_lines(mut lines: impl BufRead, mut sender: Sender, bar: &ProgressBar) -> Result<Summary> {
+fn send_lines(mut lines: impl BufRead, sender: &mut Sender) -> Result<()> {
     let mut line = Vec::new();
     let mut number = 0;
     while {
         line.clear();
-        lines.read_until(b'\n', &mut line).context("the file cannot be read")? > 0
+        lines.read_until(b'\n', &mut line).context(source::UNREADABLE)? > 0
     } {
         number += 1;
-        bar.inc(line.len() as u64);
         let event = line.trim_ascii();
         if !event.is_empty() {
             sender.push(number, event)?;
         }
     }
-    sender.finish()
+    Ok(())
 }
 
-fn progress(bytes: u64, quiet: bool) -> ProgressBar {
-    if quiet {
-        return ProgressBar::hidden();
+fn send_values(input: impl BufRead, sender: &mut Sender) -> Result<()> {
+    let mut values = json::Values::new(input);
+    while let Some((line, value)) = values.next_value()? {
+        sender.push(line, value)?;
     }
-    let bar = ProgressBar::new(bytes);
-    let template = if bytes > 0 {
-        "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"
-    } else {
-        "{msg} {spinner} {bytes} {bytes_per_sec}"
-    };
-    // The templates are constants that parse.
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message("ingest");
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    Ok(())
 }
 
-fn report(summary: &Summary, file: Option<&std::path::Path>) -> Result<()> {
-    match file {
-        Some(file) => {
-            let mut out = std::fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
-            for error in &summary.errors {
-                writeln!(out, "{error}")?;
-            }
+fn send_records(mut records: csv::Records<impl BufRead>, columns: &Columns, sender: &mut Sender) -> Result<()> {
+    while let Some((line, cells)) = records.next_record()? {
+        match columns.event(&cells) {
+            Ok(event) => sender.push(line, event.to_string().as_bytes())?,
+            Err(why) => sender.reject(line, &why),
         }
-        None => summary.errors.iter().take(10).for_each(|error| eprintln!("{error}")),
     }
-    let told = file.map_or(summary.errors.len().min(10), |_| summary.errors.len()) as u64;
-    if summary.rejected > told {
-        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - told);
+    Ok(())
+}
+
+/// Reads the header of a CSV file, and what its columns are in the stream's schema.
+fn csv_columns(input: &mut impl BufRead, stream: &str, client: &Client) -> Result<(csv::Begun, Columns)> {
+    let mut records = csv::Records::begin(input)?;
+    let Some((_, header)) = records.next_record()? else { bail!("the file has no header") };
+    let definition = match client.get(&format!("/v1/streams/{}", escape(stream))) {
+        Err(RequestError::Refused { status: 403, .. }) => {
+            bail!("CSV is sent by the stream's schema, which this key may not read: it needs the role read, too")
+        }
+        definition => definition?,
+    };
+    let schema: &Value = &definition["definition"]["schema"];
+    let columns = Columns::new(&header, schema)?;
+    Ok((records.begun(), columns))
+}
+
+fn report(summary: &Summary, file: Option<&mut std::fs::File>) -> Result<()> {
+    let told = match file {
+        Some(file) => {
+            for error in &summary.errors {
+                writeln!(file, "{error}").context("cannot write the file of --errors")?;
+            }
+            summary.errors.len()
+        }
+        None => {
+            summary.errors.iter().take(MAX_TOLD).for_each(|error| eprintln!("{error}"));
+            summary.errors.len().min(MAX_TOLD)
+        }
+    };
+    if summary.rejected > told as u64 {
+        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - told as u64);
     }
     Ok(())
 }

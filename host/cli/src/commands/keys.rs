@@ -24,8 +24,15 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List all keys; never their secrets.
+    #[command(after_help = "\
+Examples:
+  assay keys list")]
     List,
     /// Make a key; its secret is shown once.
+    #[command(after_help = "\
+Examples:
+  assay keys create producer --role ingest
+  assay keys create ci --role author --role ingest")]
     Create {
         /// Its name, which is the author of what it changes.
         name: String,
@@ -34,6 +41,9 @@ enum Action {
         roles: Vec<String>,
     },
     /// Delete a key: it is refused from then on.
+    #[command(after_help = "\
+Examples:
+  assay keys delete producer")]
     Delete {
         /// Its name.
         name: String,

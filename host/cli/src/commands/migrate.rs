@@ -16,8 +16,9 @@ use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::{Ports, StreamPartition};
 use assay_engine::{in_schema, progress_of};
 use assay_stores::embedded::Embedded;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::progress::{Progress, Unit};
 use crate::config::stores::{Mode, Partitioner};
 use crate::config::{self};
 use crate::stores::Stores;
@@ -32,7 +33,7 @@ const ENTITIES: usize = 1_000;
 /// Copy a data folder to the servers of the distributed stack.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   assay migrate --data assay-data --config distributed.toml
   assay serve --config distributed.toml
 
@@ -64,8 +65,8 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
     ensure!(folder.is_dir(), "{} is not a data folder: it has no folder 'store'", args.data.display());
     let source = Embedded::open(&folder, &config.embedded())?;
     let target = Stores::open(&config)?;
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0).with_style(style()?) };
-    let copy = Copy { from: source.ports(), to: target.ports(), bar };
+    let progress = Progress::new("migrate", Unit::Events, Some(0), quiet);
+    let copy = Copy { from: source.ports(), to: target.ports(), bar: progress.bar().clone() };
     let catalog = copy.catalog()?;
     let streams: Vec<StreamDef> = catalog
         .of(Kind::Stream)
@@ -97,7 +98,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
             events += copy.from.log.end(&of.stream, Topic::Events, of.partition)?.0;
         }
     }
-    copy.bar.finish_and_clear();
+    drop(progress);
     target.shutdown()?;
     super::say(&format!(
         "copied {} versions of the catalog, {} streams, {events} events, the state of {entities} entities\n\
@@ -107,10 +108,6 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
         args.config.display()
     ));
     Ok(())
-}
-
-fn style() -> Result<ProgressStyle> {
-    Ok(ProgressStyle::with_template("{msg:<40} {bar:30} {human_pos}/{human_len} {per_sec}")?)
 }
 
 struct Copy {

@@ -1,8 +1,11 @@
 //! One file per command. Each has its arguments, with examples, and does one thing through the client.
 
 pub mod apply;
+pub mod check;
 pub mod compile_plugin;
+pub mod completions;
 pub mod dead_letters;
+pub mod definitions;
 pub mod entity;
 pub mod explain;
 pub mod generate;
@@ -10,6 +13,7 @@ pub mod ingest;
 pub mod keys;
 pub mod migrate;
 pub mod plugin;
+pub(crate) mod progress;
 pub mod rule;
 pub mod show;
 pub mod tail;

@@ -1,15 +1,19 @@
-//! `assay rule`: list and show rules, see how they are doing, pause and resume them, go back; test a pack's cases.
+//! `assay rule`: list and show rules, see how they are doing, pause and resume them, pin their plugins, go back; test a
+//! pack's cases.
+
+mod text;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 
-use super::{Output, field, items, print, table, time};
+use super::{Output, effects, field, items, print, table};
 use crate::client::{Body, Client, ServerArgs, escape, with_query};
 use crate::rule_test;
+use text::{hint, revisions_text, scored_by, status_text};
 
-/// List and show rules, see how they are doing, pause and resume them, go back; test a pack's cases.
+/// List and show rules, see how they are doing, pause, resume and pin them, go back; test a pack's cases.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,6 +22,7 @@ Examples:
   assay rule pause card_velocity
   assay rule revisions card_velocity
   assay rule rollback card_velocity --to 3
+  assay rule pin card_velocity velocity@1.0.0
   assay rule test rules/payments --plugins target/plugins")]
 pub struct Args {
     #[command(subcommand)]
@@ -27,46 +32,89 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List rules.
+    #[command(after_help = "\
+Examples:
+  assay rule list
+  assay rule list --stream payments --mode paused
+  assay rule list --plugin velocity")]
     List {
         /// Of this stream.
         #[arg(long)]
         stream: Option<String>,
-        /// In this mode: active, shadow or paused.
-        #[arg(long)]
+        /// In this mode.
+        #[arg(long, value_parser = ["active", "shadow", "paused"])]
         mode: Option<String>,
         /// That use this plugin.
         #[arg(long)]
         plugin: Option<String>,
     },
     /// Show a rule with its revision and author.
+    #[command(after_help = "\
+Examples:
+  assay rule show card_velocity")]
     Show {
         /// The rule.
         name: String,
     },
     /// Show how a rule is doing: rate, failures, time per event, its last verdict.
+    #[command(after_help = "\
+Examples:
+  assay rule status card_velocity")]
     Status {
         /// The rule.
         name: String,
     },
     /// List all revisions of a rule, also of a deleted one.
+    #[command(after_help = "\
+Examples:
+  assay rule revisions card_velocity")]
     Revisions {
         /// The rule.
         name: String,
     },
     /// Go back to an earlier revision of a rule; it becomes a new one.
+    #[command(after_help = "\
+Examples:
+  assay rule rollback card_velocity            to what it said before
+  assay rule rollback card_velocity --to 3
+
+The plugin's version goes back, too, and is pinned then: 'assay rule pin' lets the rule follow newer versions again. A rule
+that is paused stays paused, and one that runs goes on running.")]
     Rollback {
         /// The rule.
         name: String,
-        /// The revision; without it the newest before the current one that says something else.
+        /// The revision; without it the newest before the current one that says something else, a pause aside.
         #[arg(long, value_name = "REVISION")]
         to: Option<u32>,
     },
+    /// Let a rule use another version of its plugin.
+    #[command(after_help = "\
+Examples:
+  assay rule pin card_velocity velocity@1.0.0     this version and no other
+  assay rule pin card_velocity velocity@1         the newest 1.x, also of those that come later
+  assay rule pin card_velocity velocity@1.1.0 --dry-run")]
+    Pin {
+        /// The rule.
+        name: String,
+        /// The version: NAME@1.2.0, NAME@1.2, NAME@1 or a digest.
+        #[arg(value_name = "NAME@VERSION")]
+        plugin: String,
+        /// Check it and tell what it would do; change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Stop a rule; what it remembers is kept.
+    #[command(after_help = "\
+Examples:
+  assay rule pause card_velocity")]
     Pause {
         /// The rule.
         name: String,
     },
     /// Let a paused rule run again.
+    #[command(after_help = "\
+Examples:
+  assay rule resume card_velocity")]
     Resume {
         /// The rule.
         name: String,
@@ -89,8 +137,8 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
                 let mut rows = vec![["RULE", "REVISION", "STREAM", "SCORED BY", "MODE"].map(str::to_owned).to_vec()];
                 rows.extend(items(rules).map(|rule| {
                     let def = &rule["definition"];
-                    let by = if def["plugin"].is_null() { "expression".to_owned() } else { field(def, "plugin") };
-                    vec![field(rule, "name"), field(rule, "revision"), field(def, "stream"), by, field(def, "mode")]
+                    let (revision, stream, mode) = (field(rule, "revision"), field(def, "stream"), field(def, "mode"));
+                    vec![field(rule, "name"), revision, stream, scored_by(def), mode]
                 }));
                 table(&rows)
             });
@@ -103,20 +151,22 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
         }
         Action::Revisions { name } => {
             let revisions = Client::new(server)?.get(&format!("/v1/rules/{}/revisions", escape(&name)))?;
-            print(output, &revisions, |revisions| {
-                let mut rows = vec![["REVISION", "AT", "BY", "MODE"].map(str::to_owned).to_vec()];
-                rows.extend(items(revisions).map(|one| {
-                    let deleted = one["definition"].is_null();
-                    let mode = if deleted { "deleted".to_owned() } else { field(&one["definition"], "mode") };
-                    vec![field(one, "revision"), time(&one["at"]), field(one, "author"), mode]
-                }));
-                table(&rows)
-            });
+            print(output, &revisions, revisions_text);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Pin { name, plugin, dry_run } => {
+            let rule = pin(&name, &plugin, dry_run, &Client::new(server)?)?;
+            print(output, &rule, |rule| format!("{}{}", effects(rule), hint(rule)));
             return Ok(ExitCode::SUCCESS);
         }
         Action::Rollback { name, to } => {
-            let revision = to.map(|to| to.to_string());
-            ("POST", with_query(&format!("/v1/rules/{}/rollback", escape(&name)), &[("revision", revision)]))
+            let path = with_query(
+                &format!("/v1/rules/{}/rollback", escape(&name)),
+                &[("revision", to.map(|to| to.to_string()))],
+            );
+            let rule = Client::new(server)?.request("POST", &path, &Body::Empty)?;
+            print(output, &rule, |rule| format!("{}{}", effects(rule), hint(rule)));
+            return Ok(ExitCode::SUCCESS);
         }
         Action::Show { name } => ("GET", format!("/v1/rules/{}", escape(&name))),
         Action::Pause { name } => ("POST", format!("/v1/rules/{}/pause", escape(&name))),
@@ -127,45 +177,15 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// A status for people.
-fn status_text(status: &Value) -> String {
-    let (minute, start, breaker) = (&status["last_minute"], &status["since_start"], &status["breaker"]);
-    let plugin = if status["plugin"].is_null() { "an expression".to_owned() } else { field(status, "plugin") };
-    let per_event = minute["ns_per_event"].as_u64().map_or_else(|| "-".to_owned(), |ns| format!("{ns} ns per event"));
-    let mut rows = vec![
-        row(
-            "rule",
-            format!("{}, revision {}, {}", field(status, "rule"), field(status, "revision"), field(status, "mode")),
-        ),
-        row("scored by", plugin),
-        row(
-            "last minute",
-            format!(
-                "{} events, {:.1} per second, {} failed, {per_event}",
-                field(minute, "judged"),
-                minute["per_second"].as_f64().unwrap_or_default(),
-                field(minute, "failed")
-            ),
-        ),
-        row("since start", format!("{} events, {} failed", field(start, "judged"), field(start, "failed"))),
-    ];
-    if let Some(last) = status["last_verdict"].as_object() {
-        let score = last["score"].as_f64().map_or_else(|| "no score".to_owned(), |score| format!("score {score}"));
-        let place = &last["place"];
-        let at = time(&last["at"]);
-        rows.push(row("last verdict", format!("{score}, event {}-{}, {at}", place["partition"], place["offset"])));
-    }
-    if let Some(last) = status["last_failure"].as_object() {
-        let said =
-            format!("{}: {}", last["code"].as_str().unwrap_or_default(), last["message"].as_str().unwrap_or_default());
-        rows.push(row("last failure", format!("{said}, {}", time(&last["at"]))));
-    }
-    let since = if breaker["since"].is_null() { String::new() } else { format!(" since {}", time(&breaker["since"])) };
-    let advice = if breaker["state"] == "open" { "; mend its plugin, then: assay rule resume" } else { "" };
-    rows.push(row("breaker", format!("{}{since}{advice}", field(breaker, "state"))));
-    table(&rows)
-}
-
-fn row(name: &str, value: String) -> Vec<String> {
-    vec![name.to_owned(), value]
+/// Changes the plugin of a rule, and nothing else of it.
+fn pin(name: &str, plugin: &str, dry_run: bool, client: &Client) -> Result<Value> {
+    let path = format!("/v1/rules/{}", escape(name));
+    let rule = client.get(&path)?;
+    let mut definition = rule["definition"].clone();
+    ensure!(!definition["plugin"].is_null(), "the rule '{name}' has no plugin: an expression scores it");
+    definition["plugin"] = json!(plugin);
+    let path = with_query(&path, &[("dry_run", dry_run.then(|| "true".to_owned()))]);
+    // Somebody may change the rule between our reading and writing: then that is told instead of undone.
+    let tag = format!("\"{}\"", rule["revision"]);
+    Ok(client.request_with("PUT", &path, &[("if-match", &tag)], &Body::Json(&definition))?)
 }

@@ -20,6 +20,10 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// The entities with the highest scores of a rule.
+    #[command(after_help = "\
+Examples:
+  assay show scores payment_risk
+  assay show scores payment_risk --limit 5 --min 0.9")]
     Scores {
         /// The rule.
         rule: String,
@@ -27,17 +31,25 @@ enum What {
         #[arg(long, default_value_t = 20)]
         limit: u32,
         /// Only scores of at least this.
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true)]
         min: Option<f64>,
     },
     /// An entity's latest scores and tags, and what the views have counted.
+    #[command(after_help = "\
+Examples:
+  assay show entity payments card-000001")]
     Entity {
         /// The stream.
         stream: String,
         /// The entity.
-        key: String,
+        #[arg(value_name = "KEY")]
+        entity: String,
     },
     /// An event, what each rule saw of it, and what it said.
+    #[command(after_help = "\
+Examples:
+  assay show event payments p-0001
+  assay show event payments 3-4711     by its partition and offset")]
     Event {
         /// The stream.
         stream: String,
@@ -64,8 +76,8 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
                 table(&rows)
             });
         }
-        What::Entity { stream, key } => {
-            let entity = client.get(&format!("/v1/entities/{}/{}", escape(stream), escape(key)))?;
+        What::Entity { stream, entity } => {
+            let entity = client.get(&format!("/v1/entities/{}/{}", escape(stream), escape(entity)))?;
             print(output, &entity, |entity| format!("{entity:#}\n"));
         }
         What::Event { stream, id } => {

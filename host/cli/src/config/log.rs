@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -32,19 +32,65 @@ impl Default for Log {
     }
 }
 
+/// The levels of log lines.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl Log {
+    /// The filter of log lines. A word alone must be a level: taken for a module's name, as the filter's syntax has it, it
+    /// would silence all others.
+    fn filter(&self) -> Result<EnvFilter> {
+        for directive in self.level.split(',') {
+            let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
+            let is_level = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
+            ensure!(is_level, "log.level: '{level}' is not a level: expected {}", LEVELS.join(", "));
+        }
+        // The filter's own syntax takes no spaces.
+        let directives: Vec<&str> = self.level.split(',').map(str::trim).collect();
+        EnvFilter::try_new(directives.join(",")).with_context(|| format!("log.level: '{}' is not a filter", self.level))
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.filter().map(drop)
+    }
+}
+
 /// Starts logging to stderr.
 ///
 /// # Errors
 /// The level is not one.
 pub fn start(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level).with_context(|| {
-        format!("log.level: '{}' is not a level: expected error, warn, info, debug or trace", log.level)
-    })?;
+    let filter = log.filter()?;
     let is_terminal = std::io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     match log.format {
         Format::Text => logs.init(),
         Format::Json => logs.json().init(),
     }
+    // As a log line like any other: who reads the log as JSON would stumble over the usual words.
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        // Empty unless RUST_BACKTRACE asks for it.
+        let backtrace = Some(std::backtrace::Backtrace::capture());
+        let backtrace = backtrace.filter(|trace| trace.status() == std::backtrace::BacktraceStatus::Captured);
+        let backtrace = backtrace.map(|trace| trace.to_string());
+        tracing::error!(thread = thread.name(), backtrace, "{panic}");
+    }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_level_is_refused_with_those_that_are_known() {
+        let check = |level: &str| Log { level: level.to_owned(), ..Log::default() }.check();
+        for level in ["info", "WARN", "off", "info,assay_engine=debug", "error, assay_api::ingest=trace"] {
+            check(level).unwrap();
+        }
+        for level in ["verbose", "", "info,assay_engine", "assay_engine=loud", "3"] {
+            let error = check(level).unwrap_err().to_string();
+            assert!(error.ends_with("is not a level: expected off, error, warn, info, debug, trace"), "{error}");
+        }
+    }
 }

@@ -5,9 +5,11 @@
 pub mod log;
 mod print;
 mod read;
+pub mod secret;
 mod span;
 pub mod stores;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands;
 use span::Duration as Span;
+
+/// The follower that carries edges into the graph.
+const GRAPH_FOLLOWER: &str = "graph";
 
 /// The server's config.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,14 +63,22 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: String,
+    /// Address and port for `/healthz`, `/readyz` and `/metrics` alone; empty: none.
+    pub health_listen: String,
     /// The largest body of events, unpacked, in MiB.
     pub max_body_mib: usize,
     /// The most events in a request.
     pub max_events: usize,
-    /// Events that are on their way into the log at once, over all requests, in MiB.
+    /// Bodies that are in memory at once, over all requests, in MiB.
     pub max_in_flight_mib: usize,
+    /// Verdicts that answers are made of at once, over all requests, in MiB.
+    pub max_answers_mib: usize,
     /// The most open connections.
     pub max_connections: usize,
+    /// The most connections of one address that have not sent an accepted key.
+    pub max_keyless_per_address: usize,
+    /// How long a connection may idle that has not sent an accepted key.
+    pub keyless_timeout: Span,
     /// The most clients that follow live verdicts.
     pub max_live_clients: usize,
     /// How long a client may take to send a request's head; also how long a connection may idle.
@@ -94,6 +107,9 @@ pub struct Data {
     pub dir: PathBuf,
     /// Memory for blocks that were read, in MiB.
     pub cache_mib: u64,
+    /// Whether to start though data is gone: of the command line only, since it is for one start.
+    #[serde(skip)]
+    pub accept_loss: bool,
 }
 
 /// How long the data folder keeps events and verdicts of streams that do not say so themselves. 0: for ever.
@@ -128,6 +144,15 @@ pub struct Engine {
     pub followers: Vec<String>,
     /// A rule whose plugin fails on so many events within a minute, and on nearly all, is paused; 0: never.
     pub breaker_failures: u64,
+    /// A rule whose plugin takes at least this share of a worker's time by calls that run out of time, or by being slower
+    /// than it may be, is paused; 0: never.
+    pub breaker_share: f64,
+    /// Events of a partition that may wait to be scored; then no more is taken in. 0: no bound.
+    pub max_unscored_events: u64,
+    /// The same in MiB of events. 0: no bound.
+    pub max_unscored_mib: u64,
+    /// The same by when the oldest was taken in. 0: no bound.
+    pub max_unscored_age: Span,
 }
 
 /// What plugins may use.
@@ -153,10 +178,14 @@ impl Default for Server {
         let api = assay_api::ApiConfig::default();
         Self {
             listen: "127.0.0.1:7717".to_owned(),
+            health_listen: String::new(),
             max_body_mib: api.max_events_body >> 20,
             max_events: api.max_events,
-            max_in_flight_mib: api.max_events_in_flight >> 20,
+            max_in_flight_mib: api.max_in_flight >> 20,
+            max_answers_mib: api.max_answers_in_flight >> 20,
             max_connections: api.max_connections,
+            max_keyless_per_address: api.max_keyless_per_address,
+            keyless_timeout: Span(api.keyless_timeout),
             max_live_clients: api.max_live_clients,
             head_timeout: Span(api.head_timeout),
             body_timeout: Span(api.body_timeout),
@@ -168,12 +197,13 @@ impl Default for Server {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: PathBuf::from("assay-data"), cache_mib: 128 }
+        Self { dir: PathBuf::from("assay-data"), cache_mib: 128, accept_loss: false }
     }
 }
 
 impl Default for Engine {
     fn default() -> Self {
+        let backlog = assay_engine::BacklogLimits::default();
         Self {
             workers: 0,
             partitions: 8,
@@ -182,6 +212,10 @@ impl Default for Engine {
             entities_in_memory: 1_000_000,
             followers: Vec::new(),
             breaker_failures: 1000,
+            breaker_share: 0.5,
+            max_unscored_events: backlog.events,
+            max_unscored_mib: backlog.bytes >> 20,
+            max_unscored_age: Span(backlog.age),
         }
     }
 }
@@ -234,13 +268,22 @@ impl Server {
             "server.max_in_flight_mib: expected server.max_body_mib to 65536"
         );
         ensure!((1..=100_000).contains(&self.max_connections), "server.max_connections: expected 1 to 100000");
+        ensure!((1..=65_536).contains(&self.max_answers_mib), "server.max_answers_mib: expected 1 to 65536");
+        let keyless = 1..=self.max_connections;
+        ensure!(
+            keyless.contains(&self.max_keyless_per_address),
+            "server.max_keyless_per_address: expected 1 to server.max_connections"
+        );
         ensure!(
             self.max_live_clients < self.max_connections,
             "server.max_live_clients: expected fewer than server.max_connections"
         );
-        for (name, span) in
-            [("head_timeout", self.head_timeout), ("body_timeout", self.body_timeout), ("max_wait", self.max_wait)]
-        {
+        for (name, span) in [
+            ("head_timeout", self.head_timeout),
+            ("keyless_timeout", self.keyless_timeout),
+            ("body_timeout", self.body_timeout),
+            ("max_wait", self.max_wait),
+        ] {
             let is_sane = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span.0);
             ensure!(is_sane, "server.{name}: expected 1s to 1h");
         }
@@ -262,6 +305,7 @@ impl Config {
         ensure!((1..=1024).contains(&engine.partitions), "engine.partitions: expected 1 to 1024");
         ensure!((1..=65_536).contains(&engine.batch_rows), "engine.batch_rows: expected 1 to 65536");
         ensure!(engine.workers <= 1024, "engine.workers: expected 0 (one per core) to 1024");
+        ensure!(engine.max_unscored_mib <= 1 << 30, "engine.max_unscored_mib: expected 0 (no bound) to 1073741824");
         ensure!(engine.entities_in_memory >= 1000, "engine.entities_in_memory: expected at least 1000");
         for name in &engine.followers {
             let known = assay_engine::FOLLOWERS;
@@ -272,9 +316,15 @@ impl Config {
             self.influxdb.check()?;
             let kept = "retention: it is of the data folder; where the log is Kafka, topics have their own settings";
             ensure!(self.retention == Retention::default(), kept);
-            ensure!(!self.dgraph.url.is_empty(), "dgraph.url is empty: expected the address of an alpha's HTTP port");
+            let needs_graph = engine.followers.iter().any(|name| name == GRAPH_FOLLOWER);
+            ensure!(
+                !needs_graph || !self.dgraph.url.is_empty(),
+                "engine.followers names '{GRAPH_FOLLOWER}' and dgraph.url is empty: expected the address of an alpha's \
+                 HTTP port"
+            );
         }
         self.server.check()?;
+        self.log.check()?;
         for origin in &self.cors.origins {
             let is_origin = origin == "*" || origin.split_once("://").is_some_and(|(_, host)| !host.contains('/'));
             ensure!(is_origin, "cors.origins: '{origin}' is no origin: expected SCHEME://HOST[:PORT], or *");
@@ -289,7 +339,11 @@ impl Config {
     }
 
     pub(crate) fn embedded(&self) -> assay_stores::embedded::Config {
-        assay_stores::embedded::Config { cache_bytes: self.data.cache_mib << 20, ..Default::default() }
+        assay_stores::embedded::Config {
+            cache_bytes: self.data.cache_mib << 20,
+            accept_loss: self.data.accept_loss,
+            ..Default::default()
+        }
     }
 
     pub(crate) fn runtime(&self) -> assay_runtime::RuntimeConfig {
@@ -314,8 +368,14 @@ impl Config {
             batch_rows: self.engine.batch_rows,
             checkpoint_every: self.engine.checkpoint_every.0,
             entities_in_memory: self.engine.entities_in_memory,
-            followers: self.engine.followers.iter().cloned().collect(),
+            followers: self.followers(),
             breaker_failures: self.engine.breaker_failures,
+            breaker_share: self.engine.breaker_share,
+            backlog: assay_engine::BacklogLimits {
+                events: self.engine.max_unscored_events,
+                bytes: self.engine.max_unscored_mib << 20,
+                age: self.engine.max_unscored_age.0,
+            },
             retention: self.retention.kept(),
             limits: assay_runtime::Limits {
                 time_per_event: self.plugins.time_per_event.0,
@@ -323,15 +383,29 @@ impl Config {
                 max_state_bytes_per_entity: self.plugins.state_bytes,
                 ..default.limits
             },
+            ..default
         }
+    }
+
+    /// The followers that run here; none named: all. Without a graph there is nothing for its follower to do.
+    fn followers(&self) -> BTreeSet<String> {
+        let has_graph = self.stores.mode == stores::Mode::Embedded || !self.dgraph.url.is_empty();
+        if has_graph || !self.engine.followers.is_empty() {
+            return self.engine.followers.iter().cloned().collect();
+        }
+        let all = assay_engine::FOLLOWERS.iter().filter(|name| **name != GRAPH_FOLLOWER);
+        all.map(|name| (*name).to_owned()).collect()
     }
 
     pub(crate) fn api(&self) -> assay_api::ApiConfig {
         assay_api::ApiConfig {
             max_events_body: self.server.max_body_mib << 20,
             max_events: self.server.max_events,
-            max_events_in_flight: self.server.max_in_flight_mib << 20,
+            max_in_flight: self.server.max_in_flight_mib << 20,
+            max_answers_in_flight: self.server.max_answers_mib << 20,
             max_connections: self.server.max_connections,
+            max_keyless_per_address: self.server.max_keyless_per_address,
+            keyless_timeout: self.server.keyless_timeout.0,
             max_live_clients: self.server.max_live_clients,
             head_timeout: self.server.head_timeout.0,
             body_timeout: self.server.body_timeout.0,

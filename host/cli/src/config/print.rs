@@ -3,14 +3,19 @@
 use anyhow::{Context, Result};
 
 use super::Config;
+use super::secret::{mask_properties, mask_urls};
 
 /// What each key means. A test asks for one of every key.
 const MEANINGS: &[(&str, &str)] = &[
     ("server.listen", "address and port; port 0: any free one, the server prints which"),
+    ("server.health_listen", "/healthz, /readyz and /metrics alone, without keys, such as 127.0.0.1:7718; empty: none"),
     ("server.max_body_mib", "the largest body of events, unpacked"),
     ("server.max_events", "in one request"),
-    ("server.max_in_flight_mib", "events that are on their way into the log at once, over all requests"),
-    ("server.max_connections", "more wait until one ends"),
+    ("server.max_in_flight_mib", "bodies that are in memory at once, over all requests"),
+    ("server.max_answers_mib", "verdicts that answers to ?wait=verdicts are made of at once, over all requests"),
+    ("server.max_connections", "then idle ones are closed for new ones, those without a key first"),
+    ("server.max_keyless_per_address", "connections of one address without an accepted key; the oldest is closed"),
+    ("server.keyless_timeout", "how long a connection without an accepted key may idle"),
     ("server.max_live_clients", "clients that follow live verdicts at once"),
     ("server.head_timeout", "for a request's head, and between two requests of a connection"),
     ("server.body_timeout", "for a request's body"),
@@ -26,23 +31,31 @@ const MEANINGS: &[(&str, &str)] = &[
     ("kafka.replication", "copies of topics that Assay makes; 3 in production"),
     ("kafka.session_timeout", "after so long without a sign of life a process loses its partitions"),
     ("kafka.schema_registry", "URL of a Confluent schema registry; empty: Assay's own, at /registry"),
+    ("kafka.schema_registry_file", "a file that holds it, with user and password"),
+    ("kafka.user", "who logs in by SASL; empty: as the properties say"),
+    ("kafka.password", "better: password_file, or the variable ASSAY_KAFKA__PASSWORD"),
+    ("kafka.password_file", "a file that holds the password"),
     ("kafka.publish", "verdicts and dead letters as topics of their own: TOPIC.verdicts, TOPIC.dead-letters"),
-    ("mongodb.uri", "connection string"),
+    ("mongodb.uri", "connection string; empty: mongodb://127.0.0.1:27017. With a password better as uri_file"),
+    ("mongodb.uri_file", "a file that holds the connection string"),
     ("mongodb.database", "holds the catalog, profiles and dead letters"),
     ("scylladb.nodes", "addresses to begin with, separated by commas"),
     ("scylladb.keyspace", "holds state and archive; made if it is not there"),
     ("scylladb.replication", "copies of a keyspace that Assay makes; 3 in production"),
     ("scylladb.incarnation", "raise it by one when topics were deleted and made again"),
     ("scylladb.user", "empty: no authentication"),
+    ("scylladb.password", "better: password_file, or the variable ASSAY_SCYLLADB__PASSWORD"),
     ("scylladb.password_file", "a file that holds the password"),
     ("scylladb.archive_for", "how long the archive is kept; 0us: for ever"),
     ("influxdb.url", "empty: no time series"),
     ("influxdb.org", "organization"),
     ("influxdb.bucket", "bucket"),
+    ("influxdb.token", "better: token_file, or the variable ASSAY_INFLUXDB__TOKEN"),
     ("influxdb.token_file", "a file that holds the token"),
     ("influxdb.metrics_every", "how often this process's metrics are written as points; 0us: never"),
-    ("dgraph.url", "an alpha's HTTP port"),
-    ("dgraph.token_file", "a file that holds the token; empty: none"),
+    ("dgraph.url", "an alpha's HTTP port; empty: no graph, edges are in the verdicts only"),
+    ("dgraph.token", "better: token_file, or the variable ASSAY_DGRAPH__TOKEN; empty: none"),
+    ("dgraph.token_file", "a file that holds the token"),
     ("dgraph.namespace", "tells several Assays on one Dgraph apart"),
     ("retention.events_age", "events that were stored longer ago are deleted, such as 30d; 0s: never"),
     ("retention.events_size", "a stream's oldest events are deleted while it has more, such as 10GiB; 0B: never"),
@@ -58,8 +71,15 @@ const MEANINGS: &[(&str, &str)] = &[
         "engine.breaker_failures",
         "a rule whose plugin fails so often in a minute, and nearly always, is paused; 0: never",
     ),
+    (
+        "engine.breaker_share",
+        "a rule whose plugin takes this share of a worker by running out of time, or too slowly, is paused; 0: never",
+    ),
+    ("engine.max_unscored_events", "of a partition; when so many wait, no more is taken in (503); 0: no bound"),
+    ("engine.max_unscored_mib", "the same, by the size of the events; 0: no bound"),
+    ("engine.max_unscored_age", "the same, by when the oldest was taken in; 0us: no bound"),
     ("plugins.max_size_mib", "the largest upload"),
-    ("plugins.time_per_event", "CPU time; a batch may take this for each of its events"),
+    ("plugins.time_per_event", "CPU time, on the average; one event may take up to 10 ms, or this if it is more"),
     ("plugins.memory_mib", "of an instance"),
     ("plugins.state_bytes", "per entity and rule"),
     ("plugins.compile_time", "CPU time of compiling an upload, which happens in a process of its own"),
@@ -68,12 +88,14 @@ const MEANINGS: &[(&str, &str)] = &[
     ("log.format", "text or json; to stderr"),
 ];
 
-/// The config as TOML with comments.
+/// The config as TOML with comments, and a mask in the place of each secret.
 ///
 /// # Errors
 /// A path in it is not UTF-8.
 pub(super) fn commented(config: &Config) -> Result<String> {
-    let plain = toml::to_string_pretty(config).context("the config cannot be written as TOML")?;
+    let mut config = config.clone();
+    mask_properties(&mut config.kafka.properties);
+    let plain = toml::to_string_pretty(&config).context("the config cannot be written as TOML")?;
     let mut section = "";
     let mut text = String::new();
     for line in plain.lines() {
@@ -84,7 +106,7 @@ pub(super) fn commented(config: &Config) -> Result<String> {
         {
             text.push_str(&format!("# {meaning}\n"));
         }
-        text.push_str(line);
+        text.push_str(&mask_urls(line));
         text.push('\n');
     }
     Ok(text)
@@ -107,5 +129,56 @@ mod tests {
         let explained = printed.lines().filter(|line| line.starts_with("# ")).count();
         assert_eq!((keys, explained), (MEANINGS.len(), MEANINGS.len()), "{printed}");
         assert_eq!(toml::from_str::<Config>(&printed).unwrap(), config);
+    }
+
+    /// The default config with a text for one key; none: the key takes no text.
+    fn with_text(name: &str, text: &str) -> Option<Config> {
+        let (section, key) = name.split_once('.').unwrap();
+        let mut table = toml::Table::try_from(Config::default()).unwrap();
+        table[section].as_table_mut().unwrap().insert(key.to_owned(), text.into());
+        table.try_into().ok()
+    }
+
+    #[test]
+    fn no_key_prints_a_secret() {
+        const SECRET: &str = "Qx7Zk3Vt9";
+        let url = format!("scheme://user:{SECRET}@host/path");
+        let is_printed = |config: &Config| commented(config).unwrap().contains(SECRET);
+        let mut secrets = Vec::new();
+        for (name, _) in MEANINGS {
+            if let Some(config) = with_text(name, &url) {
+                assert!(!is_printed(&config), "{name} prints the password of a URL");
+            }
+            if with_text(name, SECRET).is_some_and(|config| !is_printed(&config)) {
+                secrets.push(*name);
+            }
+        }
+        let named_so = |name: &&str| ["password", "token", "secret", "uri"].iter().any(|end| name.ends_with(end));
+        for name in MEANINGS.iter().map(|(name, _)| *name).filter(named_so) {
+            assert!(secrets.contains(&name), "{name} is printed");
+            assert!(MEANINGS.iter().any(|(other, _)| *other == format!("{name}_file")), "{name} has no file");
+        }
+        assert!(secrets.contains(&"kafka.schema_registry") && secrets.len() == 6, "{secrets:?}");
+    }
+
+    #[test]
+    fn secrets_among_kafkas_properties_are_not_printed() {
+        let secret = [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "ssl.keystore.password",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+        ];
+        let mut config = Config::default();
+        for name in secret {
+            config.kafka.properties.insert(name.to_owned(), "Qx7Z\nk3Vt9".to_owned());
+        }
+        config.kafka.properties.insert("ssl.key.location".to_owned(), "/etc/key.pem".to_owned());
+        let printed = commented(&config).unwrap();
+        assert!(!printed.contains("Qx7Z") && !printed.contains("k3Vt9"), "{printed}");
+        assert!(printed.contains("/etc/key.pem") && printed.contains("sasl.password"), "{printed}");
     }
 }

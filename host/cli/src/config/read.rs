@@ -1,6 +1,7 @@
 //! Reads the config from text and environment, and makes its errors helpful.
 
 use anyhow::{Result, anyhow};
+use assay_core::plain_words::in_plain_words;
 use toml::{Table, Value};
 
 use super::Config;
@@ -11,18 +12,24 @@ const PREFIX: &str = "ASSAY_";
 pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
     // The file by itself first, so that its mistakes are told with their place in it.
     toml::from_str::<Config>(text).map_err(|error| anyhow!("{name}: {}", helpful(&error)))?;
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {error}"))?;
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))?;
     for (variable, value) in environment {
         let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
             continue;
         };
         let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
         let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
-        if let Some(entry) = entry.as_table_mut() {
+        let Some(entry) = entry.as_table_mut() else { continue };
+        // As text if the key takes one: a password may look like a number.
+        entry.insert(key.clone(), Value::String(value.clone()));
+        if table.clone().try_into::<Config>().is_ok() {
+            continue;
+        }
+        if let Some(entry) = table.get_mut(&section).and_then(Value::as_table_mut) {
             entry.insert(key, plain(&value));
         }
-        let before = table.clone();
-        before
+        table
+            .clone()
             .try_into::<Config>()
             .map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", helpful(&error)))?;
     }
@@ -49,7 +56,7 @@ fn list(text: &str) -> Option<Value> {
 
 /// The message, with the nearest known name behind an unknown one.
 fn helpful(error: &toml::de::Error) -> String {
-    let message = error.to_string();
+    let message = in_plain_words(&error.to_string());
     let names: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     let Some((unknown, known)) = names.split_first().filter(|_| error.message().starts_with("unknown field")) else {
         return message.trim_end().to_owned();
@@ -95,7 +102,17 @@ mod tests {
         assert_eq!(config.engine.followers, ["outbox", "graph"]);
         assert_eq!(config.server.listen, "[::1]:0");
         let error = with("", &[("ASSAY_ENGINE__FOLLOWERS", "outbox")]).unwrap_err().to_string();
-        assert!(error.contains("ASSAY_ENGINE__FOLLOWERS") && error.contains("sequence"), "{error}");
+        assert!(error.contains("ASSAY_ENGINE__FOLLOWERS") && error.contains("expected a list"), "{error}");
+    }
+
+    #[test]
+    fn a_password_may_look_like_a_number() {
+        let variables =
+            [("ASSAY_SCYLLADB__PASSWORD", "0012"), ("ASSAY_DATA__DIR", "2026"), ("ASSAY_KAFKA__PUBLISH", "false")];
+        let config = with("", &variables).unwrap();
+        assert_eq!(config.scylladb.password.reveal(), "0012");
+        assert_eq!(config.data.dir, std::path::Path::new("2026"));
+        assert!(!config.kafka.publish);
     }
 
     #[test]
@@ -106,5 +123,56 @@ mod tests {
         assert!(error.contains("ASSAY_SERVER__LISTN") && error.contains("did you mean 'listen'?"), "{error}");
         let error = with("[engine]\ncheckpoint_every = \"soon\"\n", &[]).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("'soon' is not a duration"), "{error}");
+    }
+
+    #[test]
+    fn what_is_broken_is_told_in_plain_words() {
+        const FORBIDDEN: &[&str] = &[
+            "struct",
+            "enum ",
+            "Option<",
+            "elements",
+            "eserialize",
+            "serde",
+            "invalid type",
+            "invalid value",
+            "u64",
+            "i64",
+            "u32",
+            "i32",
+            "usize",
+            "sequence",
+            "variant",
+            "`",
+        ];
+        let defaults: Table = Config::default().to_toml().unwrap().parse().unwrap();
+        let wrong = [
+            "true",
+            "-1",
+            "1.5",
+            "\"x\"",
+            "\"\"",
+            "[]",
+            "[1]",
+            "{ x = 1 }",
+            "1979-05-27T07:32:00Z",
+            "99999999999999999999",
+            "oops",
+        ];
+        let mut refused = 0;
+        for (section, keys) in &defaults {
+            let keys = keys.as_table().unwrap().keys().map(|key| format!("[{section}]\n{key} = "));
+            for begin in keys.chain([format!("{section} = "), format!("[{section}]\nzzz = ")]) {
+                for value in wrong {
+                    let Err(error) = with(&format!("{begin}{value}\n"), &[]) else { continue };
+                    let message = error.to_string();
+                    refused += 1;
+                    for word in FORBIDDEN {
+                        assert!(!message.contains(word), "'{word}' in {message}");
+                    }
+                }
+            }
+        }
+        assert!(refused > 300, "{refused}");
     }
 }

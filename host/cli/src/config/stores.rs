@@ -1,12 +1,13 @@
 //! Where the ports' servers are, for the distributed stack.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::secret::{Secret, secret};
 use super::span::Duration as Span;
 
 /// Which stores.
@@ -42,12 +43,22 @@ pub struct Kafka {
     pub replication: u16,
     /// After how long without a sign of life a process loses its partitions.
     pub session_timeout: Span,
-    /// A Confluent schema registry's URL; empty: Assay's own.
-    pub schema_registry: String,
+    /// A Confluent schema registry's URL, with user and password if need be; empty: Assay's own.
+    pub schema_registry: Secret,
+    /// A file that holds it instead.
+    pub schema_registry_file: PathBuf,
+    /// Who logs in, by SASL; empty: as the properties say.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// A file that holds the password.
+    pub password_file: PathBuf,
     /// Whether verdicts and dead letters are published as topics of their own.
     pub publish: bool,
     /// Handed to the Kafka library as they are: TLS, SASL, and whatever else it knows.
     pub properties: BTreeMap<String, String>,
+    /// Files that hold the values of further properties, such as passwords.
+    pub property_files: BTreeMap<String, PathBuf>,
 }
 
 /// By which function of its key an event's partition is found.
@@ -67,8 +78,10 @@ pub enum Partitioner {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MongoDb {
-    /// A connection string, with user and password if need be.
-    pub uri: String,
+    /// A connection string, with user and password if need be; empty: that of a server on this machine.
+    pub uri: Secret,
+    /// A file that holds it instead.
+    pub uri_file: PathBuf,
     /// The database.
     pub database: String,
 }
@@ -87,6 +100,8 @@ pub struct ScyllaDb {
     pub incarnation: u16,
     /// Empty: no authentication.
     pub user: String,
+    /// The password.
+    pub password: Secret,
     /// A file that holds the password.
     pub password_file: PathBuf,
     /// How long the archive is kept; 0s: for ever.
@@ -103,6 +118,8 @@ pub struct InfluxDb {
     pub org: String,
     /// The bucket.
     pub bucket: String,
+    /// The token.
+    pub token: Secret,
     /// A file that holds the token.
     pub token_file: PathBuf,
     /// How often this process's metrics are written as points; 0s: never.
@@ -113,9 +130,11 @@ pub struct InfluxDb {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dgraph {
-    /// The address of an alpha's HTTP port.
+    /// The address of an alpha's HTTP port; empty: no graph.
     pub url: String,
-    /// A file that holds the token; empty: none.
+    /// The token; empty: none.
+    pub token: Secret,
+    /// A file that holds the token.
     pub token_file: PathBuf,
     /// Tells several Assays on one Dgraph apart.
     pub namespace: String,
@@ -123,7 +142,7 @@ pub struct Dgraph {
 
 impl Default for Dgraph {
     fn default() -> Self {
-        Self { url: String::new(), token_file: PathBuf::new(), namespace: "assay".to_owned() }
+        Self { url: String::new(), token: Secret::default(), token_file: PathBuf::new(), namespace: "assay".to_owned() }
     }
 }
 
@@ -135,16 +154,21 @@ impl Default for Kafka {
             partitioner: Partitioner::default(),
             replication: 1,
             session_timeout: Span::secs(10),
-            schema_registry: String::new(),
+            schema_registry: Secret::default(),
+            schema_registry_file: PathBuf::new(),
+            user: String::new(),
+            password: Secret::default(),
+            password_file: PathBuf::new(),
             publish: true,
             properties: BTreeMap::new(),
+            property_files: BTreeMap::new(),
         }
     }
 }
 
 impl Default for MongoDb {
     fn default() -> Self {
-        Self { uri: "mongodb://127.0.0.1:27017".to_owned(), database: "assay".to_owned() }
+        Self { uri: Secret::default(), uri_file: PathBuf::new(), database: "assay".to_owned() }
     }
 }
 
@@ -156,6 +180,7 @@ impl Default for ScyllaDb {
             replication: 1,
             incarnation: 0,
             user: String::new(),
+            password: Secret::default(),
             password_file: PathBuf::new(),
             archive_for: Span::secs(0),
         }
@@ -168,6 +193,7 @@ impl Default for InfluxDb {
             url: String::new(),
             org: "assay".to_owned(),
             bucket: "assay".to_owned(),
+            token: Secret::default(),
             token_file: PathBuf::new(),
             metrics_every: Span::secs(15),
         }
@@ -178,14 +204,37 @@ impl Kafka {
     pub(super) fn check(&self) -> Result<()> {
         ensure!(!self.brokers.trim().is_empty(), "kafka.brokers is empty: expected addresses, such as kafka-1:9092");
         ensure!((1..=100).contains(&self.replication), "kafka.replication: expected 1 to 100");
+        for name in self.property_files.keys() {
+            ensure!(
+                !self.properties.contains_key(name),
+                "kafka.properties and kafka.property_files: both give '{name}'"
+            );
+        }
         for reserved in ["bootstrap.servers", "group.id", "enable.auto.commit", "enable.idempotence"] {
             ensure!(
-                !self.properties.contains_key(reserved),
+                !self.properties.contains_key(reserved) && !self.property_files.contains_key(reserved),
                 "kafka.properties: '{reserved}' is set by Assay itself{}",
                 if reserved == "bootstrap.servers" { "; use kafka.brokers" } else { "" }
             );
         }
         Ok(())
+    }
+
+    /// The properties with those that come from files, and with user and password.
+    pub(crate) fn all_properties(&self) -> Result<BTreeMap<String, String>> {
+        let mut all = self.properties.clone();
+        for (name, file) in &self.property_files {
+            all.insert(name.clone(), secret(&format!("kafka.property_files.{name}"), &Secret::default(), file)?);
+        }
+        let password = secret("kafka.password", &self.password, &self.password_file)?;
+        for (name, key, value) in
+            [("sasl.username", "user", self.user.clone()), ("sasl.password", "password", password)]
+        {
+            if !value.is_empty() && all.insert(name.to_owned(), value).is_some() {
+                anyhow::bail!("kafka.{key} and the property '{name}': give one of them");
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -198,13 +247,4 @@ impl InfluxDb {
         );
         Ok(())
     }
-}
-
-/// What a secret's file holds, without the line's end; nothing for no file.
-pub(crate) fn secret(key: &str, file: &Path) -> Result<String> {
-    if file.as_os_str().is_empty() {
-        return Ok(String::new());
-    }
-    let text = std::fs::read_to_string(file).with_context(|| format!("{key}: cannot read {}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -13,7 +13,7 @@ mod story;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use assay_engine::offline::Offline;
 use assay_runtime::Limits;
 
@@ -43,6 +43,9 @@ pub struct Args {
 /// # Errors
 /// The pack cannot be read, a plugin is missing, or the definitions do not fit together.
 pub fn run(args: &Args, output: Output) -> Result<ExitCode> {
+    for folder in &args.plugins {
+        ensure!(folder.is_dir(), "--plugins {}: there is no such folder", folder.display());
+    }
     let report = play_all(&args.dir, &args.plugins)?;
     match output {
         Output::Text => crate::commands::say(&report.text()),

@@ -22,10 +22,14 @@ def get(path, **params):
 
 
 def items(path, **params):
-    """All items of a list, over all its pages."""
+    """All items of a list, over all its pages; none where nothing is known yet of the entity or the node."""
     params["limit"] = 1000
     while True:
-        page = get(path, **params)
+        answer = session.get(URL + path, params=params, timeout=60)
+        if answer.status_code == 404 and answer.json()["type"] == "urn:assay:entity-not-found":
+            return
+        assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
+        page = answer.json()
         yield from page["items"]
         if page["cursor"] is None:
             return

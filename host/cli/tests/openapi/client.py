@@ -1,6 +1,7 @@
 """The client that a generator has made of the document does the main job: a stream, a rule, events, their verdicts."""
 
 import io
+import json
 import os
 import sys
 
@@ -12,10 +13,12 @@ sys.path.insert(0, os.environ["CLIENT_FOLDER"])
 from assay_client import AuthenticatedClient
 from assay_client.api.entities import entity_verdicts
 from assay_client.api.events import explain_event, post_events
+from assay_client.api.plugins import post_plugin
 from assay_client.api.rules import get_rule, list_rules, put_rule
 from assay_client.api.streams import put_stream
-from assay_client.models import Problem, PutRuleJsonBody, PutStreamJsonBody
+from assay_client.models import PostEventsJsonBody, Problem, PutRuleJsonBody, PutStreamJsonBody
 from assay_client.models.post_events_wait import PostEventsWait
+from assay_client.types import File
 
 SCHEMA = {
     "type": "record",
@@ -40,10 +43,23 @@ def main():
     assert [item.name for item in list_rules.sync(client=client, stream="trips").items] == ["far"]
 
     trips = [{"id": f"t{i}", "driver": "ann", "km": 10.0 * i, "time": 1000 + i} for i in range(10)]
-    answer = post_events.sync("trips", client=client, body=trips, wait=PostEventsWait.VERDICTS)
+    lines = File(payload=io.BytesIO("".join(json.dumps(trip) + "\n" for trip in trips).encode()))
+    answer = post_events.sync("trips", client=client, body=lines, wait=PostEventsWait.VERDICTS)
     assert (answer.accepted, answer.rejected) == (10, 0), answer
     said = [(result.id, result.verdicts[0].score, result.verdicts[0].tags) for result in answer.results]
     assert said == [(f"t{i}", i / 10, ["far"] if i >= 5 else []) for i in range(10)], said
+
+    one = PostEventsJsonBody.from_dict({"id": "one", "driver": "bob", "km": 70.0, "time": 1000})
+    assert post_events.sync("trips", client=client, body=one, wait=PostEventsWait.VERDICTS).results[0].verdicts[0].score == 0.7
+    file = io.BytesIO()
+    fastavro.writer(file, fastavro.parse_schema(SCHEMA), [{"id": "a1", "driver": "cid", "km": 5.0, "time": 1}])
+    avro = post_events.sync("trips", client=client, body=File(payload=io.BytesIO(file.getvalue())))
+    assert (avro.accepted, avro.rejected) == (1, 0), avro
+    refused = post_plugin.sync(client=client, body=File(payload=io.BytesIO(b"not wasm")))
+    assert isinstance(refused, Problem) and refused.type_ == "urn:assay:invalid-plugin", refused
+    if "PLUGIN" in os.environ:
+        with open(os.environ["PLUGIN"], "rb") as wasm:
+            assert post_plugin.sync(client=client, body=File(payload=wasm)).name == "threshold-tagger"
 
     history = entity_verdicts.sync("trips", "ann", client=client)
     assert {item.id for item in history.items} <= {trip["id"] for trip in trips}, history

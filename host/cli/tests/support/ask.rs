@@ -12,10 +12,13 @@ pub(crate) fn listing(server: &Server, path: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut cursor = Value::Null;
     loop {
-        let page = match cursor.as_str() {
-            Some(cursor) => server.read(&format!("{path}&cursor={}", escaped(cursor))),
-            None => server.read(path),
-        };
+        let path = cursor.as_str().map_or(path.to_owned(), |cursor| format!("{path}&cursor={}", escaped(cursor)));
+        let (status, page) = server.get(&path);
+        if status == 404 && items.is_empty() {
+            // Nothing is known of the entity or the node.
+            return items;
+        }
+        assert_eq!(status, 200, "GET {path}: {page}");
         items.extend(page["items"].as_array().unwrap().iter().cloned());
         cursor = page["cursor"].clone();
         if cursor.is_null() {

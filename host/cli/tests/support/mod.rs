@@ -35,6 +35,21 @@ pub fn plugins() -> PathBuf {
     folder
 }
 
+/// A plugin's module that says of itself to be of another version. The versions are of the same length, and that of an
+/// interface stands behind an '@'.
+pub fn with_version(wasm: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut changed = wasm.to_vec();
+    let places: Vec<usize> = (1..wasm.len() - from.len())
+        .filter(|at| wasm[*at..].starts_with(from.as_bytes()) && wasm[at - 1] != b'@')
+        .collect();
+    assert!(!places.is_empty(), "the module does not say that it is of version {from}");
+    for at in places {
+        changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    changed
+}
+
 /// A pack of this repository.
 pub fn pack(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules").join(name)

@@ -6,9 +6,11 @@ use super::check::{Checker, Typed};
 use super::error::{EvalError, ExprError};
 use super::frame::Frame;
 use super::node::Node;
-use super::parse::{Parsed, collect_paths};
+use super::own_stack;
+use super::parse::Parsed;
 use super::scope::Scope;
 use super::share::Memo;
+use super::tree::collect_paths;
 use crate::types::Type;
 
 /// A compiled expression. Cheap to clone, and shared between threads as it is.
@@ -25,13 +27,15 @@ impl Expr {
     /// # Errors
     /// The first mistake, with its place.
     pub fn compile(source: &str, scope: &dyn Scope) -> Result<Self, ExprError> {
-        let parsed = Parsed::new(source)?;
-        let mut checker = Checker::new(&parsed, scope);
-        let Typed { node, ty, .. } = checker.check(&parsed.root)?;
-        match ty {
-            Some(ty) => Ok(Self { root: node.placed(), ty, columns: checker.into_columns() }),
-            None => Err(parsed.error(&parsed.root, "null alone has no type")),
-        }
+        own_stack::run(source, || {
+            let parsed = Parsed::new(source)?;
+            let mut checker = Checker::new(&parsed, scope);
+            let Typed { node, ty, .. } = checker.check(&parsed.root)?;
+            match ty {
+                Some(ty) => Ok(Self { root: node.placed(), ty, columns: checker.into_columns() }),
+                None => Err(parsed.error(&parsed.root, "null alone has no type")),
+            }
+        })
     }
 
     /// Compiles an expression of a given type; an int literal is taken for a double, and null for anything.
@@ -39,11 +43,13 @@ impl Expr {
     /// # Errors
     /// The first mistake, with its place; another type than the expected one is a mistake of the whole.
     pub fn compile_as(source: &str, scope: &dyn Scope, expected: &Type) -> Result<Self, ExprError> {
-        let parsed = Parsed::new(source)?;
-        let mut checker = Checker::new(&parsed, scope);
-        let found = checker.check(&parsed.root)?;
-        let node = checker.fit(&parsed.root, found, expected)?;
-        Ok(Self { root: node.placed(), ty: expected.clone(), columns: checker.into_columns() })
+        own_stack::run(source, || {
+            let parsed = Parsed::new(source)?;
+            let mut checker = Checker::new(&parsed, scope);
+            let found = checker.check(&parsed.root)?;
+            let node = checker.fit(&parsed.root, found, expected)?;
+            Ok(Self { root: node.placed(), ty: expected.clone(), columns: checker.into_columns() })
+        })
     }
 
     /// The dotted paths that a source uses, each once, in its order; nothing is looked up or checked.
@@ -51,10 +57,12 @@ impl Expr {
     /// # Errors
     /// The first mistake of syntax.
     pub fn paths(source: &str) -> Result<Vec<String>, ExprError> {
-        let parsed = Parsed::new(source)?;
-        let mut paths = Vec::new();
-        collect_paths(&parsed.root, &mut Vec::new(), &mut paths);
-        Ok(paths)
+        own_stack::run(source, || {
+            let parsed = Parsed::new(source)?;
+            let mut paths = Vec::new();
+            collect_paths(&parsed.root, &mut Vec::new(), &mut paths);
+            Ok(paths)
+        })
     }
 
     /// The type of its values.

@@ -161,6 +161,9 @@ pub(super) fn unknown(name: &str) -> String {
     if ABSENT.contains(&name) {
         return format!("{name}() is not supported; the functions are {list}");
     }
+    if let Some(advice) = super::hints::foreign_function(name) {
+        return format!("unknown function '{name}'; {advice}");
+    }
     match super::suggest::nearest(name, &known) {
         Some(nearest) => {
             format!("unknown function '{name}'; did you mean '{nearest}'? The functions are {list}")

@@ -2,7 +2,8 @@
 //! lowered once to kernels, and evaluated a column at a time: [`Expr`].
 //!
 //! The language is described for its users in `docs/expressions.md`; this is what it is made of:
-//! - `tokens` bounds a source before CEL's parser sees it, `parse` turns the parser's tree and errors into ours.
+//! - `tokens` cuts a source as CEL's grammar does, `limits` bounds it before and after it is parsed, `hints` has advice
+//!   for what other languages write, `parse` runs CEL's parser; all of this and `check` on a stack of its own: `own_stack`.
 //! - `check` gives every node its type by the names of a scope and the overloads in `functions`, and lowers it to a
 //!   `node`. A chain of names such as `views.card.spent` is one path, looked up whole.
 //! - A node is evaluated on a `frame`: the rows of a batch, or, in the body of a macro, the items of all their lists
@@ -12,9 +13,10 @@
 //! - `share` lets equal parts of many expressions be evaluated once.
 //!
 //! # Limits
-//! A source has at most [`LONGEST_SOURCE`] bytes, [`DEEPEST_NESTING`] open brackets and [`LONGEST_CHAIN`]
-//! operators in a chain; with these, compiling needs less than 1 MiB of stack and some milliseconds. What one event can
-//! make a macro look at is bounded too: see `each`.
+//! A source has at most [`MAX_SOURCE_BYTES`] bytes, [`MAX_OPEN_BRACKETS`] open brackets and [`MAX_CHAIN`] operators in a
+//! chain, and its tree at most [`MAX_DEPTH`] levels. Compiling has a stack of its own that no source of this
+//! length can fill; with a tree of this depth everything else (evaluating, sharing, dropping) needs less than 1 MiB.
+//! What one event can make a macro look at is bounded too: see `each`.
 
 mod check;
 mod column;
@@ -23,20 +25,26 @@ mod each;
 mod error;
 mod frame;
 mod functions;
+mod hints;
 mod kernels;
+mod limits;
 mod lists;
 mod loops;
 mod node;
+mod own_stack;
 mod parse;
+mod pattern;
 mod place;
 mod scope;
 mod share;
 mod suggest;
 mod text_builder;
 mod tokens;
+mod tree;
 
 pub use compiled::Expr;
 pub use error::{EvalError, ExprError};
+pub use limits::{MAX_CHAIN, MAX_DEPTH, MAX_OPEN_BRACKETS, MAX_SOURCE_BYTES};
 pub use scope::{Columns, Resolution, Scope, advice};
 pub use share::{Memo, Sharing};
-pub use tokens::{DEEPEST_NESTING, LONGEST_CHAIN, LONGEST_SOURCE};
+pub(crate) use tokens::call_argument;

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr, SourceInfo};
+use cel::common::ast::{Expr as Syntax, IdedExpr, SourceInfo};
 use cel::{ParseError, ParseErrors};
 
 use super::error::ExprError;
-use super::tokens;
+use super::limits::{self, MAX_DEPTH, too_deep};
+use super::tree::children;
+use super::{hints, tokens};
 
 /// A source and its tree.
 pub(super) struct Parsed<'a> {
@@ -16,14 +18,15 @@ pub(super) struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// Parses a source within the limits. Macros such as `has(a)` stay calls.
+    /// Parses a source within the limits, on a stack that is large enough: see `own_stack`. Macros such as `has(a)`
+    /// stay calls.
     pub(super) fn new(source: &'a str) -> Result<Self, ExprError> {
-        tokens::check_limits(source)?;
-        let parser = cel::Env::default().with_optional_support(false).parser();
-        match parser.parse_with_source_info(source) {
-            Ok((root, info)) => Ok(Self { source, info, root }),
-            Err(errors) => Err(translate(source, &errors)),
-        }
+        limits::check_length(source)?;
+        let tokens = tokens::tokenize(source)?;
+        limits::check_tokens(source, &tokens)?;
+        hints::check_words(source, &tokens)?;
+        let (root, info) = parse(source)?;
+        Ok(Self { source, info, root })
     }
 
     /// A mistake at a node, all of which is marked.
@@ -69,71 +72,17 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// The nodes right below a node.
-pub(super) fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
-    match &node.expr {
-        Syntax::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
-        Syntax::Select(select) => vec![&select.operand],
-        Syntax::List(list) => list.elements.iter().collect(),
-        Syntax::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-        Syntax::Struct(record) => record.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-        // Without macros there are no comprehensions.
-        Syntax::Comprehension(_) | Syntax::Ident(_) | Syntax::Literal(_) | Syntax::Unspecified => Vec::new(),
+/// Parses a source. The tree has at most [`MAX_DEPTH`] levels, so that its users may recurse.
+pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), ExprError> {
+    let parser = cel::Env::default().with_optional_support(false).parser().enable_ident_escape_syntax(true);
+    let (root, info) = parser.parse_with_source_info(source).map_err(|errors| translate(source, &errors))?;
+    if let Some(node) = too_deep(&root) {
+        let start = info.offset_for(node.id).map_or(0, |(start, _)| start as usize);
+        let message =
+            format!("nested too deeply: at most {MAX_DEPTH} operators, calls and lists may stand in one another");
+        return Err(ExprError::at(source, start, 1, message));
     }
-}
-
-fn entry_parts(entry: &cel::common::ast::EntryExpr) -> Vec<&IdedExpr> {
-    match entry {
-        cel::common::ast::EntryExpr::StructField(field) => vec![&field.value],
-        cel::common::ast::EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
-    }
-}
-
-/// The dotted path that a node spells, if it is nothing but names.
-pub(super) fn path(node: &IdedExpr) -> Option<String> {
-    match &node.expr {
-        Syntax::Ident(name) => Some(name.clone()),
-        Syntax::Select(select) if !select.test => Some(format!("{}.{}", path(&select.operand)?, select.field)),
-        _ => None,
-    }
-}
-
-/// The names of macros: calls whose second argument names the item that the others are about.
-pub(super) const MACROS: [&str; 6] = ["all", "exists", "existsOne", "exists_one", "filter", "map"];
-
-/// The list, the variable and the rest of a macro's call; none for another call.
-pub(super) fn macro_parts(call: &CallExpr) -> Option<(&IdedExpr, &IdedExpr, &[IdedExpr])> {
-    if !MACROS.contains(&call.func_name.as_str()) {
-        return None;
-    }
-    match (call.target.as_deref(), call.args.as_slice()) {
-        (Some(list), [variable, rest @ ..]) => Some((list, variable, rest)),
-        (None, [list, variable, rest @ ..]) => Some((list, variable, rest)),
-        _ => None,
-    }
-}
-
-/// Collects the paths in a tree, each once, in the order of the source; variables of macros are none.
-pub(super) fn collect_paths(node: &IdedExpr, variables: &mut Vec<String>, found: &mut Vec<String>) {
-    if let Some(path) = path(node) {
-        let root = path.split('.').next().unwrap_or_default();
-        if !variables.iter().any(|variable| variable == root) && !found.contains(&path) {
-            found.push(path);
-        }
-        return;
-    }
-    if let Syntax::Call(call) = &node.expr
-        && let Some((list, IdedExpr { expr: Syntax::Ident(variable), .. }, rest)) = macro_parts(call)
-    {
-        collect_paths(list, variables, found);
-        variables.push(variable.clone());
-        rest.iter().for_each(|node| collect_paths(node, variables, found));
-        variables.pop();
-        return;
-    }
-    for child in children(node) {
-        collect_paths(child, variables, found);
-    }
+    Ok((root, info))
 }
 
 /// The first of the parser's errors that says something, in our words.
@@ -156,7 +105,7 @@ fn reworded(message: &str) -> String {
         return "nested too deeply".to_owned();
     }
     if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return format!("'{word}' is a reserved word");
+        return hints::reserved(word.trim_start_matches('.'));
     }
     if let Some(rest) = message.strip_prefix("missing ") {
         let (missing, before) = rest.split_once(" at ").unwrap_or((rest, ""));
@@ -181,8 +130,6 @@ fn reworded(message: &str) -> String {
 fn unexpected(token: &str) -> String {
     match token {
         "'<EOF>'" => "the expression ends too early".to_owned(),
-        "'and'" => "unexpected 'and'; write '&&'".to_owned(),
-        "'or'" => "unexpected 'or'; write '||'".to_owned(),
         token => format!("unexpected {token}"),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::suggest::nearest;
 use crate::types::Type;
 
-/// Gives names their columns.
-pub trait Scope {
+/// Gives names their columns. `Sync`, since expressions are compiled in a thread of their own.
+pub trait Scope: Sync {
     /// What a dotted path such as `amount`, `device.os` or `views.card_spend.spent` means. A chain of
     /// names is looked up once and whole.
     fn resolve(&self, path: &str) -> Resolution;

@@ -1,205 +1,244 @@
-//! The limits on a source, checked token by token before it is parsed.
+//! Cuts a source into the tokens of CEL's grammar; the longest match wins, as in the parser's own lexer.
 //!
-//! The CEL parser recurses, about 9 KiB of stack for each nested bracket, so the depth is bounded first; and
-//! since its lexer reports a stray character as whatever follows it, those are reported here.
+//! The limits are counted on these tokens, so a text that is read differently here than there could hide code from
+//! them. Nothing is skipped by counting bytes: each token ends where its own characters end.
+
+use std::ops::Range;
 
 use super::error::ExprError;
 
-/// The longest source, in bytes.
-pub const LONGEST_SOURCE: usize = 4096;
-/// The most brackets, parentheses and braces that may be open at once.
-pub const DEEPEST_NESTING: usize = 64;
-/// The most operators, dots and calls in a chain (through all open brackets) without `&&`, `||` or a comma.
-pub const LONGEST_CHAIN: usize = 256;
-
-/// What is counted at one level of brackets.
-#[derive(Default)]
-struct Level {
-    closer: char,
-    start: usize,
-    /// Operators since the last `&&`, `||` or comma; the parser balances chains of those two.
-    operators: usize,
-    /// `? :` since the last comma: each nests in the one before.
-    choices: usize,
+/// A token and the bytes it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
-/// Checks length, characters, texts and nesting of a source.
-pub(super) fn check_limits(source: &str) -> Result<(), ExprError> {
-    if source.len() > LONGEST_SOURCE {
-        let message = format!("the expression is {} bytes long, at most {LONGEST_SOURCE} are allowed", source.len());
-        return Err(ExprError::at(source, 0, 1, message));
+/// The kinds of tokens that matter to the limits and to advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A name or a word of the language, such as `amount` and `in`.
+    Word,
+    /// A name in backquotes.
+    Quoted,
+    Number,
+    Text,
+    Open(char),
+    Close(char),
+    Comma,
+    Dot,
+    /// `&&` and `||`.
+    Logic,
+    /// `?`.
+    Choice,
+    /// Any other operator.
+    Operator,
+}
+
+impl Token {
+    pub(crate) fn text<'s>(&self, source: &'s str) -> &'s str {
+        &source[self.start..self.end]
     }
-    Scanner { source, at: 0, chain: 0, levels: vec![Level::default()] }.run()
+
+    /// Whether a value may end with it.
+    pub(super) fn ends_value(&self, source: &str) -> bool {
+        match self.kind {
+            Kind::Word => self.text(source) != "in",
+            Kind::Quoted | Kind::Number | Kind::Text | Kind::Close(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether only a value begins with it. Brackets do, but they also follow a value, as calls and indices.
+    pub(super) fn begins_value(&self, source: &str) -> bool {
+        match self.kind {
+            Kind::Word => self.text(source) != "in",
+            Kind::Number | Kind::Text => true,
+            _ => false,
+        }
+    }
 }
 
-struct Scanner<'a> {
+/// The tokens of a source, without spaces and comments.
+pub(crate) fn tokenize(source: &str) -> Result<Vec<Token>, ExprError> {
+    let mut lexer = Lexer { source, at: 0 };
+    let mut tokens = Vec::new();
+    while let Some(token) = lexer.next()? {
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// What other languages call an operator, or write where CEL has something else, with what to write.
+const FOREIGN: &[(&str, &str)] = &[
+    ("===", "'===' is no operator; to compare, write '=='"),
+    ("!==", "'!==' is no operator; write '!='"),
+    ("<>", "'<>' is no operator; write '!='"),
+    ("=~", "'=~' is no operator; write matches(), as in name.matches(\"^a\")"),
+    ("**", "'**' is no operator; there are no powers: multiply, as in x * x"),
+    ("??", "'??' is no operator; write coalesce(a, b)"),
+    (".?", "'.?' is not supported: what a missing field gives is missing, as it is; test with has()"),
+    (":=", "':=' is no operator; an expression assigns nothing"),
+];
+
+/// The operators of two characters.
+const TWO: [(&str, Kind); 6] = [
+    ("&&", Kind::Logic),
+    ("||", Kind::Logic),
+    ("==", Kind::Operator),
+    ("!=", Kind::Operator),
+    ("<=", Kind::Operator),
+    (">=", Kind::Operator),
+];
+
+struct Lexer<'a> {
     source: &'a str,
     at: usize,
-    chain: usize,
-    levels: Vec<Level>,
 }
 
-impl Scanner<'_> {
-    fn run(mut self) -> Result<(), ExprError> {
-        while let Some(c) = self.rest().chars().next() {
-            match c {
-                ' ' | '\t' | '\n' | '\r' | '\u{c}' => self.at += 1,
-                '/' if self.rest().starts_with("//") => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
-                'a'..='z' | 'A'..='Z' | '_' => self.word()?,
-                '0'..='9' => {
-                    self.at += self.rest().find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(self.rest().len())
-                }
-                '"' | '\'' => self.text(false)?,
-                '(' | '[' | '{' => self.open(c)?,
-                ')' | ']' | '}' => self.close(c)?,
-                ',' => self.reset(true, 1),
-                _ => self.operator(c)?,
-            }
-        }
-        match self.levels.last() {
-            Some(level) if self.levels.len() > 1 => Err(ExprError::at(
-                self.source,
-                level.start,
-                1,
-                format!("this bracket is never closed with '{}'", level.closer),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn rest(&self) -> &str {
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
         &self.source[self.at..]
     }
 
-    fn word(&mut self) -> Result<(), ExprError> {
-        let length = self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest().len());
-        let word = self.rest()[..length].to_ascii_lowercase();
-        let quoted = self.rest()[length..].starts_with(['"', '\'']);
-        if quoted && matches!(word.as_str(), "b" | "br" | "rb") {
-            return Err(self.error(length, "bytes are not supported; write a string"));
-        }
-        let is_in = &self.rest()[..length] == "in";
-        self.at += length;
-        if quoted && word == "r" {
-            return self.text(true);
-        }
-        if is_in { self.count(1) } else { Ok(()) }
+    /// How many of the next bytes are ASCII characters of a kind.
+    fn count(&self, from: usize, is_part: impl Fn(&u8) -> bool) -> usize {
+        self.rest().as_bytes().get(from..).unwrap_or_default().iter().take_while(|byte| is_part(byte)).count()
     }
 
-    /// Skips a text; in a raw one a backslash is only a backslash.
-    fn text(&mut self, raw: bool) -> Result<(), ExprError> {
-        let quote = &self.rest()[..1];
-        if self.rest().starts_with(&quote.repeat(3)) {
-            return Err(
-                self.error(3, "texts in triple quotes are not supported; write one quote and \\n for a new line")
-            );
+    fn next(&mut self) -> Result<Option<Token>, ExprError> {
+        self.skip_blanks();
+        let Some(first) = self.rest().chars().next() else { return Ok(None) };
+        let digit_follows = self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+        let (kind, length) = match first {
+            'a'..='z' | 'A'..='Z' | '_' => self.word()?,
+            '0'..='9' => (Kind::Number, self.number_length()),
+            '.' if digit_follows => (Kind::Number, self.number_length()),
+            '"' | '\'' => (Kind::Text, self.text_length(0, false)?),
+            '`' => (Kind::Quoted, self.quoted_length()?),
+            _ => self.sign(first)?,
+        };
+        let start = self.at;
+        self.at += length;
+        Ok(Some(Token { kind, start, end: self.at }))
+    }
+
+    fn skip_blanks(&mut self) {
+        loop {
+            self.at += self.count(0, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c));
+            if !self.rest().starts_with("//") {
+                return;
+            }
+            self.at += self.rest().find('\n').unwrap_or(self.rest().len());
         }
-        let quote = self.rest().as_bytes()[0];
+    }
+
+    /// A word, or a text with a prefix.
+    fn word(&self) -> Result<(Kind, usize), ExprError> {
+        let length = self.count(0, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let is_prefix = self.rest()[length..].starts_with(['"', '\'']);
+        match &self.rest()[..length] {
+            "r" | "R" if is_prefix => Ok((Kind::Text, self.text_length(length, true)?)),
+            "b" | "B" | "br" | "bR" | "Br" | "BR" | "rb" | "rB" | "Rb" | "RB" if is_prefix => {
+                Err(self.error(0, length, "bytes are not supported; write a string"))
+            }
+            _ => Ok((Kind::Word, length)),
+        }
+    }
+
+    /// `1`, `0x1f`, `1u`, `1.5`, `.5`, `1e5`. A point or an exponent without digits is not part of it.
+    fn number_length(&self) -> usize {
         let bytes = self.rest().as_bytes();
-        let mut at = 1;
+        let unsigned = |end: usize| end + usize::from(bytes.get(end).is_some_and(|byte| matches!(byte, b'u' | b'U')));
+        if bytes.starts_with(b"0x") {
+            let digits = self.count(2, u8::is_ascii_hexdigit);
+            return if digits > 0 { unsigned(2 + digits) } else { 1 };
+        }
+        let whole = self.count(0, u8::is_ascii_digit);
+        let mut end = whole;
+        if bytes.get(end) == Some(&b'.') {
+            let fraction = self.count(end + 1, u8::is_ascii_digit);
+            end += if fraction > 0 { 1 + fraction } else { 0 };
+        }
+        if bytes.get(end).is_some_and(|byte| matches!(byte, b'e' | b'E')) {
+            let sign = usize::from(bytes.get(end + 1).is_some_and(|byte| matches!(byte, b'+' | b'-')));
+            let exponent = self.count(end + 1 + sign, u8::is_ascii_digit);
+            end += if exponent > 0 { 1 + sign + exponent } else { 0 };
+        }
+        if end == whole { unsigned(end) } else { end }
+    }
+
+    /// The bytes of a text whose quote stands at an offset; in a raw one a backslash is only a backslash.
+    fn text_length(&self, open: usize, is_raw: bool) -> Result<usize, ExprError> {
+        let bytes = self.rest().as_bytes();
+        let quote = bytes[open];
+        if bytes[open..].starts_with(&[quote; 3]) {
+            let message = "texts in triple quotes are not supported; write one quote and \\n for a new line";
+            return Err(self.error(open, 3, message));
+        }
+        let mut at = open + 1;
         loop {
             match bytes.get(at) {
                 None | Some(b'\n' | b'\r') => {
-                    return Err(self.error(at, "this string is never closed"));
+                    return Err(self.error(open, at - open, "this string is never closed"));
                 }
-                Some(b'\\') if !raw => match escape_length(&bytes[at..]) {
+                Some(b'\\') if !is_raw => match escape_length(&bytes[at..]) {
                     Some(length) => at += length,
                     None => {
-                        self.at += at;
-                        return Err(self.error(2, "unknown escape in a string; a backslash itself is written \\\\"));
+                        let message = "unknown escape in a string; a backslash itself is written \\\\";
+                        return Err(self.error(at, 2, message));
                     }
                 },
-                Some(byte) if *byte == quote => break,
+                Some(byte) if *byte == quote => return Ok(at + 1),
                 Some(_) => at += 1,
             }
         }
-        self.at += at + 1;
-        Ok(())
     }
 
-    fn open(&mut self, c: char) -> Result<(), ExprError> {
-        let closer = match c {
-            '(' => ')',
-            '[' => ']',
-            _ => '}',
-        };
-        if self.levels.len() > DEEPEST_NESTING {
-            return Err(self.error(1, format!("nested too deeply: at most {DEEPEST_NESTING} brackets may be open")));
+    /// The bytes of a name in backquotes. CEL also lets `.`, `/` and spaces stand there; no name here has them.
+    fn quoted_length(&self) -> Result<usize, ExprError> {
+        let name = self.count(1, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        if name > 0 && self.rest().as_bytes().get(1 + name) == Some(&b'`') {
+            return Ok(name + 2);
         }
-        // An index or a call extends the chain it stands in.
-        self.count(0)?;
-        self.levels.push(Level { closer, start: self.at, ..Level::default() });
-        self.at += 1;
-        Ok(())
+        let message = "between backquotes stands one name of letters, digits, '_' and '-', as in event.`in`";
+        Err(self.error(0, 1 + name, message))
     }
 
-    fn close(&mut self, c: char) -> Result<(), ExprError> {
-        match self.levels.last() {
-            Some(level) if self.levels.len() > 1 && level.closer == c => {}
-            Some(level) if self.levels.len() > 1 => {
-                return Err(self.error(1, format!("expected '{}', found '{c}'", level.closer)));
-            }
-            _ => return Err(self.error(1, format!("'{c}' closes no bracket"))),
-        }
-        self.reset(true, 1);
-        self.levels.pop();
-        Ok(())
-    }
-
-    fn operator(&mut self, c: char) -> Result<(), ExprError> {
+    /// An operator, a bracket, or a character that CEL does not have.
+    fn sign(&self, first: char) -> Result<(Kind, usize), ExprError> {
         let rest = self.rest();
-        if rest.starts_with("&&") || rest.starts_with("||") {
-            self.reset(false, 2);
-            return Ok(());
+        if let Some((foreign, message)) = FOREIGN.iter().find(|(foreign, _)| rest.starts_with(foreign)) {
+            return Err(self.error(0, foreign.len(), *message));
         }
-        if ["==", "!=", "<=", ">="].iter().any(|operator| rest.starts_with(operator)) {
-            return self.count(2);
+        if let Some((_, kind)) = TWO.iter().find(|(sign, _)| rest.starts_with(sign)) {
+            return Ok((*kind, 2));
         }
-        match c {
-            '?' => {
-                if let Some(level) = self.levels.last_mut() {
-                    level.choices += 1;
-                }
-                self.chain += 1;
-                self.count(1)
+        let kind = match first {
+            '(' | '[' | '{' => Kind::Open(first),
+            ')' | ']' | '}' => Kind::Close(first),
+            ',' => Kind::Comma,
+            '.' => Kind::Dot,
+            '?' => Kind::Choice,
+            '+' | '-' | '*' | '/' | '%' | '<' | '>' | '!' | ':' => Kind::Operator,
+            '=' => return Err(self.error(0, 1, "'=' is no operator; to compare, write '=='")),
+            '&' => return Err(self.error(0, 1, "'&' is no operator; write '&&'")),
+            '|' => return Err(self.error(0, 1, "'|' is no operator; write '||'")),
+            '^' => return Err(self.error(0, 1, "'^' is no operator; there are no powers: multiply, as in x * x")),
+            '\u{2018}'..='\u{201f}' => {
+                return Err(self.error(0, first.len_utf8(), "strings stand in straight quotes, \" or '"));
             }
-            '+' | '-' | '*' | '/' | '%' | '<' | '>' | '.' | '!' | ':' => self.count(1),
-            '=' => Err(self.error(1, "'=' is no operator; to compare, write '=='")),
-            '&' => Err(self.error(1, "'&' is no operator; write '&&'")),
-            '|' => Err(self.error(1, "'|' is no operator; write '||'")),
-            c => Err(self.error(c.len_utf8(), format!("unexpected character '{}'", c.escape_debug()))),
-        }
-    }
-
-    /// Counts an operator of some bytes.
-    fn count(&mut self, length: usize) -> Result<(), ExprError> {
-        if let Some(level) = self.levels.last_mut() {
-            level.operators += 1;
-        }
-        self.chain += 1;
-        if self.chain > LONGEST_CHAIN {
-            let message = format!("more than {LONGEST_CHAIN} operators in one chain; split the expression");
-            return Err(self.error(length.max(1), message));
-        }
-        self.at += length;
-        Ok(())
-    }
-
-    /// Begins a new chain at this level, behind a token of some bytes.
-    fn reset(&mut self, all: bool, length: usize) {
-        if let Some(level) = self.levels.last_mut() {
-            self.chain -= level.operators;
-            level.operators = 0;
-            if all {
-                self.chain -= level.choices;
-                level.choices = 0;
+            other => {
+                let message = format!("unexpected character '{}'", other.escape_debug());
+                return Err(self.error(0, other.len_utf8(), message));
             }
-        }
-        self.at += length;
+        };
+        Ok((kind, 1))
     }
 
-    fn error(&self, width: usize, message: impl Into<String>) -> ExprError {
-        ExprError::at(self.source, self.at, width, message)
+    fn error(&self, offset: usize, width: usize, message: impl Into<String>) -> ExprError {
+        ExprError::at(self.source, self.at + offset, width, message)
     }
 }
 
@@ -215,5 +254,72 @@ fn escape_length(text: &[u8]) -> Option<usize> {
         b'U' => digits(8, u8::is_ascii_hexdigit),
         b'0'..=b'3' => digits(2, |digit| (b'0'..=b'7').contains(digit)),
         _ => None,
+    }
+}
+
+/// The bytes within the brackets of the one call that a text is, such as `amount` of `sum(amount)`.
+pub(crate) fn call_argument(text: &str) -> Result<Range<usize>, CallError> {
+    let tokens = tokenize(text).map_err(|error| CallError::Broken(error.message))?;
+    let open = tokens.iter().find(|token| token.kind == Kind::Open('(')).ok_or(CallError::NotClosed)?;
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        match token.kind {
+            Kind::Open(_) => depth += 1,
+            Kind::Close(_) => depth = depth.saturating_sub(1),
+            Kind::Comma if depth == 1 => return Err(CallError::TwoArguments),
+            _ => {}
+        }
+        if depth == 0 && token.start > open.start {
+            let is_end = token.kind == Kind::Close(')') && index + 1 == tokens.len();
+            return if is_end { Ok(open.end..token.start) } else { Err(CallError::MoreBehind) };
+        }
+    }
+    Err(CallError::NotClosed)
+}
+
+/// Why a text is not one call of one argument.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("the parenthesis is not closed")]
+    NotClosed,
+    #[error("it takes one argument")]
+    TwoArguments,
+    #[error("expected one call and nothing behind it")]
+    MoreBehind,
+    #[error("{0}")]
+    Broken(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(source: &str) -> Vec<&str> {
+        tokenize(source).unwrap().iter().map(|token| token.text(source)).collect()
+    }
+
+    #[test]
+    fn tokens_end_where_their_own_characters_end() {
+        assert_eq!(texts("card in[\"DE\"]"), ["card", "in", "[", "\"DE\"", "]"]);
+        assert_eq!(texts("card in\"\".split('x')"), ["card", "in", "\"\"", ".", "split", "(", "'x'", ")"]);
+        assert_eq!(texts("1in[1]"), ["1", "in", "[", "1", "]"]);
+        assert_eq!(texts(r#"1r"\"+1"#), ["1", r#"r"\""#, "+", "1"]);
+        assert_eq!(
+            texts("1.5e3+.5-1..5e x 1e+ 0x 0x1Fu 7u"),
+            ["1.5e3", "+", ".5", "-", "1", ".", ".5", "e", "x", "1", "e", "+", "0", "x", "0x1Fu", "7u"]
+        );
+        assert_eq!(texts("a.`in`?b:c//d\n&&e"), ["a", ".", "`in`", "?", "b", ":", "c", "&&", "e"]);
+    }
+
+    #[test]
+    fn the_argument_of_a_call_is_found() {
+        for (text, argument) in [("sum(a)", "a"), ("count()", ""), (r#"last(x in [r"\", ")"])"#, r#"x in [r"\", ")"]"#)]
+        {
+            assert_eq!(call_argument(text).map(|range| &text[range]), Ok(argument));
+        }
+        assert_eq!(call_argument("sum(a, b)"), Err(CallError::TwoArguments));
+        assert_eq!(call_argument("sum(a"), Err(CallError::NotClosed));
+        assert_eq!(call_argument("sum(a) + sum(b)"), Err(CallError::MoreBehind));
+        assert_eq!(call_argument("sum(a]"), Err(CallError::MoreBehind));
     }
 }

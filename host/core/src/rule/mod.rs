@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
+use crate::source;
 use crate::span::Span;
 
 pub use plugin_ref::{NotAPlugin, PluginRef};
@@ -23,23 +24,30 @@ pub struct RuleDef {
     /// The stream whose events it judges.
     pub stream: String,
     /// Which events it judges: an expression of type bool; all, without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
     /// What the plugin gets: input's name -> expression.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub inputs: BTreeMap<String, String>,
     /// The plugin that scores. A rule has either this or `score`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginRef>,
-    /// The expression that scores, of type double or int.
+    /// The version that `plugin` meant when this revision was made. The server sets it, whatever a definition says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_plugin: Option<PluginRef>,
+    /// The expression that scores, of type double or int.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub score: Option<String>,
     /// The plugin's config: a JSON object that fits the plugin's JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<serde_json::Value>,
     /// Tags beside the plugin's own: tag -> expression of type bool, which may use `score`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub tags: BTreeMap<String, String>,
+    /// How long the tags of its verdicts, its plugin's too, are shown as tags of the entity: by the time of the event.
+    /// Without it until its next verdict on the entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<Span>,
     /// Edges of the graph that its verdicts make, beside the plugin's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub graph: Vec<EdgeDef>,
@@ -68,14 +76,16 @@ pub struct EdgeDef {
     /// Its name.
     pub edge: String,
     /// The node where it begins: an expression of type string or int. Without a value there is no edge.
+    #[serde(deserialize_with = "source::one")]
     pub from: String,
     /// The node where it ends.
+    #[serde(deserialize_with = "source::one")]
     pub to: String,
     /// Which verdicts make it: an expression of type bool, which may use `score`; all, without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
     /// What is kept with it beside score, time and rule: name -> expression, which may use `score`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub facets: BTreeMap<String, String>,
 }
 

@@ -22,6 +22,14 @@ pub enum PluginRef {
 }
 
 impl PluginRef {
+    /// Whether it means one version and no later one.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Digest(_) => true,
+            Self::Version { version, .. } => version.parse::<semver::Version>().is_ok(),
+        }
+    }
+
     /// Whether a plugin of this name, version and digest is one that the reference means.
     pub fn matches(&self, name: &str, version: &semver::Version, digest: &Digest) -> bool {
         match self {
@@ -109,6 +117,15 @@ mod tests {
         assert!(!fits("velocity@1", "1.5.0-beta.1"));
         assert!(fits("velocity@1.5.0-beta.1", "1.5.0-beta.1"));
         assert!(!fits("other@1", "1.0.0"));
+    }
+
+    #[test]
+    fn a_whole_version_and_a_digest_are_exact() {
+        let is_exact = |reference: &str| reference.parse::<PluginRef>().unwrap().is_exact();
+        assert!(
+            is_exact("velocity@1.4.2") && is_exact("velocity@1.5.0-beta.1") && is_exact(&Digest::of(b"x").to_string())
+        );
+        assert!(!is_exact("velocity@1") && !is_exact("velocity@1.4"));
     }
 
     #[test]

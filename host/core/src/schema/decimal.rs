@@ -3,7 +3,7 @@
 /// The most digits that a decimal may have; a type with more is plain bytes.
 pub(super) const MAX_DIGITS: usize = 1_000;
 /// Doubles count exactly up to here, and hold powers of ten exactly up to [`EXACT_POWER`].
-const EXACT: i128 = 1 << 53;
+const EXACT: u128 = 1 << 53;
 const EXACT_POWER: usize = 22;
 
 /// A decimal type.
@@ -51,7 +51,7 @@ impl Decimal {
     pub(super) fn double(&self, unscaled: &[u8]) -> f64 {
         match small(unscaled) {
             // Both are exact, so the quotient is rounded once.
-            Some(value) if value.abs() <= EXACT && self.scale <= EXACT_POWER => {
+            Some(value) if value.unsigned_abs() <= EXACT && self.scale <= EXACT_POWER => {
                 value as f64 / 10_f64.powi(self.scale as i32)
             }
             _ => self.text(unscaled).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN),

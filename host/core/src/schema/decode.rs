@@ -25,10 +25,11 @@ pub struct Decoded {
 }
 
 impl Decoder {
-    /// Compiles a projection: dotted paths as in [`Schema::fields`], each once, in any order; none is fine.
+    /// Compiles a projection: dotted paths as in [`Schema::fields`], in any order; none is fine. A path that comes
+    /// again is the same column again.
     ///
     /// # Errors
-    /// When a path is not a column of the schema, or comes twice.
+    /// When a path is not a column of the schema.
     pub fn new(schema: &Schema, projection: &[&str]) -> Result<Self, FieldError> {
         let program = Program::new(schema, projection)?;
         let columns = Columns::new(&program.fields);
@@ -36,8 +37,8 @@ impl Decoder {
     }
 
     /// The projected fields, in the order of the columns.
-    pub fn fields(&self) -> &[Field] {
-        &self.program.fields
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.program.projected()
     }
 
     /// Decodes bare Avro records. Every byte of every record is checked, also of fields that are not projected.
@@ -58,6 +59,7 @@ impl Decoder {
                 }
             }
         }
-        Decoded { columns: self.columns.finish(), rows, bad }
+        let columns = self.columns.finish();
+        Decoded { columns: self.program.places.iter().map(|place| columns[*place].clone()).collect(), rows, bad }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use crate::names::KeyProblem;
+
 use super::{MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
+use crate::event_time::TimeError;
 
 /// Why a schema is refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -10,6 +13,16 @@ pub enum SchemaError {
     /// It is no valid Avro schema.
     #[error("not a valid Avro schema: {0}")]
     Invalid(String),
+    /// An object, a record or an enum has a name twice.
+    #[error("not a valid Avro schema: the {what} `{name}` is there twice in {place}")]
+    Twice {
+        /// A name in JSON, a field or a symbol.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The path to what has it.
+        place: String,
+    },
     /// It is valid, but not a record.
     #[error("a stream's schema must be a record, this is {0}")]
     NotRecord(&'static str),
@@ -55,9 +68,6 @@ pub enum FieldError {
         /// Its type, with an article.
         found: &'static str,
     },
-    /// A projection names the field twice.
-    #[error("field `{0}` is asked for twice")]
-    Twice(String),
 }
 
 /// Why a record is malformed, and where.
@@ -117,6 +127,9 @@ pub enum DecodeProblem {
     /// There are bytes behind the record's end.
     #[error("{0} bytes are left over after the last field")]
     LeftOver(usize),
+    /// Another record of its block comes before it whose end could not be found.
+    #[error("it is unknown where the record begins, because the end of event {0}, in the same block, cannot be found")]
+    Lost(usize),
     /// The record is too large.
     #[error("an event of {0} bytes; at most {MAX_EVENT_BYTES} are allowed")]
     TooLarge(usize),
@@ -157,12 +170,23 @@ pub enum EventError {
     /// It came as Avro, and cannot be read.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
+    /// Its time is not taken.
+    #[error(transparent)]
+    Time(#[from] TimeError),
     /// A field without a default is missing.
     #[error("field `{0}` is missing and has no default")]
     Missing(String),
     /// A field is there twice.
     #[error("field `{0}` is there twice")]
     Duplicate(String),
+    /// A value cannot be an entity's key or an event's id.
+    #[error("field `{path}`: {problem}")]
+    Key {
+        /// The dotted path of the field.
+        path: String,
+        /// Why not.
+        problem: KeyProblem,
+    },
     /// The event is too large.
     #[error("the event has {0} bytes as Avro; at most {MAX_EVENT_BYTES} are allowed")]
     TooLarge(usize),
@@ -172,6 +196,29 @@ pub enum EventError {
     /// Records that contain themselves are nested too deep.
     #[error("the event is nested deeper than {MAX_EVENT_DEPTH} levels of objects and arrays")]
     TooDeep,
+}
+
+impl EventError {
+    /// What kind of problem it is, as dead letters name it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Key { .. } => "event-key-invalid",
+            Self::TooLarge(_) => "event-too-large",
+            Self::Time(error) => error.code(),
+            _ => "event-malformed",
+        }
+    }
+
+    /// The dotted path of the field that it is about, if it is about one.
+    pub fn field(&self) -> Option<&str> {
+        let path = match self {
+            Self::Syntax { path, .. } | Self::Mismatch { path, .. } | Self::Unknown { path, .. } => path,
+            Self::Missing(path) | Self::Duplicate(path) | Self::Key { path, .. } => path,
+            Self::Malformed(error) => &error.path,
+            Self::Time(_) | Self::TooLarge(_) | Self::TooManyItems | Self::TooDeep => return None,
+        };
+        Some(path.as_str()).filter(|path| !path.is_empty())
+    }
 }
 
 /// The candidate nearest to a misspelt name, if one is near at all.

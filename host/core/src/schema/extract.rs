@@ -56,10 +56,10 @@ impl<'a> Scalar<'a> {
 }
 
 impl Extractor {
-    /// Compiles the paths to take, each once.
+    /// Compiles the paths to take. A path may come again.
     ///
     /// # Errors
-    /// When a path is not a column of the schema or one of lists, or comes twice.
+    /// When a path is not a column of the schema, or one of lists.
     pub fn new(schema: &Schema, paths: &[&str]) -> Result<Self, FieldError> {
         let program = Program::new(schema, paths)?;
         let found = |kind: &Type| match kind {
@@ -74,8 +74,8 @@ impl Extractor {
     }
 
     /// The fields that are taken, in the order asked for.
-    pub fn fields(&self) -> &[Field] {
-        &self.program.fields
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.program.projected()
     }
 
     /// Fills `values` with the record's values in the order of the paths, and checks the whole record.
@@ -87,8 +87,16 @@ impl Extractor {
     /// When `values` has fewer places than there are paths.
     #[inline]
     pub fn extract<'a>(&'a self, record: &'a [u8], values: &mut [Scalar<'a>]) -> Result<(), DecodeError> {
-        assert!(values.len() >= self.program.fields.len(), "a place for each path");
-        self.program.run(record, &mut Scalars(values))
+        let places = &self.program.places;
+        assert!(values.len() >= places.len(), "a place for each path");
+        self.program.run(record, &mut Scalars(values))?;
+        if places.len() > self.program.fields.len() {
+            // From the back: no value is taken from a place that was written before.
+            for (index, place) in places.iter().enumerate().rev() {
+                values[index] = values[*place];
+            }
+        }
+        Ok(())
     }
 }
 

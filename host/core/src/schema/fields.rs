@@ -17,6 +17,8 @@ pub struct Field {
     pub kind: Type,
     /// Whether the value, or a record that it is in, may be null.
     pub nullable: bool,
+    /// True for a UUID, whose text is kept in small letters.
+    pub is_uuid: bool,
 }
 
 /// All paths of a schema.
@@ -64,7 +66,8 @@ impl Fields {
         match column_type(node) {
             Some(kind) => {
                 self.by_path.insert(path.clone(), self.columns.len());
-                self.columns.push(Field { path, kind, nullable });
+                let is_uuid = matches!(node, Node::UuidText | Node::Uuid(_));
+                self.columns.push(Field { path, kind, nullable, is_uuid });
             }
             None => {
                 self.others.insert(path, node.kind());

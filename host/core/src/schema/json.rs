@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::logical::{date_text, duration_text, local_text, time_text, uuid_text};
+use super::encode::find_bare_branch;
+use super::logical::{canonical_uuid, date_text, duration_text, instant_text, local_text, time_text, uuid_text};
 use super::node::{Node, Record, Unit};
 use super::reader::Reader;
 use super::walk::join_trail;
@@ -10,7 +11,7 @@ use super::{DecodeError, DecodeProblem as Problem, Schema};
 
 /// One record as a JSON object with the fields in the schema's order.
 ///
-/// Unions are bare where a bare value can only mean its branch, else tagged. Timestamps are epoch milliseconds,
+/// Unions are bare where the bare value is read back as its branch, else tagged. Timestamps are epoch milliseconds,
 /// or RFC 3339 text where milliseconds would lose something; dates and times of day that no text can say are
 /// their numbers. NaN and infinities, which JSON does not have, are
 /// the texts `NaN`, `Infinity` and `-Infinity`; reading them back as numbers is refused.
@@ -29,9 +30,7 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
         Node::Boolean => Value::Bool(reader.boolean()?),
         Node::Int => Value::from(reader.int()?),
         Node::Long => Value::from(reader.long()?),
-        Node::Timestamp(unit) => timestamp(*unit, reader.long()?, |nanos| {
-            jiff::Timestamp::from_nanosecond(nanos).ok().map(|time| time.to_string())
-        }),
+        Node::Timestamp(unit) => timestamp(*unit, reader.long()?, instant_text),
         Node::LocalTimestamp(unit) => timestamp(*unit, reader.long()?, local_text),
         Node::Date => {
             let days = reader.int()?;
@@ -51,7 +50,8 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
         }
         Node::UuidText => {
             let text = reader.uuid_text()?;
-            Value::from(std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?)
+            let text = std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
+            Value::from(canonical_uuid(text).map_or_else(|| text.to_owned(), |text| text.into_owned()))
         }
         Node::Uuid(_) => Value::from(uuid_text(reader.take(16)?)),
         Node::Duration(_) => Value::from(duration_text(reader.take(12)?)),
@@ -75,9 +75,13 @@ fn value(node: &Node, reader: &mut Reader<'_>) -> Result<Value, Problem> {
             Value::Object(entries)
         }
         Node::Union(branches) => {
-            let (_, branch) = reader.branch(branches)?;
+            let (index, branch) = reader.branch(branches)?;
             let value = value(branch, reader)?;
-            if is_bare(branches, branch) { value } else { Map::from_iter([(branch.tag().to_owned(), value)]).into() }
+            if is_bare(branches, index, &value) {
+                value
+            } else {
+                Map::from_iter([(branch.tag().to_owned(), value)]).into()
+            }
         }
         Node::Record(record) => object(record, reader)?,
         Node::Again(again) => reader.deeper(again.levels, |reader| again.walk(|record| object(record, reader)))?,
@@ -93,12 +97,14 @@ fn object(record: &Record, reader: &mut Reader<'_>) -> Result<Value, Problem> {
     Ok(Value::Object(fields))
 }
 
-/// Whether a bare value can only be read back as this branch.
-fn is_bare(branches: &[Node], branch: &Node) -> bool {
-    match branch {
+/// True if the value is read back as this branch without a tag.
+fn is_bare(branches: &[Node], index: usize, value: &Value) -> bool {
+    match &branches[index] {
         // No other type takes these.
         Node::Null | Node::Boolean | Node::Array(_) => true,
-        _ => branches.iter().filter(|node| !matches!(node, Node::Null)).count() == 1,
+        // Nothing else can be meant, also where the value is none that can be read back, such as NaN.
+        _ if branches.iter().filter(|node| !matches!(node, Node::Null)).count() == 1 => true,
+        _ => find_bare_branch(branches, value) == Some(index),
     }
 }
 

@@ -1,16 +1,21 @@
 //! The texts that stand for dates, times of day, durations and UUIDs in JSON.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
 
 use super::node::Unit;
+use crate::rfc3339;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+const NANOS_PER_DAY: i128 = 86_400 * NANOS_PER_SECOND;
+/// The characters of a UUID's text.
+pub(super) const UUID_LENGTH: usize = 36;
 
 /// `2026-01-31`. None: beyond the years -9999 to 9999.
 pub(super) fn date_text(days: i32) -> Option<String> {
@@ -19,12 +24,7 @@ pub(super) fn date_text(days: i32) -> Option<String> {
 }
 
 pub(super) fn date_days(text: &str) -> Option<i32> {
-    // jiff would take the date of a longer text.
-    if text.contains(['T', 't', ' ']) {
-        return None;
-    }
-    let date: Date = text.parse().ok()?;
-    Some(EPOCH.until(date).ok()?.get_days())
+    i32::try_from(rfc3339::parse_date(text)?).ok()
 }
 
 /// `12:30:00.5`. None: no time of a day.
@@ -42,26 +42,37 @@ pub(super) fn time_text(unit: Unit, raw: i64) -> Option<String> {
 
 /// Finer digits than the unit's are refused: they would be lost.
 pub(super) fn time_raw(unit: Unit, text: &str) -> Option<i64> {
-    if text.contains('-') {
-        return None;
-    }
-    let time: Time = text.parse().ok()?;
-    let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
-    let nanos = seconds * 1_000_000_000 + i64::from(time.subsec_nanosecond());
+    let nanos = rfc3339::parse_time_of_day(text)?;
     let per_unit = 1_000_000 / unit.per_milli();
     (nanos % per_unit == 0).then_some(nanos / per_unit)
 }
 
 /// `2026-01-31T12:30:00.000001`, without a zone. None: beyond the years -9999 to 9999.
+///
+/// jiff's `Timestamp` ends a day before its dates do, to leave room for offsets: days and times are put together here.
 pub(super) fn local_text(nanos: i128) -> Option<String> {
-    let time = jiff::Timestamp::from_nanosecond(nanos).ok()?;
-    Some(TimeZone::UTC.to_datetime(time).to_string())
+    let days = i32::try_from(nanos.div_euclid(NANOS_PER_DAY)).ok()?;
+    let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    let of_day = nanos.rem_euclid(NANOS_PER_DAY);
+    let second = |per: i128| (of_day / (NANOS_PER_SECOND * per) % 60) as i8;
+    let hour = (of_day / (3_600 * NANOS_PER_SECOND)) as i8;
+    let time = Time::new(hour, second(60), second(1), (of_day % NANOS_PER_SECOND) as i32).ok()?;
+    Some(DateTime::from_parts(date, time).to_string())
+}
+
+/// `2026-01-31T12:30:00.000001Z`. None: beyond the years -9999 to 9999.
+pub(super) fn instant_text(nanos: i128) -> Option<String> {
+    local_text(nanos).map(|text| text + "Z")
 }
 
 /// Nanoseconds since 1970 of a text without a zone.
 pub(super) fn local_nanos(text: &str) -> Option<i128> {
-    let time: DateTime = text.parse().ok()?;
-    Some(TimeZone::UTC.to_timestamp(time).ok()?.as_nanosecond())
+    rfc3339::parse_local(text)
+}
+
+/// Nanoseconds since 1970 of an RFC 3339 text. None also where its offset leads out of the years that have a text.
+pub(super) fn instant_nanos(text: &str) -> Option<i128> {
+    rfc3339::parse(text).filter(|nanos| local_text(*nanos).is_some())
 }
 
 /// `P1M2DT3.004S`: months, days, and seconds with milliseconds; what is zero is left out.
@@ -146,24 +157,30 @@ pub(super) fn uuid_text(bytes: &[u8]) -> String {
     text
 }
 
-/// Only the usual form of 36 characters.
+/// Only the usual form of 36 characters. Digits may be of either case (RFC 9562, section 4).
 pub(super) fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let text = text.as_bytes();
-    let has_hyphens = text.len() == 36 && [8, 13, 18, 23].iter().all(|place| text[*place] == b'-');
-    if !has_hyphens {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    let mut place = 0;
-    for byte in &mut bytes {
-        if text[place] == b'-' {
-            place += 1;
+    let text: &[u8; UUID_LENGTH] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0_u8; 16];
+    let mut digits = 0;
+    for (place, char) in text.iter().enumerate() {
+        if matches!(place, 8 | 13 | 18 | 23) {
+            if *char != b'-' {
+                return None;
+            }
+            continue;
         }
-        let digit = |place: usize| char::from(text[place]).to_digit(16);
-        *byte = (digit(place)? * 16 + digit(place + 1)?) as u8;
-        place += 2;
+        let digit = char::from(*char).to_digit(16)? as u8;
+        bytes[digits / 2] = bytes[digits / 2] << 4 | digit;
+        digits += 1;
     }
     Some(bytes)
+}
+
+/// The text of a UUID in small letters, if it is one.
+pub(super) fn canonical_uuid(text: &str) -> Option<Cow<'_, str>> {
+    uuid_bytes(text)?;
+    let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
 }
 
 #[cfg(test)]

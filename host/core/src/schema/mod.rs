@@ -5,12 +5,14 @@
 //! fields of one record; [`Encoder`] turns JSON into Avro, and [`to_json`] turns it back. A record here is the
 //! bare Avro binary encoding: frames around it (Confluent, container files) are the caller's.
 
+mod canonical;
 mod check;
 mod columns;
 mod compatible;
 mod cycles;
 mod decimal;
 mod decode;
+mod definition;
 mod encode;
 mod error;
 mod extract;

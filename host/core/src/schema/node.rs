@@ -184,6 +184,11 @@ impl Node {
         }
     }
 
+    /// True if the type has a name of its own.
+    pub(super) fn is_named(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Again(_) | Self::Enum { .. }) || self.fixed_size().is_some()
+    }
+
     /// The kind of type, with an article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use apache_avro::schema::ResolvedSchema;
 use serde_json::Value;
 
+use super::canonical::has_uuid_text;
 use super::check::check;
+use super::definition::{check_names, find_misfit_default};
 use super::error::nearest;
 use super::fields::{Field, Fields};
 use super::lower::{Definitions, lower_schema};
@@ -26,6 +28,7 @@ struct Parsed {
     root: Node,
     name: String,
     fields: Fields,
+    has_uuid_text: bool,
     /// What nodes of the root refer to.
     _definitions: Definitions,
 }
@@ -44,7 +47,10 @@ impl Schema {
         };
         let (name, fields) = (record.name.clone(), Fields::of(record));
         let (json, canonical) = (json.to_owned(), avro.canonical_form());
-        Ok(Self(Arc::new(Parsed { json, canonical, root, name, fields, _definitions: definitions })))
+        let again = definitions.values().filter_map(|record| record.get());
+        let has_uuid_text =
+            has_uuid_text(&root) || again.flat_map(|record| &record.members).any(|member| has_uuid_text(&member.node));
+        Ok(Self(Arc::new(Parsed { json, canonical, root, name, fields, has_uuid_text, _definitions: definitions })))
     }
 
     /// Parses a schema that is part of a larger JSON document.
@@ -97,12 +103,13 @@ impl Schema {
         Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
     }
 
-    /// How many bytes the record has that `bytes` begin with. Other records may follow it.
+    /// How many bytes the record has that `bytes` begin with. Other records may follow it. A value that is none of its
+    /// type, such as a text that is not UTF-8, does not matter here as long as it is known where it ends.
     ///
     /// # Errors
-    /// No record of this schema stands there.
+    /// The record's end cannot be found.
     pub fn record_length(&self, bytes: &[u8]) -> Result<usize, DecodeError> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::lenient(bytes);
         match check(self.root(), &mut reader) {
             Ok(()) => Ok(reader.position()),
             Err(problem) => Err(DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }),
@@ -111,6 +118,10 @@ impl Schema {
 
     pub(super) fn root(&self) -> &Node {
         &self.0.root
+    }
+
+    pub(super) fn has_uuid_text(&self) -> bool {
+        self.0.has_uuid_text
     }
 
     pub(super) fn record(&self) -> &Record {
@@ -130,9 +141,13 @@ impl PartialEq for Schema {
 
 /// Parses any Avro schema.
 pub(super) fn parse_avro(json: &str) -> Result<apache_avro::Schema, SchemaError> {
-    let mut json = serde_json::from_str(json).map_err(|error| SchemaError::Invalid(error.to_string()))?;
+    let mut json = crate::json::parse(json.as_bytes()).map_err(|error| SchemaError::Invalid(error.to_string()))?;
+    check_names(&json)?;
     drop_misplaced_annotations(&mut json);
-    apache_avro::Schema::parse(&json).map_err(invalid)
+    apache_avro::Schema::parse(&json).map_err(|error| match find_misfit_default(&json) {
+        Some((path, reason)) => SchemaError::Default { path, reason },
+        None => invalid(error),
+    })
 }
 
 /// The specification ignores a logical type where it does not belong. apache-avro does so only on simple types.

@@ -42,8 +42,10 @@ pub(super) struct Program {
     pub(super) steps: Vec<Step>,
     /// The path that each step reads, for errors.
     pub(super) paths: Vec<String>,
-    /// The projected fields, in the order asked for.
+    /// The projected fields, each once: those that its columns are numbered by.
     pub(super) fields: Vec<Field>,
+    /// Per path that was asked for, which of the fields it is.
+    pub(super) places: Vec<usize>,
     /// Keeps the records that contain themselves; none in a list's program, which is a part of another.
     _schema: Option<Schema>,
 }
@@ -51,16 +53,23 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn new(schema: &Schema, projection: &[&str]) -> Result<Self, FieldError> {
         let mut wanted = HashMap::new();
-        let mut fields = Vec::new();
-        for (column, path) in projection.iter().enumerate() {
-            fields.push(schema.field(path)?.clone());
-            if wanted.insert((*path).to_owned(), column).is_some() {
-                return Err(FieldError::Twice((*path).to_owned()));
+        let (mut fields, mut places) = (Vec::new(), Vec::new());
+        for path in projection {
+            let field = schema.field(path)?;
+            let place = *wanted.entry((*path).to_owned()).or_insert(fields.len());
+            if place == fields.len() {
+                fields.push(field.clone());
             }
+            places.push(place);
         }
         let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
         compiler.record(schema.record(), "");
-        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, _schema: Some(schema.clone()) })
+        Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, places, _schema: Some(schema.clone()) })
+    }
+
+    /// The fields in the order asked for.
+    pub(super) fn projected(&self) -> impl Iterator<Item = &Field> {
+        self.places.iter().map(|place| &self.fields[*place])
     }
 }
 
@@ -87,7 +96,8 @@ impl Program {
             _ => unreachable!("{} is no list", node.kind()),
         };
         compiler.node(item, String::new());
-        Self { steps: compiler.steps, paths: compiler.paths, fields: Vec::new(), _schema: None }
+        let (steps, paths) = (compiler.steps, compiler.paths);
+        Self { steps, paths, fields: Vec::new(), places: Vec::new(), _schema: None }
     }
 }
 

@@ -16,11 +16,27 @@ pub(super) struct Reader<'a> {
     depth: usize,
     /// The path to the problem, innermost first. Filled only while an error travels up.
     pub(super) trail: Vec<String>,
+    /// Where texts of UUIDs begin that have capital letters.
+    pub(super) capitals: Vec<usize>,
+    /// Values that are none of their type are passed over, as long as it is known where they end.
+    is_lenient: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, items_left: MAX_EVENT_ITEMS, depth: 0, trail: Vec::new() }
+        let items_left = MAX_EVENT_ITEMS;
+        Self { bytes, at: 0, items_left, depth: 0, trail: Vec::new(), capitals: Vec::new(), is_lenient: false }
+    }
+
+    /// One that looks for the end of a record, whatever its values are.
+    pub(super) fn lenient(bytes: &'a [u8]) -> Self {
+        Self { is_lenient: true, ..Self::new(bytes) }
+    }
+
+    /// The error, unless the reader only looks for the end.
+    #[cold]
+    fn refuse<T>(&self, value: T, problem: Problem) -> Result<T, Problem> {
+        if self.is_lenient { Ok(value) } else { Err(problem) }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -71,7 +87,7 @@ impl<'a> Reader<'a> {
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [other] => Err(Problem::NotBoolean(other)),
+            [other] => self.refuse(false, Problem::NotBoolean(other)),
         }
     }
 
@@ -106,7 +122,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn int(&mut self) -> Result<i32, Problem> {
         let value = self.long()?;
-        i32::try_from(value).map_err(|_| Problem::IntRange(value))
+        i32::try_from(value).or_else(|_| self.refuse(0, Problem::IntRange(value)))
     }
 
     #[inline]
@@ -133,7 +149,8 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn string(&mut self) -> Result<&'a [u8], Problem> {
         let value = self.binary()?;
-        if value.is_ascii() || std::str::from_utf8(value).is_ok() { Ok(value) } else { Err(Problem::NotUtf8) }
+        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
+        if is_text { Ok(value) } else { self.refuse(value, Problem::NotUtf8) }
     }
 
     /// A string.
@@ -145,7 +162,13 @@ impl<'a> Reader<'a> {
     pub(super) fn uuid_text(&mut self) -> Result<&'a [u8], Problem> {
         let value = self.string()?;
         let is_uuid = std::str::from_utf8(value).is_ok_and(|text| uuid_bytes(text).is_some());
-        if is_uuid { Ok(value) } else { Err(Problem::NotUuid) }
+        if !is_uuid {
+            return self.refuse(value, Problem::NotUuid);
+        }
+        if value.iter().any(u8::is_ascii_uppercase) {
+            self.capitals.push(self.at - value.len());
+        }
+        Ok(value)
     }
 
     /// A decimal's unscaled bytes, with no more digits than it may have.
@@ -154,7 +177,10 @@ impl<'a> Reader<'a> {
             Some(fixed) => self.take(fixed.size)?,
             None => self.binary()?,
         };
-        if decimal.fits(value) { Ok(value) } else { Err(Problem::TooManyDigits(decimal.precision)) }
+        match decimal.fits(value) {
+            true => Ok(value),
+            false => self.refuse(value, Problem::TooManyDigits(decimal.precision)),
+        }
     }
 
     /// Walks a record that contains itself, `levels` further in.
@@ -187,7 +213,7 @@ impl<'a> Reader<'a> {
         let index = i64::from(self.int()?);
         match usize::try_from(index) {
             Ok(place) if place < symbols => Ok(place),
-            _ => Err(Problem::NoSymbol(index)),
+            _ => self.refuse(0, Problem::NoSymbol(index)),
         }
     }
 
@@ -201,15 +227,22 @@ impl<'a> Reader<'a> {
             // A negative count is followed by the block's size in bytes.
             let size = if count < 0 { Some(self.long()?) } else { None };
             let items = usize::try_from(count.unsigned_abs()).map_err(|_| Problem::TooManyItems)?;
-            self.items_left = self.items_left.checked_sub(items).ok_or(Problem::TooManyItems)?;
+            if !self.is_lenient {
+                self.items_left = self.items_left.checked_sub(items).ok_or(Problem::TooManyItems)?;
+            }
             let start = self.at;
             for _ in 0..items {
+                let begin = self.at;
                 item(self).inspect_err(|_| self.trail.push("[]".to_owned()))?;
+                // Bytes bound the others.
+                if self.is_lenient && self.at == begin {
+                    self.items_left = self.items_left.checked_sub(1).ok_or(Problem::TooManyItems)?;
+                }
             }
             if let Some(size) = size
                 && usize::try_from(size) != Ok(self.at - start)
             {
-                return Err(Problem::BlockSize(size));
+                self.refuse((), Problem::BlockSize(size))?;
             }
         }
     }

@@ -21,8 +21,9 @@ pub struct Resolver {
     plan: Plan,
     /// What is done with records that contain themselves.
     records: Vec<Fields>,
+    reader: Schema,
     /// Keeps what the plans' nodes refer to.
-    _schemas: [Schema; 2],
+    _writer: Schema,
 }
 
 /// Why records of one schema cannot be read as records of another.
@@ -52,7 +53,7 @@ impl Resolver {
         if matches!(plan, Plan::Copy(_)) {
             return Ok(None);
         }
-        Ok(Some(Self { plan, records: planner.records, _schemas: [writer.clone(), reader.clone()] }))
+        Ok(Some(Self { plan, records: planner.records, reader: reader.clone(), _writer: writer.clone() }))
     }
 
     /// Appends a record of the writer to `out` as one of the reader. On an error `out` is as it was.
@@ -66,10 +67,16 @@ impl Resolver {
             length if length > MAX_EVENT_BYTES => Err(Problem::TooLarge(length)),
             _ => self.plan.run(&self.records, &mut reader, out).and_then(|()| reader.end()),
         };
-        result.map_err(|problem| {
-            out.truncate(start);
-            DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }
-        })
+        match result {
+            Ok(()) => {
+                self.reader.canonicalize(&mut out[start..]);
+                Ok(())
+            }
+            Err(problem) => {
+                out.truncate(start);
+                Err(DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem })
+            }
+        }
     }
 }
 

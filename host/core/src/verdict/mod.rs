@@ -2,6 +2,7 @@
 //!
 //! `write` encodes a block straight from columns (the hot path), `read` gives it back as plain structs.
 
+mod cursor;
 mod erase;
 mod read;
 mod write;
@@ -15,9 +16,10 @@ use crate::names::{Digest, Offset};
 use crate::rule::Mode;
 use crate::value::Value;
 
+pub use cursor::OutcomeCursor;
 pub use erase::erase_outcomes;
 pub use read::{block_flags, find_outcome, read_block};
-pub use write::{BlockHead, EdgeRow, EventColumns, RuleRows, write_block};
+pub use write::{BlockHead, EdgeRow, EventColumns, RuleRows, empty_block, write_block};
 
 /// Flags at the head of a block, so that a reader can pass over a block that has nothing for it.
 pub mod flags {
@@ -89,6 +91,13 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
     /// One per rule that failed on it, or one without a rule: the event could not be read.
     pub failures: Vec<Failure>,
+}
+
+impl Outcome {
+    /// That no rule says anything of an event.
+    pub fn silent(offset: Offset) -> Self {
+        Self { offset, time: 0, key: String::new(), id: String::new(), verdicts: Vec::new(), failures: Vec::new() }
+    }
 }
 
 /// What one rule says of one event.

@@ -116,6 +116,16 @@ impl RuleStamp {
     }
 }
 
+/// A block that says nothing of any event, and that all events before `next` are done: it takes the place of one that is
+/// lost.
+pub fn empty_block(next: Offset) -> Vec<u8> {
+    let mut out = vec![VERSION, 0];
+    put_varint(&mut out, 0);
+    put_varint(&mut out, next.0);
+    put_bytes(&mut out, b"[]");
+    out
+}
+
 /// Appends a block to `out`. `rules[i]` is the answer of the i-th rule of the head. Events of which no rule says
 /// anything are left out.
 pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumns<'_>, rules: &[RuleRows]) {

@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use super::windows::{Windows, values_of};
+use crate::time_range::TimeRange;
 use crate::value::Value;
 
 /// A bucket of a tumbling view: what was counted of an entity in a span of time.
@@ -23,14 +24,15 @@ impl Bucket {
 }
 
 impl Windows {
-    /// The kept buckets of a slot's entity that have events and some time from `from` on and before `to`, oldest
-    /// first. None for a view over all time.
-    pub fn buckets(&self, slot: u32, from: i64, to: i64) -> Vec<Bucket> {
+    /// The kept buckets of a slot's entity that have events and some of these times, oldest first. None for a view over
+    /// all time.
+    pub fn buckets(&self, slot: u32, times: TimeRange) -> Vec<Bucket> {
+        let Some((earliest, latest)) = times.bounds() else { return Vec::new() };
         if slot as usize >= self.tiles.len() || !self.layout.has_tiles() {
             return Vec::new();
         }
         let kept = self.window(slot).kept().map(|(tile, cells)| (self.layout.span_of(tile), tile, cells));
-        let wanted = kept.filter(|(span, ..)| span.end > from && span.start < to);
+        let wanted = kept.filter(|(span, ..)| span.end > earliest && span.start <= latest);
         wanted
             .map(|(_, tile, cells)| Bucket::new(&self.layout, tile, values_of(&self.layout, cells, &self.texts)))
             .collect()

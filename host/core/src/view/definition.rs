@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::measure::Measure;
 use crate::names::{BadName, check_name};
+use crate::source;
 use crate::span::Span;
 
 /// How many tiles a sliding window is cut into when the definition does not say.
@@ -31,11 +32,12 @@ pub struct ViewDef {
     /// The stream whose events it aggregates.
     pub stream: String,
     /// The expressions whose values make a group.
+    #[serde(deserialize_with = "source::list")]
     pub by: Vec<String>,
     /// What it measures, in the order of the definition.
     pub measures: Measures,
     /// Which events it counts: an expression of type bool; all, without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
     /// The length of the sliding window; all time, without it and without `every`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

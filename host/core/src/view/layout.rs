@@ -6,12 +6,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::definition::{DEFAULT_TILES, ViewDef, ViewError};
 use super::kernel::Kernel;
+use crate::event_time::MAX_EVENT_TIME_MS;
 use crate::span::Span;
 use crate::types::Type;
-
-/// Event times are held within plus and minus this many milliseconds (36 million years), so that no sum of a time and
-/// a span overflows.
-const FARTHEST: i64 = 1 << 60;
 
 /// The compiled shape of a view.
 #[derive(Clone, Debug)]
@@ -103,9 +100,11 @@ impl Layout {
         self.tiling.map(|_| self.span_of(self.tile_of(Self::bounded(time), 0)))
     }
 
-    /// The time from which on tiles are kept when the newest event has some time; none: everything is.
-    pub fn kept_since(&self, newest: i64) -> Option<i64> {
-        self.tiling.map(|_| self.begin_of(self.kept_from(self.tile_of(Self::bounded(newest), 0))))
+    /// The earliest time whose value can be given when the newest event has some time; so can that of every later time.
+    /// All that a value covers must be kept. Over all time one tile is kept, which has every event up to the newest.
+    pub fn known_since(&self, newest: i64) -> i64 {
+        let Some(tiling) = self.tiling else { return newest };
+        self.begin_of(self.kept_from(self.tile_of(Self::bounded(newest), 0)) + tiling.tiles - 1)
     }
 
     /// Whether the view has tiles; if not, it is over all time, which is one tile, number 0, for ever.
@@ -136,7 +135,7 @@ impl Layout {
     /// A time within the bounds of times.
     #[inline]
     pub(super) fn bounded(time: i64) -> i64 {
-        time.clamp(-FARTHEST, FARTHEST)
+        time.clamp(-MAX_EVENT_TIME_MS, MAX_EVENT_TIME_MS)
     }
 
     /// The tile of a bounded time. `near` is the tile of some bounded time, which spares the division when it is right.
@@ -242,11 +241,33 @@ mod tests {
         let layout = compile(&VIEW.replace("over: 1h", "every: 1h, keep: 150m"), 10 * hour as u64);
         assert_eq!([-1, 0, hour - 1, hour].map(|time| layout.bucket_of(time).unwrap().start / hour), [-1, 0, 0, 1]);
         assert_eq!(layout.bucket_of(7 * hour + 5), Some(7 * hour..8 * hour));
-        assert_eq!(layout.kept_since(7 * hour + 5), Some(5 * hour), "three buckets, whatever the stream's lateness");
+        assert_eq!(layout.known_since(7 * hour + 5), 5 * hour, "three buckets, whatever the stream's lateness");
         assert_eq!((layout.covered_from(7), layout.block_of(7), layout.record_words()), (7, 7, 3));
         let all_time = compile(&VIEW.replace(", over: 1h", ""), 0);
-        assert_eq!((all_time.bucket_of(5), all_time.kept_since(5)), (None, None));
+        assert_eq!((all_time.bucket_of(5), all_time.known_since(5)), (None, 5));
         assert_eq!(compile(VIEW, 0).record_words(), 5);
+    }
+
+    #[test]
+    fn values_of_older_times_are_known_as_far_as_lateness_reaches() {
+        let minute = 60_000;
+        for (lateness, minutes) in [(0, 0), (1, 1), (minute, 1), (5 * minute + 1, 6)] {
+            let known = compile(VIEW, lateness as u64).known_since(100 * minute + 7);
+            assert_eq!(known, (100 - minutes) * minute, "{lateness}");
+        }
+    }
+
+    #[test]
+    fn tiles_are_exact_up_to_the_ends_of_what_is_taken() {
+        let widest = VIEW.replace("over: 1h", "over: 36500d, tiles: 1");
+        let finest = VIEW.replace("over: 1h", "over: 1440ms, tiles: 1440");
+        for layout in [&widest, &finest].map(|text| compile(text, Span::MAX.0)) {
+            for time in [-MAX_EVENT_TIME_MS, MAX_EVENT_TIME_MS] {
+                let tile = layout.tile_of(time, 0);
+                assert!(layout.span_of(tile).contains(&time));
+                assert!(layout.known_since(time) <= time && layout.span_of(layout.kept_from(tile)).start < time);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::expr::call_argument;
 use crate::types::Type;
 
 /// The functions that turn many events into one value.
@@ -103,11 +104,12 @@ impl FromStr for Measure {
     fn from_str(text: &str) -> Result<Self, NotAMeasure> {
         let text = text.trim();
         let refused = |why: String| NotAMeasure { text: text.to_owned(), why };
-        let Some((name, rest)) = text.split_once('(') else {
+        let Some((name, _)) = text.split_once('(') else {
             return Err(refused("expected a function and its argument, such as count() or sum(amount)".into()));
         };
         let aggregate = find(name.trim()).map_err(refused)?;
-        let argument = argument(rest).map_err(|why| refused(why.into()))?.trim();
+        let argument = call_argument(text).map_err(|why| refused(why.to_string()))?;
+        let argument = text[argument].trim();
         if argument.is_empty() && aggregate != Aggregate::Count {
             return Err(refused(format!("{name} needs an argument, such as {name}(amount)")));
         }
@@ -140,34 +142,6 @@ fn find(name: &str) -> Result<Aggregate, String> {
 
 fn all_names() -> String {
     Aggregate::ALL.map(Aggregate::name).join(", ")
-}
-
-/// What is before the parenthesis that closes the call, which must end the text; brackets and quotes may nest.
-fn argument(rest: &str) -> Result<&str, &'static str> {
-    let mut depth = 1;
-    let mut quote = None;
-    let mut escaped = false;
-    for (place, c) in rest.char_indices() {
-        if let Some(open) = quote {
-            if c == open && !escaped {
-                quote = None;
-            }
-            escaped = c == '\\' && !escaped;
-            continue;
-        }
-        match c {
-            '\'' | '"' => quote = Some(c),
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 1 => return Err("it takes one argument"),
-            _ => {}
-        }
-        if depth == 0 {
-            let is_end = c == ')' && place + 1 == rest.len();
-            return if is_end { Ok(&rest[..place]) } else { Err("expected one call and nothing behind it") };
-        }
-    }
-    Err("the parenthesis is not closed")
 }
 
 impl Serialize for Measure {

@@ -40,4 +40,4 @@ pub use layout::Layout;
 pub use measure::{Aggregate, BadArgument, Measure, NotAMeasure};
 pub use save::Corrupt;
 pub use texts::MAX_TEXT;
-pub use windows::{Snapshot, Windows};
+pub use windows::{NotKept, Snapshot, Windows};

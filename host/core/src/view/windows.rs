@@ -30,6 +30,13 @@ pub struct Windows {
     pub(super) changes: Option<Changes>,
 }
 
+/// A time whose value cannot be given: some of what it covers is not kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotKept {
+    /// The earliest time whose value can be given, in ms since 1970. So can that of every later time.
+    pub from: i64,
+}
+
 /// What a view says of an entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -68,18 +75,37 @@ impl Windows {
         clear(window.head, window.layout);
     }
 
-    /// What the view says of a slot's entity at a time in ms since 1970; without a time, at that of its newest event.
-    /// A slot that saw no event gives the values of no events.
-    pub fn value(&self, slot: u32, at: Option<i64>) -> Snapshot {
+    /// The time of the newest event of a slot's entity that was counted, in ms since 1970; none before the first.
+    pub fn newest_time(&self, slot: u32) -> Option<i64> {
+        if (slot as usize) < self.tiles.len() { self.window(slot).newest_time() } else { None }
+    }
+
+    /// The values of a slot's entity at the time of its newest event. A slot that saw no event gives the values
+    /// of no events.
+    pub fn newest_value(&self, slot: u32) -> Snapshot {
+        self.value(slot, self.newest_time(slot))
+    }
+
+    /// The values of a slot's entity at a time in ms since 1970, within [`MAX_EVENT_TIME_MS`] of it.
+    ///
+    /// # Errors
+    /// Some of what the value covers is not kept any more.
+    ///
+    /// [`MAX_EVENT_TIME_MS`]: crate::event_time::MAX_EVENT_TIME_MS
+    pub fn value_at(&self, slot: u32, at: i64) -> Result<Snapshot, NotKept> {
+        match self.newest_time(slot).map(|newest| self.layout.known_since(newest)) {
+            Some(from) if at < from => Err(NotKept { from }),
+            _ => Ok(self.value(slot, Some(at))),
+        }
+    }
+
+    /// The values at a time that is known; none: the slot saw no event.
+    fn value(&self, slot: u32, at: Option<i64>) -> Snapshot {
         let mut cells = self.layout.identity.clone();
-        let mut as_of = None;
-        if (slot as usize) < self.tiles.len() {
+        let as_of = self.newest_time(slot);
+        if let (Some(at), true) = (at, as_of.is_some()) {
             let window = self.window(slot);
-            as_of = window.newest_time();
-            if let Some(time) = as_of {
-                let at = Layout::bounded(at.unwrap_or(time));
-                window.merge_at(self.layout.tile_of(at, window.newest_tile()), &mut cells);
-            }
+            window.merge_at(self.layout.tile_of(Layout::bounded(at), window.newest_tile()), &mut cells);
         }
         Snapshot { as_of, values: values_of(&self.layout, &cells, &self.texts) }
     }

@@ -114,8 +114,65 @@ fn wrong_values_say_what_is_expected() {
     for (kind, value, expected) in cases {
         assert_eq!(refused(&kind, &value), format!("field `f`: expected {expected}"));
     }
-    // A double that may be another number than the one that was written.
+    // A double that may be another number than the one that was written. In a text every digit is there.
     refused(&decimal(30, 2), &json!(123_456_789_012_345.67));
+    let exact = super::text_round_trip(&decimal(30, 2), "12345678901234567890.12e0");
+    assert_eq!(exact, Ok(json!("12345678901234567890.12")));
+    assert!(super::text_round_trip(&decimal(30, 2), "0.1000000000000000001").is_err());
+}
+
+/// The years that dates and times have texts for, from the first day to the last.
+#[test]
+fn the_domain_of_times_has_its_first_and_its_last_day() {
+    let micros = logical("long", "timestamp-micros");
+    let local = logical("long", "local-timestamp-micros");
+    for (kind, text) in [
+        (&micros, "9999-12-31T23:59:59.999999Z"),
+        (&micros, "9999-12-30T22:00:00.000001Z"),
+        (&micros, "-009999-01-01T00:00:00.000001Z"),
+        (&local, "9999-12-31T23:59:59.999999"),
+        (&local, "-009999-01-01T00:00:00.000001"),
+    ] {
+        assert_eq!(round_trip(kind, &json!(text)), Ok(json!(text)));
+    }
+    let millis = logical("long", "timestamp-millis");
+    for (text, number) in [
+        ("9999-12-31T23:59:59.999Z", 253_402_300_799_999_i64),
+        ("9999-12-31T23:59:59+00:00", 253_402_300_799_000),
+        ("9999-12-31T23:00:00-00:59", 253_402_300_740_000),
+        ("-009999-01-01T00:00:00Z", -377_705_116_800_000),
+    ] {
+        assert_eq!(round_trip(&millis, &json!(text)), Ok(json!(number)), "{text}");
+        assert_eq!(round_trip(&millis, &json!(number)), Ok(json!(number)));
+    }
+    for text in ["9999-12-31T23:59:59-00:01", "-009999-01-01T00:00:00+00:01", "9999-12-31Z", "9999-12-31T23:59:59"] {
+        refused(&millis, &json!(text));
+    }
+    for date in ["9999-12-31", "-009999-01-01"] {
+        assert_eq!(round_trip(&logical("int", "date"), &json!(date)), Ok(json!(date)));
+    }
+}
+
+/// One UUID is one value, however its text is written (RFC 9562, section 4).
+#[test]
+fn uuids_are_kept_in_small_letters() {
+    let small = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let capital = json!(small.to_uppercase());
+    let text = logical("string", "uuid");
+    for kind in [text.clone(), fixed(16, "uuid"), json!(["null", text]), json!(["null", "int", text])] {
+        assert_eq!(round_trip(&kind, &capital), Ok(json!(small)), "{kind}");
+    }
+    let read = resolved(&one(&json!("string")), &one(&text), &json!({"f": capital}));
+    assert_eq!(read, Ok(json!({"f": small})));
+    let nested = json!({"type": "map", "values": {"type": "array", "items": ["null", text]}});
+    let (plain, uuids) = (json!({"type": "map", "values": {"type": "array", "items": ["null", "string"]}}), nested);
+    let (plain, uuids) = (schema(&one(&plain)), schema(&one(&uuids)));
+    let mut bytes = avro(&plain, &json!({"f": {"A": [null, capital, capital], "B": []}})).unwrap();
+    uuids.canonicalize(&mut bytes);
+    assert_eq!(bytes, avro(&uuids, &json!({"f": {"A": [null, small, small], "B": []}})).unwrap());
+    let schema = schema(&one(&logical("string", "uuid")));
+    assert_eq!(schema.canonical_text("f", &small.to_uppercase()), small);
+    assert_eq!(schema.canonical_text("f", "F81D"), "F81D");
 }
 
 #[test]

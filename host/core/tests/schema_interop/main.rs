@@ -34,6 +34,14 @@ fn round_trip(kind: &Value, value: &Value) -> Result<Value, EventError> {
     Ok(to_json(&schema, &bytes).unwrap()["f"].clone())
 }
 
+/// The same with the value's text as it stands in the JSON.
+fn text_round_trip(kind: &Value, text: &str) -> Result<Value, EventError> {
+    let schema = schema(&one(kind));
+    let mut bytes = Vec::new();
+    Encoder::new(&schema).encode(format!(r#"{{"f": {text}}}"#).as_bytes(), &mut bytes)?;
+    Ok(to_json(&schema, &bytes).unwrap()["f"].clone())
+}
+
 fn refused(kind: &Value, value: &Value) -> String {
     round_trip(kind, value).expect_err(&format!("{value} as {kind}")).to_string()
 }

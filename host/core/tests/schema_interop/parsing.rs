@@ -152,7 +152,7 @@ fn the_schema_with_every_type() {
     let event = json!({
         "intField": 12, "longField": 15_234_324, "stringField": "hey", "boolField": true, "floatField": 1234.0,
         "doubleField": -1234.0, "bytesField": "12312adf", "nullField": null, "arrayField": [5.0, 0.0, 12.0],
-        "mapField": {"a": {"label": "a"}, "bee": {"label": "cee"}}, "unionField": {"double": 12.0}, "enumField": "C",
+        "mapField": {"a": {"label": "a"}, "bee": {"label": "cee"}}, "unionField": 12.0, "enumField": "C",
         "fixedField": "1019181716151413", "recordField": {"label": "blah", "children": [
             {"label": "inner", "children": []}]}, "timeMillisField": 3, "timestampMillisField": 4,
     });

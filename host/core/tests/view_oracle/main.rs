@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use assay_core::event_time::MAX_EVENT_TIME_MS;
 use assay_core::span::Span;
+use assay_core::time_range::TimeRange;
 use assay_core::types::Type;
 use assay_core::value::Value;
-use assay_core::view::{Layout, Rows, ViewDef, Windows};
+use assay_core::view::{Layout, NotKept, Rows, ViewDef, Windows};
 use oracle::Oracle;
 use proptest::prelude::*;
 
@@ -185,6 +187,7 @@ proptest! {
         events in events(),
         shape in shapes(),
         cuts in prop::collection::vec((1..40usize, any::<bool>()), 1..20),
+        asked in prop::collection::vec(-500..200i64, 1..20),
         origin in prop::sample::select(vec![0i64, -150, 1_700_000_000_000]),
     ) {
         let mut time = origin;
@@ -212,14 +215,28 @@ proptest! {
         for slot in 0..ENTITIES {
             let oracle = &oracles[slot as usize];
             let as_of = oracle.counted.iter().map(|event| event.time).max();
-            let snapshot = windows.value(slot, None);
+            let snapshot = windows.newest_value(slot);
             prop_assert_eq!(snapshot.as_of, as_of);
-            for at in [as_of.unwrap_or(0), time, time + 50, time - 50] {
+            let relative = asked.iter().flat_map(|by| [time + by, as_of.unwrap_or(time) + by]);
+            for at in relative.chain([as_of.unwrap_or(0), time, -MAX_EVENT_TIME_MS, MAX_EVENT_TIME_MS]) {
                 let tile = shape.map_or(0, |shape| at.div_euclid(shape.width));
-                let expected = oracle.values(tile, shape);
-                prop_assert_eq!(bits(&windows.value(slot, Some(at)).values), bits(&expected));
+                match windows.value_at(slot, at) {
+                    Ok(found) => {
+                        prop_assert_eq!(bits(&found.values), bits(&oracle.true_values(tile, shape)), "at {}", at);
+                        prop_assert_eq!(found.as_of, as_of);
+                    }
+                    Err(NotKept { from }) => {
+                        prop_assert!(at < from && windows.value_at(slot, from).is_ok());
+                        prop_assert!(windows.value_at(slot, from - 1).is_err());
+                        let newest = as_of.unwrap();
+                        let is_known = shape.map_or(at >= newest, |shape| {
+                            tile.saturating_sub(shape.tiles) >= newest.div_euclid(shape.width) - shape.kept()
+                        });
+                        prop_assert!(!is_known, "{} is refused though all that it covers is kept", at);
+                    }
+                }
                 if Some(at) == as_of {
-                    prop_assert_eq!(bits(&snapshot.values), bits(&expected));
+                    prop_assert_eq!(bits(&snapshot.values), bits(&oracle.true_values(tile, shape)));
                 }
             }
         }
@@ -267,13 +284,16 @@ proptest! {
             if from == events.len() { break }
         }
         for (slot, oracle) in oracles.iter().enumerate() {
-            for (from, length) in asked.iter().copied().chain([(i64::MIN / 2, i64::MAX)]) {
-                let is_wanted = |begin: &i64| begin + width > from && *begin < from.saturating_add(length);
+            for (from, length) in asked.iter().copied().chain([(i64::MIN, i64::MAX)]) {
+                let all = (from, length) == (i64::MIN, i64::MAX);
+                let is_some = |begin: &i64| length > 0 && begin + width > from && *begin < from + length;
+                let is_wanted = |begin: &i64| all || is_some(begin);
                 let begins: BTreeSet<i64> = oracle.counted.iter().map(|event| begin_of(width, event.time)).collect();
                 let expected: Vec<_> = begins.into_iter().filter(is_wanted).map(|begin| {
                     (begin, begin + width, bits(&oracle.values(begin.div_euclid(width), shape)))
                 }).collect();
-                let found = windows.buckets(slot as u32, from, from.saturating_add(length));
+                let asked = TimeRange { from: Some(from), to: Some(from.saturating_add(length)) };
+                let found = windows.buckets(slot as u32, if all { TimeRange::ALL } else { asked });
                 let found: Vec<_> = found.iter().map(|it| (it.from, it.to, bits(&it.values))).collect();
                 prop_assert_eq!(found, expected);
             }
@@ -306,12 +326,12 @@ proptest! {
             }
             Err(error) => {
                 prop_assert!(error.at <= bytes.len());
-                prop_assert_eq!(windows.value(0, None).as_of, None);
+                prop_assert_eq!(windows.newest_value(0).as_of, None);
             }
         }
         fold(&mut windows, &events, &times);
         windows.reset(0);
-        prop_assert_eq!(windows.value(0, None), self::windows(shape).value(0, None));
+        prop_assert_eq!(windows.newest_value(0), self::windows(shape).newest_value(0));
     }
 
     #[test]

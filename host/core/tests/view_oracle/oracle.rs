@@ -17,7 +17,10 @@ pub(crate) struct Counted {
 /// One entity by definition.
 #[derive(Default)]
 pub(crate) struct Oracle {
+    /// The events that the view keeps.
     pub(crate) counted: Vec<Counted>,
+    /// All events that `when` counts, also those that came late.
+    all: Vec<Counted>,
 }
 
 impl Oracle {
@@ -26,6 +29,7 @@ impl Oracle {
         let tile = shape.map_or(0, |shape| time.div_euclid(shape.width));
         let mut is_late = false;
         if event.when == Some(true) {
+            self.all.push(Counted { tile, time, event: event.clone() });
             let kept = shape.map_or(0, Shape::kept);
             let newest = self.counted.iter().map(|event| event.tile).max();
             is_late = shape.is_some() && newest.is_some_and(|newest| tile <= newest - kept);
@@ -38,18 +42,26 @@ impl Oracle {
         (self.values(tile, shape), is_late)
     }
 
-    /// The values at a tile.
+    /// The values at a tile, of what is kept.
     pub(crate) fn values(&self, tile: i64, shape: Option<Shape>) -> Vec<Value> {
-        let is_covered =
-            |event: &&Counted| shape.is_none_or(|shape| event.tile > tile - shape.tiles && event.tile <= tile);
-        let covered: Vec<&Counted> = self.counted.iter().filter(is_covered).collect();
-        let block = shape.map_or(0, |shape| tile.div_euclid(shape.tiles) * shape.tiles);
-        let measures = view(None).measures.0;
-        measures
-            .iter()
-            .map(|(_, measure)| aggregate(measure.aggregate, measure.argument.as_deref(), &covered, block))
-            .collect()
+        aggregate_all(&self.counted, tile, shape)
     }
+
+    /// The values at a tile, of all that ever was.
+    pub(crate) fn true_values(&self, tile: i64, shape: Option<Shape>) -> Vec<Value> {
+        aggregate_all(&self.all, tile, shape)
+    }
+}
+
+fn aggregate_all(events: &[Counted], tile: i64, shape: Option<Shape>) -> Vec<Value> {
+    let is_covered = |event: &&Counted| shape.is_none_or(|shape| event.tile > tile - shape.tiles && event.tile <= tile);
+    let covered: Vec<&Counted> = events.iter().filter(is_covered).collect();
+    let block = shape.map_or(0, |shape| tile.div_euclid(shape.tiles) * shape.tiles);
+    let measures = view(None).measures.0;
+    measures
+        .iter()
+        .map(|(_, measure)| aggregate(measure.aggregate, measure.argument.as_deref(), &covered, block))
+        .collect()
 }
 
 /// An argument's value of an event; missing if it does not count.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef};
-use assay_core::names::Offset;
+use assay_core::names::{Offset, check_key};
 use assay_core::schema::{Decoder, Schema};
 
 use super::{Follow, Refusal, refused};
@@ -51,8 +51,12 @@ impl Events {
         let refused = refused(records);
         let times = decoded.columns[1].as_primitive::<TimestampMillisecondType>();
         let entries = decoded.rows.iter().enumerate().filter_map(|(row, record)| {
-            let key = text(&decoded.columns[0], row)?;
-            let id = if has_id { text(&decoded.columns[2], row)? } else { String::new() };
+            // Scoring has refused what cannot be a key or an id.
+            let key = text(&decoded.columns[0], row).filter(|key| check_key(key).is_ok())?;
+            let id = match has_id {
+                true => text(&decoded.columns[2], row).filter(|id| check_key(id).is_ok())?,
+                false => String::new(),
+            };
             let time = times.is_valid(row).then(|| times.value(row))?;
             if refused.contains(&offsets[*record]) {
                 return None;

@@ -5,11 +5,13 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use assay_core::event_time::MaxAhead;
 use assay_core::names::{Offset, Partition};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{Follow, Refusal, refused};
 use crate::derived::{Rekey, progress_of};
+use crate::partition::StoredTimes;
 use crate::plan::Plan;
 use crate::ports::log::{Durability, Receipt, Records, Topic};
 use crate::ports::state::Checkpoint;
@@ -55,20 +57,25 @@ impl Follower {
     fn append(
         &self,
         rekey: &Rekey,
+        max_ahead: MaxAhead,
         of: &StreamPartition,
         records: &[Records],
         from: Offset,
     ) -> Result<Option<Receipt>, StoreError> {
         let log = &self.shared.ports.log;
-        let bad = refused(records);
+        let (bad, stored) = (refused(records), StoredTimes::of(records));
         let mut batches: HashMap<Partition, Records> = HashMap::new();
         let mut event = Vec::new();
         for block in records {
             for (offset, bytes) in block.iter().filter(|(offset, _)| *offset >= from && !bad.contains(offset)) {
                 event.clear();
                 let place = Place { partition: of.partition, offset };
-                let Some(key) = rekey.event(bytes, place, &mut event) else { continue };
-                let batch = batches.entry(log.partition_of(&key, rekey.to.partitions)).or_default();
+                let Some(copy) = rekey.event(bytes, place, &mut event) else { continue };
+                // Decided as the source's worker does, which makes it a dead letter.
+                if max_ahead.check(copy.time, stored.at(offset)).is_err() {
+                    continue;
+                }
+                let batch = batches.entry(log.partition_of(&copy.key, rekey.to.partitions)).or_default();
                 if batch.is_empty() {
                     batch.appended_at = block.appended_at;
                     batch.schema = rekey.to.history.newest();
@@ -158,7 +165,7 @@ impl Follow for Follower {
             if from >= next {
                 continue;
             }
-            if let Some(receipt) = self.append(&rekey, of, records, from)? {
+            if let Some(receipt) = self.append(&rekey, source.max_ahead(), of, records, from)? {
                 self.wait(receipt)?;
             }
             self.progress(&progress)?.next = next;

@@ -54,7 +54,7 @@ impl Follow for Follower {
                 };
                 // An owner that was replaced may repeat older blocks behind newer ones.
                 match profile.rules.get_mut(&verdict.by.rule) {
-                    Some(before) if before.offset >= latest.offset => {}
+                    Some(before) if !latest.is_newer_than(before) => {}
                     Some(before) => *before = latest,
                     None => drop(profile.rules.insert(verdict.by.rule.clone(), latest)),
                 }

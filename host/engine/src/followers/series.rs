@@ -14,6 +14,7 @@ use assay_core::value::Value;
 use assay_core::verdict::{Outcome, Verdict};
 
 use super::{Follow, Refusal, blocks_with, refusals, refused};
+use crate::partition::StoredTimes;
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Records, Topic};
 use crate::ports::series::{FieldValue, Point, TimeSeries};
@@ -66,15 +67,16 @@ impl Events {
         let times = decoded.columns[0].as_primitive::<TimestampMillisecondType>();
         let (tag_columns, field_columns) = decoded.columns[1..].split_at(def.tags.len());
         let mut points = Vec::with_capacity(decoded.rows.len());
-        let refused = refused(records);
+        let (refused, stored, max_ahead) = (refused(records), StoredTimes::of(records), stream.max_ahead());
         for (row, record) in decoded.rows.iter().enumerate() {
             let offset = offsets[*record];
             if refused.contains(&offset) {
                 continue;
             }
-            let Some(time_ns) = times.is_valid(row).then(|| Point::time_ns(times.value(row), offset)).flatten() else {
-                continue;
-            };
+            let time = times.is_valid(row).then(|| times.value(row));
+            // An event that is not taken for its time is a dead letter.
+            let time = time.filter(|time| max_ahead.check(*time, stored.at(offset)).is_ok());
+            let Some(time_ns) = time.and_then(|time| Point::time_ns(time, offset)) else { continue };
             let mut tags = vec![("partition".to_owned(), of.partition.to_string())];
             for (name, column) in def.tags.iter().zip(tag_columns) {
                 if let Some(value) = field(Value::from_array(column, row)) {

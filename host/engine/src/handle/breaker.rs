@@ -1,19 +1,37 @@
-//! The circuit breaker: a rule whose plugin keeps failing is paused, by a change of the catalog like any other. So all
-//! processes hear of it, recovery knows by which rules each event was judged, and its author lets it go on.
+//! The circuit breaker: a rule whose plugin keeps failing, or takes more than its share of a worker's time, is paused, by
+//! a change of the catalog like any other. So all processes hear of it, recovery knows by which rules each event was
+//! judged, and its author lets it go on.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use assay_core::rule::{Mode, OnError, RuleDef};
+use assay_core::verdict::RuleStamp;
 use serde_json::json;
 
 use super::Engine;
-use crate::plan::RulePlan;
-use crate::ports::catalog::{Change, Kind};
+use crate::partition::Halt;
+use crate::plan::{Plan, RulePlan, Scorer};
+use crate::ports::StreamPartition;
+use crate::ports::catalog::{Change, Kind, Revision};
 use crate::problem::ChangeError;
-use crate::standing::Standing;
+use crate::standing::{Overspending, Overspent, Standing};
 
-/// Who pauses rules that keep failing, as revisions name it.
-pub const BREAKER: &str = "circuit-breaker";
+/// Who pauses rules, as revisions name it; the reason follows.
+const BREAKER: &str = "circuit-breaker: ";
 /// It opens when the plugin has failed on at least this share of what the rule was asked of late.
 const SHARE: f64 = 0.9;
+
+/// Why the circuit breaker made a revision; none: somebody else did.
+pub fn breaker_reason(revision: &Revision) -> Option<&str> {
+    revision.author.strip_prefix(BREAKER)
+}
+
+/// A rule to be paused, and why.
+struct Suspect {
+    by: Arc<RuleStamp>,
+    reason: String,
+}
 
 impl Engine {
     /// How a rule is doing in this process; none if it has judged nothing here.
@@ -21,41 +39,100 @@ impl Engine {
         self.inner.shared.standings.get(rule)
     }
 
-    /// Pauses the rules whose plugins keep failing.
+    /// Where a rule wants this process's partitions to wait.
+    pub fn halts(&self, rule: &str) -> Vec<(StreamPartition, Halt)> {
+        // Entries are changed whole.
+        let halts = self.inner.shared.halts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_rule = halts.iter().filter(|(_, halt)| halt.rule == rule);
+        of_rule.map(|(of, halt)| (of.clone(), halt.clone())).collect()
+    }
+
+    /// Pauses the rules whose plugins keep failing or take more than their share.
     pub(super) fn open_breakers(&self) -> Result<(), ChangeError> {
-        let least = self.inner.shared.config.breaker_failures;
-        if least == 0 {
-            return Ok(());
-        }
-        for (by, recent) in self.inner.shared.standings.recent() {
-            if recent.of_plugin < least || (recent.of_plugin as f64) < SHARE * recent.judged as f64 {
-                continue;
-            }
-            let plan = self.plan();
-            let is_it = |rule: &&RulePlan| (&rule.stamp.rule, rule.stamp.revision) == (&by.rule, by.revision);
-            let running = plan.streams.values().flat_map(|stream| &stream.rules).find(is_it);
-            // A rule that was changed, or has another plugin now, has not failed yet; one that halts has stopped its
-            // partition by itself.
-            let has_failed = running.is_some_and(|now| now.stamp.plugin == by.plugin && now.on_error != OnError::Halt);
-            let revision = plan.snapshot.get(Kind::Rule, &by.rule).filter(|_| has_failed);
-            let Some((revision, body)) = revision.and_then(|now| Some((now.revision, now.body.clone()?))) else {
-                continue;
-            };
-            let Ok(mut def) = serde_json::from_value::<RuleDef>(body) else { continue };
-            let failed = recent.of_plugin;
-            tracing::error!(rule = by.rule, failed, "its plugin keeps failing: the rule is paused; see its status");
-            def.mode = Mode::Paused;
-            let change = Change { kind: Kind::Rule, name: by.rule.clone(), body: Some(json!(def)) };
-            match self.change(vec![change], BREAKER, Some(revision), false) {
-                // Somebody else has changed it in this moment.
-                Ok(_) | Err(ChangeError::Conflict(_)) => {}
-                Err(ChangeError::Invalid(problems)) => {
-                    let why = problems.first().map(ToString::to_string);
-                    tracing::error!(why, "the rule cannot be paused");
-                }
-                Err(error) => return Err(error),
-            }
+        for suspect in self.rules_that_keep_failing().into_iter().chain(self.rules_that_overspend()) {
+            self.pause(&suspect)?;
         }
         Ok(())
+    }
+
+    fn rules_that_keep_failing(&self) -> Vec<Suspect> {
+        let least = self.inner.shared.config.breaker_failures;
+        if least == 0 {
+            return Vec::new();
+        }
+        let recent = self.inner.shared.standings.recent().into_iter();
+        let failing = recent
+            .filter(|(_, recent)| recent.of_plugin >= least && recent.of_plugin as f64 >= SHARE * recent.judged as f64);
+        let suspects = failing.map(|(by, recent)| {
+            let reason = format!("failed on {} of {} events within a minute", recent.of_plugin, recent.judged);
+            Suspect { by, reason }
+        });
+        suspects.collect()
+    }
+
+    fn rules_that_overspend(&self) -> Vec<Suspect> {
+        let share = self.inner.shared.config.breaker_share;
+        if share <= 0.0 {
+            return Vec::new();
+        }
+        let (plan, standings) = (self.plan(), &self.inner.shared.standings);
+        let exhausting = standings.exhausting(share, |by| running(&plan, by).is_some());
+        let all = exhausting.into_iter().chain(standings.holding_up(share));
+        all.filter_map(|Overspending { by, how }| Some(Suspect { reason: overspent(&plan, &by, how)?, by })).collect()
+    }
+
+    /// Pauses a rule, unless it was changed meanwhile.
+    fn pause(&self, Suspect { by, reason }: &Suspect) -> Result<(), ChangeError> {
+        let plan = self.plan();
+        // One that halts has stopped its partition by itself.
+        let is_it = running(&plan, by).is_some_and(|rule| rule.on_error != OnError::Halt);
+        let revision = plan.snapshot.get(Kind::Rule, &by.rule).filter(|_| is_it);
+        let Some((revision, body)) = revision.and_then(|now| Some((now.revision, now.body.clone()?))) else {
+            return Ok(());
+        };
+        let Ok(mut def) = serde_json::from_value::<RuleDef>(body) else { return Ok(()) };
+        tracing::error!(rule = by.rule, reason, "the rule is paused: its plugin {reason}");
+        def.mode = Mode::Paused;
+        let change = Change { kind: Kind::Rule, name: by.rule.clone(), body: Some(json!(def)) };
+        match self.change(vec![change], &format!("{BREAKER}{reason}"), Some(revision), false) {
+            // Somebody else has changed it in this moment.
+            Ok(_) | Err(ChangeError::Conflict(_)) => Ok(()),
+            Err(ChangeError::Invalid(problems)) => {
+                let why = problems.first().map(ToString::to_string);
+                tracing::error!(why, "the rule cannot be paused");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The rule as it runs now, if it is still the one of a stamp: one that was changed, or has another plugin now, has not
+/// failed yet.
+fn running<'p>(plan: &'p Plan, by: &RuleStamp) -> Option<&'p RulePlan> {
+    let mut rules = plan.streams.values().flat_map(|stream| &stream.rules);
+    rules.find(|rule| {
+        let now = &rule.stamp;
+        (&now.rule, now.revision, &now.plugin) == (&by.rule, by.revision, &by.plugin)
+    })
+}
+
+/// How a rule takes more than its share, in words; none: it does not.
+fn overspent(plan: &Plan, by: &RuleStamp, how: Overspent) -> Option<String> {
+    match how {
+        Overspent::Exhausted { share } => {
+            Some(format!("took {:.0}% of a worker's time in calls that ran out of time or memory", share * 100.0))
+        }
+        Overspent::Slow { per_event, behind } => {
+            let Scorer::Plugin(scorer) = &running(plan, by)?.scorer else { return None };
+            let most = scorer.limits.time_per_event;
+            let ms = |time: Duration| time.as_secs_f64() * 1e3;
+            (per_event > most).then(|| {
+                let (per_event, most, behind) = (ms(per_event), ms(most), behind.as_secs());
+                format!(
+                    "took {per_event:.1} ms an event, where {most:.1} ms are allowed, while events waited {behind} s"
+                )
+            })
+        }
     }
 }

@@ -1,20 +1,17 @@
 //! Changes to the catalog: validated whole, committed whole, in effect on all workers on return.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use assay_core::names::Digest;
 use assay_core::stream::StreamDef;
-use assay_runtime::Manifest;
-use crossbeam_channel::bounded;
-use serde_json::json;
 
 use super::Engine;
+use super::plugins::resolve_plugins;
 use crate::derived;
-use crate::plan::{Effect, Plan, effects, plugin_name};
+use crate::plan::{Effect, Plan, effects};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
 use crate::problem::ChangeError;
-use crate::worker::Request;
+use crate::worker::{Answers, Request};
 
 /// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.
 const TAKE_UP: Duration = Duration::from_secs(30);
@@ -32,17 +29,18 @@ pub struct Applied {
     pub effects: Vec<Effect>,
 }
 
-/// A plugin that was uploaded.
-#[derive(Clone, Debug)]
-pub struct UploadedPlugin {
-    /// The digest of its bytes.
-    pub digest: Digest,
-    /// What it says of itself.
-    pub manifest: Manifest,
-    /// False: these very bytes were there before.
-    pub created: bool,
-    /// What that does to rules.
-    pub effects: Vec<Effect>,
+/// What is to be changed, all or nothing.
+pub(super) struct ChangeSet<'a> {
+    /// The definitions.
+    pub(super) changes: Vec<Change>,
+    /// The bytes of the plugins among them.
+    pub(super) artifacts: Vec<Vec<u8>>,
+    /// Who asks for it.
+    pub(super) author: &'a str,
+    /// For a single change: the revision that it is based on.
+    pub(super) expected_revision: Option<u32>,
+    /// Check everything and change nothing.
+    pub(super) dry_run: bool,
 }
 
 impl Engine {
@@ -59,17 +57,22 @@ impl Engine {
         expected_revision: Option<u32>,
         dry_run: bool,
     ) -> Result<Applied, ChangeError> {
+        self.apply_changes(&ChangeSet { changes, artifacts: Vec::new(), author, expected_revision, dry_run })
+    }
+
+    /// Carries a set of changes out, once more for as long as other processes are faster.
+    pub(super) fn apply_changes(&self, set: &ChangeSet<'_>) -> Result<Applied, ChangeError> {
         // A panic while changing leaves no half-made change: the commit is the last step.
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &self.inner.shared;
         let mut now = shared.ports.catalog.snapshot(None)?;
         loop {
-            if let Some(applied) = self.attempt(&changes, author, expected_revision, dry_run, &now)? {
+            if let Some(applied) = self.attempt(set, &now)? {
                 return Ok(applied);
             }
             // Another process committed between reading and writing. What it changed may have nothing to do with this.
             let later = shared.ports.catalog.snapshot(None)?;
-            for change in &changes {
+            for change in &set.changes {
                 let revision = |snapshot: &Snapshot| snapshot.get(change.kind, &change.name).map(|have| have.version);
                 if revision(&now) != revision(&later) {
                     let what = format!("{} '{}'", change.kind, change.name);
@@ -81,21 +84,16 @@ impl Engine {
     }
 
     /// One attempt to make changes to a catalog that is as it is now; none: another process was faster.
-    fn attempt(
-        &self,
-        changes: &[Change],
-        author: &str,
-        expected_revision: Option<u32>,
-        dry_run: bool,
-        now: &Snapshot,
-    ) -> Result<Option<Applied>, ChangeError> {
+    fn attempt(&self, set: &ChangeSet<'_>, now: &Snapshot) -> Result<Option<Applied>, ChangeError> {
         let shared = &self.inner.shared;
-        let wanted = changes;
-        let changes = self.complete(wanted.to_vec(), now)?;
-        check_expected(wanted, now, expected_revision)?;
-        let total = changes.len();
-        let changes: Vec<Change> = changes.into_iter().filter(|change| is_news(change, now)).collect();
+        let author = set.author;
+        let complete = self.complete(set.changes.clone(), now)?;
+        check_expected(&set.changes, now, set.expected_revision)?;
+        let total = complete.len();
+        let (mut changes, followed) = resolve_plugins(complete, now);
+        changes.retain(|change| is_news(change, now));
         let unchanged = total - changes.len();
+        changes.extend(followed);
         if changes.is_empty() {
             let (revisions, effects) = (Vec::new(), Vec::new());
             return Ok(Some(Applied { version: now.version, revisions, unchanged, effects }));
@@ -103,12 +101,15 @@ impl Engine {
         let then = Arc::new(self.preview(now, &changes, author)?);
         let plan = shared.compile(then.clone()).map_err(ChangeError::Invalid)?;
         let effects = effects(&shared.plan(), &plan);
-        if dry_run {
+        if set.dry_run {
             let revisions = changed(&then, now.version + 1);
             return Ok(Some(Applied { version: now.version, revisions, unchanged, effects }));
         }
         for stream in plan.streams.values() {
             shared.ports.log.create(&stream.def)?;
+        }
+        for wasm in &set.artifacts {
+            shared.ports.catalog.put_artifact(wasm)?;
         }
         let committed = match shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms()) {
             Ok(committed) => committed,
@@ -119,34 +120,6 @@ impl Engine {
         let before = shared.plan().snapshot.clone();
         self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams });
         Ok(Some(Applied { version: now.version + 1, revisions, unchanged, effects }))
-    }
-
-    /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles. With `dry_run`
-    /// nothing is changed.
-    ///
-    /// # Errors
-    /// The plugin is refused, its version is taken by other bytes, or a rule that would use it does not fit it.
-    pub fn upload_plugin(&self, wasm: Vec<u8>, author: &str, dry_run: bool) -> Result<UploadedPlugin, ChangeError> {
-        let shared = &self.inner.shared;
-        let plugin = shared.shelf.load(&wasm)?;
-        let (digest, manifest) = (plugin.digest(), plugin.manifest().clone());
-        let name = plugin_name(&manifest);
-        if let Some(there) = self.plan().snapshot.get(Kind::Plugin, &name) {
-            let same = there.body.as_ref().and_then(|body| body.get("digest")) == Some(&json!(digest));
-            if same {
-                return Ok(UploadedPlugin { digest, manifest, created: false, effects: Vec::new() });
-            }
-            let advice =
-                "a version never changes its bytes: raise the version in the plugin's Cargo.toml and build again";
-            return Err(ChangeError::Conflict(format!("{name} was uploaded before with other bytes; {advice}")));
-        }
-        if !dry_run {
-            shared.ports.catalog.put_artifact(&wasm)?;
-        }
-        let body = json!({ "digest": digest, "size": wasm.len(), "manifest": manifest });
-        let change = Change { kind: Kind::Plugin, name, body: Some(body) };
-        let effects = self.change(vec![change], author, None, dry_run)?.effects;
-        Ok(UploadedPlugin { digest, manifest, created: true, effects })
     }
 
     /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
@@ -200,17 +173,12 @@ impl Engine {
 
     /// Hands a plan to all workers and waits until each has taken it up.
     pub(super) fn take_up(&self, plan: &Arc<Plan>) {
-        let workers = self.inner.ownership.workers();
-        let (done, all_done) = bounded(workers.len());
-        for worker in workers {
-            worker.ask(Request::Adopt(plan.clone(), done.clone()));
+        let mut answers = Answers::default();
+        for worker in self.inner.ownership.workers() {
+            answers.ask(worker, |done| Request::Adopt(plan.clone(), done));
         }
-        drop(done);
-        for _ in workers {
-            if all_done.recv_timeout(TAKE_UP).is_err() && !self.inner.shared.is_stopping() {
-                tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
-                return;
-            }
+        if !answers.wait(Instant::now() + TAKE_UP) && !self.inner.shared.is_stopping() {
+            tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
         }
     }
 }

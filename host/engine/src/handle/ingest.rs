@@ -1,14 +1,20 @@
 //! Taking events in: checked against the schema, encoded as Avro, put into the partitions of their entities.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
-use assay_core::names::Partition;
+use assay_core::event_time::TimeError;
+use assay_core::names::{Partition, check_key};
 use assay_core::schema::{Encoder, EventError, Extractor, FieldError, MAX_EVENT_BYTES, Resolver, Scalar, Schema};
 
 use super::Engine;
+use super::wait::VerdictMarks;
+use crate::backlog::Behind;
+use crate::panics::catch;
 use crate::plan::StreamPlan;
 use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
-use crate::ports::{Place, StoreError};
+use crate::ports::{Place, StoreError, StreamPartition};
 use crate::shared::{Shared, log_stopped};
 
 /// Why no events can be taken in.
@@ -33,6 +39,12 @@ pub enum IngestError {
     /// The stream's key, time or id is not in its schema, which compiling the stream rules out.
     #[error("{0}")]
     Plan(String),
+    /// Too much waits to be scored. Nothing was stored; later it may be.
+    #[error("{0}; nothing was stored, send it again in a moment")]
+    Behind(#[from] Behind),
+    /// The log fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 fn known(streams: &[String]) -> String {
@@ -49,15 +61,25 @@ pub struct Ingest {
     batches: Vec<Records>,
     /// Partition and place in its batch, per event.
     order: Vec<(u32, u32)>,
+    /// The latest time by the clock against which an event's time was checked, ms since 1970.
+    checked_at: i64,
 }
 
 /// Events that were handed to the log.
 pub struct Submitted {
     receipt: Option<Receipt>,
+    /// How much is in each batch.
+    sizes: Vec<BatchSize>,
     /// Per event: which of the batches, and the place in it.
     order: Vec<(u32, u32)>,
     shared: Arc<Shared>,
     stream: String,
+}
+
+/// How much is in a batch.
+struct BatchSize {
+    events: usize,
+    bytes: u64,
 }
 
 impl Engine {
@@ -81,6 +103,7 @@ impl Engine {
             avro: Vec::new(),
             batches: vec![Records::default(); stream.partitions as usize],
             order: Vec::new(),
+            checked_at: crate::clock::now_ms(),
             stream: stream.clone(),
         })
     }
@@ -92,8 +115,9 @@ impl StreamPlan {
         Extractor::new(&self.schema, &self.identity())
     }
 
-    /// The partition of the event's entity. Key, time and id are never missing in an event that is let in.
-    fn partition_of_event(&self, log: &dyn Log, extractor: &Extractor, avro: &[u8]) -> Result<Partition, EventError> {
+    /// The partition of the event's entity, and its time. Key, time and id are never missing in an event that is let in,
+    /// and key and id are such as can be asked for.
+    fn place_event(&self, log: &dyn Log, extractor: &Extractor, avro: &[u8]) -> Result<(Partition, i64), EventError> {
         let mut found = [Scalar::Null; 3];
         // This reads every byte, so what came as Avro is checked here.
         extractor.extract(avro, &mut found)?;
@@ -103,9 +127,20 @@ impl StreamPlan {
                 return Err(EventError::Mismatch { path: (*path).to_owned(), expected, found: "null".to_owned() });
             }
         }
-        let key = found[0].key().ok_or_else(|| EventError::Missing(self.def.key.clone()))?;
-        Ok(log.partition_of(&key, self.partitions))
+        let key = checked_key(&found[0], &self.def.key)?;
+        if let Some(id) = &self.def.id {
+            checked_key(&found[2], id)?;
+        }
+        let time = found[1].millis().ok_or_else(|| EventError::Missing(self.def.time.clone()))?;
+        Ok((log.partition_of(&key, self.partitions), time))
     }
+}
+
+/// The text of a key or an id, which has to be one that can be asked for.
+fn checked_key<'a>(value: &Scalar<'a>, path: &str) -> Result<Cow<'a, str>, EventError> {
+    let key = value.key().ok_or_else(|| EventError::Missing(path.to_owned()))?;
+    check_key(&key).map_err(|problem| EventError::Key { path: path.to_owned(), problem })?;
+    Ok(key)
 }
 
 impl Ingest {
@@ -120,7 +155,7 @@ impl Ingest {
     /// What is wrong with the event; it is left out.
     pub fn push_json(&mut self, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
-        let encoded = self.encoder.encode(event, &mut self.avro);
+        let encoded = self.caught(|ingest| ingest.encoder.encode(event, &mut ingest.avro));
         self.push(encoded)
     }
 
@@ -131,9 +166,10 @@ impl Ingest {
     pub fn push_avro(&mut self, resolver: Option<&Resolver>, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         let resolved = match resolver {
-            Some(resolver) => resolver.resolve(event, &mut self.avro).map_err(EventError::from),
+            Some(resolver) => self.caught(|ingest| Ok(resolver.resolve(event, &mut ingest.avro)?)),
             None => {
                 self.avro.extend_from_slice(event);
+                self.stream.schema.canonicalize(&mut self.avro);
                 Ok(())
             }
         };
@@ -145,20 +181,41 @@ impl Ingest {
 
     /// Puts the event in `avro` into its partition, if all is well with it.
     fn push(&mut self, read: Result<(), EventError>) -> Result<(), EventError> {
-        let pushed = read.and_then(|()| self.place());
+        let pushed = read.and_then(|()| self.caught(Self::place));
         if pushed.is_err() {
             self.shared.metrics.refused.get_or_create(&crate::metrics::Metrics::stream(&self.stream.def.stream)).inc();
         }
         pushed
     }
 
+    /// Does something with an event. One that makes this program panic is refused, and costs no other one of its request.
+    fn caught(&mut self, act: impl FnOnce(&mut Self) -> Result<(), EventError>) -> Result<(), EventError> {
+        catch(|| act(self)).unwrap_or_else(|panicked| {
+            tracing::error!(stream = self.stream.def.stream, %panicked, "an event that panics is refused");
+            self.encoder = Encoder::new(&self.stream.schema);
+            let expected = "an event that this server can read".to_owned();
+            Err(EventError::Mismatch { path: String::new(), expected, found: panicked.to_string() })
+        })
+    }
+
     fn place(&mut self) -> Result<(), EventError> {
-        let partition = self.stream.partition_of_event(&*self.shared.ports.log, &self.extractor, &self.avro)?.0;
+        let (Partition(partition), time) =
+            self.stream.place_event(&*self.shared.ports.log, &self.extractor, &self.avro)?;
+        self.check_time(time)?;
         let batch = &mut self.batches[partition as usize];
         // A batch is bounded by the size of a request, far below what a u32 counts.
         self.order.push((partition, batch.len() as u32));
         batch.push(&self.avro);
         Ok(())
+    }
+
+    /// Checks an event's time against the clock, which is read again only for an event that is ahead of it.
+    fn check_time(&mut self, time: i64) -> Result<(), TimeError> {
+        let max_ahead = self.stream.max_ahead();
+        max_ahead.check(time, Some(self.checked_at)).or_else(|_| {
+            self.checked_at = self.checked_at.max(crate::clock::now_ms());
+            max_ahead.check(time, Some(self.checked_at))
+        })
     }
 
     /// How many events were taken in.
@@ -171,6 +228,40 @@ impl Ingest {
         self.order.is_empty()
     }
 
+    /// Checks that scoring is not too far behind in the partitions of the events that were taken in, as far as this
+    /// process scores them. A partition that is not open yet takes in events: nobody knows how far it is.
+    ///
+    /// # Errors
+    /// It is too far behind, or the log fails.
+    pub fn check_backlog(&self) -> Result<(), IngestError> {
+        let shared = &self.shared;
+        for of in self.partitions() {
+            let Some(next) = shared.hub.next(&of).filter(|_| shared.is_mine(&of)) else { continue };
+            let end = shared.ports.log.end(&of.stream, Topic::Events, of.partition)?;
+            shared.backlog.check(&of, next, end, &shared.config.backlog, Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// Where the verdicts of the events' partitions end now, as far as this process scores them: what is said of these
+    /// events comes after it.
+    ///
+    /// # Errors
+    /// The log fails.
+    pub fn verdict_marks(&self) -> Result<VerdictMarks, StoreError> {
+        let log = &self.shared.ports.log;
+        let mine = self.partitions().filter(|of| self.shared.is_mine(of));
+        let ends = mine.map(|of| Ok((of.partition, log.end(&of.stream, Topic::Verdicts, of.partition)?)));
+        Ok(VerdictMarks(ends.collect::<Result<_, StoreError>>()?))
+    }
+
+    /// The partitions of the events that were taken in.
+    fn partitions(&self) -> impl Iterator<Item = StreamPartition> {
+        let stream: Arc<str> = self.stream.def.stream.as_str().into();
+        let filled = self.batches.iter().enumerate().filter(|(_, records)| !records.is_empty());
+        filled.map(move |(at, _)| StreamPartition { stream: stream.clone(), partition: Partition(at as u32) })
+    }
+
     /// Hands the events to the log, all or none. Blocks while the log's queue is full.
     ///
     /// # Errors
@@ -178,11 +269,14 @@ impl Ingest {
     pub fn submit(self) -> Result<Submitted, StoreError> {
         let mut batch_of_partition = vec![0; self.batches.len()];
         let mut batches = Vec::new();
+        let mut sizes = Vec::new();
         for (partition, mut records) in self.batches.into_iter().enumerate().filter(|(_, records)| !records.is_empty())
         {
             batch_of_partition[partition] = batches.len() as u32;
-            records.appended_at = crate::clock::now_ms();
+            // A clock that was put back must not make events ahead that were not when they were checked.
+            records.appended_at = crate::clock::now_ms().max(self.checked_at);
             records.schema = self.stream.history.newest();
+            sizes.push(BatchSize { events: records.len(), bytes: records.data.len() as u64 });
             batches.push((Partition(partition as u32), records));
         }
         let order =
@@ -192,7 +286,7 @@ impl Ingest {
             true => None,
             false => Some(self.shared.ports.log.append(&stream, Topic::Events, batches, Durability::Synced)?),
         };
-        Ok(Submitted { receipt, order, shared: self.shared, stream })
+        Ok(Submitted { receipt, sizes, order, shared: self.shared, stream })
     }
 }
 
@@ -204,6 +298,13 @@ impl Submitted {
     pub async fn durable(self) -> Result<Vec<Place>, StoreError> {
         let Some(receipt) = self.receipt else { return Ok(Vec::new()) };
         let appended = receipt.await.unwrap_or_else(|_| Err(log_stopped()))?;
+        let stream: Arc<str> = self.stream.as_str().into();
+        for (batch, size) in appended.iter().zip(&self.sizes) {
+            if let Some(last) = size.events.checked_sub(1).and_then(|last| batch.place(last)) {
+                let of = StreamPartition { stream: stream.clone(), partition: batch.partition };
+                self.shared.backlog.note(&of, last.offset.next(), size.bytes, Instant::now());
+            }
+        }
         let label = crate::metrics::Metrics::stream(&self.stream);
         self.shared.metrics.ingested.get_or_create(&label).inc_by(self.order.len() as u64);
         let place = |(batch, at): (u32, u32)| appended.get(batch as usize)?.place(at as usize);

@@ -5,12 +5,14 @@ mod change;
 mod erase;
 mod ingest;
 mod live;
+mod plugins;
+mod profile;
 mod read;
 mod stream_change;
 mod wait;
 mod watch;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Digest;
@@ -18,23 +20,28 @@ use assay_runtime::Runtime;
 
 use crate::config::EngineConfig;
 use crate::followers::{self, Follower};
-use crate::health::Readiness;
-use crate::metrics::{Metrics, TopicLabel};
+use crate::health::{PartStatus, Readiness};
+use crate::metrics::{FollowerLabel, Metrics, ThreadLabel, TopicLabel};
+use crate::panics;
 use crate::plan::{Plan, Shelf};
-use crate::ports::{Ports, StoreError};
+use crate::ports::{Ports, StoreError, StreamPartition};
 use crate::problem::Problem;
+use crate::progress::Unscored;
 use crate::retention::RetentionWatch;
 use crate::shared::Shared;
 use crate::worker::{Ownership, WorkerHandle};
 use erase::{Eraser, Waiting};
+use profile::FirstRevisions;
 use watch::Watcher;
 
-pub use breaker::BREAKER;
-pub use change::{Applied, UploadedPlugin};
+pub use breaker::breaker_reason;
+pub use change::Applied;
 pub use ingest::{Ingest, IngestError, Submitted};
 pub use live::{Live, LiveFilter, LiveVerdicts, Said};
-pub use read::{Explained, ViewBuckets, ViewValues};
-pub use wait::WaitError;
+pub use plugins::UploadedPlugin;
+pub use profile::{EntityProfile, EntityTag, WantedScores};
+pub use read::{Explained, ExplainedPage, ViewBuckets, ViewValues};
+pub use wait::{OutcomeReader, VerdictMarks, WaitError};
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +74,11 @@ struct Inner {
     eraser: Mutex<Option<Eraser>>,
     /// Who waits for deletions.
     waiting: Waiting,
+    /// The version of the catalog that all workers have taken up.
+    in_effect: AtomicU64,
     /// Held while the catalog changes, so that changes come one after the other.
     changing: Mutex<()>,
+    first_revisions: FirstRevisions,
 }
 
 impl Engine {
@@ -82,6 +92,8 @@ impl Engine {
         config: EngineConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, EngineError> {
+        panics::observe();
+        let ports = ports.guarded();
         let shelf = Shelf::new(runtime);
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
         let artifact = |digest: &Digest| ports.catalog.artifact(digest);
@@ -101,6 +113,7 @@ impl Engine {
         let followers = followers::start(&shared)?;
         let retention = RetentionWatch::start(&shared)?;
         let inner = Inner {
+            in_effect: AtomicU64::new(shared.plan().snapshot.version),
             shared,
             ownership,
             workers: Mutex::new(workers),
@@ -110,6 +123,7 @@ impl Engine {
             eraser: Mutex::default(),
             waiting: Waiting::default(),
             changing: Mutex::new(()),
+            first_revisions: FirstRevisions::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
         *engine.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&engine)?);
@@ -117,13 +131,16 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then followers. Blocks; a
-    /// second call does nothing.
+    /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then followers. A batch
+    /// whose plugin is in a call is given up; the next start judges it. Blocks; a second call does nothing.
     pub fn shutdown(&self) {
         if !self.inner.shared.is_stopping() {
             self.inner.shared.ports.membership.leave();
         }
         self.inner.shared.stop();
+        let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others wait for answers of workers.
+        WorkerHandle::interrupt_all(&workers);
         if let Some(watcher) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
             watcher.join();
         }
@@ -131,7 +148,7 @@ impl Engine {
         if let Some(eraser) = self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner).take() {
             eraser.join();
         }
-        let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.waiting.give_up();
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
         let mut followers = self.inner.followers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,9 +166,25 @@ impl Engine {
 
     /// All metrics as they are now, in Prometheus's text format.
     pub fn measure(&self) -> String {
-        let failing = self.readiness().parts.iter().filter(|part| !part.ok).count();
-        let metrics = self.metrics();
+        let (shared, metrics) = (&self.inner.shared, self.metrics());
+        let lags = shared.lags();
+        let failing = shared.health.readiness(&lags).parts.iter().filter(|part| !part.ok).count();
         metrics.parts_failing.set(failing as i64);
+        for (of, lag) in &lags.scoring {
+            let label = Metrics::partition(of);
+            metrics.lag.get_or_create(&label).set(*lag as i64);
+            if !shared.is_mine(of) {
+                // Its worker may have taken the label away a moment ago.
+                metrics.lag.remove(&label);
+            }
+        }
+        for (follower, lag) in &lags.followers {
+            let label = FollowerLabel { follower: (*follower).to_owned() };
+            metrics.follower_lag.get_or_create(&label).set(lag.records as i64);
+        }
+        for (thread, count) in panics::counts() {
+            metrics.panics.get_or_create(&ThreadLabel { thread }).inner().fetch_max(count, Ordering::Relaxed);
+        }
         for lost in self.ports().log.lost() {
             let label = TopicLabel { stream: lost.stream.to_string(), topic: lost.topic.name() };
             // The log counts from the beginning; two who measure at once must not add twice.
@@ -162,7 +195,24 @@ impl Engine {
 
     /// How the engine's parts are.
     pub fn readiness(&self) -> Readiness {
-        self.inner.shared.health.readiness()
+        let shared = &self.inner.shared;
+        let mut readiness = shared.health.readiness(&shared.lags());
+        if let Some(message) = self.ports().log.failure() {
+            readiness.ready = false;
+            readiness.parts.push(PartStatus {
+                name: "log".to_owned(),
+                ok: false,
+                message,
+                warning: String::new(),
+                lag: 0,
+            });
+        }
+        readiness
+    }
+
+    /// How much of a partition is not scored yet, now; none: it is not this process's, or not opened yet.
+    pub fn unscored(&self, of: &StreamPartition) -> Option<Unscored> {
+        self.inner.shared.unscored(of)
     }
 
     /// The ports, for reads that need no more than one of them.

@@ -4,20 +4,22 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_core::event_time::MAX_EVENT_TIME_MS;
 use assay_core::names::{Offset, Partition};
 use assay_core::schema::{DecodeError, Written, to_json};
+use assay_core::time_range::TimeRange;
 use assay_core::value::Value;
 use assay_core::verdict::Outcome;
-use assay_core::view::Bucket;
+use assay_core::view::{Bucket, NotKept};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::Engine;
-use crate::partition::Partition as Scoring;
+use crate::partition::{Partition as Scoring, ViewAnswer};
 use crate::plan::StreamPlan;
 use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::state::StateStore;
-use crate::ports::{StoreError, StreamPartition};
+use crate::ports::{Place, StoreError, StreamPartition};
 use crate::problem::ReadError;
 use crate::worker::Request;
 
@@ -67,12 +69,26 @@ pub struct Explained {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// Some of the events with an id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExplainedPage {
+    /// By partition, then the oldest first.
+    pub events: Vec<Explained>,
+    /// The event to go on after; none: these were the last.
+    pub last: Option<Place>,
+}
+
 impl Engine {
     /// The partition of an entity; none for an unknown stream.
     pub fn partition_of(&self, stream: &str, key: &str) -> Option<StreamPartition> {
         let plan = self.plan();
         let partitions = plan.streams.get(stream)?.partitions;
         Some(StreamPartition { stream: stream.into(), partition: self.ports().log.partition_of(key, partitions) })
+    }
+
+    /// An entity's key as the events of a stream have it: a UUID may be asked for in capital letters.
+    pub fn canonical_key(&self, stream: &str, key: &str) -> String {
+        self.plan().streams.get(stream).map_or_else(|| key.to_owned(), |stream| stream.canonical_key(key))
     }
 
     /// All partitions of a stream; none for an unknown stream.
@@ -86,16 +102,24 @@ impl Engine {
     /// answers between two batches. When another process owns it, the values are those of its last checkpoint.
     ///
     /// # Errors
-    /// The view is unknown, it does not keep the bucket of that time any more, or the state store fails.
+    /// The view is unknown, it does not keep all that its value at that time covers, or the state store fails.
     pub fn view(&self, view: &str, key: &str, at: Option<i64>) -> Result<ViewValues, ReadError> {
-        let stream = self.stream_of(view)?;
-        let asked = (view.to_owned(), key.to_owned());
-        let read = move |partition: &mut Scoring, state: &dyn StateStore| partition.view(&asked.0, &asked.1, at, state);
-        let seen = self.ask(&stream, key, read)?.ok_or_else(|| unknown(view))?;
-        if !seen.is_kept {
-            let message = format!("view '{view}' does not keep the bucket of that time any more for '{key}'");
-            return Err(ReadError::NotFound(message));
+        if let Some(at) = at.filter(|at| !(-MAX_EVENT_TIME_MS..=MAX_EVENT_TIME_MS).contains(at)) {
+            let message = format!("at: no event has the time {at}: expected -2^60 to 2^60 ms since 1970");
+            return Err(ReadError::Bad(message));
         }
+        let stream = self.stream_of(view)?;
+        let key = &stream.canonical_key(key);
+        let asked = (view.to_owned(), key.clone());
+        let read = move |partition: &mut Scoring, state: &dyn StateStore| partition.view(&asked.0, &asked.1, at, state);
+        let seen = match self.ask(&stream, key, read)? {
+            ViewAnswer::Measured(seen) => seen,
+            ViewAnswer::Unknown => return Err(unknown(view)),
+            ViewAnswer::NotKept(NotKept { from }) => {
+                let (view, key, at) = (view.to_owned(), key.to_owned(), at.unwrap_or_default());
+                return Err(ReadError::NotKept { view, key, at, from });
+            }
+        };
         Ok(ViewValues {
             view: view.to_owned(),
             key: key.to_owned(),
@@ -105,21 +129,21 @@ impl Engine {
         })
     }
 
-    /// The buckets that a tumbling view keeps of an entity and that have some time from `times.start` on and before
-    /// `times.end`. Blocks, and comes from where [`Engine::view`] does.
+    /// The buckets that a tumbling view keeps of an entity and that have some of these times. Blocks, and comes from
+    /// where [`Engine::view`] does.
     ///
     /// # Errors
     /// The view is unknown or has no buckets, or the state store fails.
-    pub fn buckets(&self, view: &str, key: &str, times: Range<i64>) -> Result<ViewBuckets, ReadError> {
+    pub fn buckets(&self, view: &str, key: &str, times: TimeRange) -> Result<ViewBuckets, ReadError> {
         let stream = self.stream_of(view)?;
         if !stream.views.iter().any(|plan| plan.def.view == view && plan.def.tumbles()) {
             let message = format!("view '{view}' has no buckets: only views with 'every' do");
             return Err(ReadError::Bad(message));
         }
-        let asked = (view.to_owned(), key.to_owned());
-        let read = move |partition: &mut Scoring, state: &dyn StateStore| {
-            partition.buckets(&asked.0, &asked.1, times.clone(), state)
-        };
+        let key = &stream.canonical_key(key);
+        let asked = (view.to_owned(), key.clone());
+        let read =
+            move |partition: &mut Scoring, state: &dyn StateStore| partition.buckets(&asked.0, &asked.1, times, state);
         let kept = self.ask(&stream, key, read)?.ok_or_else(|| unknown(view))?;
         Ok(ViewBuckets {
             view: view.to_owned(),
@@ -168,28 +192,46 @@ impl Engine {
         }
     }
 
-    /// All that is known of the events with an id: more than one if a producer sent it again. Without an id of its own
-    /// an event is found by its place, written `PARTITION-OFFSET`.
+    /// All that is known of the events with an id, at most `limit` of them and those after a place: more than one if a
+    /// producer sent it again. Without an id of its own an event is found by its place, written `PARTITION-OFFSET`.
     ///
     /// # Errors
     /// The stream is unknown or a store fails.
-    pub fn explain(&self, stream: &str, id: &str) -> Result<Vec<Explained>, ReadError> {
+    pub fn explain(
+        &self,
+        stream: &str,
+        id: &str,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<ExplainedPage, ReadError> {
         let partitions = self.partitions_of(stream);
         let partitions = partitions.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
         let archive = &self.ports().archive;
+        let plan = self.plan();
+        let id = &plan.streams.get(stream).map_or_else(|| id.to_owned(), |stream| stream.canonical_id(id));
         let mut found = Vec::new();
-        for of in &partitions {
-            for event in archive.by_id(of, id)? {
-                found.push(self.explain_event(of, event)?);
+        let begin = after.map_or(Partition(0), |place| place.partition);
+        for of in partitions.iter().filter(|of| of.partition >= begin) {
+            let after = after.filter(|place| place.partition == of.partition).map(|place| place.offset);
+            // One more than wanted tells whether there is another page.
+            for event in archive.by_id(of, id, after, limit + 1 - found.len())? {
+                found.push((of, event));
+            }
+            if found.len() > limit {
+                break;
             }
         }
-        if let (true, Some((partition, offset))) = (found.is_empty(), place_of(id)) {
+        if let (true, None, Some((partition, offset))) = (found.is_empty(), after, place_of(id)) {
             let of = partitions.iter().find(|of| of.partition == partition);
             if let Some((of, event)) = of.and_then(|of| Some((of, archive.event(of, offset).transpose()?))) {
-                found.push(self.explain_event(of, event?)?);
+                found.push((of, event?));
             }
         }
-        Ok(found)
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| has_more).map(|(_, event)| event.place);
+        let events = found.into_iter().map(|(of, event)| self.explain_event(of, event));
+        Ok(ExplainedPage { events: events.collect::<Result<_, _>>()?, last })
     }
 
     fn explain_event(&self, of: &StreamPartition, event: ArchivedEvent) -> Result<Explained, ReadError> {

@@ -90,6 +90,13 @@ fn check_schema(def: &StreamDef, before: &StreamDef) -> Result<(), String> {
             let now = found.map_or_else(|error| error.to_string(), |now: Type| format!("it is of type {now} now"));
             return Err(format!("field `{path}` is the stream's {what} and was of type {was}, which must stay: {now}"));
         }
+        let is_uuid = |schema: &Schema| schema.field(path).is_ok_and(|field| field.is_uuid);
+        if is_uuid(&new) && !is_uuid(&old) {
+            return Err(format!(
+                "field `{path}` is the stream's {what}: as a UUID its texts would be written in small letters, so that \
+                 some of them would become another {what}"
+            ));
+        }
     }
     Ok(())
 }

@@ -1,19 +1,25 @@
 //! Watching the catalog: changes that other processes made, definitions that were put into its store directly, and
 //! rules that have to be paused.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Engine, Inner};
+use crate::panics::{self, Heartbeat};
 use crate::plan::Plan;
 use crate::ports::catalog::{Revision, Snapshot, Submission};
 use crate::ports::log::Bell;
+use crate::probe::Probed;
 use crate::problem::ChangeError;
 use crate::shared::FIRST_DELAY;
 
 /// How often the catalog's version is asked for when no bell rings.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often the watcher looks whether rules have to be paused. A rule that takes more than its share of a worker holds
+/// all others up until then.
+const LOOK_AT_RULES_EVERY: Duration = Duration::from_millis(200);
 /// The part that tells in `/readyz` whether the catalog can be read and makes sense.
 const PART: &str = "catalog";
 
@@ -29,7 +35,9 @@ impl Watcher {
         engine.ports().catalog.on_change(bell.clone());
         // The engine holds the watcher, not the other way round.
         let (inner, own_bell) = (Arc::downgrade(&engine.inner), bell.clone());
-        let thread = std::thread::Builder::new().name("catalog".to_owned()).spawn(move || watch(&inner, &own_bell))?;
+        let over = inner.clone();
+        let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
+        let thread = panics::spawn("catalog", is_over, move |heartbeat| watch(&inner, &own_bell, heartbeat))?;
         Ok(Self { bell, thread })
     }
 
@@ -40,28 +48,38 @@ impl Watcher {
     }
 }
 
-fn watch(inner: &Weak<Inner>, bell: &Bell) {
+fn watch(inner: &Weak<Inner>, bell: &Bell, heartbeat: &Heartbeat) {
     let mut delay = FIRST_DELAY;
+    let mut refresh_at = Instant::now();
     loop {
         let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
         if engine.inner.shared.is_stopping() {
             return;
         }
-        let watched =
-            engine.refresh().and_then(|()| engine.take_in_submissions()).and_then(|()| engine.open_breakers());
+        engine.inner.shared.config.probe.look(Probed::Round);
+        let watched = if Instant::now() < refresh_at {
+            engine.open_breakers()
+        } else {
+            refresh_at = Instant::now() + EVERY;
+            engine.refresh().and_then(|()| engine.take_in_submissions()).and_then(|()| engine.open_breakers())
+        };
         let problem = watched.err().map(|error| error.to_string());
-        engine.inner.shared.health.note(PART, problem.as_deref(), 0);
+        engine.inner.shared.health.note(PART, problem.as_deref());
+        heartbeat.beat();
         match problem {
             None => {
                 delay = FIRST_DELAY;
                 drop(engine);
-                bell.wait(EVERY);
+                if bell.wait(LOOK_AT_RULES_EVERY) {
+                    refresh_at = Instant::now();
+                }
             }
             Some(problem) => {
                 tracing::warn!(problem, "the catalog cannot be followed; going on with the rules of before");
                 if !engine.inner.shared.back_off(&mut delay, bell) {
                     return;
                 }
+                refresh_at = Instant::now();
             }
         }
     }
@@ -70,14 +88,20 @@ fn watch(inner: &Weak<Inner>, bell: &Bell) {
 impl Engine {
     /// Takes up what other processes changed, and what was put into the catalog past this handle.
     fn refresh(&self) -> Result<(), ChangeError> {
-        if self.ports().catalog.version()? <= self.plan().snapshot.version {
+        let known = self.plan().snapshot.version;
+        let is_in_effect = self.inner.in_effect.load(Ordering::SeqCst) >= known;
+        if is_in_effect && self.ports().catalog.version()? <= known {
             return Ok(());
         }
         // A change of our own that is under way sets the plan itself.
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &self.inner.shared;
-        let snapshot = Arc::new(shared.ports.catalog.snapshot(None)?);
         let before = shared.plan();
+        if self.inner.in_effect.load(Ordering::SeqCst) < before.snapshot.version {
+            // A panic kept the change from reaching all workers.
+            self.put_into_effect(&before);
+        }
+        let snapshot = Arc::new(shared.ports.catalog.snapshot(None)?);
         if snapshot.version <= before.snapshot.version {
             return Ok(());
         }
@@ -97,15 +121,21 @@ impl Engine {
 
     /// Puts a plan into effect whose streams the log has. Workers do not stop for what does not concern them.
     pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) {
-        let shared = &self.inner.shared;
-        if is_same_work(before, &plan.snapshot) {
-            shared.set_plan(Arc::new(plan));
-            return;
-        }
         let plan = Arc::new(plan);
-        shared.set_plan(plan.clone());
-        self.take_up(&plan);
-        shared.ports.membership.share(plan.partitions().collect());
+        self.inner.shared.set_plan(plan.clone());
+        if is_same_work(before, &plan.snapshot) {
+            self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
+        } else {
+            self.put_into_effect(&plan);
+            self.inner.shared.standings.forget_deleted(before, &plan.snapshot);
+        }
+    }
+
+    /// Lets all workers take up the plan, and shares out its partitions. May be repeated.
+    fn put_into_effect(&self, plan: &Arc<Plan>) {
+        self.take_up(plan);
+        self.inner.shared.ports.membership.share(plan.partitions().collect());
+        self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
     }
 
     /// Checks and commits definitions that were put into the catalog's store directly.

@@ -9,16 +9,19 @@ use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array, n
 use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::{EvalError, Expr, Memo};
-use assay_core::names::Offset;
+use assay_core::names::{KeyProblem, Offset, check_key};
 use assay_core::rule::OnError;
+use assay_core::schema::EventError;
 use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
 use assay_core::view::Rows;
 
-use super::{BatchStats, Halt, Instances, Partition, PartitionError, rule};
+use super::event_times::refuse_times;
+use super::rule::{self, Answer, NoAnswer};
+use super::{BatchStats, Halt, Instances, Partition, PartitionError};
 use crate::plan::{MOST_PARTITIONS, RulePlan, StreamPlan};
 use crate::ports::log::Refused;
 use crate::ports::state::StateStore;
-use crate::standing::{LastFailure, LastVerdict, RuleTurn};
+use crate::standing::{LastFailure, LastVerdict, PluginTime, RuleTurn};
 
 /// The events of a batch that can be scored.
 pub(super) struct Batch {
@@ -44,7 +47,7 @@ impl Batch {
     }
 }
 
-type Unreadable = Vec<(u64, &'static str, String)>;
+pub(super) type Unreadable = Vec<(u64, &'static str, String)>;
 
 /// The offset of a batch's last record, readable or refused.
 pub(crate) fn last_of(records: &[(Offset, &[u8])], refused: &[(Offset, &Refused)]) -> Option<Offset> {
@@ -90,9 +93,9 @@ pub(super) fn score(
     let mut answers: Vec<RuleRows> = Vec::with_capacity(plan.rules.len());
     for rule_plan in &plan.rules {
         let started = Instant::now();
-        let (answer, scores) =
-            rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances, &memo)?;
-        let turn = turn_of(rule_plan, &answer, &batch, started.elapsed());
+        let answer = rule::score(&plan, rule_plan, &batch, &slots, &mut partition.entities, instances, &memo);
+        let Answer { rows: answer, scores, time } = answer.map_err(|why| no_answer(rule_plan, why))?;
+        let turn = turn_of(rule_plan, &answer, &batch, (started.elapsed(), time));
         if let (OnError::Halt, Some(failure)) = (rule_plan.on_error, answer.failures.first()) {
             return Err(PartitionError::Halt(halt(rule_plan, &answer, &batch, failure)));
         }
@@ -120,14 +123,31 @@ pub(super) fn score(
     Ok(stats)
 }
 
+/// Appends a block to `out` that only says of events which are judged already why they cannot be folded any more. All
+/// events before `next` are done.
+pub(crate) fn write_refused(out: &mut Vec<u8>, catalog: u64, next: Offset, refused: &[(Offset, &Refused)]) {
+    let unreadable: Unreadable =
+        refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())).collect();
+    let keys = StringArray::new_null(0);
+    let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
+    write_block(out, &BlockHead { catalog, next, rules: "[]" }, &events, &[]);
+}
+
 /// The offset of a judged row's event.
 fn offset_of(answer: &RuleRows, batch: &Batch, judged: u32) -> Offset {
     let row = answer.rows.as_ref().map_or(judged, |rows| rows[judged as usize]);
     Offset(batch.offsets[row as usize])
 }
 
+fn no_answer(rule: &RulePlan, why: NoAnswer) -> PartitionError {
+    match why {
+        NoAnswer::Plan(error) => error.into(),
+        NoAnswer::Unfinished(cause) => PartitionError::Unfinished { rule: rule.stamp.clone(), cause },
+    }
+}
+
 /// What one rule did with the batch.
-fn turn_of(rule: &RulePlan, answer: &RuleRows, batch: &Batch, elapsed: Duration) -> RuleTurn {
+fn turn_of(rule: &RulePlan, answer: &RuleRows, batch: &Batch, times: (Duration, PluginTime)) -> RuleTurn {
     let judged = answer.rows.as_ref().map_or(batch.rows(), Vec::len);
     let has_failed = |row: &u32| answer.failures.binary_search_by_key(row, |failure| failure.0).is_ok();
     let last = (0..judged as u32).rev().find(|row| !has_failed(row)).map(|row| LastVerdict {
@@ -140,7 +160,9 @@ fn turn_of(rule: &RulePlan, answer: &RuleRows, batch: &Batch, elapsed: Duration)
         code,
         message: message.clone(),
     });
-    RuleTurn { rule: rule.stamp.clone(), judged, failed: answer.failures.len(), of_plugin, elapsed, last, failure }
+    let (elapsed, time) = times;
+    let (rule, failed) = (rule.stamp.clone(), answer.failures.len());
+    RuleTurn { rule, judged, failed, of_plugin, elapsed, time, last, failure }
 }
 
 fn halt(rule: &RulePlan, answer: &RuleRows, batch: &Batch, failure: &(u32, &'static str, String)) -> Halt {
@@ -172,6 +194,13 @@ fn decode(partition: &mut Partition, records: &[(Offset, &[u8])]) -> (Batch, Unr
         let keep = BooleanArray::new(nulls.into_inner(), None);
         keep_rows(&keep, &mut fields, &mut offsets);
     }
+    // Key and id, where they are texts.
+    for index in [0, 2].into_iter().take(needed - 1) {
+        drop_invalid_keys(index, &plan.projection[index], &mut fields, &mut offsets, &mut unreadable);
+    }
+    if let Some(keep) = refuse_times(plan, &partition.stored, &fields[1], &offsets, &mut unreadable) {
+        keep_rows(&keep, &mut fields, &mut offsets);
+    }
     unreadable.sort_unstable_by_key(|event| event.0);
     let keys = as_texts(&fields[0]);
     let times = fields[1].clone();
@@ -179,6 +208,29 @@ fn decode(partition: &mut Partition, records: &[(Offset, &[u8])]) -> (Batch, Unr
     let mut columns = vec![new_empty_array(&DataType::Boolean); plan.computed];
     columns.append(&mut fields);
     (Batch { columns, offsets, keys, ids, times }, unreadable)
+}
+
+/// Drops rows whose text in a column cannot be a key or an id: no store could keep it, or nobody ask for it.
+fn drop_invalid_keys(
+    column: usize,
+    path: &str,
+    fields: &mut [ArrayRef],
+    offsets: &mut Vec<u64>,
+    unreadable: &mut Unreadable,
+) {
+    let Some(texts) = fields[column].as_string_opt::<i32>() else { return };
+    let problems: Vec<Option<KeyProblem>> = match texts.iter().flatten().all(|text| check_key(text).is_ok()) {
+        true => return,
+        false => texts.iter().map(|text| check_key(text.unwrap_or_default()).err()).collect(),
+    };
+    for (offset, problem) in offsets.iter().zip(&problems) {
+        if let Some(problem) = *problem {
+            let error = EventError::Key { path: path.to_owned(), problem };
+            unreadable.push((*offset, error.code(), error.to_string()));
+        }
+    }
+    let keep: BooleanArray = problems.iter().map(|problem| Some(problem.is_none())).collect();
+    keep_rows(&keep, fields, offsets);
 }
 
 /// Cuts columns and offsets down to the rows to keep.

@@ -5,39 +5,54 @@
 mod batch;
 mod columns;
 mod entities;
+mod event_times;
 mod graph;
 mod plugin;
+mod reads;
 mod rows;
 mod rule;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use assay_core::expr::EvalError;
 use assay_core::names::Offset;
 use assay_core::schema::{Decoder, FieldError};
-use assay_core::value::Value;
-use assay_core::view::{Bucket, FoldError};
-use assay_runtime::{Instance, PluginError};
+use assay_core::verdict::RuleStamp;
+use assay_core::view::FoldError;
+use assay_runtime::{Instance, Interrupt, PluginError, Unfinished};
 
 use crate::plan::{RulePlan, Scorer, StreamPlan};
 use crate::ports::buckets::ChangedBuckets;
-use crate::ports::log::Refused;
+use crate::ports::log::{Records, Refused};
 use crate::ports::state::{StateRow, StateStore};
 use crate::ports::{StoreError, StreamPartition};
 use crate::standing::RuleTurn;
 
-pub(crate) use batch::last_of;
+pub(crate) use batch::{last_of, write_refused};
 pub(crate) use entities::Entities;
+pub(crate) use event_times::StoredTimes;
+pub use reads::{KeptBuckets, Measured, ViewAnswer};
 
 /// The instances of a worker: one per rule, shared by all partitions that the worker owns.
 #[derive(Default)]
 pub struct Instances {
     by_rule: HashMap<String, Instance>,
+    interrupt: Interrupt,
+    is_bounded: bool,
 }
 
 impl Instances {
+    /// None yet; calls of those to come are stopped by a flag.
+    pub fn interruptible(interrupt: &Interrupt) -> Self {
+        Self { interrupt: interrupt.clone(), ..Self::default() }
+    }
+
+    /// The same for a thread with other work to do: batches that take too long are given up.
+    pub fn bounded(interrupt: &Interrupt) -> Self {
+        Self { is_bounded: true, ..Self::interruptible(interrupt) }
+    }
+
     /// Makes an instance for each rule of a stream that has a plugin, replacing what is there.
     ///
     /// # Errors
@@ -46,6 +61,8 @@ impl Instances {
         for rule in &plan.rules {
             if let Scorer::Plugin(scorer) = &rule.scorer {
                 let instance = scorer.plugin.instance(&scorer.config, scorer.limits.clone())?;
+                let instance = instance.interruptible(&self.interrupt);
+                let instance = if self.is_bounded { instance.bounded() } else { instance };
                 self.by_rule.insert(key_of(plan, rule), instance);
             }
         }
@@ -75,6 +92,15 @@ pub enum PartitionError {
     /// partition must be opened anew, and score no further than up to that event.
     #[error("{0}")]
     Halt(Halt),
+    /// A rule's call was interrupted, or takes too long for a batch of this size. Nothing is known of the batch's rows,
+    /// and some of them may be folded in: the partition must be opened anew, and judges them by the plan of then.
+    #[error("rule '{}': {cause}", .rule.rule)]
+    Unfinished {
+        /// The rule.
+        rule: Arc<RuleStamp>,
+        /// What stopped it.
+        cause: Unfinished,
+    },
 }
 
 /// Where a rule wants the partition to wait.
@@ -124,30 +150,6 @@ pub struct BatchStats {
     pub rules: Vec<RuleTurn>,
 }
 
-/// What a view has measured of an entity.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// The time of its newest event that was counted, ms since 1970; none before the first.
-    pub as_of: Option<i64>,
-    /// Values by measure, in the order of the definition.
-    pub values: Vec<(String, Value)>,
-    /// Of a tumbling view: the begin and the end of the bucket that the values are of, ms since 1970.
-    pub bucket: Option<Range<i64>>,
-    /// Whether that bucket is kept; if not, the values are those of no events.
-    pub is_kept: bool,
-}
-
-/// The buckets that a tumbling view keeps of an entity.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeptBuckets {
-    /// The time of its newest event that was counted, ms since 1970; none before the first.
-    pub as_of: Option<i64>,
-    /// The names of the measures, in the order of the buckets' values.
-    pub measures: Vec<String>,
-    /// Those that have events, oldest first.
-    pub buckets: Vec<Bucket>,
-}
-
 /// What has changed since the last barrier.
 #[derive(Debug)]
 pub struct Barrier {
@@ -168,6 +170,8 @@ pub struct Partition {
     entities: Entities,
     slots: Vec<u32>,
     origins: Vec<Offset>,
+    /// When the log stored the events that come next.
+    stored: StoredTimes,
 }
 
 impl Partition {
@@ -178,7 +182,16 @@ impl Partition {
     pub fn new(of: StreamPartition, plan: Arc<StreamPlan>, catalog: u64) -> Result<Self, FieldError> {
         let decoder = decoder_of(&plan)?;
         let entities = Entities::new(of.clone(), &plan);
-        Ok(Self { of, plan, catalog, decoder, entities, slots: Vec::new(), origins: Vec::new() })
+        Ok(Self {
+            of,
+            plan,
+            catalog,
+            decoder,
+            entities,
+            slots: Vec::new(),
+            origins: Vec::new(),
+            stored: StoredTimes::default(),
+        })
     }
 
     /// The partition begins with its first event: entities need not be looked for in the state store while all of them
@@ -205,6 +218,12 @@ impl Partition {
     /// In a derived stream, by partition of its source: the next of its events that is not folded in yet.
     pub fn origins(&self) -> &[Offset] {
         &self.origins
+    }
+
+    /// Notes when the log stored some events, which are scored next: what is too far ahead of that is refused. Events
+    /// of which nothing is noted are ahead of nothing.
+    pub(crate) fn note_stored(&mut self, blocks: &[Records]) {
+        self.stored = StoredTimes::of(blocks);
     }
 
     /// The version of the catalog that is in effect.
@@ -249,55 +268,6 @@ impl Partition {
     /// Forgets an entity. Everything must have been saved before, and its row deleted.
     pub(crate) fn forget(&mut self, key: &str) {
         self.entities.forget(key);
-    }
-
-    /// A view's values of an entity at a time, or as of its newest event; none for an unknown view.
-    ///
-    /// # Errors
-    /// The state store failed.
-    pub fn view(
-        &mut self,
-        view: &str,
-        key: &str,
-        at: Option<i64>,
-        store: &dyn StateStore,
-    ) -> Result<Option<Measured>, StoreError> {
-        let plan = self.plan.clone();
-        let Some((index, slot)) = self.find(view, key, store)? else { return Ok(None) };
-        let view = &plan.views[index];
-        let seen = self.entities.windows(index).value(slot, at);
-        let values = view.measures.iter().map(|(name, _)| name.clone()).zip(seen.values).collect();
-        let bucket = at.or(seen.as_of).filter(|_| view.def.tumbles()).and_then(|at| view.layout.bucket_of(at));
-        let kept_since = seen.as_of.and_then(|newest| view.layout.kept_since(newest));
-        let is_kept = bucket.as_ref().zip(kept_since).is_none_or(|(bucket, since)| bucket.start >= since);
-        Ok(Some(Measured { as_of: seen.as_of, values, bucket, is_kept }))
-    }
-
-    /// The buckets that a tumbling view keeps of an entity and that have some time from `from` on and before `to`; none
-    /// for an unknown view.
-    ///
-    /// # Errors
-    /// The state store failed.
-    pub fn buckets(
-        &mut self,
-        view: &str,
-        key: &str,
-        times: Range<i64>,
-        store: &dyn StateStore,
-    ) -> Result<Option<KeptBuckets>, StoreError> {
-        let Some((index, slot)) = self.find(view, key, store)? else { return Ok(None) };
-        let measures = self.plan.views[index].measures.iter().map(|(name, _)| name.clone()).collect();
-        let windows = self.entities.windows(index);
-        let as_of = windows.value(slot, None).as_of;
-        Ok(Some(KeptBuckets { as_of, measures, buckets: windows.buckets(slot, times.start, times.end) }))
-    }
-
-    /// The place of a view in the plan, and the slot of an entity, which is loaded if it is not in memory.
-    fn find(&mut self, view: &str, key: &str, store: &dyn StateStore) -> Result<Option<(usize, u32)>, StoreError> {
-        let Some(index) = self.plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
-        let mut slots = Vec::new();
-        self.entities.resolve(std::iter::once(key), store, &mut slots)?;
-        Ok(Some((index, slots[0])))
     }
 
     /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising; so are

@@ -1,20 +1,28 @@
 //! Hands a rule's rows to its plugin: inputs as columns, states by entity, verdicts back.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
-use assay_core::expr::{EvalError, Memo};
+use assay_core::expr::Memo;
 use assay_core::verdict::{EdgeRow, RuleRows};
-use assay_runtime::{Batch, Blobs, Instance, Scored};
+use assay_runtime::{Batch, Blobs, Instance, ScoreError, Scored, Unfinished, thread_cpu_time};
 
 use super::columns::InputColumn;
 use super::entities::{Entities, PluginState};
+use super::rule::NoAnswer;
 use crate::plan::{PluginScorer, StreamPlan};
+use crate::standing::PluginTime;
 
 type Failures = Vec<(u32, &'static str, String)>;
 
+/// Rows of which at most so many are migrated however long that takes: a batch that was given up is scored again in
+/// batches as small as that.
+const MIN_ROWS_TO_GIVE_UP: usize = 4;
+
 /// The plugin's answer to the judged rows; `slots` are their entities.
+#[allow(clippy::too_many_arguments, reason = "columns, entities, the instance and the memo have an owner each")]
 pub(super) fn score(
     plan: &StreamPlan,
     scorer: &PluginScorer,
@@ -23,7 +31,8 @@ pub(super) fn score(
     entities: &mut Entities,
     instance: Option<&mut Instance>,
     memo: &Memo<'_>,
-) -> Result<RuleRows, EvalError> {
+    time: &mut PluginTime,
+) -> Result<RuleRows, NoAnswer> {
     let rows = slots.len();
     let mut inputs: Vec<InputColumn> = Vec::with_capacity(scorer.inputs.len());
     for input in &scorer.inputs {
@@ -42,14 +51,14 @@ pub(super) fn score(
     refuse_incomplete(scorer, plan, &inputs, &mut failures);
     if let Some(state) = scorer.state {
         let current = plan.states[state].version;
-        migrate(current, slots, entities.states(state), instance, &mut failures);
+        time.exhausted += migrate(current, slots, entities.states(state), instance, &mut failures)?;
     }
     let mut answer = if failures.is_empty() {
-        call(scorer, &inputs, slots, entities, instance)
+        call(scorer, &inputs, slots, entities, instance, time)?
     } else {
         failures.sort_unstable_by_key(|failure| failure.0);
         failures.dedup_by_key(|failure| failure.0);
-        call_without(&failures, scorer, &inputs, slots, entities, instance)
+        call_without(&failures, scorer, &inputs, slots, entities, instance, time)?
     };
     answer.failures.append(&mut failures);
     answer.failures.sort_unstable_by_key(|failure| failure.0);
@@ -73,8 +82,16 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
     }
 }
 
-/// Carries the states of these entities over to the plugin's version. Where the plugin refuses, the row fails.
-fn migrate(current: u32, slots: &[u32], states: &mut [PluginState], instance: &mut Instance, failures: &mut Failures) {
+/// Carries the states of these entities over to the plugin's version. Where the plugin refuses, the row fails. Returns
+/// the time of calls that ran out of time or memory.
+fn migrate(
+    current: u32,
+    slots: &[u32],
+    states: &mut [PluginState],
+    instance: &mut Instance,
+    failures: &mut Failures,
+) -> Result<Duration, Unfinished> {
+    let (began, mut exhausted) = (thread_cpu_time(), Duration::ZERO);
     for (row, slot) in slots.iter().enumerate() {
         let state = &mut states[*slot as usize];
         if state.version == current {
@@ -85,14 +102,23 @@ fn migrate(current: u32, slots: &[u32], states: &mut [PluginState], instance: &m
             continue;
         }
         let ends = [state.bytes.len() as u32];
+        let (started, spent) = (Instant::now(), thread_cpu_time().saturating_sub(began));
+        if slots.len() > MIN_ROWS_TO_GIVE_UP && instance.max_batch_time().is_some_and(|most| spent > most) {
+            return Err(Unfinished::TooSlow { spent, exhausted });
+        }
         match instance.migrate(state.version, Blobs { ends: &ends, data: &state.bytes }) {
             Ok(migrated) => *state = PluginState { version: current, bytes: migrated.data },
+            Err(ScoreError::Interrupted) => return Err(Unfinished::Interrupted),
             Err(error) => {
+                if error.is_exhaustion() {
+                    exhausted += started.elapsed();
+                }
                 let message = format!("the state of version {} cannot become one of {current}: {error}", state.version);
                 failures.push((row as u32, "state-migration", message));
             }
         }
     }
+    Ok(exhausted)
 }
 
 /// Calls the plugin for all rows but those that failed already, and puts the answer back on the judged rows.
@@ -103,14 +129,15 @@ fn call_without(
     slots: &[u32],
     entities: &mut Entities,
     instance: &mut Instance,
-) -> RuleRows {
+    time: &mut PluginTime,
+) -> Result<RuleRows, Unfinished> {
     let failed = |row: usize| failures.binary_search_by_key(&(row as u32), |failure| failure.0).is_ok();
     let keep: BooleanArray = (0..slots.len()).map(|row| Some(!failed(row))).collect();
     let predicate = FilterBuilder::new(&keep).build();
     let kept: Vec<u32> = (0..slots.len()).filter(|row| !failed(*row)).map(|row| row as u32).collect();
     let mut scores = vec![f64::NAN; slots.len()];
     if kept.is_empty() {
-        return RuleRows { scores, ..RuleRows::default() };
+        return Ok(RuleRows { scores, ..RuleRows::default() });
     }
     let inputs: Vec<InputColumn> = inputs
         .iter()
@@ -119,7 +146,7 @@ fn call_without(
         .filter_map(|(input, plan)| Some(InputColumn::new(plan.kind, predicate.filter(&input.array).ok()?)))
         .collect();
     let slots: Vec<u32> = kept.iter().map(|row| slots[*row as usize]).collect();
-    let mut answer = call(scorer, &inputs, &slots, entities, instance);
+    let mut answer = call(scorer, &inputs, &slots, entities, instance, time)?;
     for (row, score) in kept.iter().zip(&answer.scores) {
         scores[*row as usize] = *score;
     }
@@ -129,7 +156,7 @@ fn call_without(
     answer.edges.iter_mut().for_each(|edge| edge.row = kept[edge.row as usize]);
     answer.attributes.iter_mut().for_each(|attribute| attribute.0 = kept[attribute.0 as usize]);
     answer.failures.iter_mut().for_each(|failure| failure.0 = kept[failure.0 as usize]);
-    answer
+    Ok(answer)
 }
 
 fn call(
@@ -138,7 +165,8 @@ fn call(
     slots: &[u32],
     entities: &mut Entities,
     instance: &mut Instance,
-) -> RuleRows {
+    time: &mut PluginTime,
+) -> Result<RuleRows, Unfinished> {
     let mut entity_of_row = Vec::new();
     let mut distinct: Vec<u32> = Vec::new();
     let (mut ends, mut data) = (Vec::new(), Vec::new());
@@ -161,7 +189,10 @@ fn call(
         entities: &entity_of_row,
         states: Blobs { ends: &ends, data: &data },
     };
-    let scored = instance.score(&batch);
+    let scored = instance.score(&batch)?;
+    time.cpu += scored.cpu_time;
+    time.elapsed += scored.elapsed;
+    time.exhausted += scored.exhausted_time;
     if let Some(state) = scorer.state {
         let states = entities.states(state);
         let mut start = 0;
@@ -172,7 +203,7 @@ fn call(
             start = *end as usize;
         }
     }
-    into_rows(scored, slots.len())
+    Ok(into_rows(scored, slots.len()))
 }
 
 fn into_rows(scored: Scored, rows: usize) -> RuleRows {

@@ -8,14 +8,44 @@ use arrow_array::{ArrayRef, Float64Array};
 use assay_core::expr::{EvalError, Expr, Memo};
 use assay_core::rule::OnError;
 use assay_core::verdict::RuleRows;
+use assay_runtime::Unfinished;
 
 use super::batch::{Batch, score_column};
 use super::entities::Entities;
 use super::rows::Judged;
 use super::{Instances, graph, plugin};
 use crate::plan::{RulePlan, Scorer, StreamPlan};
+use crate::standing::PluginTime;
 
-/// The rule's answer, and the column of its scores over all rows of the batch.
+/// A rule's answer to a batch.
+pub(super) struct Answer {
+    pub(super) rows: RuleRows,
+    /// Its scores over all rows of the batch.
+    pub(super) scores: ArrayRef,
+    pub(super) time: PluginTime,
+}
+
+/// Why a rule has no answer to a batch.
+pub(super) enum NoAnswer {
+    /// The plan does not fit its columns.
+    Plan(EvalError),
+    /// A call was stopped.
+    Unfinished(Unfinished),
+}
+
+impl From<EvalError> for NoAnswer {
+    fn from(error: EvalError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<Unfinished> for NoAnswer {
+    fn from(cause: Unfinished) -> Self {
+        Self::Unfinished(cause)
+    }
+}
+
+/// What the rule says of a batch.
 pub(super) fn score(
     plan: &StreamPlan,
     rule: &RulePlan,
@@ -24,7 +54,8 @@ pub(super) fn score(
     entities: &mut Entities,
     instances: &mut Instances,
     memo: &Memo<'_>,
-) -> Result<(RuleRows, ArrayRef), EvalError> {
+) -> Result<Answer, NoAnswer> {
+    let mut time = PluginTime::default();
     let judged = match &rule.when {
         Some(when) => Judged::by(&when.filter_with(&batch.columns, batch.rows(), Some(memo))?),
         None => Judged::All(batch.rows()),
@@ -49,7 +80,7 @@ pub(super) fn score(
                     Judged::Some { rows, .. } => rows.iter().map(|row| slots[*row as usize]).collect(),
                 };
                 let instance = instances.get(plan, rule);
-                plugin::score(plan, scorer, &columns, &slots, entities, instance, memo)?
+                plugin::score(plan, scorer, &columns, &slots, entities, instance, memo, &mut time)?
             }
             Scorer::Expression { score, reads } => by_expression(score, reads, &columns, judged.len(), memo)?,
         }
@@ -64,7 +95,7 @@ pub(super) fn score(
     let scores = answer.scores.iter().enumerate().map(|(row, score)| (judged.row(row), *score));
     let column = score_column(batch.rows(), scores);
     answer.rows = judged.into_rows();
-    Ok((answer, column))
+    Ok(Answer { rows: answer, scores: column, time })
 }
 
 fn by_expression(

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::Digest;
 use assay_core::rule::RuleDef;
 use assay_core::stream::StreamDef;
 use assay_core::view::ViewDef;
 use assay_runtime::{Limits, Plugin};
 use serde::de::DeserializeOwned;
 
+use super::stored::{StoredPlugin, stored_plugins};
 use super::{Artifacts, Plan, Shelf};
-use crate::ports::catalog::{Kind, Revision, Snapshot};
+use crate::ports::catalog::{Kind, Snapshot};
 use crate::problem::Problem;
 
 /// What went wrong so far, and how to say more.
@@ -44,23 +44,16 @@ pub(super) struct Defined<T> {
     pub(super) def: T,
 }
 
-/// A plugin of the catalog. It is loaded when a rule uses it.
-pub(super) struct Stored {
-    pub(super) name: String,
-    pub(super) version: semver::Version,
-    pub(super) digest: Digest,
-}
-
 /// What rules are compiled against.
 pub(super) struct Plugins<'a> {
-    pub(super) stored: Vec<Stored>,
+    pub(super) stored: Vec<StoredPlugin>,
     pub(super) shelf: &'a Shelf,
     pub(super) artifacts: Artifacts<'a>,
     pub(super) limits: &'a Limits,
 }
 
 impl Plugins<'_> {
-    pub(super) fn load(&self, stored: &Stored) -> Result<Plugin, String> {
+    pub(super) fn load(&self, stored: &StoredPlugin) -> Result<Plugin, String> {
         self.shelf.fetch(&stored.digest, self.artifacts).map_err(|error| error.to_string())
     }
 }
@@ -81,7 +74,7 @@ impl Plan {
             read(&snapshot, Kind::Stream, &mut problems, |def: &StreamDef| &def.stream);
         let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
         let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
-        let stored = snapshot.of(Kind::Plugin).filter_map(|revision| stored(revision, &mut problems)).collect();
+        let stored = stored_plugins(&snapshot, &mut problems);
         let plugins = Plugins { stored, shelf, artifacts, limits };
         let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
         let used = views.iter().map(|view| (Kind::View, &view.def.view, &view.def.stream));
@@ -129,12 +122,4 @@ fn read<T: DeserializeOwned>(
         all.push(Defined { revision: revision.revision, born: revision.born, def });
     }
     all
-}
-
-fn stored(revision: &Revision, problems: &mut Problems) -> Option<Stored> {
-    let (name, version) = revision.name.split_once('@')?;
-    let digest = revision.body.as_ref().and_then(|body| body.get("digest")).and_then(|digest| digest.as_str());
-    let digest = problems.keep(Kind::Plugin, &revision.name, "digest", digest.unwrap_or_default().parse::<Digest>())?;
-    let version = problems.keep(Kind::Plugin, &revision.name, "version", version.parse::<semver::Version>())?;
-    Some(Stored { name: name.to_owned(), version, digest })
 }

@@ -1,6 +1,7 @@
 //! The plan: the catalog's definitions compiled into what workers run. Immutable; a change makes a new plan.
 
 mod compile;
+mod config;
 mod effects;
 mod graph;
 mod limits;
@@ -9,12 +10,14 @@ mod rule;
 mod scope;
 mod share;
 mod shelf;
+mod stored;
 mod stream;
 mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use assay_core::event_time::MaxAhead;
 use assay_core::expr::Expr;
 use assay_core::rule::{Mode, OnError, Record};
 use assay_core::schema::{History, Schema};
@@ -26,9 +29,11 @@ use assay_runtime::{Kind, Limits, Plugin};
 
 use crate::ports::catalog::Snapshot;
 
+pub(crate) use config::compile_schema;
 pub use effects::Effect;
 pub(crate) use effects::effects;
 pub use shelf::{Artifacts, Shelf, plugin_name};
+pub(crate) use stored::{StoredPlugin, readable_plugins, resolve_plugin};
 
 /// The largest number of partitions that a stream may have.
 pub(crate) const MOST_PARTITIONS: usize = 1024;
@@ -78,10 +83,25 @@ pub struct StreamPlan {
 }
 
 impl StreamPlan {
+    /// How far ahead events may be. The source of a derived stream has decided already: its copies come later.
+    pub fn max_ahead(&self) -> MaxAhead {
+        if self.def.from.is_some() { MaxAhead::Unbounded } else { self.def.max_ahead }
+    }
+
     /// The paths of key, time and id (if there is one), as they stand at the head of the projection.
     pub fn identity(&self) -> Vec<&str> {
         let id = self.def.id.as_deref();
         [self.def.key.as_str(), self.def.time.as_str()].into_iter().chain(id).collect()
+    }
+
+    /// An entity's key as events have it: a UUID may be asked for in capital letters.
+    pub fn canonical_key(&self, key: &str) -> String {
+        self.schema.canonical_text(&self.def.key, key)
+    }
+
+    /// An event's id as events have it.
+    pub fn canonical_id(&self, id: &str) -> String {
+        self.def.id.as_deref().map_or_else(|| id.to_owned(), |path| self.schema.canonical_text(path, id))
     }
 
     /// The slot of the verdict's own score, which only `tags` see.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use assay_core::expr::Expr;
 use assay_core::rule::{PluginRef, RuleDef, RuleLimits};
+use assay_core::span::Span;
 use assay_core::types::Type;
 use assay_core::verdict::{PluginStamp, RuleStamp};
-use assay_runtime::{Limits, Manifest, Plugin};
+use assay_runtime::{Manifest, Plugin};
 
 use super::compile::{Defined, Plugins, Problems};
+use super::config::check_config;
 use super::limits::limits;
 use super::scope::{Reach, Slots};
+use super::stored::{StoredPlugin, resolve_plugin};
 use super::view::filter;
 use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, graph, type_of};
 use crate::ports::catalog::Kind;
@@ -53,6 +56,9 @@ pub(super) fn compile(
         });
         // A manifest and a definition are far smaller than a u32.
         tags.extend(expr.map(|expr| (index as u32, expr)));
+    }
+    if def.expire == Some(Span(0)) {
+        problems.add(Kind::Rule, &def.rule, "expire", "expected a span of at least 1ms, such as 30d");
     }
     let graph = graph::edges(def, slots, &mut stamp.edges, problems);
     stamp.revision = defined.revision;
@@ -117,7 +123,7 @@ fn plugin_scorer(
     let inputs = bind(def, manifest, slots, problems);
     let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
     let limits = limits(def, plugins.limits, problems);
-    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(config, manifest, &plugin, &limits));
+    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(&config, manifest, &plugin, &limits));
     let state = manifest.state_version.map(|version| {
         // Another plugin cannot read what this one remembers (another version of it migrates), and a rule that was
         // deleted and made again remembers nothing.
@@ -142,16 +148,19 @@ fn plugin_scorer(
     Some((Scorer::Plugin(PluginScorer { plugin, config: config?, limits, inputs, state }), stamp))
 }
 
-/// The newest plugin that the reference means.
+/// The plugin that the reference means.
 fn find(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> {
-    let fits = |plugin: &&super::compile::Stored| reference.matches(&plugin.name, &plugin.version, &plugin.digest);
-    let newest = plugins.stored.iter().filter(fits).max_by(|a, b| a.version.cmp(&b.version));
-    let newest = newest.ok_or_else(|| {
-        let have: Vec<String> = plugins.stored.iter().map(|have| format!("{}@{}", have.name, have.version)).collect();
+    let found = resolve_plugin(reference, &plugins.stored).ok_or_else(|| {
+        let have: Vec<String> = plugins.stored.iter().map(ToString::to_string).collect();
         let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
-        format!("no uploaded plugin is '{reference}' (uploaded: {have}); upload it first: assay plugin push FILE.wasm")
+        let is_yanked = |plugin: &&StoredPlugin| reference.matches(&plugin.name, &plugin.version, &plugin.digest);
+        let advice = match plugins.stored.iter().find(is_yanked) {
+            Some(yanked) => format!("offer one again: assay plugin yank {} --undo", yanked.exact_reference()),
+            None => "upload it first: assay plugin push FILE.wasm".to_owned(),
+        };
+        format!("no uploaded plugin is '{reference}' (uploaded: {have}); {advice}")
     })?;
-    plugins.load(newest)
+    plugins.load(found)
 }
 
 fn bind(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Problems) -> Vec<InputPlan> {
@@ -187,28 +196,4 @@ fn bind(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Pr
         inputs.push(InputPlan { kind: input.kind, required: input.required, expr });
     }
     inputs
-}
-
-/// The config as JSON, if the plugin's schema and the plugin itself take it.
-fn check_config(
-    config: serde_json::Value,
-    manifest: &Manifest,
-    plugin: &Plugin,
-    limits: &Limits,
-) -> Result<String, String> {
-    let schema = jsonschema::validator_for(&manifest.config_schema)
-        .map_err(|error| format!("the JSON Schema of plugin '{}' is not valid: {error}", manifest.name))?;
-    let errors: Vec<String> = schema
-        .iter_errors(&config)
-        .map(|error| {
-            let path = error.instance_path().to_string();
-            if path.is_empty() { error.to_string() } else { format!("{path}: {error}") }
-        })
-        .collect();
-    if !errors.is_empty() {
-        return Err(format!("it does not fit the schema of plugin '{}': {}", manifest.name, errors.join("; ")));
-    }
-    let config = config.to_string();
-    plugin.instance(&config, limits.clone()).map_err(|error| error.to_string())?;
-    Ok(config)
 }

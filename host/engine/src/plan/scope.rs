@@ -1,20 +1,21 @@
 //! What names mean in the expressions of a stream, and in which slot their columns are.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assay_core::expr::{Resolution, Scope, advice};
 use assay_core::schema::{FieldError, Schema};
 use assay_core::types::Type;
 
 /// The slots of a stream while its plan is made: the computed ones are known first, event fields come as they are used.
+/// Each expression is compiled in a thread of its own, one after the other.
 pub(super) struct Slots<'a> {
     schema: &'a Schema,
     /// Path and type of each computed column: `views.V.M`, then `scores.R`.
-    computed: RefCell<Vec<(String, Type)>>,
+    computed: Mutex<Vec<(String, Type)>>,
     /// How many computed columns there will be, `score` included.
     computed_len: usize,
     /// Event fields in use.
-    fields: RefCell<Vec<String>>,
+    fields: Mutex<Vec<String>>,
 }
 
 /// Which names an expression may use beside the event's fields.
@@ -31,12 +32,12 @@ pub(super) enum Reach {
 impl<'a> Slots<'a> {
     /// `fields` are in use from the beginning; `computed_len` columns will be declared, or one less: `score` is not.
     pub(super) fn new(schema: &'a Schema, fields: Vec<String>, computed_len: usize) -> Self {
-        Self { schema, computed: RefCell::default(), computed_len, fields: RefCell::new(fields) }
+        Self { schema, computed: Mutex::default(), computed_len, fields: Mutex::new(fields) }
     }
 
     /// Declares the next computed column. Returns its slot.
     pub(super) fn declare(&self, path: String, ty: Type) -> usize {
-        let mut computed = self.computed.borrow_mut();
+        let mut computed = lock(&self.computed);
         computed.push((path, ty));
         computed.len() - 1
     }
@@ -55,31 +56,36 @@ impl<'a> Slots<'a> {
     }
 
     pub(super) fn slot_of(&self, path: &str) -> Option<usize> {
-        self.computed.borrow().iter().position(|(have, _)| have == path)
+        lock(&self.computed).iter().position(|(have, _)| have == path)
     }
 
     /// The path of a slot, as authors write it.
     pub(super) fn path_of(&self, slot: usize) -> String {
-        match self.computed.borrow().get(slot) {
+        match lock(&self.computed).get(slot) {
             Some((path, _)) => path.clone(),
             None if slot == self.score_slot() => "score".to_owned(),
-            None => self.fields.borrow()[slot - self.computed_len].clone(),
+            None => lock(&self.fields)[slot - self.computed_len].clone(),
         }
     }
 
     pub(super) fn into_fields(self) -> Vec<String> {
-        self.fields.into_inner()
+        self.fields.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn field(&self, path: &str) -> Option<Resolution> {
         let field = self.schema.field(path).ok()?;
-        let mut fields = self.fields.borrow_mut();
+        let mut fields = lock(&self.fields);
         let index = fields.iter().position(|have| have == path).unwrap_or_else(|| {
             fields.push(path.to_owned());
             fields.len() - 1
         });
         Some(Resolution::Column { slot: self.computed_len + index, ty: field.kind.clone() })
     }
+}
+
+/// A list that a compilation which panicked has left is whole: names are added one by one.
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The names that one expression may use.
@@ -94,7 +100,7 @@ impl Scope for NameScope<'_> {
             return Resolution::Column { slot: self.slots.score_slot(), ty: Type::Double };
         }
         if let Some(slot) = self.slots.slot_of(path).filter(|_| self.reach >= Reach::Rule) {
-            return Resolution::Column { slot, ty: self.slots.computed.borrow()[slot].1.clone() };
+            return Resolution::Column { slot, ty: lock(&self.slots.computed)[slot].1.clone() };
         }
         // `event.` reaches a field whose name is hidden by one of ours, such as a field `score` in a tag.
         let field = path.strip_prefix("event.").unwrap_or(path);
@@ -110,7 +116,7 @@ impl NameScope<'_> {
         if let Err(error @ FieldError::NotColumn { .. }) = self.slots.schema.field(path) {
             return Resolution::Unknown { advice: error.to_string() };
         }
-        let computed = self.slots.computed.borrow();
+        let computed = lock(&self.slots.computed);
         let computed = computed.iter().map(|(path, _)| path.as_str()).filter(|_| self.reach >= Reach::Rule);
         let known = self.slots.schema.fields().iter().map(|field| field.path.as_str()).chain(computed);
         Resolution::Unknown { advice: advice(path, known) }

@@ -28,6 +28,10 @@ pub(super) fn compile(
     let schema = problems.keep(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
     let history = history(def, &schema, problems)?;
     check_fields(def, &schema, problems)?;
+    if def.from.is_some() && !def.max_ahead.is_default() {
+        let message = "a derived stream has the events that its source takes: leave it out";
+        problems.add(Kind::Stream, &def.stream, "max_ahead", message);
+    }
     let partitions = def.partitions.unwrap_or(1);
     if !(1..=MOST_PARTITIONS).contains(&(partitions as usize)) {
         let message = format!("expected 1 to {MOST_PARTITIONS}, got {partitions}");

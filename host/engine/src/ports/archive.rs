@@ -1,6 +1,7 @@
 //! The archive port: events and verdicts, found by entity, by id and by place.
 
 use assay_core::names::Offset;
+use assay_core::time_range::TimeRange;
 use assay_core::verdict::Outcome;
 
 use super::log::Records;
@@ -32,15 +33,13 @@ pub struct ArchivedEvent {
     pub bytes: Vec<u8>,
 }
 
-/// Which events of an entity are wanted: `from <= time < to`, newest first.
+/// Which events of an entity are wanted, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
     /// The entity.
     pub key: String,
-    /// The earliest time, ms since 1970.
-    pub from: i64,
-    /// The time behind the latest, ms since 1970.
-    pub to: i64,
+    /// Of these times.
+    pub times: TimeRange,
     /// At most so many.
     pub limit: usize,
     /// Where to go on.
@@ -85,11 +84,18 @@ pub trait Archive: Send + Sync {
     /// The store fails, or the cursor is not one of ours.
     fn history(&self, of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
 
-    /// The events of a partition that have an id, the oldest first. More than one if a producer sent it again.
+    /// The events of a partition that have an id, the lowest offset first: at most `limit` of those after an offset.
+    /// More than one if a producer sent it again.
     ///
     /// # Errors
     /// The store fails.
-    fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError>;
+    fn by_id(
+        &self,
+        of: &StreamPartition,
+        id: &str,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedEvent>, StoreError>;
 
     /// The event at an offset.
     ///

@@ -53,7 +53,8 @@ pub trait DeadLetters: Send + Sync {
     /// The store fails.
     fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
 
-    /// Keeps dead letters by their identity; all verdict blocks before `next` are in then.
+    /// Keeps dead letters by their identity; all verdict blocks before `next` are in then. An older `next` than the one
+    /// that is known changes nothing; at the same one letters are added.
     ///
     /// # Errors
     /// The store fails.

@@ -73,3 +73,28 @@ pub trait Graph: Send + Sync {
     /// The store fails, or the cursor is not one of ours.
     fn neighbours(&self, node: &str, limit: usize, cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError>;
 }
+
+/// No graph: for servers without a store for one. Its follower is not to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoGraph;
+
+impl NoGraph {
+    fn none() -> StoreError {
+        let message = "this server has none: set dgraph.url".to_owned();
+        StoreError::Unavailable { store: "graph", message }
+    }
+}
+
+impl Graph for NoGraph {
+    fn position(&self, _of: &StreamPartition) -> Result<Offset, StoreError> {
+        Err(Self::none())
+    }
+
+    fn write(&self, _of: &StreamPartition, _edges: Vec<GraphEdge>, _next: Offset) -> Result<Vec<Poison>, StoreError> {
+        Err(Self::none())
+    }
+
+    fn neighbours(&self, _node: &str, _limit: usize, _cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError> {
+        Err(Self::none())
+    }
+}

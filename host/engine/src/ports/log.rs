@@ -1,5 +1,7 @@
 //! The log port: partitioned, ordered, durable records. Two topics per stream: its events and its verdicts.
 
+mod records;
+
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,8 @@ use assay_core::stream::StreamDef;
 use tokio::sync::watch;
 
 use super::{Place, StoreError};
+
+pub use records::{Records, Refused};
 
 /// What a topic holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,32 +30,6 @@ impl Topic {
             Self::Verdicts => "verdicts",
         }
     }
-}
-
-/// Records that stand one behind the other in a partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Records {
-    /// The first one's offset; 0 and without meaning in what is to be appended.
-    pub first: Offset,
-    /// When they were appended, ms since 1970, by the clock of whoever appended.
-    pub appended_at: i64,
-    /// The number of the schema that events are in: how many schemas their stream had before. Verdicts have 0.
-    pub schema: u32,
-    /// All records, one behind the other.
-    pub data: Vec<u8>,
-    /// Where each record ends in `data`.
-    pub ends: Vec<u32>,
-    /// Records that the log could not turn into the stream's Avro, by rising index. Their bytes are as they came.
-    pub refused: Vec<(u32, Refused)>,
-}
-
-/// Why a record cannot be read as an event of its stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// What kind of failure, such as `schema-unknown`.
-    pub code: &'static str,
-    /// What is wrong, for whoever reads the dead letter.
-    pub message: String,
 }
 
 /// What the log still has of a partition of a topic, and how long it keeps records.
@@ -98,47 +76,6 @@ pub struct Lost {
     pub topic: Topic,
     /// How many since the process began, each counted once.
     pub records: u64,
-}
-
-impl Records {
-    /// Adds a record.
-    pub fn push(&mut self, record: &[u8]) {
-        self.data.extend_from_slice(record);
-        self.end_record();
-    }
-
-    /// Makes what was added to `data` since the last record a record of its own.
-    pub fn end_record(&mut self) {
-        // Appends are bounded far below 4 GiB by whoever collects them.
-        self.ends.push(self.data.len() as u32);
-    }
-
-    /// How many records.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The offset behind the last record.
-    pub fn next(&self) -> Offset {
-        Offset(self.first.0 + self.ends.len() as u64)
-    }
-
-    /// The i-th record.
-    pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)? as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        self.data.get(start..end)
-    }
-
-    /// Every record with its offset.
-    pub fn iter(&self) -> impl Iterator<Item = (Offset, &[u8])> {
-        (0..self.len()).map_while(|i| Some((Offset(self.first.0 + i as u64), self.get(i)?)))
-    }
 }
 
 /// How sure an append is when its receipt comes.
@@ -283,6 +220,12 @@ pub trait Log: Send + Sync {
     /// The store fails.
     fn trim(&self, _stream: &str, _topic: Topic, _partition: Partition, _wish: &Trim) -> Result<Trimmed, StoreError> {
         Ok(Trimmed::default())
+    }
+
+    /// Why nothing can be appended from now on, until the log is opened anew; none: appends work, as far as is known. Does
+    /// not block.
+    fn failure(&self) -> Option<String> {
+        None
     }
 
     /// How many records were deleted before they were read, of each topic from which some may have been. A log without

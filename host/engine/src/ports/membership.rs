@@ -63,11 +63,12 @@ impl Membership for Alone {
         let all: BTreeSet<StreamPartition> = partitions.into_iter().collect();
         let new: Vec<StreamPartition> = all.difference(&inner.partitions).cloned().collect();
         let gone: Vec<StreamPartition> = inner.partitions.difference(&all).cloned().collect();
-        inner.partitions = all;
         if let Some(owner) = &inner.owner {
             owner.lose(gone);
             owner.assign(new);
         }
+        // Last: what a panic keeps the owner from hearing comes again with the next share.
+        inner.partitions = all;
     }
 
     fn saved(&self, _: &StreamPartition, _: Offset) {}

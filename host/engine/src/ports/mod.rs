@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod dead_letters;
 pub mod erasure;
 pub mod graph;
+mod guarded;
 pub mod log;
 pub mod membership;
 pub mod outbox;

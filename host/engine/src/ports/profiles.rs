@@ -17,14 +17,11 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Takes in newer verdicts: those of a higher offset than what is there.
+    /// Takes in the verdicts that are newer than what is there.
     pub fn merge(&mut self, newer: BTreeMap<String, LatestVerdict>) {
         for (rule, verdict) in newer {
-            match self.rules.get(&rule) {
-                Some(have) if have.offset >= verdict.offset => {}
-                _ => {
-                    self.rules.insert(rule, verdict);
-                }
+            if self.rules.get(&rule).is_none_or(|have| verdict.is_newer_than(have)) {
+                self.rules.insert(rule, verdict);
             }
         }
     }
@@ -47,6 +44,36 @@ pub struct LatestVerdict {
     pub revision: u32,
     /// The plugin's digest; none for an expression rule.
     pub plugin: Option<Digest>,
+}
+
+impl LatestVerdict {
+    /// The order of a rule's verdicts on an entity: by revision, then by offset. Revisions are never given twice, also
+    /// not after the rule was deleted; so the verdict of an older one comes too late, whichever event it is of.
+    pub fn age(&self) -> (u32, Offset) {
+        (self.revision, self.offset)
+    }
+
+    /// True if it takes the place of another verdict of the same rule on the same entity.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.age() > other.age()
+    }
+}
+
+/// Which of the highest scores are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HighestQuery {
+    /// Of the entities of this stream.
+    pub stream: String,
+    /// Of this rule.
+    pub rule: String,
+    /// Said by this revision of the rule or a later one: earlier ones may be of a rule that was deleted.
+    pub since: u32,
+    /// Of at least this.
+    pub min: Option<f64>,
+    /// At most so many.
+    pub limit: usize,
+    /// Where to go on.
+    pub cursor: Option<String>,
 }
 
 /// One entity's score in the listing of the highest.
@@ -84,12 +111,5 @@ pub trait Profiles: Send + Sync {
     ///
     /// # Errors
     /// The store fails, or the cursor is not one of ours.
-    fn highest(
-        &self,
-        stream: &str,
-        rule: &str,
-        min: Option<f64>,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Ranked>, StoreError>;
+    fn highest(&self, query: &HighestQuery) -> Result<Page<Ranked>, StoreError>;
 }

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
 use crate::metrics::ReaderLabel;
+use crate::panics;
 use crate::ports::StoreError;
 use crate::ports::log::Bell;
+use crate::probe::Probed;
 use crate::shared::Shared;
 pub(crate) use needs::{Need, Needs, SCORING};
 use outlook::{Outlook, outlook};
@@ -41,12 +43,19 @@ impl RetentionWatch {
         let trimming = Trimming::new(shared.clone());
         let mut look = Look { shared: shared.clone(), trimming, warned: HashMap::new(), complained: None };
         let own_bell = bell.clone();
-        let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || {
-            while !look.shared.is_stopping() {
-                look.look();
-                own_bell.wait(EVERY);
-            }
-        })?;
+        let stopping = shared.clone();
+        let thread = panics::spawn(
+            "retention",
+            move || stopping.is_stopping(),
+            move |heartbeat| {
+                while !look.shared.is_stopping() {
+                    look.shared.config.probe.look(Probed::Round);
+                    look.look();
+                    heartbeat.beat();
+                    own_bell.wait(EVERY);
+                }
+            },
+        )?;
         Ok(Self { bell, thread })
     }
 

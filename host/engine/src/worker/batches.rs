@@ -1,5 +1,7 @@
 //! What was read from the log, cut into batches.
 
+use std::collections::BTreeMap;
+
 use assay_core::names::Offset;
 
 use crate::ports::log::{Records, Refused};
@@ -14,15 +16,16 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// The records before an offset.
-    pub(super) fn of(blocks: &'a [Records], before: Offset) -> Self {
+    /// The records before an offset. Those of `panicked` are refused with what is said there.
+    pub(super) fn of(blocks: &'a [Records], before: Offset, panicked: &'a BTreeMap<Offset, Refused>) -> Self {
         let mut batches = Self { records: Vec::new(), refused: Vec::new() };
         for block in blocks {
             let mut refused = block.refused.iter().peekable();
             for (index, (offset, bytes)) in (0_u32..).zip(block.iter()).take_while(|(_, (offset, _))| *offset < before)
             {
-                match refused.next_if(|(at, _)| *at == index) {
-                    Some((_, why)) => batches.refused.push((offset, why)),
+                let refused = refused.next_if(|(at, _)| *at == index).map(|(_, why)| why);
+                match refused.or_else(|| panicked.get(&offset)) {
+                    Some(why) => batches.refused.push((offset, why)),
                     None => batches.records.push((offset, bytes)),
                 }
             }

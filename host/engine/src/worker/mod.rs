@@ -1,31 +1,42 @@
 //! A worker: a plain thread that owns some partitions of every stream and scores their events. No locks on the way.
 
+mod answers;
+mod batch_size;
 mod batches;
 mod halts;
+mod handle;
 mod owned;
 mod ownership;
 mod saver;
+mod schedule;
+mod suspects;
+mod turns;
 mod unsaved;
 
-use std::panic::resume_unwind;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use assay_runtime::Interrupt;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::metrics::Metrics;
+use crate::panics::{self, Heartbeat};
 use crate::partition::{Instances, Partition};
 use crate::plan::Plan;
 use crate::ports::erasure::Erasing;
-use crate::ports::log::{Bell, Topic};
+use crate::ports::log::Bell;
 use crate::ports::{StoreError, StreamPartition};
+use crate::probe::Probed;
 use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared};
+pub(crate) use answers::Answers;
 use halts::Halts;
+pub(crate) use handle::{Address, WorkerHandle};
 use owned::Owned;
 pub(crate) use ownership::Ownership;
 use saver::Saver;
+use suspects::Suspects;
 
 /// How many partitions a worker opens at once.
 const OPENED_AT_ONCE: usize = 16;
@@ -62,144 +73,104 @@ pub(crate) struct Cut {
     pub(crate) done: Sender<Result<Option<Offset>, StoreError>>,
 }
 
-/// Where a worker is asked.
-#[derive(Clone)]
-pub(crate) struct Address {
-    requests: Sender<Request>,
-    bell: Arc<Bell>,
-}
-
-impl Address {
-    /// Asks the worker; it answers between two batches.
-    pub(crate) fn ask(&self, request: Request) {
-        // A worker ends only when the engine stops; whoever waits for the answer sees that no one will give it.
-        let _ = self.requests.send(request);
-        self.bell.ring();
-    }
-}
-
-/// A running worker.
-pub(crate) struct WorkerHandle {
-    address: Address,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl WorkerHandle {
-    /// Starts a worker without partitions.
-    pub(crate) fn start(index: u32, shared: Arc<Shared>) -> std::io::Result<Self> {
-        let (requests, inbox) = unbounded();
-        let bell = Arc::new(Bell::default());
-        shared.ports.log.on_append(Topic::Events, bell.clone());
-        let saver = Saver::start(format!("saver-{index}"), shared.clone())?;
-        let plan = shared.plan();
-        let mut worker = Worker {
-            shared,
-            inbox,
-            bell: bell.clone(),
-            plan,
-            owned: Vec::new(),
-            opening: Vec::new(),
-            halts: Halts::default(),
-            instances: Instances::default(),
-            saver,
-        };
-        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
-        Ok(Self { address: Address { requests, bell }, thread: Some(thread) })
-    }
-
-    /// Where it is asked.
-    pub(crate) fn address(&self) -> Address {
-        self.address.clone()
-    }
-
-    /// Waits until the worker has ended. The engine must be stopping.
-    pub(crate) fn join(&mut self) {
-        self.address.bell.ring();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 struct Worker {
     shared: Arc<Shared>,
     inbox: Receiver<Request>,
     bell: Arc<Bell>,
+    /// Stops calls of `instances`.
+    interrupt: Interrupt,
     plan: Arc<Plan>,
+    /// All partitions that it has. What is not open or to be opened was lost by a panic.
+    assigned: BTreeSet<StreamPartition>,
     owned: Vec<Owned>,
     opening: Vec<Opening>,
     halts: Halts,
     instances: Instances,
     saver: Saver,
+    /// How many turns partitions have had.
+    turns: u64,
 }
 
 /// A partition that is to be opened.
+#[derive(Clone)]
 struct Opening {
     of: StreamPartition,
     due: Instant,
+    /// How long to wait should it fail.
     delay: Duration,
+    suspects: Suspects,
+}
+
+impl Opening {
+    fn new(of: StreamPartition) -> Self {
+        Self { of, due: Instant::now(), delay: FIRST_DELAY, suspects: Suspects::default() }
+    }
+
+    /// It failed: again after a while, longer each time.
+    fn put_off(&mut self) {
+        self.due = Instant::now() + self.delay;
+        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+    }
 }
 
 impl Worker {
-    fn run(&mut self) {
-        self.equip();
+    fn run(&mut self, heartbeat: &Heartbeat) {
+        self.begin_anew();
         while !self.shared.is_stopping() {
-            let requests: Vec<Request> = self.inbox.try_iter().collect();
-            for request in requests {
-                self.answer(request);
-            }
+            self.shared.config.probe.look(Probed::Round);
+            self.answer_requests();
             self.open_due();
-            let mut scored = 0;
-            for index in 0..self.owned.len() {
-                scored += self.turn(index);
-                self.owned[index].save_if_due(&self.saver, &self.shared, &self.bell);
+            let scored = self.give_turns();
+            let (saver, shared, bell) = (&self.saver, &self.shared, &self.bell);
+            for owned in &mut self.owned {
+                owned.guarded("saving", shared, |owned| owned.save_if_due(saver, shared, bell));
             }
             self.reopen_failed();
-            if scored == 0 {
+            heartbeat.beat();
+            let is_due = self.opening.iter().any(|opening| opening.due <= Instant::now());
+            if scored == 0 && !is_due {
                 let is_waiting = self.owned.iter().any(Owned::is_waiting);
                 self.bell.wait(if is_waiting { RECEIPT } else { IDLE });
             }
         }
+        self.save_all(None);
+    }
+
+    /// Everything that it has is opened from its checkpoint: at the start that is nothing, and after a panic outside of
+    /// partitions nothing else is known to be right.
+    fn begin_anew(&mut self) {
+        self.owned.clear();
+        let mut opening = std::mem::take(&mut self.opening);
+        opening.retain(|one| self.assigned.contains(&one.of));
+        let waiting: BTreeSet<StreamPartition> = opening.iter().map(|one| one.of.clone()).collect();
+        opening.extend(self.assigned.difference(&waiting).cloned().map(Opening::new));
+        self.opening = opening;
+        self.equip();
+    }
+
+    /// Saves all partitions, with another version of the catalog if there is one.
+    fn save_all(&mut self, version: Option<u64>) {
+        let (saver, shared, bell) = (&self.saver, &self.shared, &self.bell);
         for owned in &mut self.owned {
-            owned.save(owned.partition.catalog(), &self.saver, &self.shared, &self.bell);
+            let version = version.unwrap_or(owned.partition.catalog());
+            owned.guarded("saving", shared, |owned| owned.save(version, saver, shared, bell));
         }
         self.saver.flush();
     }
 
-    /// One partition's turn: a failing store stalls it, no other one.
-    fn turn(&mut self, index: usize) -> usize {
-        let owned = &mut self.owned[index];
-        let (shared, bell) = (&self.shared, &self.bell);
-        if !shared.ports.membership.is_member() {
-            // Others may have this process's partitions by now.
-            return 0;
-        }
-        let before = self.halts.before(owned.partition.of());
-        let turned = owned.lag(shared).and_then(|lag| {
-            // Other partitions need not wait for one that does.
-            if lag == 0 || owned.is_full(shared, bell) {
-                return Ok((0, lag));
-            }
-            Ok((owned.turn(before, &mut self.instances, shared, bell)?, lag))
-        });
-        owned.measure(shared, turned.as_ref().map_or(0, |(scored, lag)| lag.saturating_sub(*scored as u64)));
-        let of = owned.partition.of();
-        let name = format!("partition {of}");
-        match turned {
-            Ok((scored, lag)) => {
-                shared.health.note(&name, None, lag.saturating_sub(scored as u64));
-                scored
-            }
-            Err(error) => {
-                tracing::error!(partition = %of, %error, "a batch cannot be scored; trying again");
-                shared.health.note(&name, Some(&error.to_string()), 0);
-                bell.wait(FIRST_DELAY);
-                0
+    fn answer_requests(&mut self) {
+        // Those that come meanwhile wait for the next round. One that panics takes no other one with it.
+        for _ in 0..self.inbox.len() {
+            if let Ok(request) = self.inbox.try_recv() {
+                self.answer(request);
             }
         }
+        // Whoever wanted a call to stop has been answered, or repeats it.
+        self.interrupt.clear();
     }
 
     fn equip(&mut self) {
+        self.instances = Instances::bounded(&self.interrupt);
         for stream in self.plan.streams.values() {
             if let Err(error) = self.instances.equip(stream) {
                 // The plan was made with this very config a moment ago. Its events go to the dead letters.
@@ -223,9 +194,8 @@ impl Worker {
                 Ok(owned) => self.owned.push(owned),
                 Err(error) => {
                     tracing::warn!(partition = %of, %error, "a partition cannot be opened; trying again");
-                    self.shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
-                    opening.due = Instant::now() + opening.delay;
-                    opening.delay = (opening.delay * 2).min(LONGEST_DELAY);
+                    self.shared.health.note(&format!("partition {of}"), Some(&error.to_string()));
+                    opening.put_off();
                     self.opening.push(opening);
                 }
             }
@@ -235,40 +205,47 @@ impl Worker {
     /// Opens partitions, some at once: most of the time goes by with waiting for stores and the log.
     fn open_all(&self, all: Vec<Opening>) -> Vec<(Opening, Result<Owned, StoreError>)> {
         let (plan, shared) = (&self.plan, &self.shared);
-        let open = |opening: Opening| {
-            let of = opening.of.clone();
-            let opened = match plan.streams.get(&*of.stream) {
-                Some(stream) => Owned::open(of, plan, stream, shared),
+        let open = |mut opening: Opening| {
+            let opened = match plan.streams.get(&*opening.of.stream) {
+                Some(stream) => Owned::open(&mut opening, plan, stream, shared),
                 // The catalog was changed by another process, and this one has not heard of it yet.
                 None => Err(StoreError::Unavailable {
                     store: "catalog",
-                    message: format!("it does not know the stream '{}' yet", of.stream),
+                    message: format!("it does not know the stream '{}' yet", opening.of.stream),
                 }),
             };
             (opening, opened)
         };
         let mut opened = Vec::with_capacity(all.len());
-        let mut all = all.into_iter().peekable();
-        while all.peek().is_some() {
-            std::thread::scope(|scope| {
-                let some: Vec<_> =
-                    all.by_ref().take(OPENED_AT_ONCE).map(|opening| scope.spawn(move || open(opening))).collect();
-                opened.extend(some.into_iter().map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic))));
-            });
+        for some in all.chunks(OPENED_AT_ONCE) {
+            let done = panics::on_threads("opener", some.iter().cloned(), open);
+            for (opening, done) in some.iter().zip(done) {
+                opened.push(done.unwrap_or_else(|panicked| {
+                    let message = format!("opening {}: {panicked}", opening.of);
+                    (opening.clone(), Err(StoreError::Broken { store: "engine", message }))
+                }));
+            }
         }
         opened
     }
 
-    /// A partition whose verdicts could not be appended is opened anew, from its last checkpoint.
+    /// A partition whose verdicts could not be appended, or that a panic has left half-changed, is opened anew, from its
+    /// last checkpoint.
     fn reopen_failed(&mut self) {
         let (failed, working) = std::mem::take(&mut self.owned).into_iter().partition(Owned::has_failed);
         self.owned = working;
         for mut owned in failed as Vec<Owned> {
-            let of = owned.partition.of().clone();
+            let mut opening = Opening::new(owned.partition.of().clone());
+            let of = opening.of.clone();
+            opening.delay = owned.delay();
             if let Some(halt) = owned.take_halt() {
                 self.halts.add(&of, halt, &self.shared);
             }
-            self.opening.push(Opening { of, due: Instant::now() + FIRST_DELAY, delay: FIRST_DELAY });
+            opening.suspects = owned.take_suspects();
+            if !owned.was_interrupted() {
+                opening.put_off();
+            }
+            self.opening.push(opening);
         }
     }
 
@@ -279,32 +256,42 @@ impl Worker {
                 let _ = done.send(());
             }
             Request::Open(of) => {
-                self.opening.push(Opening { of, due: Instant::now(), delay: FIRST_DELAY });
+                self.assigned.insert(of.clone());
+                self.opening.push(Opening::new(of));
             }
             Request::Release(of, done) => self.release(&of, done),
             Request::Cut(cut) => {
                 if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == cut.of) {
-                    let _ = cut.done.send(owned.cut(&cut, &self.saver, &self.shared, &self.bell));
+                    let (saver, shared, bell) = (&self.saver, &self.shared, &self.bell);
+                    // None: whoever asked sees that nobody answers, and asks again.
+                    if let Some(answer) = owned.guarded("cutting", shared, |owned| owned.cut(&cut, saver, shared, bell))
+                    {
+                        let _ = cut.done.send(answer);
+                    }
                 }
             }
             Request::Read(of, read) => {
                 if let Some(owned) = self.owned.iter_mut().find(|owned| *owned.partition.of() == of) {
-                    read(&mut owned.partition);
+                    owned.guarded("reading", &self.shared, |owned| read(&mut owned.partition));
                 }
             }
         }
     }
 
     fn release(&mut self, of: &StreamPartition, done: Option<Sender<()>>) {
+        self.assigned.remove(of);
         self.opening.retain(|opening| opening.of != *of);
         if let Some(index) = self.owned.iter().position(|owned| owned.partition.of() == of) {
             let mut owned = self.owned.swap_remove(index);
             if done.is_some() {
-                owned.save(owned.partition.catalog(), &self.saver, &self.shared, &self.bell);
+                let (saver, shared, bell) = (&self.saver, &self.shared, &self.bell);
+                let catalog = owned.partition.catalog();
+                owned.guarded("saving", shared, |owned| owned.save(catalog, saver, shared, bell));
                 self.saver.flush();
             }
         }
         self.shared.health.forget(&format!("partition {of}"));
+        self.shared.progress.forget(of);
         self.halts.remove(of, &self.shared);
         let label = Metrics::partition(of);
         self.shared.metrics.lag.remove(&label);
@@ -321,18 +308,20 @@ impl Worker {
             return;
         }
         self.owned.retain(|owned| plan.streams.contains_key(&*owned.partition.of().stream));
-        for owned in &mut self.owned {
-            owned.save(plan.snapshot.version, &self.saver, &self.shared, &self.bell);
-        }
-        self.saver.flush();
+        self.save_all(Some(plan.snapshot.version));
+        // A partition that has failed is saved by nobody: it is opened anew, and hands over to this plan by itself.
+        self.reopen_failed();
         self.halts.clear(&self.shared);
         self.plan = plan;
-        self.instances = Instances::default();
         self.equip();
         for owned in &mut self.owned {
+            owned.batch_size.reset();
             let of = owned.partition.of().clone();
             let Some(stream) = self.plan.streams.get(&*of.stream) else { continue };
-            if let Err(error) = owned.partition.adopt(stream.clone(), self.plan.snapshot.version) {
+            let version = self.plan.snapshot.version;
+            let adopted =
+                owned.guarded("adopting", &self.shared, |owned| owned.partition.adopt(stream.clone(), version));
+            if let Some(Err(error)) = adopted {
                 tracing::error!(partition = %of, %error, "a plan that compiled cannot be adopted");
             }
         }

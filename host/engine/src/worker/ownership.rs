@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
-
-use super::{Address, Request};
+use super::{Address, Answers, Request};
 use crate::ports::StreamPartition;
 use crate::ports::membership::Owner;
 use crate::shared::Shared;
@@ -46,13 +44,11 @@ impl Ownership {
         self.workers.get(index)
     }
 
-    /// Takes a partition from its worker. The worker answers `done` when it has let go.
-    fn take(&self, of: &StreamPartition, done: Option<Sender<()>>) {
+    /// Takes a partition from its worker, if one has it.
+    fn take(&self, of: &StreamPartition) -> Option<&Address> {
         self.shared.note_mine(of, false);
-        let index = self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
-        if let Some(worker) = index.and_then(|index| self.workers.get(index)) {
-            worker.ask(Request::Release(of.clone(), done));
-        }
+        let index = self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(of)?;
+        self.workers.get(index)
     }
 }
 
@@ -60,27 +56,29 @@ impl Owner for Ownership {
     fn assign(&self, partitions: Vec<StreamPartition>) {
         for of in partitions {
             let Some(worker) = self.give(&of) else { continue };
-            self.shared.health.note(&format!("partition {of}"), Some("it is being opened"), 0);
+            self.shared.health.note(&format!("partition {of}"), Some("it is being opened"));
             self.shared.note_mine(&of, true);
             worker.ask(Request::Open(of));
         }
     }
 
     fn revoke(&self, partitions: Vec<StreamPartition>, at_most: Duration) {
-        let deadline = Instant::now() + at_most;
-        let (done, all_done) = bounded(partitions.len());
+        let mut answers = Answers::default();
         for of in &partitions {
-            self.take(of, Some(done.clone()));
+            if let Some(worker) = self.take(of) {
+                answers.ask(worker, |done| Request::Release(of.clone(), Some(done)));
+            }
         }
-        drop(done);
-        // The channel closes when the last partition is let go of, also by a worker that has ended.
-        while all_done.recv_deadline(deadline).is_ok() {}
-        if Instant::now() >= deadline {
+        if !answers.wait(Instant::now() + at_most) {
             tracing::warn!(count = partitions.len(), "some partitions were not let go of in time");
         }
     }
 
     fn lose(&self, partitions: Vec<StreamPartition>) {
-        partitions.iter().for_each(|of| self.take(of, None));
+        for of in partitions {
+            if let Some(worker) = self.take(&of) {
+                worker.ask(Request::Release(of, None));
+            }
+        }
     }
 }

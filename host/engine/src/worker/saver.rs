@@ -1,16 +1,18 @@
 //! The saver: a worker's companion that writes checkpoints, so that scoring goes on meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::panics::{self, Heartbeat};
 use crate::partition::Barrier;
 use crate::ports::log::Bell;
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
+use crate::probe::Probed;
 use crate::shared::{FIRST_DELAY, Shared};
 
 /// A checkpoint to be saved.
@@ -27,6 +29,8 @@ pub(super) struct Saved {
     barrier: AtomicU64,
     /// How long the last one took, in microseconds.
     took: AtomicU64,
+    /// A checkpoint was given up: those after it lack what it has.
+    has_failed: AtomicBool,
 }
 
 impl Saved {
@@ -40,6 +44,11 @@ impl Saved {
     pub(super) fn pause(&self, every: Duration) -> Duration {
         let took = Duration::from_micros(self.took.load(Ordering::SeqCst));
         every.max((took * 20).min(every * 10))
+    }
+
+    /// Whether a checkpoint was given up: the partition must be opened anew.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 
     fn note(&self, barrier: u64, took: Duration) {
@@ -61,6 +70,9 @@ pub(super) fn save(
     shared.ports.state.save(of, checkpoint, &barrier.rows)
 }
 
+/// A checkpoint whose saving has panicked so often is tried again.
+const MAX_PANICS: u32 = 2;
+
 enum Order {
     Save(Save),
     /// Answer when everything before is saved.
@@ -77,7 +89,14 @@ impl Saver {
     pub(super) fn start(name: String, shared: Arc<Shared>) -> std::io::Result<Self> {
         // Few may wait: a worker that finds the queue full leaves its checkpoint for later.
         let (orders, inbox) = bounded(64);
-        let thread = std::thread::Builder::new().name(name).spawn(move || run(&inbox, &shared))?;
+        let (stopping, mut current) = (shared.clone(), None);
+        let thread = panics::spawn(
+            name,
+            move || stopping.is_stopping(),
+            move |heartbeat| {
+                run(&inbox, &mut current, &shared, heartbeat);
+            },
+        )?;
         Ok(Self { orders: Some(orders), thread: Some(thread) })
     }
 
@@ -113,13 +132,38 @@ impl Drop for Saver {
     }
 }
 
-fn run(inbox: &Receiver<Order>, shared: &Shared) {
-    for order in inbox {
-        match order {
-            Order::Save(save) => write(&save, shared),
-            Order::Flush(done) => drop(done.send(())),
+/// The checkpoint that is being saved, and how often that has panicked.
+type Current = Option<(Save, u32)>;
+
+fn run(inbox: &Receiver<Order>, current: &mut Current, shared: &Shared, heartbeat: &Heartbeat) {
+    if let Some((save, panics)) = current {
+        // It panicked a moment ago. What it has is in no other checkpoint of its partition.
+        *panics += 1;
+        if *panics > MAX_PANICS {
+            tracing::error!(partition = %save.of, "a checkpoint is given up: its partition is opened anew");
+            save.saved.has_failed.store(true, Ordering::SeqCst);
+            *current = None;
         }
     }
+    finish(current, shared);
+    heartbeat.beat();
+    for order in inbox {
+        match order {
+            Order::Save(save) => *current = Some((save, 0)),
+            Order::Flush(done) => drop(done.send(())),
+        }
+        finish(current, shared);
+        heartbeat.beat();
+    }
+}
+
+/// Saves the checkpoint in hand, if there is one.
+fn finish(current: &mut Current, shared: &Shared) {
+    if let Some((save, _)) = current.as_ref().filter(|(save, _)| !save.saved.has_failed()) {
+        shared.config.probe.look(Probed::Round);
+        write(save, shared);
+    }
+    *current = None;
 }
 
 /// Tries until it succeeds. When the engine stops, one failure is enough: the log still has all events.

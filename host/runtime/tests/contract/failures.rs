@@ -19,7 +19,7 @@ fn score(mode: &str, rows: &[Row]) -> Scored {
 }
 
 fn score_within(limits: Limits, mode: &str, rows: &[Row]) -> Scored {
-    instance(hostile(), mode, POISON as u32, limits).score(&Columns::of(rows).batch())
+    instance(hostile(), mode, POISON as u32, limits).score(&Columns::of(rows).batch()).expect("nothing stops it")
 }
 
 /// Time enough to touch all the memory that there is.
@@ -38,8 +38,21 @@ fn error_of(mode: &str) -> ScoreError {
 
 #[test]
 fn a_trap_costs_only_its_row() {
-    assert_eq!(error_of("trap"), ScoreError::Trap("wasm trap: wasm `unreachable` instruction executed".into()));
-    assert_eq!(error_of("recurse"), ScoreError::Trap("wasm trap: call stack exhausted".into()));
+    let unreachable = "wasm trap: wasm `unreachable` instruction executed";
+    for (mode, said) in [("trap", unreachable), ("recurse", "wasm trap: call stack exhausted")] {
+        let error = error_of(mode);
+        assert!(matches!(&error, ScoreError::Trap(text) if text.starts_with(said)), "{mode}: {error}");
+    }
+}
+
+#[test]
+fn a_trap_names_the_functions_of_the_plugin() {
+    let error = error_of("trap").to_string();
+    assert!(error.contains(" in hostile::") || error.contains("called by hostile::"), "{error}");
+    assert!(!error.contains("panicking::panic_handler") && !error.contains("_RN"), "{error}");
+    assert!(error.len() < 1_000, "{error}");
+    let error = error_of("recurse").to_string();
+    assert!(error.matches("hostile::recurse").count() > 1, "{error}");
 }
 
 #[test]
@@ -105,9 +118,10 @@ fn an_answer_that_is_too_large_is_refused_before_the_host_holds_it() {
 fn an_instance_goes_on_after_failures() {
     let mut instance = instance(hostile(), "trap", POISON as u32, limits());
     for _ in 0..3 {
-        assert_eq!(instance.score(&Columns::of(&[plain(POISON)]).batch()).failures.len(), 1);
+        let failed = instance.score(&Columns::of(&[plain(POISON)]).batch()).expect("nothing stops it");
+        assert_eq!(failed.failures.len(), 1);
         let rows = [plain(1.0), plain(2.0)];
-        let scored = instance.score(&Columns::of(&rows).batch());
+        let scored = instance.score(&Columns::of(&rows).batch()).expect("nothing stops it");
         assert_same(&scored.verdicts, &expected(&rows, |_| false));
         assert_eq!(scored.failures, []);
     }

@@ -7,6 +7,7 @@ use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters
 use assay_engine::ports::{Page, StoreError, StreamPartition};
 use fjall::Slice;
 
+use super::commits::COUNT_KEY;
 use super::cursor::{self, Listing};
 use super::database::{Database, Durability};
 use super::error::{broken, failed};
@@ -33,8 +34,9 @@ impl DeadLetters for EmbeddedDeadLetters {
     }
 
     fn write(&self, of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
-        if next.0 <= self.database.position(Whose::DeadLetters, id)? {
+        let id = self.database.streams.number_partition(&self.database, of)?;
+        // At the same position others than its follower set events aside, which it has not heard of.
+        if next.0 < self.database.position(Whose::DeadLetters, id)? {
             return Ok(());
         }
         let mut batch = self.database.batch(letters.len() + 1);
@@ -62,7 +64,7 @@ impl DeadLetters for EmbeddedDeadLetters {
                 key.max(prefix.clone())
             },
         );
-        for row in self.database.dead_letters.range(start..) {
+        for row in self.database.dead_letters.range(start..COUNT_KEY.to_vec()) {
             let (key, value) = row.into_inner().map_err(|error| failed("reading the dead letters", &error))?;
             if !key.starts_with(&prefix) || limit == 0 {
                 break;

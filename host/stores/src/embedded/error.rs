@@ -15,18 +15,38 @@ pub(super) fn failed(doing: impl Display, error: &Error) -> StoreError {
     match error {
         Error::Io(error) | Error::Storage(LsmError::Io(error)) => io_failed(doing, error),
         Error::Poisoned => unavailable(format!(
-            "{doing}: an earlier write to the disk failed, so nothing is written any more; see the log for that \
-             failure, mend it, then start again"
+            "{doing}: nothing is written since an earlier write to the disk failed; most often it is full. It goes on by \
+             itself when the disk takes writes again"
         )),
         error => broken(format!("{doing}: {}", describe(error))),
     }
+}
+
+/// What was tried in a commit, and what fjall said. Of a commit that failed in the midst nobody knows whether the next
+/// start finds it.
+pub(super) fn commit_failed(doing: impl Display, error: &Error) -> StoreError {
+    match failed(doing, error) {
+        StoreError::Unavailable { store, message } if !matches!(error, Error::Poisoned) => {
+            let message = format!(
+                "{message}. Outcome unknown: it may be stored; look for it before you send it again, once /readyz says \
+                 ready"
+            );
+            StoreError::Unavailable { store, message }
+        }
+        other => other,
+    }
+}
+
+/// Whether fjall refuses all writes after such a failure of a write.
+pub(super) fn is_poisoning(error: &Error) -> bool {
+    matches!(error, Error::Io(_) | Error::Storage(_) | Error::Poisoned)
 }
 
 /// What was tried, and what the operating system said.
 fn io_failed(doing: impl Display, error: &io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            unavailable(format!("{doing}: the disk is full ({error}); free some space, then start again"))
+            unavailable(format!("{doing}: the disk is full ({error}); free some space, and it goes on by itself"))
         }
         _ => unavailable(format!("{doing}: {error}")),
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use assay_core::names::Offset;
 use assay_engine::ports::graph::{Graph, GraphEdge};
 use assay_engine::ports::{Page, Poison, StoreError, StreamPartition};
-use fjall::OwnedWriteBatch;
 
+use super::commits::Batch;
 use super::cursor::{self, Listing};
 use super::database::{Database, Durability};
 use super::error::{broken, failed};
@@ -43,7 +43,7 @@ impl EmbeddedGraph {
 
     /// Adds the removal of edges to a batch, as far as they are there just so: one that a later event made again is
     /// that event's. Returns how many.
-    pub(super) fn erase(&self, batch: &mut OwnedWriteBatch, edges: Vec<GraphEdge>) -> Result<u64, StoreError> {
+    pub(super) fn erase(&self, batch: &mut Batch, edges: Vec<GraphEdge>) -> Result<u64, StoreError> {
         let mut gone = HashSet::new();
         for edge in edges {
             let key = row_key(End::Source, &edge);
@@ -65,7 +65,7 @@ impl Graph for EmbeddedGraph {
     }
 
     fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let id = self.database.streams.number_partition(&self.database, of)?;
         let _writer = self.lock();
         if next.0 <= self.database.position(Whose::Graph, id)? {
             return Ok(Vec::new());

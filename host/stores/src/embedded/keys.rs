@@ -3,6 +3,8 @@
 use assay_core::names::Digest;
 use assay_engine::ports::log::Topic;
 
+use super::ledger::Part;
+
 /// Texts up to this many bytes are in keys as they are; longer ones by their digest. fjall takes keys of 64 KiB.
 const LONGEST_TEXT: usize = 512;
 
@@ -18,6 +20,12 @@ pub(super) struct PartitionId {
 }
 
 impl PartitionId {
+    /// The partition in the key of an entity's row.
+    pub(super) fn of_key(key: &[u8]) -> Option<Self> {
+        let both = u64::from_be_bytes(*key.first_chunk()?);
+        Some(Self { stream: StreamId((both >> 32) as u32), partition: both as u32 })
+    }
+
     pub(super) fn bytes(self) -> [u8; 8] {
         (u64::from(self.stream.0) << 32 | u64::from(self.partition)).to_be_bytes()
     }
@@ -42,6 +50,27 @@ impl TopicPartition {
         key[5..9].copy_from_slice(&self.of.partition.to_be_bytes());
         key[9..].copy_from_slice(&first.to_be_bytes());
         key
+    }
+
+    /// The partition in the key of a block.
+    pub(super) fn of_key(key: &[u8]) -> Option<Self> {
+        let number = |from: usize| Some(u32::from_be_bytes(*key.get(from..)?.first_chunk()?));
+        let topic = match key.get(4)? {
+            0 => Topic::Events,
+            1 => Topic::Verdicts,
+            _ => return None,
+        };
+        let of = PartitionId { stream: StreamId(number(0)?), partition: number(5)? };
+        (key.len() == 17).then_some(Self { of, topic })
+    }
+
+    /// The partition of a part of the ledger; none: it is something else.
+    pub(super) fn of_part(part: Part) -> Option<Self> {
+        match part {
+            Part::Events(of) => Some(Self { of, topic: Topic::Events }),
+            Part::Verdicts(of) => Some(Self { of, topic: Topic::Verdicts }),
+            Part::Pairs | Part::Keyspace(_) => None,
+        }
     }
 
     /// The first offset in the key of a block.

@@ -1,8 +1,8 @@
 //! How far each follower has written, beside what it wrote: both change in one batch.
 
 use assay_engine::ports::StoreError;
-use fjall::OwnedWriteBatch;
 
+use super::commits::Batch;
 use super::database::Database;
 use super::error::broken;
 use super::keys::{self, PartitionId, Whose};
@@ -21,7 +21,7 @@ impl Database {
     }
 
     /// Adds a follower's new position to the batch with what it wrote.
-    pub(super) fn put_position(&self, batch: &mut OwnedWriteBatch, whose: Whose, of: PartitionId, next: u64) {
+    pub(super) fn put_position(&self, batch: &mut Batch, whose: Whose, of: PartitionId, next: u64) {
         batch.insert(&self.positions, keys::position(whose, of), next.to_be_bytes());
     }
 }

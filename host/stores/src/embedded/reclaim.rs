@@ -2,7 +2,6 @@
 //! happens to be compacted.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -52,21 +51,22 @@ impl Database {
         Ok(())
     }
 
-    /// Gets rid of the journals as they are now: all that they hold goes to tables, and new ones begin.
-    pub(super) fn renew_journals(&self, doing: impl Display) -> Result<(), StoreError> {
-        let before = self.journals(&doing)?;
+    /// Gets rid of all journals up to one: all that they hold goes to tables, and new ones begin. What one call has done
+    /// stays done if the process dies: journals are gone, and the last one is nearer to its end.
+    pub(super) fn renew_journals(&self, through: u64, doing: impl Display) -> Result<(), StoreError> {
+        let is_left = || Ok::<_, StoreError>(self.journals(&doing)?.range(..=through).next().is_some());
         for keyspace in self.keyspaces() {
             self.flush(keyspace, &doing)?;
         }
         let filler = vec![0; FILLER];
         let deadline = Instant::now() + PATIENCE;
         for _ in 0..FILLERS {
-            if self.journals(&doing)?.is_disjoint(&before) {
+            if !is_left()? {
                 break;
             }
             self.filler.insert("filler", &filler[..]).map_err(|error| failed(&doing, &error))?;
         }
-        while !self.journals(&doing)?.is_disjoint(&before) {
+        while is_left()? {
             if Instant::now() > deadline {
                 return Err(unavailable(format!("{doing}: the journals of before are still needed")));
             }
@@ -96,14 +96,19 @@ impl Database {
         Ok(())
     }
 
-    fn journals(&self, doing: &impl Display) -> Result<BTreeSet<OsString>, StoreError> {
+    /// The number of the newest journal.
+    pub(super) fn newest_journal(&self, doing: impl Display) -> Result<u64, StoreError> {
+        Ok(self.journals(&doing)?.last().copied().unwrap_or_default())
+    }
+
+    /// The numbers of all journals.
+    fn journals(&self, doing: &impl Display) -> Result<BTreeSet<u64>, StoreError> {
         let unreadable = |error| unavailable(format!("{doing}: the data folder cannot be listed: {error}"));
         let mut journals = BTreeSet::new();
         for entry in fs::read_dir(&self.dir).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name();
-            if name.as_encoded_bytes().ends_with(b".jnl") {
-                journals.insert(name);
-            }
+            let number = name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok());
+            journals.extend(number);
         }
         Ok(journals)
     }

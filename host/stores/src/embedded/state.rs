@@ -51,7 +51,7 @@ impl StateStore for EmbeddedState {
     }
 
     fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let id = self.database.streams.number_partition(&self.database, of)?;
         // The lock guards no data of its own, so what a panic left behind does not matter.
         let _writer = self.writers[of.partition.0 as usize % WRITERS].lock().unwrap_or_else(PoisonError::into_inner);
         let order = |checkpoint: &Checkpoint| (checkpoint.events, checkpoint.catalog);
@@ -79,7 +79,7 @@ fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     out
 }
 
-fn decode(value: &[u8]) -> Result<Checkpoint, Corrupt> {
+pub(super) fn decode(value: &[u8]) -> Result<Checkpoint, Corrupt> {
     let mut reader = Reader::new(value);
     let (events, verdicts) = (Offset(reader.varint()?), Offset(reader.varint()?));
     let mut checkpoint = Checkpoint { events, verdicts, catalog: reader.varint()?, origins: Vec::new() };

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use assay_engine::ports::{StoreError, StreamPartition};
 use fjall::Keyspace;
 
-use super::error::{broken, failed};
+use super::database::{Database, Durability};
+use super::error::broken;
 use super::keys::{PartitionId, StreamId};
 
 const PREFIX: &[u8] = b"stream/";
@@ -42,7 +43,7 @@ impl Streams {
     }
 
     /// The number of a stream, a new one if needed. It is in the journal before anything that uses it.
-    pub(super) fn number(&self, meta: &Keyspace, name: &str) -> Result<StreamId, StoreError> {
+    pub(super) fn number(&self, database: &Database, name: &str) -> Result<StreamId, StoreError> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = ids.get(name) {
             return Ok(*id);
@@ -54,14 +55,19 @@ impl Streams {
             return Err(broken("a stream's name is longer than 1024 bytes".to_owned()));
         }
         let key = [PREFIX, name.as_bytes()].concat();
-        meta.insert(key, id.to_be_bytes())
-            .map_err(|error| failed(format_args!("numbering the stream '{name}'"), &error))?;
+        let mut batch = database.batch(1);
+        batch.insert(&database.meta, key, id.to_be_bytes());
+        database.commit(batch, Durability::Process, format_args!("numbering the stream '{name}'"))?;
         ids.insert(name.to_owned(), StreamId(id));
         Ok(StreamId(id))
     }
 
     /// The number of a stream's partition, a new one if needed.
-    pub(super) fn number_partition(&self, meta: &Keyspace, of: &StreamPartition) -> Result<PartitionId, StoreError> {
-        Ok(PartitionId { stream: self.number(meta, &of.stream)?, partition: of.partition.0 })
+    pub(super) fn number_partition(
+        &self,
+        database: &Database,
+        of: &StreamPartition,
+    ) -> Result<PartitionId, StoreError> {
+        Ok(PartitionId { stream: self.number(database, &of.stream)?, partition: of.partition.0 })
     }
 }

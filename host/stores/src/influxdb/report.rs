@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::series::TimeSeries;
 
@@ -36,12 +36,14 @@ impl MetricsReport {
         let series = InfluxDb::open(&Config { timeout: every.min(LONGEST_WRITE), ..config.clone() })?.series();
         let (stop, stopped) = channel();
         let mut failures = Failures::default();
-        let run = move || {
+        let run = move |heartbeat: &Heartbeat| {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 failures.note(write(&series, &measure(), &tags));
+                heartbeat.beat();
             }
         };
-        let thread = thread::Builder::new().name("metrics".to_owned()).spawn(run);
+        // Nobody waits for this thread: it sees by itself that it is over.
+        let thread = panics::spawn("metrics", || false, run);
         thread.map_err(|error| StoreError::Unavailable {
             store: STORE,
             message: format!("starting the writer of metrics: {error}"),

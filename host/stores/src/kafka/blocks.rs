@@ -40,9 +40,9 @@ impl Blocks {
         if !is_behind || self.open.len() >= BLOCK_RECORDS || self.open.data.len() >= BLOCK_BYTES {
             self.close_block();
             self.open.first = offset;
-            self.open.appended_at = message.timestamp().to_millis().unwrap_or(0);
             self.open.schema = self.schema();
         }
+        self.open.note_appended(message.timestamp().to_millis().unwrap_or(0));
         let before = self.open.data.len();
         match &mut self.reading {
             Some(reading) => reading.push(message.payload(), message.headers(), &mut self.open)?,
@@ -98,9 +98,11 @@ pub(super) fn slice(block: &Records, from: Offset, max_records: usize, max_bytes
     let end = ends.last().copied().unwrap_or(start);
     let (low, high) = (skip as u32, (skip + ends.len()) as u32);
     let refused = block.refused.iter().filter(|(at, _)| (low..high).contains(at));
+    let later = block.appended_later.iter().filter(|(at, _)| (low + 1..high).contains(at));
     Records {
         first: Offset(block.first.0 + skip as u64),
-        appended_at: block.appended_at,
+        appended_at: block.stored_at(skip),
+        appended_later: later.map(|(at, time)| (at - low, *time)).collect(),
         schema: block.schema,
         data: block.data[start as usize..end as usize].to_vec(),
         ends: ends.iter().map(|end| end - start).collect(),
@@ -115,8 +117,11 @@ mod tests {
     use super::*;
 
     fn block() -> Records {
-        let mut block = Records { first: Offset(10), appended_at: 5, ..Records::default() };
-        ["a", "bb", "", "ccc", "d"].iter().for_each(|record| block.push(record.as_bytes()));
+        let mut block = Records { first: Offset(10), ..Records::default() };
+        for (record, time) in [("a", 5), ("bb", 5), ("", 7), ("ccc", 6), ("d", 6)] {
+            block.note_appended(time);
+            block.push(record.as_bytes());
+        }
         block.refused = vec![(1, Refused { code: "x", message: String::new() }), (3, refused())];
         block
     }
@@ -135,7 +140,13 @@ mod tests {
         assert_eq!(whole, block());
         let part = slice(&block(), Offset(12), 2, 100);
         assert_eq!(texts(&part), [(12, String::new()), (13, "ccc".to_owned())]);
-        assert_eq!((part.refused, part.appended_at), (vec![(1, refused())], 5));
+        assert_eq!(part.refused, vec![(1, refused())]);
+        for from in 10..15 {
+            let part = slice(&block(), Offset(from), 2, 100);
+            let times = (0..part.len()).map(|at| part.stored_at(at));
+            let whole = (0..part.len()).map(|at| block().stored_at((from - 10) as usize + at));
+            assert!(times.eq(whole), "{from}");
+        }
         assert_eq!(slice(&block(), Offset(10), 100, 2).len(), 2);
         assert_eq!(slice(&block(), Offset(10), 100, 0).len(), 1);
         assert_eq!(slice(&block(), Offset(10), 0, 100).len(), 1);

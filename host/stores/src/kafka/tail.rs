@@ -262,6 +262,8 @@ fn size(block: &Records) -> usize {
 
 fn merge(into: &mut Records, records: &Records) {
     let (base, at) = (into.data.len() as u32, into.ends.len() as u32);
+    into.note_appended(records.appended_at);
+    into.appended_later.extend(records.appended_later.iter().map(|(index, time)| (at + index, *time)));
     into.data.extend_from_slice(&records.data);
     into.ends.extend(records.ends.iter().map(|end| base + end));
     into.refused.extend(records.refused.iter().map(|(index, why)| (at + index, why.clone())));

@@ -149,7 +149,10 @@ impl Topics {
         let [age, bytes] = settings_of(def.retention.events, partitions);
         let kept = [("retention.ms", age.as_deref()), ("retention.bytes", bytes.as_deref())];
         let kept = kept.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let settings: Vec<(&str, &str)> = std::iter::once(("max.message.bytes", &*size)).chain(kept).collect();
+        // The broker's time, not the producer's: against it events are measured that are ahead (`max_ahead`), and by it
+        // the topic's retention counts.
+        let own = [("max.message.bytes", &*size), ("message.timestamp.type", "LogAppendTime")];
+        let settings: Vec<(&str, &str)> = own.into_iter().chain(kept).collect();
         self.ensure(stream, &events, partitions, &settings)?;
         let verdict_log = format!("{events}{}", self.config.verdict_log_suffix);
         let size = (MAX_BLOCK_BYTES + (1 << 20)).to_string();

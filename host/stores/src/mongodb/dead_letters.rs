@@ -44,7 +44,8 @@ impl DeadLetters for MongoDeadLetters {
     }
 
     fn write(&self, of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError> {
-        if next <= self.position(of)? {
+        // At the same position others than its follower set events aside, which it has not heard of.
+        if next < self.position(of)? {
             return Ok(());
         }
         let statements = letters.iter().map(statement).collect::<Result<Vec<Upsert>, StoreError>>()?;

@@ -44,6 +44,16 @@ pub(super) fn may_be_a_race(error: &ExecutionError) -> bool {
     attempt(error).is_some_and(|attempt| matches!(attempt, RequestAttemptError::DbError(error, _) if raced(error)))
 }
 
+/// Whether fewer copies are up than the request needs.
+pub(super) fn is_too_few_copies(error: &ExecutionError) -> bool {
+    matches!(kind(error), Kind::TooFewCopies)
+}
+
+/// Whether the server does not understand such a request here.
+pub(super) fn is_invalid(error: &ExecutionError) -> bool {
+    matches!(attempt(error), Some(RequestAttemptError::DbError(DbError::Invalid | DbError::ConfigError, _)))
+}
+
 enum Kind {
     /// The request itself is at fault; trying again is in vain.
     Refused,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use assay_core::names::{Offset, Partition};
+use assay_core::time_range::TimeRange;
 use assay_core::verdict::{BlockHead, EventColumns, write_block};
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Durability, Log, Records, Topic, Trim};
@@ -64,23 +65,27 @@ pub(crate) fn archive_events(archive: &dyn Archive, log: &dyn Log, events: &[Eve
     archive.write_events(&payments(0), &entries, &blocks, Offset(to as u64)).unwrap();
 }
 
-fn query(key: &str, from: i64, to: i64, limit: usize) -> HistoryQuery {
-    HistoryQuery { key: key.to_owned(), from, to, limit, cursor: None }
+fn query(key: &str, times: TimeRange, limit: usize) -> HistoryQuery {
+    HistoryQuery { key: key.to_owned(), times, limit, cursor: None }
+}
+
+/// Times from one on and before another.
+pub(crate) fn between(from: i64, to: i64) -> TimeRange {
+    TimeRange { from: Some(from), to: Some(to) }
 }
 
 /// The offsets of a whole history, read page by page.
-pub(crate) fn history(archive: &dyn Archive, key: &str, from: i64, to: i64, limit: usize) -> Vec<u64> {
-    let events = all_pages(limit, |cursor| {
-        archive.history(&payments(0), &HistoryQuery { cursor, ..query(key, from, to, limit) })
-    });
+pub(crate) fn history(archive: &dyn Archive, key: &str, times: TimeRange, limit: usize) -> Vec<u64> {
+    let events =
+        all_pages(limit, |cursor| archive.history(&payments(0), &HistoryQuery { cursor, ..query(key, times, limit) }));
     events.iter().map(|event| event.place.offset.0).collect()
 }
 
 /// What the history should be: a plain scan over all events that are archived.
-pub(crate) fn expected_history(events: &[Event], key: &str, from: i64, to: i64) -> Vec<u64> {
+pub(crate) fn expected_history(events: &[Event], key: &str, times: TimeRange) -> Vec<u64> {
     let mut found: Vec<(i64, u64)> = (0..)
         .zip(events)
-        .filter(|(_, event)| event.key == key && (from..to).contains(&event.time))
+        .filter(|(_, event)| event.key == key && times.contains(event.time))
         .map(|(offset, event)| (event.time, offset))
         .collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
@@ -93,17 +98,21 @@ pub(crate) fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn 
     let event = |i: i64| Event::new((i * 37) % 500 - 100, if i % 3 == 0 { "hot" } else { "cold" }, "");
     let mut events: Vec<Event> = (0..1500).map(event).collect();
     events.push(Event::new(i64::MIN, "edge", ""));
-    events.push(Event::new(i64::MAX - 1, "edge", ""));
+    events.push(Event::new(i64::MAX, "edge", ""));
     append_events(log, &events);
     archive_events(archive, log, &events, 0, 700);
     archive_events(archive, log, &events, 700, events.len());
-    for (from, to) in [(-100, 500), (0, 1), (50, 60), (499, 100), (i64::MIN, i64::MAX)] {
+    let (open, ends) = (TimeRange { from: Some(0), to: None }, TimeRange { from: None, to: Some(i64::MAX) });
+    let closed = [(-100, 500), (0, 1), (50, 60), (499, 100), (i64::MIN, i64::MAX)].map(|(from, to)| between(from, to));
+    for times in
+        closed.into_iter().chain([open, ends, TimeRange::ALL, TimeRange::at(i64::MAX), TimeRange::at(i64::MIN)])
+    {
         for (key, limit) in [("hot", 7), ("hot", 500), ("hot", 10_000), ("cold", 100), ("none", 5), ("edge", 1)] {
-            let found = history(archive, key, from, to, limit);
-            assert_eq!(found, expected_history(&events, key, from, to), "{key} {from} {to} {limit}");
+            let found = history(archive, key, times, limit);
+            assert_eq!(found, expected_history(&events, key, times), "{key} {times:?} {limit}");
         }
     }
-    let page = archive.history(&payments(0), &query("edge", i64::MIN, i64::MAX, 5)).unwrap();
+    let page = archive.history(&payments(0), &query("edge", TimeRange::ALL, 5)).unwrap();
     let first = ArchivedEvent {
         place: place(0, 1501),
         appended_at: 1_700_000_000_000,
@@ -112,10 +121,10 @@ pub(crate) fn histories_are_paged_newest_first(archive: &dyn Archive, log: &dyn 
     };
     assert_eq!(page.items[0], first);
     assert!(page.cursor.is_none());
-    assert!(archive.history(&payments(1), &query("hot", 0, 100, 5)).unwrap().items.is_empty());
-    assert!(archive.history(&payments(0), &query("hot", 0, 100, 0)).unwrap().items.is_empty());
+    assert!(archive.history(&payments(1), &query("hot", between(0, 100), 5)).unwrap().items.is_empty());
+    assert!(archive.history(&payments(0), &query("hot", between(0, 100), 0)).unwrap().items.is_empty());
     for cursor in ["", "garbage", "00"] {
-        let query = HistoryQuery { cursor: Some(cursor.to_owned()), ..query("hot", 0, 100, 5) };
+        let query = HistoryQuery { cursor: Some(cursor.to_owned()), ..query("hot", between(0, 100), 5) };
         assert!(is_bad_cursor(archive.history(&payments(0), &query)));
     }
 }
@@ -126,9 +135,15 @@ pub(crate) fn events_are_found_by_id(archive: &dyn Archive, log: &dyn Log) {
     append_events(log, &events);
     archive_events(archive, log, &events, 0, 4);
     let offsets = |id: &str| -> Vec<u64> {
-        archive.by_id(&payments(0), id).unwrap().iter().map(|event| event.place.offset.0).collect()
+        archive.by_id(&payments(0), id, None, 1000).unwrap().iter().map(|event| event.place.offset.0).collect()
     };
     assert_eq!(offsets("x"), [0, 2]);
+    let page = |after: Option<u64>, limit: usize| -> Vec<u64> {
+        let found = archive.by_id(&payments(0), "x", after.map(Offset), limit).unwrap();
+        found.iter().map(|event| event.place.offset.0).collect()
+    };
+    assert_eq!((page(None, 1), page(Some(0), 5), page(Some(2), 5)), (vec![0], vec![2], vec![]));
+    assert_eq!(page(Some(u64::MAX), 5), [0; 0]);
     assert_eq!(offsets("y"), [3]);
     assert!(offsets("").is_empty() && offsets("a").is_empty());
     let event = archive.event(&payments(0), Offset(2)).unwrap().unwrap();
@@ -146,8 +161,8 @@ pub(crate) fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Lo
         archive_events(archive, log, &events, from, to);
     }
     assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(30));
-    assert_eq!(history(archive, "a", 0, 100, 4), expected_history(&events, "a", 0, 100));
-    assert_eq!(archive.by_id(&payments(0), "id-3").unwrap().len(), 3);
+    assert_eq!(history(archive, "a", between(0, 100), 4), expected_history(&events, "a", between(0, 100)));
+    assert_eq!(archive.by_id(&payments(0), "id-3", None, 1000).unwrap().len(), 3);
     // Events that could not be read have no entries, but the position goes on.
     archive.write_events(&payments(0), &[], &[], Offset(33)).unwrap();
     assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(33));
@@ -211,13 +226,13 @@ pub(crate) fn what_the_log_deletes_is_not_found(archive: &dyn Archive, log: &dyn
         let wish = Trim { older_than: Some(i64::MAX), below: Offset(below), ..Trim::default() };
         log.trim("payments", topic, Partition(0), &wish).unwrap();
     };
-    let first_page = archive.history(&payments(0), &query("hot", 0, 400, 20)).unwrap();
+    let first_page = archive.history(&payments(0), &query("hot", between(0, 400), 20)).unwrap();
     let check = |events_begin: u64, verdicts_begin: u64| {
         let kept = |offsets: Vec<u64>| offsets.into_iter().filter(|at| *at >= events_begin).collect::<Vec<u64>>();
-        let found = history(archive, "hot", 0, 400, 7);
-        assert_eq!(found, kept(expected_history(&events, "hot", 0, 400)));
+        let found = history(archive, "hot", between(0, 400), 7);
+        assert_eq!(found, kept(expected_history(&events, "hot", between(0, 400))));
         let ids: Vec<u64> =
-            archive.by_id(&payments(0), "id-7").unwrap().iter().map(|event| event.place.offset.0).collect();
+            archive.by_id(&payments(0), "id-7", None, 1000).unwrap().iter().map(|event| event.place.offset.0).collect();
         assert_eq!(ids, kept((0..8).map(|i| i * 50 + 7).collect()));
         for offset in [0, 105, 199, 200, 215, 399] {
             let event = archive.event(&payments(0), Offset(offset)).unwrap();
@@ -229,10 +244,10 @@ pub(crate) fn what_the_log_deletes_is_not_found(archive: &dyn Archive, log: &dyn
         }
         assert_eq!(archive.judged(&payments(0)).unwrap(), Offset(400));
         // A cursor from before goes on where it stood.
-        let query = HistoryQuery { cursor: first_page.cursor.clone(), ..query("hot", 0, 400, 400) };
+        let query = HistoryQuery { cursor: first_page.cursor.clone(), ..query("hot", between(0, 400), 400) };
         let rest = archive.history(&payments(0), &query).unwrap().items;
         let rest: Vec<u64> = rest.iter().map(|event| event.place.offset.0).collect();
-        assert_eq!(rest, kept(expected_history(&events, "hot", 0, 400)[20..].to_vec()));
+        assert_eq!(rest, kept(expected_history(&events, "hot", between(0, 400))[20..].to_vec()));
     };
     check(0, 0);
     trim(Topic::Events, 200);
@@ -253,7 +268,7 @@ pub(crate) fn what_the_log_deletes_is_not_found(archive: &dyn Archive, log: &dyn
         events.push(added);
         archive_events(archive, log, &events, i as usize, i as usize + 1);
     }
-    assert_eq!(history(archive, "hot", 0, 1000, 9), expected_history(&events, "hot", 390, 1000));
+    assert_eq!(history(archive, "hot", between(0, 1000), 9), expected_history(&events, "hot", between(390, 1000)));
 }
 
 /// What is to be there after the store was opened again.
@@ -273,7 +288,7 @@ pub(crate) fn events_kept(archive: &dyn Archive, log: &dyn Log) {
     let mut events = kept_events();
     assert_eq!(archive.events_position(&payments(0)).unwrap(), Offset(300));
     assert_eq!(archive.verdicts_position(&payments(0)).unwrap(), Offset(1));
-    assert_eq!(history(archive, "k3", 0, 1000, 9), expected_history(&events, "k3", 0, 1000));
+    assert_eq!(history(archive, "k3", between(0, 1000), 9), expected_history(&events, "k3", between(0, 1000)));
     assert!(archive.outcome(&payments(0), Offset(299)).unwrap().is_some());
     let added = vec![Event::new(5, "k3", "late"); 20];
     append_events(log, &added);
@@ -281,8 +296,8 @@ pub(crate) fn events_kept(archive: &dyn Archive, log: &dyn Log) {
     for i in 300..320 {
         archive_events(archive, log, &events, i, i + 1);
     }
-    assert_eq!(history(archive, "k3", 0, 1000, 9), expected_history(&events, "k3", 0, 1000));
-    assert_eq!(archive.by_id(&payments(0), "late").unwrap().len(), 20);
+    assert_eq!(history(archive, "k3", between(0, 1000), 9), expected_history(&events, "k3", between(0, 1000)));
+    assert_eq!(archive.by_id(&payments(0), "late", None, 1000).unwrap().len(), 20);
 }
 
 fn kept_events() -> Vec<Event> {
@@ -297,7 +312,7 @@ pub(crate) fn readers_see_whole_histories(archive: Arc<dyn Archive>, log: &dyn L
         let writer = scope.spawn(|| (0..400).for_each(|i| archive_events(&*archive, log, &events, i, i + 1)));
         loop {
             let is_done = writer.is_finished();
-            let page = archive.history(&payments(0), &query("a", 0, 1000, 1000)).unwrap();
+            let page = archive.history(&payments(0), &query("a", between(0, 1000), 1000)).unwrap();
             let count = page.items.len() as u64;
             let offsets = page.items.iter().map(|event| event.place.offset.0);
             assert!(offsets.eq((0..count).rev()));

@@ -69,6 +69,10 @@ pub(crate) fn repeated_writes_change_nothing(letters: &dyn DeadLetters) {
     assert_eq!(letters.list(&query(None, None, 10)).unwrap().items, one);
     assert_eq!(letters.position(&payments(0)).unwrap(), Offset(3));
     assert_eq!(letters.position(&payments(1)).unwrap(), Offset(0));
+    // What another follower sets aside comes at the position that there is.
+    let other = letter("payments", 0, 0, Some("store"));
+    letters.write(&payments(0), std::slice::from_ref(&other), Offset(3)).unwrap();
+    assert_eq!(letters.list(&query(None, None, 10)).unwrap().items, [one[0].clone(), other]);
 }
 
 /// What is to be there after the store was opened again.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::time_range::TimeRange;
 use assay_core::verdict::{Outcome, read_block};
 use assay_engine::Engine;
 use assay_engine::ports::Ports;
@@ -138,7 +139,7 @@ pub(crate) fn events_of_schemas(ports: &Ports) -> BTreeMap<u32, u64> {
 /// All events of a card as JSON, by the archive.
 pub(crate) fn history(engine: &Engine, ports: &Ports, stream: &str, key: &str) -> Vec<Value> {
     let of = engine.partition_of(stream, key).unwrap();
-    let query = HistoryQuery { key: key.to_owned(), from: 0, to: i64::MAX, limit: 10_000, cursor: None };
+    let query = HistoryQuery { key: key.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     let events = ports.archive.history(&of, &query).unwrap().items;
     events.iter().map(|event| engine.event_json(stream, event).unwrap()).collect()
 }

@@ -25,7 +25,8 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// Settings of topics that keep records for an hour and 100 MB.
 fn forgetful(topic: &str) -> Config {
-    let keep = [("retention.ms", "3600000"), ("retention.bytes", "100000000")];
+    let keep =
+        [("retention.ms", "3600000"), ("retention.bytes", "100000000"), ("message.timestamp.type", "CreateTime")];
     let topic_properties = keep.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     Config { topic_properties, ..config(topic) }
 }

@@ -27,8 +27,11 @@ pub(crate) fn config(group: &str) -> Config {
     Config {
         brokers: brokers(),
         group: group.to_owned(),
-        // The contract's records are from 2023, which the default retention would delete.
-        topic_properties: [("retention.ms".to_owned(), "-1".to_owned())].into(),
+        // The contract's records are from 2023, and are read back with that time; the default retention would delete
+        // them.
+        topic_properties: [("retention.ms", "-1"), ("message.timestamp.type", "CreateTime")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         session_timeout: Duration::from_secs(6),
         append_timeout: Duration::from_secs(30),
         ..Config::default()

@@ -38,6 +38,7 @@ impl Membership for Moved {
 }
 
 /// An engine with two workers and small batches.
+#[allow(dead_code, reason = "not every test uses it")]
 pub(crate) fn start(ports: Ports, partitions: u32, checkpoint_every: Duration) -> Engine {
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
     let config = EngineConfig { workers: 2, partitions, batch_rows: 64, checkpoint_every, ..EngineConfig::default() };

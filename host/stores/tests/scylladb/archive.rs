@@ -69,9 +69,9 @@ fn events_that_cannot_be_read_and_long_names_are_found() {
         archive_events(&*archive, log, &events, 0, 1);
         let unreadable = archive.event(&payments(0), Offset(1)).unwrap().unwrap();
         assert_eq!((unreadable.place, unreadable.bytes.as_slice()), (place(0, 1), blocks[0].get(1).unwrap()));
-        assert_eq!(archive::history(&*archive, &long, 0, 10, 5), [0]);
-        assert_eq!(archive.by_id(&payments(0), &long).unwrap()[0].bytes, blocks[0].get(0).unwrap());
-        assert!(archive.by_id(&payments(0), &long[2..]).unwrap().is_empty());
+        assert_eq!(archive::history(&*archive, &long, archive::between(0, 10), 5), [0]);
+        assert_eq!(archive.by_id(&payments(0), &long, None, 1000).unwrap()[0].bytes, blocks[0].get(0).unwrap());
+        assert!(archive.by_id(&payments(0), &long[2..], None, 1000).unwrap().is_empty());
     });
 }
 

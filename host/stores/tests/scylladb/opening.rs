@@ -26,6 +26,37 @@ fn several_may_open_an_empty_keyspace_at_once() {
     assert_eq!(keyspace.rows::<(i32,)>("SELECT version FROM {}.schema_version"), [(3,)]);
 }
 
+/// The race is one of moments: some rounds, each on a keyspace that is not there yet.
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn tables_that_several_make_at_once_are_whole() {
+    for _ in 0..5 {
+        let keyspace = Keyspace::new();
+        std::thread::scope(|scope| {
+            let threads = [(); 6].map(|()| scope.spawn(|| drop(keyspace.open())));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+        // The lock is gone, and the column that came last is there.
+        assert_eq!(
+            keyspace.rows::<(String, i32)>("SELECT name, version FROM {}.schema_version"),
+            [("assay".to_owned(), 3)]
+        );
+        assert_eq!(keyspace.rows::<(Option<i32>,)>("SELECT schema_number FROM {}.entity_events"), []);
+        save(&*keyspace.open().state(), (1, 1), &[("a", "state")]);
+    }
+}
+
+#[test]
+#[ignore = "needs servers: cargo xtask test --servers"]
+fn a_lock_of_a_process_that_died_holds_nobody_up_for_long() {
+    let keyspace = Keyspace::new();
+    keyspace.open();
+    keyspace.execute("ALTER TABLE {}.entity_events DROP schema_number");
+    keyspace.execute("INSERT INTO {}.schema_version (name, version) VALUES ('migration', 1) IF NOT EXISTS USING TTL 5");
+    keyspace.open();
+    assert_eq!(keyspace.rows::<(Option<i32>,)>("SELECT schema_number FROM {}.entity_events"), []);
+}
+
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]
 fn tables_of_an_older_version_are_brought_up_to_date() {

@@ -70,7 +70,7 @@ fn read_within(limits: Limits, file: &[u8]) -> Result<Vec<Vec<u8>>, ApiError> {
     let mut records = Vec::new();
     Container::open(file)?.each(limits, |number, record| {
         assert_eq!(number, records.len() + 1);
-        records.push(record.to_vec());
+        records.push(record.map_or_else(|error| error.to_string().into_bytes(), <[u8]>::to_vec));
     })?;
     Ok(records)
 }
@@ -133,7 +133,6 @@ fn damage_is_told_with_its_place() {
         (said(&file[..file.len() - 1]), "block 1 breaks off"),
         (said(&[&file[..], b"\x02"].concat()), "block 2 breaks off"),
         (said(&[&file[..file.len() - 16], &[8; 16][..]].concat()), "behind block 1 the file's sync marker is missing"),
-        (said(&packed("null", 3, TWO)), "event 3, in block 1, is damaged: malformed Avro at byte 0 (field `id`)"),
         (said(&packed("null", 1, TWO)), "block 1 has 4 bytes behind its 1 events"),
         (said(&packed("null", -1, TWO)), "block 1 says that it has -1 events"),
         (said(&packed("deflate", 2, TWO)), "block 1 cannot be unpacked"),
@@ -142,6 +141,26 @@ fn damage_is_told_with_its_place() {
     ];
     for (said, expected) in cases {
         assert!(said.contains(expected) && said.ends_with("; nothing was stored"), "{said}: {expected}");
+    }
+}
+
+#[test]
+fn a_value_that_is_none_of_its_type_costs_its_record_alone() {
+    let not_utf8 = b"\x04e0\x00\x02\xff\x02\x04e2\x04";
+    assert_eq!(read(&packed("null", 3, not_utf8)).unwrap(), [b"\x04e0\x00" as &[u8], b"\x02\xff\x02", b"\x04e2\x04"]);
+}
+
+#[test]
+fn a_record_without_an_end_costs_the_rest_of_its_block() {
+    // The second record's text says that it has 100 bytes.
+    let file = packed("null", 4, b"\x04e0\x00\xc8\x01e1\x02");
+    let more = [&file[..], &packed("null", 2, TWO)[packed("null", 0, b"").len() - 18..]].concat();
+    let records = read(&more).unwrap();
+    let texts: Vec<String> = records.iter().map(|record| String::from_utf8_lossy(record).into_owned()).collect();
+    assert_eq!((records.len(), &records[0][..], &records[5][..]), (6, b"\x04e0\x00" as &[u8], b"\x04e1\x02" as &[u8]));
+    assert_eq!(texts[1], "malformed Avro at byte 2 (field `id`): the record ends inside this value");
+    for lost in &texts[2..4] {
+        assert!(lost.ends_with("because the end of event 2, in the same block, cannot be found"), "{lost}");
     }
 }
 

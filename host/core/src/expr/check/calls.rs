@@ -1,7 +1,6 @@
 //! Calls of functions: those of the table by their overloads, and the few that need more than types.
 
 use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr};
-use regex::RegexBuilder;
 
 use super::{Checked, Checker, Typed};
 use crate::expr::column::Constant;
@@ -9,11 +8,10 @@ use crate::expr::error::ExprError;
 use crate::expr::functions::{self, FUNCTIONS, Overload};
 use crate::expr::kernels::{list, logic, time};
 use crate::expr::node::Node;
-use crate::expr::parse::path;
+use crate::expr::pattern;
+use crate::expr::tree::path;
+use crate::rfc3339::parse_millis;
 use crate::types::Type;
-
-/// The most memory that a compiled pattern may take, in bytes.
-const LARGEST_PATTERN: usize = 1 << 20;
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, node: &IdedExpr, call: &CallExpr) -> Checked {
@@ -139,12 +137,8 @@ impl Checker<'_> {
         let Node::Constant(Constant::Text(pattern)) = self.check(place)?.node else {
             return Err(self.parsed.error(place, "the pattern of matches() must be a constant string"));
         };
-        let pattern = RegexBuilder::new(&pattern).size_limit(LARGEST_PATTERN).build().map_err(|error| {
-            // The display form draws the pattern in several lines; the reason is the last.
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            self.parsed.error(place, format!("this is no regular expression: {reason}"))
-        })?;
+        let pattern = pattern::compile(&pattern)
+            .map_err(|reason| self.parsed.error(place, format!("this is no regular expression: {reason}")))?;
         Ok(Typed::new(Node::Matches { text, pattern }, Type::Bool))
     }
 
@@ -152,7 +146,7 @@ impl Checker<'_> {
     fn timestamp(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         if let [Typed { node: Node::Constant(Constant::Text(text)), .. }] = checked.as_slice()
-            && time::parse_timestamp(text).is_none()
+            && parse_millis(text).is_none()
         {
             let message = format!("'{text}' is no time; write one as \"2025-01-31T12:00:00Z\"");
             return Err(self.parsed.error(arguments[0], message));

@@ -46,7 +46,7 @@ impl Checker<'_> {
 
     /// `labels.key` of a map in a column; none if it is neither that nor a field of a list.
     pub(super) fn entry(&mut self, select: &SelectExpr) -> Option<Checked> {
-        let path = crate::expr::parse::path(&select.operand)?;
+        let path = crate::expr::tree::path(&select.operand)?;
         match self.scope.resolve(&path) {
             Resolution::Column { ty: Type::Map(_), .. } => Some(self.part(&select.operand, &select.field)),
             Resolution::Column { ty: Type::List(_), .. } => {

@@ -6,7 +6,7 @@ use super::{Checked, Checker, Typed};
 use crate::expr::each::{Each, Kind};
 use crate::expr::error::ExprError;
 use crate::expr::node::Node;
-use crate::expr::parse::macro_parts;
+use crate::expr::tree::macro_parts;
 use crate::types::Type;
 
 /// How many macros may stand in the body of one another.

@@ -11,9 +11,11 @@ use self::macros::Variable;
 use super::column::Constant;
 use super::error::ExprError;
 use super::functions::Overload;
+use super::hints::foreign_literal;
 use super::node::Node;
-use super::parse::{Parsed, path};
+use super::parse::Parsed;
 use super::scope::{Resolution, Scope};
+use super::tree::path;
 use crate::types::Type;
 
 /// A node and its type.
@@ -161,6 +163,7 @@ impl<'a> Checker<'a> {
                 {
                     return entry;
                 }
+                let advice = foreign_literal(path).map_or(advice, str::to_owned);
                 let advice = if advice.is_empty() { advice } else { format!("; {advice}") };
                 Err(self.parsed.error(node, format!("unknown name '{path}'{advice}")))
             }

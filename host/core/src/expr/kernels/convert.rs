@@ -33,9 +33,15 @@ pub(in crate::expr) fn text_to_int(arguments: &[Column], rows: usize) -> Column 
 
 pub(in crate::expr) fn text_to_double(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
-    let doubles: Vec<Option<f64>> = (0..rows).map(|row| texts.get(row).parse().ok()).collect();
+    let doubles: Vec<Option<f64>> = (0..rows).map(|row| parse_double(texts.get(row))).collect();
     let (values, nulls) = split(&doubles);
     f64::into_column(values, nulls)
+}
+
+/// A decimal number, or the name of an infinity or of NaN. Digits beyond the range of a double are no number.
+fn parse_double(text: &str) -> Option<f64> {
+    let is_named = !text.bytes().any(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|value: &f64| is_named || value.is_finite())
 }
 
 /// The words that CEL takes for bools.
@@ -68,8 +74,72 @@ pub(in crate::expr) fn int_to_text(arguments: &[Column], rows: usize) -> Column 
     displayed(rows, |row| ints[row])
 }
 
-/// The shortest decimal that reads back as the same double.
+/// From here on, and below `MIN_PLAIN`, doubles are written with an exponent: all digits would be up to 309.
+const MAX_PLAIN: f64 = 1e21;
+const MIN_PLAIN: f64 = 1e-6;
+
+/// The shortest decimal that reads back as the same double, of 24 characters at most.
 pub(in crate::expr) fn double_to_text(arguments: &[Column], rows: usize) -> Column {
     let doubles = map(f64::of(&arguments[0]), rows, |value| value);
-    displayed(rows, |row| doubles[row])
+    displayed(rows, |row| Shortest(doubles[row]))
+}
+
+struct Shortest(f64);
+
+impl std::fmt::Display for Shortest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = self.0.abs();
+        if size.is_finite() && size != 0.0 && !(MIN_PLAIN..MAX_PLAIN).contains(&size) {
+            write!(f, "{:e}", self.0)
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn doubles_are_read_and_written() {
+        for (value, text) in [
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1.0, "1"),
+            (-0.0, "-0"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e21"),
+            (-1e300, "-1e300"),
+            (5e-324, "5e-324"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(Shortest(value).to_string(), text);
+        }
+        for (text, value) in [
+            ("1e999", None),
+            ("-1e400", None),
+            ("723E095012", None),
+            ("inf", Some(f64::INFINITY)),
+            ("1e-999", Some(0.0)),
+            ("1_000", None),
+            (" 1", None),
+            ("0x10", None),
+        ] {
+            assert_eq!(parse_double(text), value, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_double_is_read_back_from_its_text(value in any::<f64>().prop_filter("finite", |value| value.is_finite())) {
+            let text = Shortest(value).to_string();
+            prop_assert_eq!(parse_double(&text), Some(value));
+            prop_assert!(text.len() <= 25, "{}", text);
+        }
+    }
 }

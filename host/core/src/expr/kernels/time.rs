@@ -5,6 +5,7 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use crate::expr::column::{Column, Native};
 use crate::expr::loops::{map, split};
 use crate::expr::text_builder::TextBuilder;
+use crate::rfc3339::parse_millis;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -125,7 +126,7 @@ pub(in crate::expr) fn from_unix_seconds(arguments: &[Column], rows: usize) -> C
 /// From RFC 3339; another text is missing.
 pub(in crate::expr) fn from_text(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
-    let times: Vec<Option<i64>> = (0..rows).map(|row| parse_timestamp(texts.get(row))).collect();
+    let times: Vec<Option<i64>> = (0..rows).map(|row| parse_millis(texts.get(row))).collect();
     let (values, nulls) = split(&times);
     i64::into_column(values, nulls)
 }
@@ -169,7 +170,8 @@ pub(in crate::expr) fn parse_zone(name: &str) -> Option<TimeZone> {
         [b'0'..=b'9', b'0'..=b'9'] => text.parse::<i32>().ok(),
         _ => None,
     };
-    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes).filter(|minutes| *minutes < 60)?);
+    let hours = two_digits(hours).filter(|hours| *hours < 24)?;
+    let minutes = two_digits(minutes).filter(|minutes| *minutes < 60)?;
     Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
 }
 
@@ -181,13 +183,6 @@ pub(in crate::expr) fn local(times: &Column, zone: &TimeZone, rows: usize) -> Co
     };
     let (values, nulls) = split(&map(i64::of(times), rows, shown));
     i64::into_column(values, nulls)
-}
-
-/// The milliseconds of an RFC 3339 time, finer digits dropped.
-pub(in crate::expr) fn parse_timestamp(text: &str) -> Option<i64> {
-    let timestamp: jiff::Timestamp = text.parse().ok()?;
-    // From nanoseconds, so that times before 1970 are rounded down as well.
-    i64::try_from(timestamp.as_nanosecond().div_euclid(1_000_000)).ok()
 }
 
 /// The milliseconds of a duration as Go and CEL write it (`1h30m`, `-1.5s`, `250ms`), finer digits dropped.

@@ -36,6 +36,13 @@ fn texts_and_bytes_at_the_edges() {
 }
 
 #[test]
+fn the_least_value_of_sixteen_bytes_is_a_number() {
+    let least = [&[0x80][..], &[0; 15]].concat();
+    assert_eq!(decimal(39, 0).text(&least).as_deref(), Some("-170141183460469231731687303715884105728"));
+    assert_eq!(decimal(39, 0).double(&least), -(2_f64.powi(127)));
+}
+
+#[test]
 fn a_fixed_is_filled_with_the_sign() {
     let fixed = Decimal { fixed: Some(Fixed { name: "F".to_owned(), size: 3 }), ..decimal(6, 0) };
     assert_eq!(fixed.bytes("-2"), Some(vec![0xff, 0xff, 0xfe]));

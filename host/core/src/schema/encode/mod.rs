@@ -3,9 +3,10 @@
 //! What JSON may say: fields in any order; absent fields where the schema has a default or allows null; unions
 //! bare (`"x"`) or in Avro's tagged form (`{"string": "x"}`); enums by symbol; bytes and fixed as text of the
 //! characters U+0000 to U+00FF; timestamps as epoch milliseconds, whatever the schema's unit, or as RFC 3339
-//! text; other logical types as their usual text; whole numbers also as `3.0`. In a union of null and a map an
-//! object is always the map.
+//! text; other logical types as their usual text; whole numbers also as `3.0`.
 
+mod buffered;
+mod number;
 mod object;
 mod scalar;
 mod union;
@@ -13,6 +14,7 @@ mod value;
 
 use serde::de::DeserializeSeed;
 
+use self::number::Numbers;
 use self::value::Seed;
 use super::error::EventError;
 use super::node::Node;
@@ -41,7 +43,7 @@ impl Encoder {
         let json = std::str::from_utf8(json)
             .map_err(|error| EventError::Syntax { path: String::new(), message: error.to_string() })?;
         let mut parser = serde_json::Deserializer::from_str(json);
-        self.write(out, |seed| {
+        self.write(Numbers::new(Some(json)), out, |seed| {
             seed.deserialize(&mut parser)?;
             parser.end()
         })
@@ -52,17 +54,18 @@ impl Encoder {
     /// # Errors
     /// When it does not fit the schema, or is larger than [`MAX_EVENT_BYTES`].
     pub fn encode_value(&mut self, json: &serde_json::Value, out: &mut Vec<u8>) -> Result<(), EventError> {
-        self.write(out, |seed| seed.deserialize(json))
+        self.write(Numbers::new(None), out, |seed| seed.deserialize(json))
     }
 
     fn write(
         &mut self,
+        numbers: Numbers<'_>,
         out: &mut Vec<u8>,
         run: impl FnOnce(Seed<'_, '_, '_>) -> serde_json::Result<()>,
     ) -> Result<(), EventError> {
         let start = out.len();
         self.scratch.reset();
-        let mut writer = Writer { out, scratch: &mut self.scratch };
+        let mut writer = Writer { out, scratch: &mut self.scratch, numbers };
         let result = run(Seed { node: self.schema.root(), writer: &mut writer });
         let result = result.map_err(|error| self.scratch.event_error(&error));
         let length = out.len() - start;
@@ -82,16 +85,37 @@ pub(super) fn encode_default(node: &Node, json: &serde_json::Value) -> Result<Ve
     let mut out = Vec::new();
     let mut scratch = Scratch { raw: true, ..Scratch::default() };
     scratch.reset();
-    let mut writer = Writer { out: &mut out, scratch: &mut scratch };
+    let mut writer = Writer { out: &mut out, scratch: &mut scratch, numbers: Numbers::new(None) };
     let result = Seed { node, writer: &mut writer }.deserialize(json);
     result.map_err(|error| scratch.event_error(&error))?;
     Ok(out)
 }
 
+/// The branch of a union that a value in JSON means, as it stands there without a tag.
+pub(super) fn find_bare_branch(branches: &[Node], value: &serde_json::Value) -> Option<usize> {
+    let (mut out, mut scratch) = (Vec::new(), Scratch::default());
+    let mut writer = Writer { out: &mut out, scratch: &mut scratch, numbers: Numbers::new(None) };
+    union::find_bare_branch(branches, value, &mut writer)
+}
+
+/// How often an object of one event is read a second time, as the other thing that it may be. Else the time could double
+/// with each level.
+const MAX_RETRIES: usize = 16;
+
 /// Where the bytes go, and what the walk needs on the way.
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     scratch: &'o mut Scratch,
+    numbers: Numbers<'o>,
+}
+
+/// A place that the writer can go back to.
+struct Mark<'o> {
+    out: usize,
+    spans: usize,
+    items_left: usize,
+    depth: usize,
+    numbers: Numbers<'o>,
 }
 
 /// Buffers that live as long as the encoder.
@@ -110,6 +134,7 @@ struct Scratch {
     items_left: usize,
     /// How many objects and arrays are open around the innermost record that contains itself.
     depth: usize,
+    retries_left: usize,
 }
 
 /// The bytes of one field.
@@ -137,6 +162,7 @@ impl Scratch {
         self.problem = None;
         self.items_left = MAX_EVENT_ITEMS;
         self.depth = 0;
+        self.retries_left = MAX_RETRIES;
     }
 
     #[cold]
@@ -154,7 +180,34 @@ impl Scratch {
     }
 }
 
-impl Writer<'_> {
+impl<'o> Writer<'o> {
+    fn mark(&self) -> Mark<'o> {
+        let (out, spans) = (self.out.len(), self.scratch.spans.len());
+        let (items_left, depth) = (self.scratch.items_left, self.scratch.depth);
+        Mark { out, spans, items_left, depth, numbers: self.numbers }
+    }
+
+    /// Goes back to a mark. Returns the problem that was met since, with its path.
+    fn rewind(&mut self, mark: &Mark<'o>) -> (Option<Problem>, Vec<String>) {
+        self.out.truncate(mark.out);
+        self.scratch.spans.truncate(mark.spans);
+        (self.scratch.items_left, self.scratch.depth) = (mark.items_left, mark.depth);
+        self.numbers = mark.numbers;
+        (self.scratch.problem.take(), std::mem::take(&mut self.scratch.trail))
+    }
+
+    /// Takes up a problem again.
+    fn restore(&mut self, (problem, trail): (Option<Problem>, Vec<String>)) {
+        (self.scratch.problem, self.scratch.trail) = (problem, trail);
+    }
+
+    /// Counts a second reading; false if there were too many.
+    fn may_retry(&mut self) -> bool {
+        let left = self.scratch.retries_left.checked_sub(1);
+        self.scratch.retries_left = left.unwrap_or(0);
+        left.is_some()
+    }
+
     /// Keeps the problem; what it returns only carries the news up through serde.
     #[cold]
     fn fail<E: serde::de::Error>(&mut self, problem: Problem) -> E {

@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::super::decimal::Decimal;
-use super::super::logical::{date_days, duration_bytes, local_nanos, time_raw, uuid_bytes};
+use super::super::logical::{
+    canonical_uuid, date_days, duration_bytes, instant_nanos, local_nanos, time_raw, uuid_bytes,
+};
 use super::super::node::{Node, Unit};
 use super::Writer;
+use super::number::Exact;
 
-/// Whole numbers up to here are exact in a double.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// A double below this stands for one whole number only: 2^53 is also what 2^53 + 1 becomes.
+const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
 /// A double gives back as many digits as it was read from.
 const EXACT_DIGITS: usize = 15;
 
@@ -17,7 +20,8 @@ pub(super) enum Found<'a> {
     Null,
     Bool(bool),
     Whole(i128),
-    Fraction(f64),
+    /// A number with a point or an exponent, or of more than 64 bits: the nearest double, and its text if that is known.
+    Fraction(f64, Option<&'a str>),
     Text(&'a str),
     Array,
     Object,
@@ -29,7 +33,8 @@ impl fmt::Display for Found<'_> {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => value.fmt(f),
             Self::Whole(value) => value.fmt(f),
-            Self::Fraction(value) => write!(f, "{value:?}"),
+            Self::Fraction(_, Some(text)) if text.len() <= 40 => f.write_str(text),
+            Self::Fraction(value, _) => write!(f, "{value:?}"),
             Self::Text(text) if text.chars().nth(40).is_none() => write!(f, "\"{text}\""),
             Self::Text(text) => write!(f, "\"{}...\"", text.chars().take(37).collect::<String>()),
             Self::Array => f.write_str("an array"),
@@ -105,7 +110,10 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
             Some(value) => writer.out.extend_from_slice(&value.to_le_bytes()),
             None => return false,
         },
-        (Node::UuidText, Found::Text(text)) if uuid_bytes(text).is_some() => writer.binary(text.as_bytes()),
+        (Node::UuidText, Found::Text(text)) => match canonical_uuid(text) {
+            Some(text) => writer.binary(text.as_bytes()),
+            None => return false,
+        },
         (Node::Enum { symbols, .. }, Found::Text(text)) => match symbols.iter().position(|symbol| symbol == text) {
             Some(index) => writer.long(index as i64),
             None => return false,
@@ -132,11 +140,12 @@ pub(super) fn write(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> 
     true
 }
 
-/// A whole number of 64 bits. Doubles only where they are exact: above 2^53 they may be another number already.
+/// A whole number of 64 bits. Doubles only where they are exact.
 fn whole(found: &Found<'_>) -> Option<i64> {
     match found {
         Found::Whole(value) => i64::try_from(*value).ok(),
-        Found::Fraction(value) if value.fract() == 0.0 && value.abs() <= EXACT => Some(*value as i64),
+        Found::Fraction(_, Some(text)) => Exact::parse(text).whole(),
+        Found::Fraction(value, None) if value.fract() == 0.0 && value.abs() < MAX_SAFE => Some(*value as i64),
         _ => None,
     }
 }
@@ -144,7 +153,7 @@ fn whole(found: &Found<'_>) -> Option<i64> {
 fn number(found: &Found<'_>) -> Option<f64> {
     match found {
         Found::Whole(value) => Some(*value as f64),
-        Found::Fraction(value) => Some(*value),
+        Found::Fraction(value, _) => Some(*value),
         _ => None,
     }
 }
@@ -155,10 +164,11 @@ fn moment(node: &Node, found: &Found<'_>, raw: bool) -> Option<i64> {
         let per_unit = i128::from(1_000_000 / unit.per_milli());
         i64::try_from(nanos.div_euclid(per_unit)).ok()
     };
-    let zoned = |text: &str| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_nanosecond());
     match (node, found) {
-        (Node::Timestamp(unit), Found::Text(text)) => in_unit(zoned(text)?, *unit),
-        (Node::LocalTimestamp(unit), Found::Text(text)) => in_unit(zoned(text).or_else(|| local_nanos(text))?, *unit),
+        (Node::Timestamp(unit), Found::Text(text)) => in_unit(instant_nanos(text)?, *unit),
+        (Node::LocalTimestamp(unit), Found::Text(text)) => {
+            in_unit(instant_nanos(text).or_else(|| local_nanos(text))?, *unit)
+        }
         (Node::Timestamp(unit) | Node::LocalTimestamp(unit), found) if !raw => {
             whole(found)?.checked_mul(unit.per_milli())
         }
@@ -176,8 +186,9 @@ fn special_bytes(node: &Node, found: &Found<'_>) -> Option<Vec<u8>> {
         (Node::Duration(_), Found::Text(text)) => duration_bytes(text).map(Vec::from),
         (Node::Decimal(decimal), Found::Text(text)) => decimal.bytes(text),
         (Node::Decimal(decimal), Found::Whole(value)) => decimal.bytes(&value.to_string()),
+        (Node::Decimal(decimal), Found::Fraction(_, Some(text))) => decimal.bytes(&Exact::parse(text).decimal_text()?),
         // With more digits the double may not be the number that was written.
-        (Node::Decimal(decimal), Found::Fraction(value)) => {
+        (Node::Decimal(decimal), Found::Fraction(value, None)) => {
             let text = value.to_string();
             let digits = text.bytes().filter(u8::is_ascii_digit).count();
             if digits <= EXACT_DIGITS { decimal.bytes(&text) } else { None }

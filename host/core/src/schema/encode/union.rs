@@ -1,14 +1,14 @@
 //! Which branch of a union a JSON value means.
 //!
 //! A bare value goes to the branch that takes it; among several to the first (whole numbers prefer ints and
-//! longs, texts prefer enums that have the symbol). An object with one key that names a branch is the tagged
-//! form, except in a union of null and a map.
+//! longs, texts prefer enums that have the symbol). An object with one member whose name is that of a branch may be the
+//! tagged form: see [`object`].
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess};
+use serde_json::{Number, Value};
 
 use super::super::node::{Node, Record};
+use super::buffered::{Buffered, members};
 use super::object;
 use super::scalar::{self, Found};
 use super::value::{Seed, mismatch};
@@ -33,7 +33,7 @@ pub(super) fn branch_of<'n>(
     // min_by_key takes the first of equals.
     fitting.min_by_key(|(_, node)| match (found, node) {
         (Found::Whole(_), Node::Int | Node::Long | Node::Timestamp(_) | Node::LocalTimestamp(_)) => 0,
-        (Found::Fraction(_), Node::Float | Node::Double) => 0,
+        (Found::Fraction(..), Node::Float | Node::Double) => 0,
         (Found::Text(_), Node::Enum { .. }) => 0,
         (Found::Text(_), Node::String) => 1,
         _ => 2,
@@ -56,100 +56,200 @@ pub(super) fn array_of(branches: &[Node]) -> Option<(usize, &Node)> {
     })
 }
 
-/// Writes an object: tagged, or bare for the record or map among the branches.
+/// The branch that a value means that is not tagged.
+pub(super) fn find_bare_branch(branches: &[Node], value: &Value, writer: &mut Writer<'_>) -> Option<usize> {
+    let whole = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    let found = match value {
+        Value::Null => Found::Null,
+        Value::Bool(value) => Found::Bool(*value),
+        Value::Number(number) => match whole(number) {
+            Some(value) => Found::Whole(value),
+            None => Found::Fraction(number.as_f64()?, None),
+        },
+        Value::String(text) => Found::Text(text),
+        Value::Array(_) => return array_of(branches).map(|(branch, _)| branch),
+        Value::Object(members) => {
+            let names: Vec<&str> = members.keys().map(String::as_str).collect();
+            let may_be_tagged = matches!(names[..], [name] if find_tagged_branch(branches, name).is_some());
+            let is_bare = is_nullable(branches) || !may_be_tagged;
+            // Of several records with such fields, each is told by its tag.
+            return match list_bare_branches(branches, &names)[..] {
+                [only] if is_bare => Some(only),
+                _ => None,
+            };
+        }
+    };
+    branch_of(branches, &found, writer).map(|(branch, _)| branch)
+}
+
+/// Writes an object: tagged, or bare for a record or map among the branches.
+///
+/// What could be both is kept and tried as both. In a union of null and one type it is bare if that fits, else tagged; in
+/// others the other way round.
 pub(super) fn object<'de, A: MapAccess<'de>>(
     union: &Node,
     branches: &[Node],
     mut map: A,
     writer: &mut Writer<'_>,
 ) -> Result<(), A::Error> {
-    let nullable = union.nullable().map(|(_, node)| node);
-    let bare = bare_object(branches);
-    if let (Some(Node::Map(_)), Some((index, node))) = (nullable, bare) {
-        writer.long(index as i64);
-        return object::object(node, map, writer, None);
-    }
-    let first = map.next_key_seed(FirstKey { branches, bare, fields_first: nullable.is_some() })?;
-    match (first, bare) {
-        (Some(First::Tag(index)), _) => {
-            writer.long(index as i64);
-            let node = &branches[index];
-            map.next_value_seed(Seed { node, writer: &mut *writer })?;
-            match map.next_key_seed(object::Name)? {
-                None => Ok(()),
-                Some(name) => {
-                    writer.within(&name);
-                    Err(writer.fail(Problem::Unknown { suggestion: None }))
-                }
+    let first = map.next_key_seed(object::Name)?;
+    let tag = first.as_deref().and_then(|name| find_tagged_branch(branches, name));
+    match (tag, find_only_object(branches)) {
+        (None, Some(branch)) => {
+            writer.long(branch as i64);
+            object::object(&branches[branch], map, writer, first)
+        }
+        (Some(branch), _) if !first.as_deref().is_some_and(|name| may_be_member(branches, name)) => {
+            write_tagged(&branches[branch], branch, map, writer)
+        }
+        (None, None) if !branches.iter().any(is_object) => Err(mismatch(writer, union, &Found::Object)),
+        _ => {
+            let mut kept: Vec<(String, Buffered)> = Vec::new();
+            let mut next = first;
+            while let Some(name) = next {
+                let value = map.next_value().inspect_err(|_| writer.within(&name))?;
+                kept.push((name, value));
+                next = map.next_key_seed(object::Name)?;
             }
+            let tag = tag.filter(|_| kept.len() == 1);
+            write_first_fitting(union, branches, &kept, tag, writer).ok_or_else(|| A::Error::custom(""))
         }
-        (Some(First::Name(name)), Some((index, node))) => {
-            writer.long(index as i64);
-            object::object(node, map, writer, Some(name))
-        }
-        (None, Some((index, node))) => {
-            writer.long(index as i64);
-            object::object(node, map, writer, None)
-        }
-        _ => Err(mismatch(writer, union, &Found::Object)),
     }
 }
 
-/// The one branch that a bare object can mean.
-fn bare_object(branches: &[Node]) -> Option<(usize, &Node)> {
-    let is_object = |node: &Node| matches!(node, Node::Record(_) | Node::Again(_) | Node::Map(_));
+/// Writes the value of a tag whose name has been read.
+fn write_tagged<'de, A: MapAccess<'de>>(
+    node: &Node,
+    branch: usize,
+    mut map: A,
+    writer: &mut Writer<'_>,
+) -> Result<(), A::Error> {
+    writer.long(branch as i64);
+    map.next_value_seed(Seed { node, writer: &mut *writer })?;
+    match map.next_key_seed(object::Name)? {
+        None => Ok(()),
+        Some(name) => {
+            writer.within(&name);
+            Err(writer.fail(Problem::Unknown { suggestion: None }))
+        }
+    }
+}
+
+/// How a kept object is read: as a branch.
+enum Reading {
+    Tagged(usize),
+    Bare(usize),
+}
+
+/// Writes a kept object by the first of its readings that fits; none: the writer has the problem of the first one.
+fn write_first_fitting(
+    union: &Node,
+    branches: &[Node],
+    kept: &[(String, Buffered)],
+    tag: Option<usize>,
+    writer: &mut Writer<'_>,
+) -> Option<()> {
+    let names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
+    let mut readings: Vec<Reading> = list_bare_branches(branches, &names).into_iter().map(Reading::Bare).collect();
+    if let Some(tag) = tag {
+        let place = if is_nullable(branches) { readings.len() } else { 0 };
+        readings.insert(place, Reading::Tagged(tag));
+    }
+    let mark = writer.mark();
+    let mut problem = None;
+    for reading in &readings {
+        if problem.is_some() && !writer.may_retry() {
+            break;
+        }
+        if reading.write(branches, kept, writer).is_ok() {
+            return Some(());
+        }
+        let met = writer.rewind(&mark);
+        problem.get_or_insert(met);
+    }
+    match problem {
+        Some(problem) => writer.restore(problem),
+        None => drop::<serde_json::Error>(mismatch(writer, union, &Found::Object)),
+    }
+    None
+}
+
+impl Reading {
+    fn write(&self, branches: &[Node], kept: &[(String, Buffered)], writer: &mut Writer<'_>) -> serde_json::Result<()> {
+        match self {
+            Self::Tagged(branch) => {
+                let mut map = members(kept);
+                // The tag.
+                map.next_key_seed(object::Name)?;
+                write_tagged(&branches[*branch], *branch, map, writer)
+            }
+            Self::Bare(branch) => {
+                writer.long(*branch as i64);
+                object::object(&branches[*branch], members(kept), writer, None)
+            }
+        }
+    }
+}
+
+fn is_nullable(branches: &[Node]) -> bool {
+    matches!(branches, [Node::Null, _] | [_, Node::Null])
+}
+
+/// The branch that a tag names: by its full name, or without the namespace if there is only one of that name.
+fn find_tagged_branch(branches: &[Node], name: &str) -> Option<usize> {
+    branches.iter().position(|node| node.tag() == name).or_else(|| {
+        let is_short = |node: &Node| node.is_named() && node.tag().rsplit('.').next() == Some(name);
+        let mut short = branches.iter().enumerate().filter(|(_, node)| is_short(node));
+        match (short.next(), short.next()) {
+            (Some((branch, _)), None) => Some(branch),
+            _ => None,
+        }
+    })
+}
+
+fn is_object(node: &Node) -> bool {
+    matches!(node, Node::Record(_) | Node::Again(_) | Node::Map(_))
+}
+
+fn find_only_object(branches: &[Node]) -> Option<usize> {
     let mut objects = branches.iter().enumerate().filter(|(_, node)| is_object(node));
     match (objects.next(), objects.next()) {
-        (only, None) => only,
+        (Some((branch, _)), None) => Some(branch),
         _ => None,
     }
 }
 
-/// The first key of an object in a union.
-enum First {
-    /// It names this branch.
-    Tag(usize),
-    /// It is a name inside the record or map.
-    Name(String),
-}
-
-/// Reads the first key.
-struct FirstKey<'n> {
-    branches: &'n [Node],
-    bare: Option<(usize, &'n Node)>,
-    /// A name that is both a field and a tag is the field.
-    fields_first: bool,
-}
-
-impl FirstKey<'_> {
-    fn is_field(&self, name: &str) -> bool {
-        let has = |record: &Record| record.position(name, 0).is_some();
-        self.fields_first
-            && match self.bare {
-                Some((_, Node::Record(record))) => has(record),
-                Some((_, Node::Again(again))) => again.try_walk(has).unwrap_or(false),
-                _ => false,
-            }
+/// Looks into a record; none: the type is none, or its schema is still being made.
+fn look_into_record<T>(node: &Node, look: impl FnOnce(&Record) -> T) -> Option<T> {
+    match node {
+        Node::Record(record) => Some(look(record)),
+        Node::Again(again) => again.try_walk(look),
+        _ => None,
     }
 }
 
-impl<'de> DeserializeSeed<'de> for FirstKey<'_> {
-    type Value = First;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<First, D::Error> {
-        json.deserialize_str(self)
-    }
+/// True if a bare object can have a member of this name.
+fn may_be_member(branches: &[Node], name: &str) -> bool {
+    branches.iter().any(|node| match node {
+        Node::Map(_) => true,
+        node => look_into_record(node, |record| record.position(name, 0).is_some()).unwrap_or(false),
+    })
 }
 
-impl Visitor<'_> for FirstKey<'_> {
-    type Value = First;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
+/// The branches that a bare object with members of these names may mean: the only one that takes objects, else each record
+/// that has all of them and needs no others, then the map.
+fn list_bare_branches(branches: &[Node], names: &[&str]) -> Vec<usize> {
+    if let Some(only) = find_only_object(branches) {
+        return vec![only];
     }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<First, E> {
-        let tag = if self.is_field(name) { None } else { self.branches.iter().position(|node| node.tag() == name) };
-        Ok(tag.map_or_else(|| First::Name(name.to_owned()), First::Tag))
-    }
+    let fits = |record: &Record| {
+        let is_needed = |place: &usize| record.members[*place].default.is_none();
+        let places: Option<Vec<usize>> = names.iter().map(|name| record.position(name, 0)).collect();
+        let needed = (0..record.members.len()).filter(is_needed).count();
+        places.is_some_and(|places| places.iter().filter(|place| is_needed(place)).count() == needed)
+    };
+    let all = || branches.iter().enumerate();
+    let records = all().filter(|(_, node)| look_into_record(node, fits).unwrap_or(false));
+    let maps = all().filter(|(_, node)| matches!(node, Node::Map(_)));
+    records.chain(maps).map(|(branch, _)| branch).collect()
 }

@@ -55,15 +55,19 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.writer.numbers.count();
         self.scalar(Found::Whole(i128::from(value)))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.writer.numbers.count();
         self.scalar(Found::Whole(i128::from(value)))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.scalar(Found::Fraction(value))
+        self.writer.numbers.count();
+        let text = if takes_any_double(self.node) { None } else { self.writer.numbers.find_newest() };
+        self.scalar(Found::Fraction(value, text))
     }
 
     #[inline]
@@ -104,6 +108,17 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
             Node::Union(branches) => union::object(self.node, branches, map, self.writer),
             node => object::object(node, map, self.writer, None),
         }
+    }
+}
+
+/// True if the nearest double is all that a type wants of a number.
+fn takes_any_double(node: &Node) -> bool {
+    match node {
+        Node::Float | Node::Double => true,
+        Node::Union(branches) => {
+            branches.iter().all(|branch| matches!(branch, Node::Null | Node::Float | Node::Double))
+        }
+        _ => false,
     }
 }
 

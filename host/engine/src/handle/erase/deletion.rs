@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
 use super::Engine;
-use crate::derived::{Rekey, progress_of};
+use crate::derived::{Rekey, Rekeyed, progress_of};
 use crate::followers::ArchiveEvents;
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{ArchivedEvent, HistoryQuery};
@@ -132,8 +133,7 @@ impl<'e> Deletion<'e> {
         let copies = self.copies(&stream)?;
         let archive = self.engine.ports().archive.clone();
         let mut erased = Erased::default();
-        let mut query =
-            HistoryQuery { key: key.to_owned(), from: i64::MIN, to: i64::MAX, limit: AT_ONCE, cursor: None };
+        let mut query = HistoryQuery { key: key.to_owned(), times: TimeRange::ALL, limit: AT_ONCE, cursor: None };
         loop {
             let page = archive.history(&of, &query)?;
             let events: Vec<ArchivedEvent> =
@@ -172,13 +172,15 @@ impl<'e> Deletion<'e> {
     /// Deletes the copies of an event in a derived stream: after a crash there may be two.
     fn erase_copy(&mut self, rekey: &Rekey, partitions: u32, event: &ArchivedEvent) -> Result<Erased, StoreError> {
         let mut copy = Vec::new();
-        let Some(key) = rekey.event(&event.bytes, event.place, &mut copy) else { return Ok(Erased::default()) };
+        let Some(Rekeyed { key, .. }) = rekey.event(&event.bytes, event.place, &mut copy) else {
+            return Ok(Erased::default());
+        };
         let ports = self.engine.ports();
         let partition = ports.log.partition_of(&key, partitions);
         let of = StreamPartition { stream: rekey.to.def.stream.as_str().into(), partition };
         let of_event = self.identities.read(&rekey.to, &of, &[records_of(event.place.offset, &copy)])?;
         let Some(time) = of_event.first().map(|entry| entry.time) else { return Ok(Erased::default()) };
-        let mut query = HistoryQuery { key, from: time, to: time.saturating_add(1), limit: AT_ONCE, cursor: None };
+        let mut query = HistoryQuery { key, times: TimeRange::at(time), limit: AT_ONCE, cursor: None };
         let mut erased = Erased::default();
         loop {
             let page = self.engine.ports().archive.history(&of, &query)?;

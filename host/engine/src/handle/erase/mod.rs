@@ -11,9 +11,11 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 
 use super::{Engine, Inner};
+use crate::panics::{self, Heartbeat};
 use crate::ports::StoreError;
 use crate::ports::erasure::Erased;
 use crate::ports::log::Bell;
+use crate::probe::Probed;
 use crate::problem::ReadError;
 use crate::shared::FIRST_DELAY;
 use deletion::Deletion;
@@ -50,7 +52,8 @@ impl Waiting {
         let _ = done.map(|done| done.send(erased));
     }
 
-    fn give_up(&self) {
+    /// Nobody is told any more.
+    pub(super) fn give_up(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
@@ -64,7 +67,9 @@ impl Eraser {
         let bell = Arc::new(Bell::default());
         // The engine holds the eraser, not the other way round.
         let (inner, own_bell) = (Arc::downgrade(&engine.inner), bell.clone());
-        let thread = std::thread::Builder::new().name("eraser".to_owned()).spawn(move || run(&inner, &own_bell))?;
+        let over = inner.clone();
+        let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
+        let thread = panics::spawn("eraser", is_over, move |heartbeat| run(&inner, &own_bell, heartbeat))?;
         Ok(Some(Self { bell, thread }))
     }
 
@@ -75,12 +80,15 @@ impl Eraser {
     }
 }
 
-fn run(inner: &Weak<Inner>, bell: &Bell) {
+fn run(inner: &Weak<Inner>, bell: &Bell, heartbeat: &Heartbeat) {
     let mut delay = FIRST_DELAY;
     loop {
         let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
         let shared = engine.inner.shared.clone();
-        match engine.carry_out_deletions() {
+        shared.config.probe.look(Probed::Round);
+        let done = engine.carry_out_deletions();
+        heartbeat.beat();
+        match done {
             Ok(()) => {
                 delay = FIRST_DELAY;
                 drop(engine);
@@ -94,9 +102,6 @@ fn run(inner: &Weak<Inner>, bell: &Bell) {
             }
         }
         if shared.is_stopping() {
-            if let Some(inner) = inner.upgrade() {
-                inner.waiting.give_up();
-            }
             return;
         }
     }
@@ -110,6 +115,7 @@ impl Engine {
     /// # Errors
     /// The stream is unknown, these stores cannot delete, or it is not done in time.
     pub fn erase(&self, stream: &str, key: &str, author: &str) -> Result<Erased, ReadError> {
+        let key = &self.canonical_key(stream, key);
         let of = self.partition_of(stream, key);
         let of = of.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
         let Some(erasure) = &self.ports().erasure else {

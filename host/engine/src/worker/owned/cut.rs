@@ -35,7 +35,6 @@ impl Owned {
         if let (Some((erasing, key)), Some(erasure)) = (&cut.entity, &shared.ports.erasure) {
             erasure.cut(erasing, key, self.events)?;
             self.partition.forget(key);
-            shared.hub.forget(self.partition.of());
         }
         Ok(Some(self.events))
     }

@@ -4,24 +4,30 @@
 mod cut;
 mod recovery;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
+use assay_core::verdict::RuleStamp;
+use assay_runtime::{Unfinished, thread_cpu_time};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::RECEIPT;
+use super::batch_size::BatchSize;
 use super::batches::Batches;
 use super::saver::{Save, Saved, Saver};
+use super::suspects::{Folding, Suspects};
 use super::unsaved::Unsaved;
 use crate::metrics::Metrics;
-use crate::partition::{Halt, Instances, Partition, PartitionError, last_of};
+use crate::panics::{Panicked, catch};
+use crate::partition::{BatchStats, Halt, Instances, Partition, PartitionError, last_of};
 use crate::ports::log::{Bell, Durability, Receipt, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
+use crate::probe::Probed;
 use crate::resolved::in_schema;
-use crate::shared::{Shared, log_stopped};
+use crate::shared::{FIRST_DELAY, LONGEST_DELAY, Shared, log_stopped};
 
 /// Bytes of events that are read at once, about.
 const READ_BYTES: usize = 4 << 20;
@@ -49,15 +55,33 @@ pub(super) struct Owned {
     fate: Fate,
     /// Why it has to be opened anew, if a rule wants that.
     halt: Option<Halt>,
+    pub(super) batch_size: BatchSize,
+    /// The number of its last turn that scored something.
+    pub(super) last_turn: u64,
+    /// When that was.
+    pub(super) turned_at: Option<Instant>,
+    /// When to try again after a store failed.
+    pub(super) retry_at: Option<Instant>,
+    /// How long ago the oldest event of the batch in hand was appended.
+    age: Duration,
+    /// The events in hand.
+    folding: Option<Folding>,
+    suspects: Suspects,
+    /// When it was opened, and how long that was waited for.
+    opened: (Instant, Duration),
 }
 
 /// Whether a partition can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Working,
-    /// Verdicts could not be appended: nothing may be scored or saved any more. It is opened anew, and folds again
-    /// from its last checkpoint.
+    /// Verdicts could not be appended, or a panic has left something half-done: nothing may be scored or saved any
+    /// more. It is opened anew, and folds again from its last checkpoint.
     Reopen,
+    /// A plugin's call was stopped in the middle of a batch: the same, but nothing is wrong.
+    Interrupted,
+    /// The same, after a panic that tells which events to fold one at a time, or which one not at all.
+    Narrowed,
     /// A mistake in this program, which opening it anew would only repeat.
     Stuck,
 }
@@ -65,9 +89,7 @@ enum Fate {
 /// A block that was handed to the log.
 struct Said {
     receipt: Receipt,
-    from: Offset,
     next: Offset,
-    block: Vec<u8>,
 }
 
 impl Owned {
@@ -78,16 +100,33 @@ impl Owned {
 
     fn read(&mut self, shared: &Shared) -> Result<Vec<Records>, StoreError> {
         let (of, history) = (self.partition.of(), &self.partition.plan().history);
-        let (log, most) = (&shared.ports.log, shared.config.batch_rows);
+        let (log, most) = (&shared.ports.log, self.batch_size.rows());
         let records = log.read_events(&of.stream, of.partition, self.events, history.newest(), most, READ_BYTES)?;
         self.unsaved.read(of, self.events, records.first());
-        Ok(in_schema(history, records))
+        if let Some(first) = records.first() {
+            shared.progress.note_read(of, self.events, first.appended_at);
+        }
+        let records = in_schema(history, records);
+        self.partition.note_stored(&records);
+        Ok(records)
     }
 
-    /// Tells the metrics how many events wait and how many entities are in memory.
-    pub(super) fn measure(&self, shared: &Shared, lag: u64) {
+    /// The records before an offset, and how many of them may be folded together.
+    fn batches<'a>(
+        &self,
+        blocks: &'a [Records],
+        before: Offset,
+        panicked: &'a BTreeMap<Offset, Refused>,
+    ) -> (usize, Batches<'a>) {
+        let (rows, end) = self.suspects.limits(self.events, self.batch_size.rows(), before);
+        let batches = Batches::of(blocks, end, panicked);
+        // Where offsets were left out, the next record may be among the suspects.
+        if batches.is_empty() { (1, Batches::of(blocks, before, panicked)) } else { (rows, batches) }
+    }
+
+    /// Tells the metrics how many entities are in memory.
+    pub(super) fn measure(&self, shared: &Shared) {
         let label = Metrics::partition(self.partition.of());
-        shared.metrics.lag.get_or_create(&label).set(lag as i64);
         shared.metrics.entities.get_or_create(&label).set(self.partition.entities() as i64);
     }
 
@@ -98,7 +137,7 @@ impl Owned {
         Ok(end.0.saturating_sub(self.events.0))
     }
 
-    /// Scores what is there now before an offset, a batch or a few. Returns how many events.
+    /// Scores a batch of what is there now before an offset. Returns how many events.
     pub(super) fn turn(
         &mut self,
         before: Offset,
@@ -108,7 +147,7 @@ impl Owned {
     ) -> Result<usize, StoreError> {
         match self.fate {
             Fate::Working => {}
-            Fate::Reopen => return Ok(0),
+            Fate::Reopen | Fate::Interrupted | Fate::Narrowed => return Ok(0),
             Fate::Stuck => {
                 let message = format!("{}: stopped after an error inside the engine; see the log", self.partition.of());
                 return Err(StoreError::Broken { store: "engine", message });
@@ -119,46 +158,57 @@ impl Owned {
         }
         let blocks = self.read(shared)?;
         let oldest = blocks.first().map(|block| block.appended_at);
-        let batches = Batches::of(&blocks, before);
-        for (records, refused) in batches.iter(shared.config.batch_rows) {
-            self.settle(MOST_UNDER_WAY - 1, shared, bell);
-            if self.fate != Fate::Working {
-                break;
-            }
-            self.block.clear();
-            let from = self.events;
-            self.score_batch(records, refused, instances, shared)?;
-            if self.halt.is_some() {
-                // What was said before is still right.
-                self.settle(0, shared, bell);
-                self.fate = Fate::Reopen;
-                return Ok(0);
-            }
-            self.say(from, shared);
+        let since_append = |at: i64| Duration::from_millis(u64::try_from(crate::clock::now_ms() - at).unwrap_or(0));
+        self.age = oldest.map(since_append).unwrap_or_default();
+        let panicked = self.suspects.panicked().clone();
+        let (rows, batches) = self.batches(&blocks, before, &panicked);
+        let Some((records, refused)) = batches.iter(rows).next() else { return Ok(0) };
+        self.block.clear();
+        let started = Instant::now();
+        if let Some(stats) = self.score_batch(records, refused, instances, shared)? {
+            self.note_batch(stats, started.elapsed(), shared);
         }
+        if self.halt.is_some() {
+            self.fate = Fate::Reopen;
+        }
+        if self.fate != Fate::Working {
+            // What was said before is still right.
+            self.settle(0, shared, bell);
+            return Ok(0);
+        }
+        self.say(shared);
         if let Some(oldest) = oldest {
             let label = Metrics::stream(&self.partition.of().stream);
             let now = crate::clock::now_ms();
             shared.metrics.latency.get_or_create(&label).observe((now - oldest).max(0) as f64 / 1e3);
         }
-        Ok(batches.len())
+        Ok(records.len() + refused.len())
     }
 
+    /// Folds a batch and puts its verdicts into `block`. None: a rule halts, or a call was stopped; see `fate` and `halt`.
     fn score_batch(
         &mut self,
         records: &[(Offset, &[u8])],
         refused: &[(Offset, &Refused)],
         instances: &mut Instances,
         shared: &Shared,
-    ) -> Result<(), StoreError> {
-        let started = Instant::now();
+    ) -> Result<Option<BatchStats>, StoreError> {
+        let cpu_started = thread_cpu_time();
         let state = &*shared.ports.state;
-        let stats = match self.partition.score(records, refused, instances, state, &mut self.block) {
+        self.folding = Folding::of(self.events, records);
+        shared.config.probe.look(Probed::Fold(self.partition.of(), records));
+        let scored = self.partition.score(records, refused, instances, state, &mut self.block);
+        self.folding = None;
+        let stats = match scored {
             Ok(stats) => stats,
             Err(PartitionError::Store(error)) => return Err(error),
             Err(PartitionError::Halt(halt)) => {
                 self.halt = Some(halt);
-                return Ok(());
+                return Ok(None);
+            }
+            Err(PartitionError::Unfinished { rule, cause }) => {
+                self.give_up_unfinished(&rule, cause, shared);
+                return Ok(None);
             }
             Err(error @ PartitionError::Plan(_)) => {
                 self.fate = Fate::Stuck;
@@ -167,28 +217,44 @@ impl Owned {
         };
         if let Some(last) = last_of(records, refused) {
             self.events = last.next();
+            shared.progress.note_scored(self.partition.of(), self.events);
         }
+        let slowest = stats.rules.iter().map(|turn| turn.time.cpu).max().unwrap_or_default();
+        self.batch_size.note(stats.events, thread_cpu_time().saturating_sub(cpu_started), slowest);
+        Ok(Some(stats))
+    }
+
+    /// Counts what a batch did. What recovery folds again was counted before.
+    fn note_batch(&self, stats: BatchStats, took: Duration, shared: &Shared) {
         let metrics = &shared.metrics;
         let label = Metrics::stream(&self.partition.of().stream);
         metrics.scored.get_or_create(&label).inc_by(stats.events as u64);
         metrics.verdicts.get_or_create(&label).inc_by(stats.verdicts as u64);
         metrics.failures.get_or_create(&label).inc_by((stats.failures + stats.unreadable) as u64);
         metrics.late.get_or_create(&label).inc_by(stats.late as u64);
-        metrics.batch_time.get_or_create(&label).observe(started.elapsed().as_secs_f64());
+        metrics.batch_time.get_or_create(&label).observe(took.as_secs_f64());
         metrics.note_rules(&stats.rules);
-        shared.standings.note(self.partition.of(), stats.rules);
-        Ok(())
+        shared.standings.note(self.partition.of(), self.age, stats.rules);
+    }
+
+    /// Some of the batch is folded in already, and none of it is judged: only the last checkpoint is right. Whatever plan
+    /// is in effect when the partition is open again judges these events.
+    fn give_up_unfinished(&mut self, rule: &Arc<RuleStamp>, cause: Unfinished, shared: &Shared) {
+        tracing::info!(partition = %self.partition.of(), rule = rule.rule, %cause, "a batch goes back to the last checkpoint");
+        if let Unfinished::TooSlow { exhausted, .. } = cause {
+            shared.standings.note_given_up(rule, exhausted);
+        }
+        self.fate = Fate::Interrupted;
     }
 
     /// Hands the batch's verdicts to the log. Scoring goes on meanwhile.
-    fn say(&mut self, from: Offset, shared: &Shared) {
+    fn say(&mut self, shared: &Shared) {
         let of = self.partition.of();
-        let block = std::mem::take(&mut self.block);
         let mut records = Records { appended_at: crate::clock::now_ms(), ..Records::default() };
-        records.push(&block);
+        records.push(&self.block);
         let batches = vec![(of.partition, records)];
         match shared.ports.log.append(&of.stream, Topic::Verdicts, batches, Durability::Ordered) {
-            Ok(receipt) => self.under_way.push_back(Said { receipt, from, next: self.events, block }),
+            Ok(receipt) => self.under_way.push_back(Said { receipt, next: self.events }),
             Err(error) => self.give_up(&error, shared),
         }
     }
@@ -210,7 +276,7 @@ impl Owned {
                 Ok(appended) => {
                     let place = appended.first().and_then(|appended| appended.place(0));
                     self.verdicts = place.map_or(self.verdicts, |place| place.offset.next());
-                    shared.hub.publish(self.partition.of(), said.from, said.next, said.block);
+                    shared.hub.publish(self.partition.of(), said.next);
                 }
                 Err(error) => self.give_up(&error, shared),
             }
@@ -221,7 +287,7 @@ impl Owned {
     fn give_up(&mut self, error: &StoreError, shared: &Shared) {
         let of = self.partition.of();
         tracing::warn!(partition = %of, %error, "verdicts cannot be appended; going back to the last checkpoint");
-        shared.health.note(&format!("partition {of}"), Some(&error.to_string()), 0);
+        shared.health.note(&format!("partition {of}"), Some(&error.to_string()));
         self.under_way.clear();
         self.fate = Fate::Reopen;
     }
@@ -237,9 +303,45 @@ impl Owned {
         !self.under_way.is_empty()
     }
 
+    /// Does something with the partition; none: it panicked. What is in memory may be half-changed then: the partition
+    /// is opened anew, and only this one.
+    pub(super) fn guarded<T>(&mut self, doing: &str, shared: &Shared, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        catch(|| act(self)).map_err(|panicked| self.give_up_after(doing, &panicked, shared)).ok()
+    }
+
+    fn give_up_after(&mut self, doing: &str, panicked: &Panicked, shared: &Shared) {
+        let of = self.partition.of();
+        tracing::error!(partition = %of, doing, %panicked, "a panic; the partition goes back to its last checkpoint");
+        shared.health.note(&format!("partition {of}"), Some(&format!("{doing} {panicked}")));
+        self.under_way.clear();
+        self.fate = Fate::Reopen;
+        if let Some(folding) = self.folding.take() {
+            self.suspects.note(&folding, panicked);
+            self.fate = Fate::Narrowed;
+        }
+    }
+
     /// Whether it has to be opened anew.
     pub(super) fn has_failed(&self) -> bool {
-        self.fate == Fate::Reopen
+        matches!(self.fate, Fate::Reopen | Fate::Interrupted | Fate::Narrowed) || self.saved.has_failed()
+    }
+
+    /// True when it has to be opened anew only because a call was stopped.
+    pub(super) fn was_interrupted(&self) -> bool {
+        self.fate == Fate::Interrupted
+    }
+
+    /// What is known of panics in it, for whoever opens it anew.
+    pub(super) fn take_suspects(&mut self) -> Suspects {
+        std::mem::take(&mut self.suspects)
+    }
+
+    /// How long to wait until it is opened anew: longer each time, unless it went well for a while, or it is known what
+    /// to do differently.
+    pub(super) fn delay(&self) -> Duration {
+        let (at, delay) = self.opened;
+        let went_well = at.elapsed() > 2 * LONGEST_DELAY;
+        if went_well || self.halt.is_some() || self.fate == Fate::Narrowed { FIRST_DELAY } else { delay }
     }
 
     /// Where a rule wants it to wait when it is opened anew.

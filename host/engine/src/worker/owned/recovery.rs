@@ -1,34 +1,41 @@
 //! How a partition is opened: where its last owner left it, with the events behind its checkpoint folded again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
-use assay_core::verdict::block_flags;
+use assay_core::verdict::{block_flags, flags, read_block};
+use assay_core::wire::Corrupt;
+use tokio::sync::oneshot::error::TryRecvError;
 
-use super::super::batches::Batches;
+use super::super::Opening;
+use super::super::batch_size::BatchSize;
 use super::super::saver::save;
+use super::super::suspects::Suspects;
 use super::{Fate, Owned, READ_BYTES, Unsaved, broken};
-use crate::partition::{Instances, Partition};
+use crate::panics::{EVENT_PANICKED, catch};
+use crate::partition::{Instances, Partition, write_refused};
 use crate::plan::{Plan, StreamPlan};
-use crate::ports::log::{Records, Topic};
+use crate::ports::log::{Durability, Records, Refused, Topic};
 use crate::ports::state::Checkpoint;
 use crate::ports::{StoreError, StreamPartition};
-use crate::shared::{Shared, log_stopped, unreadable_block};
+use crate::shared::{FIRST_DELAY, Shared, log_stopped, unreadable_block};
 
 /// How long to wait for records that the log has but cannot give yet.
 const RETRY_READ: Duration = Duration::from_millis(2);
 
 impl Owned {
     /// Opens a partition where the last owner left it: events whose verdicts are in the log already are folded again,
-    /// by the rules that gave those verdicts, and nothing is appended for them.
+    /// by the rules that gave those verdicts, and nothing is appended for them. Events that panic when they are folded
+    /// are passed over. Which ones those are, `opening` knows or learns by this.
     pub(in crate::worker) fn open(
-        of: StreamPartition,
+        opening: &mut Opening,
         plan: &Plan,
         stream: &Arc<StreamPlan>,
         shared: &Shared,
     ) -> Result<Self, StoreError> {
+        let of = opening.of.clone();
         let version = plan.snapshot.version;
         let checkpoint = match shared.ports.state.checkpoint(&of)? {
             Some(checkpoint) => checkpoint,
@@ -46,7 +53,10 @@ impl Owned {
                 format!("{of} is judged by version {} already, and {version} is known here", checkpoint.catalog);
             return Err(StoreError::Unavailable { store: "catalog", message });
         }
-        let (verdicts, judged) = tail(&of, &checkpoint, shared)?;
+        shared.progress.note_scored(&of, checkpoint.events);
+        opening.suspects.forget_before(checkpoint.events);
+        let mut tail = Tail { end: checkpoint.verdicts, judged: checkpoint.events, panicked: BTreeSet::new() };
+        tail.read(&of, &mut opening.suspects, shared)?;
         let mut partition = Partition::new(of.clone(), stream.clone(), version).map_err(|error| broken(&of, &error))?;
         partition.resume(checkpoint.origins.clone());
         if shared.ports.buckets.is_some() {
@@ -59,7 +69,7 @@ impl Owned {
         let mut owned = Self {
             partition,
             events: checkpoint.events,
-            verdicts,
+            verdicts: tail.end,
             saved_at: checkpoint.clone(),
             due: Instant::now() + shared.config.checkpoint_every,
             saved: Arc::default(),
@@ -68,9 +78,25 @@ impl Owned {
             under_way: VecDeque::new(),
             fate: Fate::Working,
             halt: None,
+            batch_size: BatchSize::new(shared.config.batch_rows),
+            last_turn: 0,
+            turned_at: None,
+            retry_at: None,
+            age: Duration::ZERO,
+            folding: None,
+            suspects: opening.suspects.clone(),
+            opened: (Instant::now(), opening.delay),
         };
-        if judged > checkpoint.events {
-            owned.fold_again(judged, checkpoint.catalog, plan, shared)?;
+        if tail.judged > checkpoint.events {
+            let folded = catch(|| owned.fold_again(&tail, checkpoint.catalog, plan, shared));
+            folded.unwrap_or_else(|panicked| {
+                if let Some(folding) = owned.folding.take() {
+                    opening.suspects.note(&folding, &panicked);
+                    opening.delay = FIRST_DELAY;
+                }
+                Err(broken(&of, &panicked))
+            })?;
+            owned.batch_size.reset();
         }
         if checkpoint.catalog != version {
             owned.hand_over(plan, shared)?;
@@ -79,19 +105,21 @@ impl Owned {
         Ok(owned)
     }
 
-    /// Folds the events up to `judged` by the rules of an older version of the catalog, without saying anything.
-    fn fold_again(&mut self, judged: Offset, catalog: u64, now: &Plan, shared: &Shared) -> Result<(), StoreError> {
-        let of = self.partition.of().clone();
+    /// Folds the events that are judged by the rules of an older version of the catalog, without saying anything, but
+    /// of events that cannot be folded any more.
+    fn fold_again(&mut self, tail: &Tail, catalog: u64, now: &Plan, shared: &Shared) -> Result<(), StoreError> {
+        let (of, judged) = (self.partition.of().clone(), tail.judged);
         tracing::info!(partition = %of, from = %self.events, to = %judged, catalog, "recovering: folding events again");
         let then = if catalog == now.snapshot.version { None } else { plan_at(catalog, shared)? };
         let stream = then.as_ref().unwrap_or(&now.streams).get(&*of.stream);
         let Some(stream) = stream.cloned() else { return Ok(()) };
         self.partition.adopt(stream.clone(), catalog).map_err(|error| broken(&of, &error))?;
-        let mut instances = Instances::default();
+        let mut instances = Instances::interruptible(shared.stopping());
         instances.equip(&stream).map_err(|error| broken(&of, &error))?;
         while self.events < judged {
             let blocks = self.read(shared)?;
-            let batches = Batches::of(&blocks, judged);
+            let panicked = self.suspects.panicked().clone();
+            let (rows, batches) = self.batches(&blocks, judged, &panicked);
             if batches.is_empty() {
                 // Where the log is another server, records may still be on their way.
                 let end = shared.ports.log.end(&of.stream, Topic::Events, of.partition)?;
@@ -105,15 +133,50 @@ impl Owned {
                 std::thread::sleep(RETRY_READ);
                 continue;
             }
-            for (records, refused) in batches.iter(shared.config.batch_rows) {
+            for (records, refused) in batches.iter(rows) {
                 self.block.clear();
+                if shared.is_stopping() || !shared.is_mine(&of) {
+                    return Err(log_stopped());
+                }
                 self.score_batch(records, refused, &mut instances, shared)?;
+                if self.fate != Fate::Working {
+                    // Only a stop of the engine interrupts calls here.
+                    return Err(log_stopped());
+                }
                 if let Some(halt) = self.halt.take() {
                     // It was judged before: only a limit on time tells twice something different.
                     return Err(broken(&of, &halt));
                 }
             }
         }
+        self.say_panicked(tail, catalog, shared)
+    }
+
+    /// Says of judged events that they cannot be folded any more, such as by a newer version of this program, so that
+    /// every recovery passes over them.
+    fn say_panicked(&mut self, tail: &Tail, catalog: u64, shared: &Shared) -> Result<(), StoreError> {
+        let is_new = |(offset, _): &(&Offset, &Refused)| **offset < tail.judged && !tail.panicked.contains(offset);
+        let new: Vec<(Offset, &Refused)> =
+            self.suspects.panicked().iter().filter(is_new).map(|(offset, refused)| (*offset, refused)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let (of, mut block) = (self.partition.of(), Vec::new());
+        write_refused(&mut block, catalog, tail.judged, &new);
+        let mut records = Records { appended_at: crate::clock::now_ms(), ..Records::default() };
+        records.push(&block);
+        let log = &shared.ports.log;
+        let batches = vec![(of.partition, records)];
+        let mut receipt = log.append(&of.stream, Topic::Verdicts, batches, Durability::Ordered)?;
+        let appended = loop {
+            match receipt.try_recv() {
+                Ok(appended) => break appended?,
+                Err(TryRecvError::Empty) if !shared.is_stopping() => std::thread::sleep(RETRY_READ),
+                Err(_) => return Err(log_stopped()),
+            }
+        };
+        let place = appended.first().and_then(|appended| appended.place(0));
+        self.verdicts = place.map_or(self.verdicts, |place| place.offset.next());
         Ok(())
     }
 
@@ -130,25 +193,52 @@ impl Owned {
     }
 }
 
-/// The end of the verdicts, and the offset before which all events have theirs.
-fn tail(of: &StreamPartition, checkpoint: &Checkpoint, shared: &Shared) -> Result<(Offset, Offset), StoreError> {
-    let (mut at, mut judged) = (checkpoint.verdicts, checkpoint.events);
-    loop {
-        let blocks = shared.ports.log.read(&of.stream, Topic::Verdicts, of.partition, at, 64, READ_BYTES)?;
-        if blocks.is_empty() {
-            if at >= shared.ports.log.end(&of.stream, Topic::Verdicts, of.partition)? {
-                return Ok((at, judged));
+/// What is said of events behind a checkpoint.
+struct Tail {
+    /// The end of the verdicts.
+    end: Offset,
+    /// All events before it have their verdicts.
+    judged: Offset,
+    /// Events of which is said that they panic.
+    panicked: BTreeSet<Offset>,
+}
+
+impl Tail {
+    /// Reads on, up to the end of the verdicts.
+    fn read(&mut self, of: &StreamPartition, suspects: &mut Suspects, shared: &Shared) -> Result<(), StoreError> {
+        loop {
+            let blocks = shared.ports.log.read(&of.stream, Topic::Verdicts, of.partition, self.end, 64, READ_BYTES)?;
+            if blocks.is_empty() {
+                if self.end >= shared.ports.log.end(&of.stream, Topic::Verdicts, of.partition)? {
+                    return Ok(());
+                }
+                if shared.is_stopping() {
+                    return Err(log_stopped());
+                }
+                std::thread::sleep(RETRY_READ);
             }
-            if shared.is_stopping() {
-                return Err(log_stopped());
+            for (offset, block) in blocks.iter().flat_map(Records::iter) {
+                let read = self.take(block, suspects);
+                read.map_err(|error| unreadable_block(of, offset, &error))?;
+                self.end = offset.next();
             }
-            std::thread::sleep(RETRY_READ);
         }
-        for (offset, block) in blocks.iter().flat_map(Records::iter) {
-            let (_, next) = block_flags(block).map_err(|error| unreadable_block(of, offset, &error))?;
-            judged = judged.max(next);
-            at = offset.next();
+    }
+
+    fn take(&mut self, block: &[u8], suspects: &mut Suspects) -> Result<(), Corrupt> {
+        let (has, next) = block_flags(block)?;
+        self.judged = self.judged.max(next);
+        if has & flags::FAILURES == 0 {
+            return Ok(());
         }
+        for outcome in read_block(block)?.outcomes {
+            let panicked = outcome.failures.into_iter().find(|failure| failure.code == EVENT_PANICKED);
+            if let Some(failure) = panicked {
+                self.panicked.insert(outcome.offset);
+                suspects.add(outcome.offset, failure.message);
+            }
+        }
+        Ok(())
     }
 }
 

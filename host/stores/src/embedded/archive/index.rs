@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_engine::ports::StoreError;
 use assay_engine::ports::archive::EventEntry;
-use fjall::{OwnedWriteBatch, Snapshot};
+use fjall::Snapshot;
 
+use super::super::commits::Batch;
 use super::super::database::{Database, Durability};
-use super::super::error::failed;
+use super::super::error::{damaged, failed};
 use super::super::keys::{PartitionId, Whose};
-use super::entry::Entry;
+use super::entry::{Entry, decode_page};
 use super::pages::Pages;
 use super::run::{By, IndexId, Row, Run, RunCursor};
 
@@ -173,12 +174,7 @@ impl Indexes {
     }
 
     /// Takes entries of events out of their pages, in one batch with what it holds already.
-    pub(super) fn erase(
-        &self,
-        of: PartitionId,
-        events: &[EventEntry],
-        mut batch: OwnedWriteBatch,
-    ) -> Result<(), StoreError> {
+    pub(super) fn erase(&self, of: PartitionId, events: &[EventEntry], mut batch: Batch) -> Result<(), StoreError> {
         let shared = self.shared(of);
         // Nobody merges meanwhile.
         let _writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,6 +222,18 @@ impl Indexes {
             heap.extend(head((at, &cursors[at])));
         }
         Ok(found)
+    }
+
+    /// Hands out all entries of an index.
+    pub(super) fn each(&self, index: IndexId, mut each: impl FnMut(&Entry)) -> Result<(), StoreError> {
+        let mut page = Vec::new();
+        for row in self.database.index.prefix(index.prefix(Row::Page)) {
+            let value = row.value().map_err(|error| failed("reading the archive's index", &error))?;
+            page.clear();
+            decode_page(&value, &mut page).map_err(|error| damaged("a page of the archive's index", &error))?;
+            page.iter().for_each(&mut each);
+        }
+        Ok(())
     }
 
     /// Looks at a partition, which is read from the database the first time.

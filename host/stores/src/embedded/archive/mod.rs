@@ -17,8 +17,8 @@ use assay_core::verdict::Outcome;
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::{Page, Place, StoreError, StreamPartition};
-use fjall::OwnedWriteBatch;
 
+use super::commits::Batch;
 use super::cursor::{self, Listing};
 use super::database::Database;
 use super::error::broken;
@@ -31,8 +31,6 @@ use verdicts::VerdictIndex;
 
 /// The most events of one page.
 const LONGEST_PAGE: usize = 10_000;
-/// The most events of one id that are given out.
-const MOST_OF_ONE_ID: usize = 1_000;
 
 /// The archive on the embedded database.
 pub struct EmbeddedArchive {
@@ -93,13 +91,16 @@ impl EmbeddedArchive {
     }
 
     /// Takes events out of the indexes, in one batch with what it holds already.
-    pub(super) fn erase(
-        &self,
-        id: PartitionId,
-        events: &[EventEntry],
-        batch: OwnedWriteBatch,
-    ) -> Result<(), StoreError> {
+    pub(super) fn erase(&self, id: PartitionId, events: &[EventEntry], batch: Batch) -> Result<(), StoreError> {
         self.indexes.erase(id, events, batch)
+    }
+
+    /// Hands out the offset of each entry: of events, then of blocks of verdicts.
+    pub(super) fn each_offset(&self, id: PartitionId, mut each: impl FnMut(Topic, u64)) -> Result<(), StoreError> {
+        for by in [By::Entity, By::Id] {
+            self.indexes.each(IndexId { of: id, by }, |entry| each(Topic::Events, entry.offset))?;
+        }
+        self.verdicts.each_place(id, |at| each(Topic::Verdicts, at))
     }
 
     /// The first event of a partition that is still there.
@@ -121,7 +122,7 @@ impl Archive for EmbeddedArchive {
         _records: &[Records],
         next: Offset,
     ) -> Result<(), StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let id = self.database.streams.number_partition(&self.database, of)?;
         self.indexes.write(id, entries, next.0)
     }
 
@@ -131,7 +132,7 @@ impl Archive for EmbeddedArchive {
     }
 
     fn write_verdicts(&self, of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let id = self.database.streams.number_partition(&self.database, of)?;
         self.verdicts.write(id, blocks, next.0)
     }
 
@@ -139,14 +140,13 @@ impl Archive for EmbeddedArchive {
         let behind = query.cursor.as_deref().map(read_cursor).transpose()?;
         let limit = query.limit.min(LONGEST_PAGE);
         let id = self.database.streams.find_partition(of);
-        let (Some(id), Some(latest)) = (id, query.to.checked_sub(1)) else {
+        let (Some(id), Some((earliest, latest))) = (id, query.times.bounds()) else {
             return Ok(Page { items: Vec::new(), cursor: None });
         };
         if limit == 0 {
             return Ok(Page { items: Vec::new(), cursor: None });
         }
-        let lookup =
-            Lookup { hash: Entry::hash_of(&query.key), earliest: query.from, latest, behind, begin: self.begin(id) };
+        let lookup = Lookup { hash: Entry::hash_of(&query.key), earliest, latest, behind, begin: self.begin(id) };
         // One more than wanted tells whether there is another page.
         let mut found = self.indexes.find(IndexId { of: id, by: By::Entity }, &lookup, limit + 1)?;
         let has_more = found.len() > limit;
@@ -156,16 +156,24 @@ impl Archive for EmbeddedArchive {
         Ok(Page { items: self.fetch(id, of, &offsets)?, cursor })
     }
 
-    fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError> {
+    fn by_id(
+        &self,
+        of: &StreamPartition,
+        id: &str,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedEvent>, StoreError> {
         let Some(partition) = self.database.streams.find_partition(of) else {
             return Ok(Vec::new());
         };
-        let (hash, begin) = (Entry::hash_of(id), self.begin(partition));
+        let hash = Entry::hash_of(id);
+        let begin = after.map_or(0, |after| after.0.saturating_add(1)).max(self.begin(partition));
         let lookup = Lookup { hash, earliest: i64::MIN, latest: i64::MAX, behind: None, begin };
+        // The index has them by time, so all are looked at: a few bytes each.
         let found = self.indexes.find(IndexId { of: partition, by: By::Id }, &lookup, usize::MAX)?;
         let mut offsets: Vec<u64> = found.iter().map(|entry| entry.offset).collect();
         offsets.sort_unstable();
-        offsets.truncate(MOST_OF_ONE_ID);
+        offsets.truncate(limit.min(LONGEST_PAGE + 1));
         self.fetch(partition, of, &offsets)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use assay_engine::ports::StoreError;
-use fjall::OwnedWriteBatch;
 
+use super::super::commits::Batch;
 use super::super::database::Database;
 use super::super::error::{damaged, failed};
 use super::entry::{Entry, decode_page, encode_page};
@@ -46,7 +46,7 @@ impl Pages {
     }
 
     /// Adds the changed pages to a batch.
-    pub(super) fn write(self, database: &Database, batch: &mut OwnedWriteBatch) {
+    pub(super) fn write(self, database: &Database, batch: &mut Batch) {
         for (key, entries) in self.0 {
             if entries.is_empty() {
                 batch.remove(&database.index, key);

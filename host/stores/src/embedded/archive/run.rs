@@ -2,8 +2,9 @@
 
 use assay_core::wire::{Corrupt, Reader, put_signed, put_varint};
 use assay_engine::ports::StoreError;
-use fjall::{OwnedWriteBatch, Readable as _, Snapshot};
+use fjall::{Readable as _, Snapshot};
 
+use super::super::commits::Batch;
 use super::super::database::Database;
 use super::super::error::{broken, damaged, failed};
 use super::super::keys::PartitionId;
@@ -93,7 +94,7 @@ impl Run {
 
     /// Adds a run of sorted entries, of which there is at least one, to a batch.
     pub(super) fn write(
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         database: &Database,
         index: IndexId,
         number: u64,
@@ -122,7 +123,7 @@ impl Run {
     }
 
     /// Adds what is known of the run to a batch.
-    pub(super) fn write_head(&self, batch: &mut OwnedWriteBatch, database: &Database, index: IndexId) {
+    pub(super) fn write_head(&self, batch: &mut Batch, database: &Database, index: IndexId) {
         let mut value = vec![self.level];
         put_varint(&mut value, self.entries);
         value.extend_from_slice(&self.lowest.to_be_bytes());
@@ -155,12 +156,7 @@ impl Run {
     }
 
     /// Adds the removal of the whole run to a batch.
-    pub(super) fn remove(
-        &self,
-        database: &Database,
-        index: IndexId,
-        batch: &mut OwnedWriteBatch,
-    ) -> Result<(), StoreError> {
+    pub(super) fn remove(&self, database: &Database, index: IndexId, batch: &mut Batch) -> Result<(), StoreError> {
         for row in database.index.prefix(index.pages(self.number)) {
             let key = row.key().map_err(|error| failed("reading the archive's index", &error))?;
             batch.remove(&database.index, key);
@@ -174,7 +170,7 @@ impl Run {
         &self,
         database: &Database,
         index: IndexId,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         out: &mut Vec<Entry>,
     ) -> Result<(), StoreError> {
         for row in database.index.prefix(index.pages(self.number)) {

@@ -51,6 +51,15 @@ impl VerdictIndex {
         self.database.commit(batch, Durability::Process, "forgetting blocks in the index of verdicts")
     }
 
+    /// Hands out the places of all blocks that are in the index.
+    pub(super) fn each_place(&self, of: PartitionId, mut each: impl FnMut(u64)) -> Result<(), StoreError> {
+        for row in self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX)) {
+            let key = row.key().map_err(|error| failed("reading the index of verdicts", &error))?;
+            each(places(&key)?.1);
+        }
+        Ok(())
+    }
+
     /// The offset before which all events are judged by blocks that are in the index.
     pub(super) fn judged(&self, of: PartitionId) -> Result<u64, StoreError> {
         let mut rows = self.database.index.range(key(of, 0, 0)..=key(of, u64::MAX, u64::MAX));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_core::verdict::{Outcome, erase_outcomes};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Topic;
-use fjall::OwnedWriteBatch;
 
+use super::super::commits::Batch;
 use super::super::database::Database;
 use super::super::error::damaged;
 use super::super::keys::{PartitionId, TopicPartition};
@@ -16,7 +16,7 @@ use super::super::log::LogReader;
 pub(super) fn blank_events(
     database: &Database,
     log: &LogReader,
-    batch: &mut OwnedWriteBatch,
+    batch: &mut Batch,
     id: PartitionId,
     offsets: &BTreeSet<u64>,
 ) -> Result<u64, StoreError> {
@@ -36,7 +36,7 @@ pub(super) fn blank_events(
 pub(super) fn erase_verdicts(
     database: &Database,
     log: &LogReader,
-    batch: &mut OwnedWriteBatch,
+    batch: &mut Batch,
     id: PartitionId,
     places: BTreeMap<u64, BTreeSet<u64>>,
 ) -> Result<Vec<Outcome>, StoreError> {
@@ -58,7 +58,7 @@ pub(super) fn erase_verdicts(
 fn change(
     database: &Database,
     log: &LogReader,
-    batch: &mut OwnedWriteBatch,
+    batch: &mut Batch,
     of: TopicPartition,
     wanted: impl Iterator<Item = u64>,
     mut change: impl FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>, StoreError>,

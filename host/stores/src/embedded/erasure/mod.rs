@@ -13,15 +13,16 @@ use assay_engine::ports::archive::EventEntry;
 use assay_engine::ports::erasure::{EraseStep, Erased, Erasing, Erasure};
 use assay_engine::ports::graph::GraphEdge;
 use assay_engine::ports::{StoreError, StreamPartition};
-use fjall::OwnedWriteBatch;
 
 use super::archive::EmbeddedArchive;
+use super::commits::Batch;
 use super::database::{Database, Durability};
 use super::dead_letters;
 use super::graph::EmbeddedGraph;
 use super::keys;
 use super::log::LogReader;
 use super::profiles::EmbeddedProfiles;
+use marker::Purged;
 
 /// Deletes what the data folder holds of one entity.
 pub struct EmbeddedErasure {
@@ -43,10 +44,17 @@ impl EmbeddedErasure {
         Self { database, log, archive, profiles, graph }
     }
 
+    /// Notes how far the last step is.
+    fn note_purged(&self, id: u64, purged: Purged) -> Result<(), StoreError> {
+        let mut batch = self.database.batch(1);
+        marker::put_purged(&self.database, &mut batch, id, purged)?;
+        self.database.commit(batch, Durability::Power, "noting how far a deletion is")
+    }
+
     /// Adds the removal of the dead letters of some events to a batch. Returns how many there are.
     fn dead_letters(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         of: &StreamPartition,
         offsets: &BTreeSet<u64>,
     ) -> Result<u64, StoreError> {
@@ -117,7 +125,7 @@ impl Erasure for EmbeddedErasure {
     fn purge(&self, id: u64) -> Result<(), StoreError> {
         let doing = "writing what was deleted out of the files";
         let database = &self.database;
-        for keyspace in [
+        let spaces = [
             &database.log,
             &database.state,
             &database.index,
@@ -125,10 +133,22 @@ impl Erasure for EmbeddedErasure {
             &database.graph,
             &database.dead_letters,
             &database.meta,
-        ] {
-            database.reclaim(keyspace, doing)?;
+        ];
+        let mut purged = marker::purged(database, id)?;
+        for space in spaces.iter().skip(purged.keyspaces) {
+            database.reclaim(space, doing)?;
+            purged.keyspaces += 1;
+            self.note_purged(id, purged)?;
         }
-        database.renew_journals(doing)?;
+        let journal = match purged.journal {
+            Some(journal) => journal,
+            None => {
+                let journal = database.newest_journal(doing)?;
+                self.note_purged(id, Purged { journal: Some(journal), ..purged })?;
+                journal
+            }
+        };
+        database.renew_journals(journal, doing)?;
         let mut batch = database.batch(1);
         marker::remove(database, &mut batch, id);
         database.commit(batch, Durability::Power, "ending a deletion")
@@ -146,4 +166,36 @@ fn edges_of(outcomes: Vec<Outcome>) -> Vec<GraphEdge> {
         }
     }
     edges
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use assay_core::names::Partition;
+    use assay_engine::ports::StreamPartition;
+
+    use super::super::{Config, Embedded};
+    use super::*;
+
+    /// As a process leaves it that is killed between any two parts of the last step.
+    #[test]
+    fn the_last_step_goes_on_where_it_was() {
+        let of = StreamPartition { stream: Arc::from("payments"), partition: Partition(0) };
+        for (keyspaces, journal) in [(0, None), (1, None), (4, None), (7, None), (7, Some(0))] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+            let id = store.erasure.begin(&of, "a", "test").unwrap();
+            let erasing = store.erasure.pending().unwrap().remove(0);
+            store.erasure.finish(&erasing, "a", Offset(0)).unwrap();
+            let purged = Purged { keyspaces, journal };
+            store.erasure.note_purged(id, purged).unwrap();
+            drop(store);
+            let store = Embedded::open(dir.path(), &Config::default()).unwrap();
+            assert_eq!(marker::purged(&store.database, id).unwrap(), purged);
+            assert_eq!(store.erasure.pending().unwrap()[0].step, EraseStep::Purge);
+            store.erasure.purge(id).unwrap();
+            assert_eq!(store.erasure.pending().unwrap(), []);
+        }
+    }
 }

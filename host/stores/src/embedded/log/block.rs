@@ -21,8 +21,8 @@ pub(super) fn is_well_formed(records: &Records) -> bool {
     last == records.data.len() && records.ends.is_sorted()
 }
 
-/// Encodes well-formed records of one schema that were appended one after the other as one block. It bears the first
-/// one's time.
+/// Encodes well-formed records of one schema that were appended one after the other as one block. It bears the latest
+/// of their times: an event that was not ahead of the clock when it came must not be so of the block that it is in.
 pub(super) fn encode(parts: &[Records]) -> Vec<u8> {
     let count: usize = parts.iter().map(Records::len).sum();
     let bytes: usize = parts.iter().map(|part| part.data.len()).sum();
@@ -31,7 +31,7 @@ pub(super) fn encode(parts: &[Records]) -> Vec<u8> {
     out.push(if schema == 0 { FIRST_SCHEMA } else { LATER_SCHEMA });
     out.extend_from_slice(&[0; 8]);
     put_varint(&mut out, count as u64);
-    put_signed(&mut out, parts.first().map_or(0, |part| part.appended_at));
+    put_signed(&mut out, parts.iter().map(|part| part.appended_at).max().unwrap_or(0));
     if schema > 0 {
         put_varint(&mut out, u64::from(schema));
     }
@@ -78,11 +78,11 @@ fn open(block: &[u8]) -> Result<(Head, Reader<'_>), Corrupt> {
 }
 
 /// How many records a block holds.
-pub(super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
+pub(in super::super) fn count(block: &[u8]) -> Result<u64, Corrupt> {
     Ok(open(block)?.0.count as u64)
 }
 
-/// When a block's first record was appended.
+/// When a block's records were appended.
 pub(super) fn appended_at(block: &[u8]) -> Result<i64, Corrupt> {
     Ok(open(block)?.0.appended_at)
 }
@@ -107,7 +107,7 @@ pub(super) fn decode(block: &[u8], first: u64, skip: usize) -> Result<Records, C
         return Err(reader.corrupt("the end of the block"));
     }
     let first = Offset(first + skip.min(count) as u64);
-    Ok(Records { first, appended_at, schema, data, ends, refused: Vec::new() })
+    Ok(Records { first, appended_at, schema, data, ends, ..Records::default() })
 }
 
 /// One record of a block by itself; none if the block has fewer. `first` is the block's first offset.
@@ -153,14 +153,15 @@ mod tests {
             let all: Vec<Vec<u8>> = a.into_iter().chain(b).collect();
             prop_assert_eq!(count(&block), Ok(all.len() as u64));
             let decoded = decode(&block, 100, skip).unwrap();
-            prop_assert_eq!((decoded.appended_at, decoded.schema), (at, schema));
+            let latest = at.max(at.wrapping_add(1));
+            prop_assert_eq!((decoded.appended_at, decoded.schema), (latest, schema));
             prop_assert!(is_well_formed(&decoded));
             let expected: Vec<_> = all.iter().enumerate().skip(skip).collect();
             prop_assert_eq!(decoded.len(), expected.len());
             for ((offset, record), (i, original)) in decoded.iter().zip(expected) {
                 prop_assert_eq!(offset, Offset(100 + i as u64));
                 prop_assert_eq!(record, &original[..]);
-                let alone = Records { first: Offset(100 + i as u64), ..part(std::slice::from_ref(original), at) };
+                let alone = Records { first: Offset(100 + i as u64), ..part(std::slice::from_ref(original), latest) };
                 prop_assert_eq!(super::record(&block, 100, i), Ok(Some(alone)));
             }
             prop_assert_eq!(super::record(&block, 100, all.len()), Ok(None));

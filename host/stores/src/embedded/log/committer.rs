@@ -1,9 +1,10 @@
 //! Group commit: one thread takes all appends that wait, writes them as one batch, syncs once, and answers them all.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::{Offset, Partition};
+use assay_engine::panics::Heartbeat;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Appended, Bell, Offsets, Records, Topic};
 
@@ -47,11 +48,12 @@ impl Committer {
     }
 
     /// The committer's thread: until the queue is closed and empty.
-    pub(super) fn run(&self, queue: &Queue) {
+    pub(super) fn run(&self, queue: &Queue, heartbeat: &Heartbeat) {
         // Enough for a sync to cost little per byte, little enough to be read again soon.
         const AT_ONCE: usize = 16 << 20;
         while let Some(appends) = queue.take(AT_ONCE) {
             self.commit(appends, Durability::Power);
+            heartbeat.beat();
         }
     }
 
@@ -114,9 +116,11 @@ impl Committer {
         let _offsets = self.lock_offsets();
         let mut batch = self.database.batch(encoded.iter().map(Vec::len).sum());
         let mut firsts = Vec::with_capacity(groups.len());
-        for (group, blocks) in groups.iter().zip(encoded) {
+        // Whatever may panic does before anything is written.
+        let ends: Vec<&AtomicU64> = groups.iter().map(Group::end).collect();
+        for ((group, end), blocks) in groups.iter().zip(&ends).zip(encoded) {
             let place = group.stream.place(group.topic, group.partition);
-            let first = group.end().load(Ordering::Acquire);
+            let first = end.load(Ordering::Acquire);
             let mut next = first;
             for (records, bytes) in blocks {
                 batch.insert(&self.database.log, place.block(next), bytes);
@@ -125,8 +129,10 @@ impl Committer {
             firsts.push(first);
         }
         self.database.commit(batch, Durability::Process, "appending to the log")?;
-        for group in groups {
-            group.end().fetch_add(group.records, Ordering::AcqRel);
+        for ((group, end), first) in groups.iter().zip(ends).zip(&firsts) {
+            end.fetch_add(group.records, Ordering::AcqRel);
+            let place = group.stream.place(group.topic, group.partition);
+            self.database.note_end(place, first + group.records, group.stream.name());
         }
         Ok(firsts)
     }
@@ -190,7 +196,7 @@ impl Group {
     }
 
     #[allow(clippy::expect_used, reason = "an append to a partition that is not there never gets here")]
-    fn end(&self) -> &std::sync::atomic::AtomicU64 {
+    fn end(&self) -> &AtomicU64 {
         self.stream.end(self.topic, self.partition).expect("the partition was checked when it was appended to")
     }
 }

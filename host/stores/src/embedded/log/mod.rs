@@ -3,6 +3,7 @@
 mod block;
 mod committer;
 mod heads;
+mod holes;
 mod queue;
 mod reader;
 mod topics;
@@ -10,10 +11,11 @@ mod trim;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use assay_core::names::{Offset, Partition};
 use assay_core::stream::StreamDef;
+use assay_engine::panics;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{self, Bell, Kept, Log, Receipt, Records, Topic, Trim, Trimmed};
 use tokio::sync::oneshot;
@@ -21,11 +23,13 @@ use tokio::sync::oneshot;
 use super::Config;
 use super::database::{Database, Durability};
 use super::error::{broken, unavailable};
+use super::keys::TopicPartition;
 use committer::Committer;
 use queue::Queue;
 use topics::{Append, Topics};
 use trim::Trimmer;
 
+pub(super) use block::count as count_records;
 pub(super) use reader::{LogReader, Stored};
 
 /// The log on the embedded database.
@@ -46,19 +50,23 @@ impl EmbeddedLog {
         let trimmer = Trimmer::new(database.clone(), reader.clone());
         let committer = Arc::new(Committer::new(database.clone(), config.block_bytes));
         let queue = Arc::new(Queue::new(config.queue_bytes, config.queue_appends));
-        let thread = thread::Builder::new().name("log-committer".to_owned()).spawn({
+        // Appends that a panic takes with it are answered: whoever waits for one hears that it is not known to be there.
+        let thread = {
             let (committer, queue) = (committer.clone(), queue.clone());
-            move || {
-                let _closing = CloseWhenGone(&queue);
-                committer.run(&queue);
-            }
-        });
+            // It ends when the queue is closed and empty: nobody is left waiting.
+            panics::spawn("log-committer", || false, move |heartbeat| committer.run(&queue, heartbeat))
+        };
         let thread = thread.map_err(|error| unavailable(format!("starting the log's committer: {error}")))?;
         Ok(Self { database, topics, reader, trimmer, committer, queue, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn reader(&self) -> LogReader {
         self.reader.clone()
+    }
+
+    /// Where every partition of every topic ends, with its stream's name.
+    pub(super) fn ends(&self) -> Vec<(TopicPartition, Arc<str>, u64)> {
+        self.topics.all()
     }
 
     /// Commits what waits and refuses appends from here on.
@@ -70,15 +78,6 @@ impl EmbeddedLog {
         {
             tracing::error!("the log's committer ended by a panic; appends that waited were not answered");
         }
-    }
-}
-
-/// Closes the queue when the committer ends, however it ends: nobody is to wait for a thread that is gone.
-struct CloseWhenGone<'a>(&'a Queue);
-
-impl Drop for CloseWhenGone<'_> {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 
@@ -164,7 +163,46 @@ impl Log for EmbeddedLog {
         self.trimmer.trim(self.topics.get(stream)?.place(topic, partition), wish)
     }
 
+    fn failure(&self) -> Option<String> {
+        self.database.failure().map(str::to_owned)
+    }
+
     fn on_append(&self, topic: Topic, bell: Arc<Bell>) {
         self.committer.add_bell(topic, bell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_committer_costs_only_the_appends_in_hand() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let database = Arc::new(Database::open(dir.path(), &config, Default::default()).unwrap());
+        let log = EmbeddedLog::open(database, &config).unwrap();
+        let def = json!({ "stream": "s", "key": "k", "time": "t", "partitions": 1, "schema": { "type": "record",
+            "name": "E", "fields": [{ "name": "k", "type": "string" }, { "name": "t", "type": "long" }] } });
+        log.create(&serde_json::from_value(def).unwrap()).unwrap();
+        let mut records = Records::default();
+        records.push(b"record");
+        for round in 0..3 {
+            // Past the check of `append`: there is no such partition.
+            let (answer, lost) = oneshot::channel();
+            let batches = vec![(Partition(7), records.clone())];
+            let stream = log.topics.get("s").unwrap();
+            let append = Append { stream, topic: Topic::Events, batches, bytes: 1, answer };
+            log.queue.push(append).unwrap();
+            assert!(lost.blocking_recv().is_err(), "whoever waits is told");
+            let batches = vec![(Partition(0), records.clone())];
+            let receipt = log.append("s", Topic::Events, batches, log::Durability::Synced).unwrap();
+            let appended = receipt.blocking_recv().unwrap().unwrap();
+            assert_eq!(appended[0].place(0).unwrap().offset, Offset(round));
+        }
+        let read = log.read("s", Topic::Events, Partition(0), Offset(0), 10, 1000).unwrap();
+        assert_eq!(read.iter().map(Records::len).sum::<usize>(), 3);
     }
 }

@@ -100,7 +100,7 @@ impl LogReader {
     }
 
     /// Reads from an offset on that is before the end, or from the head on.
-    pub(super) fn read(
+    pub(in super::super) fn read(
         &self,
         of: TopicPartition,
         from: u64,

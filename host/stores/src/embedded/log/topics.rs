@@ -33,15 +33,20 @@ pub(super) struct Append {
 
 /// The topics of one stream.
 pub(super) struct StreamTopics {
+    name: Arc<str>,
     id: StreamId,
     /// Per partition, the offset that the next record gets: of the events, then of the verdicts.
     ends: [Vec<AtomicU64>; 2],
 }
 
 impl StreamTopics {
-    fn new(id: StreamId, partitions: u32) -> Self {
+    fn new(name: &str, id: StreamId, partitions: u32) -> Self {
         let ends = || (0..partitions).map(|_| AtomicU64::new(0)).collect();
-        Self { id, ends: [ends(), ends()] }
+        Self { name: name.into(), id, ends: [ends(), ends()] }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     pub(super) fn partitions(&self) -> u32 {
@@ -77,8 +82,8 @@ impl Topics {
             let name = String::from_utf8_lossy(&key[PREFIX.len()..]).into_owned();
             let partitions = Reader::new(&value).u32();
             let partitions = partitions.map_err(|error| damaged(format_args!("the log of {name}"), &error))?;
-            let id = database.streams.number(&database.meta, &name)?;
-            let topics = StreamTopics::new(id, partitions);
+            let id = database.streams.number(database, &name)?;
+            let topics = StreamTopics::new(&name, id, partitions);
             for topic in [Topic::Events, Topic::Verdicts] {
                 for partition in (0..partitions).map(Partition) {
                     let place = topics.place(topic, partition);
@@ -102,6 +107,31 @@ impl Topics {
         found.ok_or_else(|| broken(format!("the log has no stream '{stream}'")))
     }
 
+    /// Every partition of every topic, with its stream's name and where it ends.
+    pub(super) fn all(&self) -> Vec<(TopicPartition, Arc<str>, u64)> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::new();
+        for topics in streams.values() {
+            for topic in [Topic::Events, Topic::Verdicts] {
+                for partition in (0..topics.partitions()).map(Partition) {
+                    let end = topics.end(topic, partition).map_or(0, |end| end.load(Ordering::Acquire));
+                    all.push((topics.place(topic, partition), topics.name.clone(), end));
+                }
+            }
+        }
+        all
+    }
+
+    /// Sets where a partition ends, after records were added by other means than an append.
+    pub(super) fn set_end(&self, stream: &str, place: TopicPartition, end: u64) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) =
+            streams.get(stream).and_then(|topics| topics.end(place.topic, Partition(place.of.partition)))
+        {
+            slot.store(end, Ordering::Release);
+        }
+    }
+
     /// Makes a stream's topics, durably, or does nothing if they are there.
     pub(super) fn create(&self, database: &Database, stream: &str, partitions: u32) -> Result<(), StoreError> {
         let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
@@ -118,13 +148,13 @@ impl Topics {
         if !(1..=4096).contains(&partitions) {
             return Err(broken(format!("a stream has 1 to 4096 partitions, not {partitions}")));
         }
-        let id = database.streams.number(&database.meta, stream)?;
+        let id = database.streams.number(database, stream)?;
         let mut value = Vec::new();
         put_varint(&mut value, u64::from(partitions));
         let mut batch = database.batch(1);
         batch.insert(&database.meta, [PREFIX, stream.as_bytes()].concat(), value);
         database.commit(batch, Durability::Power, format_args!("making the log of '{stream}'"))?;
-        streams.insert(stream.to_owned(), Arc::new(StreamTopics::new(id, partitions)));
+        streams.insert(stream.to_owned(), Arc::new(StreamTopics::new(stream, id, partitions)));
         Ok(())
     }
 }
@@ -133,7 +163,7 @@ impl Topics {
 impl Append {
     /// An append of nothing.
     pub(super) fn for_tests() -> Self {
-        let stream = Arc::new(StreamTopics::new(StreamId(0), 1));
+        let stream = Arc::new(StreamTopics::new("none", StreamId(0), 1));
         Self { stream, topic: Topic::Events, batches: Vec::new(), bytes: 0, answer: oneshot::channel().0 }
     }
 }

@@ -6,7 +6,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use assay_engine::ports::profiles::{LatestVerdict, Ranked};
+use assay_engine::ports::profiles::{HighestQuery, LatestVerdict, Ranked};
 use assay_engine::ports::{Page, StoreError};
 
 use super::super::cursor::{self, Listing};
@@ -71,17 +71,17 @@ impl PartialOrd for Kept {
 pub(super) fn highest(
     database: &Database,
     stream: StreamId,
-    rule: &str,
-    min: Option<f64>,
+    query: &HighestQuery,
     limit: usize,
     behind: Option<&Place>,
 ) -> Result<Page<Ranked>, StoreError> {
+    let HighestQuery { rule, since, min, .. } = query;
     // The best so far, the worst of them on top; one more than wanted tells whether there is another page.
     let mut best: BinaryHeap<Reverse<Kept>> = BinaryHeap::new();
     for row in database.profiles.prefix(stream.0.to_be_bytes()) {
         let (row_key, value) = row.into_inner().map_err(|error| failed("reading the profiles", &error))?;
         let unreadable = |error| damaged("a profile", &error);
-        let Some((stored_key, scored)) = row::find_score(&value, rule).map_err(unreadable)? else {
+        let Some((stored_key, scored)) = row::find_score(&value, rule, *since).map_err(unreadable)? else {
             continue;
         };
         let key = keys::entity_of(&row_key).unwrap_or(stored_key);

@@ -6,13 +6,19 @@ mod row;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Offset;
-use assay_engine::ports::profiles::{Profile, Profiles, Ranked};
+use assay_core::wire::Corrupt;
+use assay_engine::ports::profiles::{HighestQuery, Profile, Profiles, Ranked};
 use assay_engine::ports::{Page, StoreError, StreamPartition};
-use fjall::OwnedWriteBatch;
 
+use super::commits::Batch;
 use super::database::{Database, Durability};
 use super::error::damaged;
 use super::keys::{self, Whose};
+
+/// The highest offset of an event that a row knows.
+pub(super) fn latest_offset(row: &[u8]) -> Result<Option<Offset>, Corrupt> {
+    Ok(row::decode(None, row)?.rules.values().map(|latest| latest.offset).max())
+}
 
 /// The most entities of one page of the highest scores.
 const LONGEST_PAGE: usize = 10_000;
@@ -38,7 +44,7 @@ impl EmbeddedProfiles {
     /// Adds to a batch that an entity's profile holds nothing of events before an offset. Returns whether it did.
     pub(super) fn erase(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         of: &StreamPartition,
         key: &str,
         before: Offset,
@@ -66,7 +72,7 @@ impl Profiles for EmbeddedProfiles {
     }
 
     fn write(&self, of: &StreamPartition, mut newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
-        let id = self.database.streams.number_partition(&self.database.meta, of)?;
+        let id = self.database.streams.number_partition(&self.database, of)?;
         let _writer = self.lock();
         if next.0 <= self.database.position(Whose::Profiles, id)? {
             return Ok(());
@@ -97,19 +103,11 @@ impl Profiles for EmbeddedProfiles {
         row.map(|row| row::decode(Some(key), &row).map_err(|error| damaged(doing, &error))).transpose()
     }
 
-    fn highest(
-        &self,
-        stream: &str,
-        rule: &str,
-        min: Option<f64>,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Ranked>, StoreError> {
-        let behind = cursor.map(highest::read_cursor).transpose()?;
-        match self.database.streams.find(stream) {
-            Some(id) if limit > 0 => {
-                highest::highest(&self.database, id, rule, min, limit.min(LONGEST_PAGE), behind.as_ref())
-            }
+    fn highest(&self, query: &HighestQuery) -> Result<Page<Ranked>, StoreError> {
+        let behind = query.cursor.as_deref().map(highest::read_cursor).transpose()?;
+        let limit = query.limit.min(LONGEST_PAGE);
+        match self.database.streams.find(&query.stream) {
+            Some(id) if limit > 0 => highest::highest(&self.database, id, query, limit, behind.as_ref()),
             _ => Ok(Page { items: Vec::new(), cursor: None }),
         }
     }

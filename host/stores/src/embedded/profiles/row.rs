@@ -27,7 +27,7 @@ pub(super) fn merge(have: Option<&[u8]>, newer: &Profile, is_key_in_row: bool) -
                 put_rule(&mut out, name, encode_latest(verdict, &mut body));
             }
             match newer.next_if(|(name, _)| name.as_str() == rule) {
-                Some((_, verdict)) if verdict.offset > offset_of(latest)? => {
+                Some((_, verdict)) if verdict.age() > age_of(latest)? => {
                     put_rule(&mut out, rule, encode_latest(verdict, &mut body));
                 }
                 _ => put_rule(&mut out, rule, latest),
@@ -45,13 +45,17 @@ fn put_rule(out: &mut Vec<u8>, rule: &str, latest: &[u8]) {
     put_bytes(out, latest);
 }
 
-fn offset_of(latest: &[u8]) -> Result<Offset, Corrupt> {
+/// The age of a verdict (see [`LatestVerdict::age`]), without decoding the rest.
+fn age_of(latest: &[u8]) -> Result<(u32, Offset), Corrupt> {
     let mut reader = Reader::new(latest);
     let has = reader.byte()?;
     let score = if has & HAS_SCORE == 0 { 0 } else { 8 };
     let plugin = if has & HAS_PLUGIN == 0 { 0 } else { 32 };
     reader.take(score + plugin)?;
-    reader.varint().map(Offset)
+    let offset = Offset(reader.varint()?);
+    reader.signed()?;
+    reader.bytes()?;
+    Ok((reader.u32()?, offset))
 }
 
 /// Encodes a verdict in a buffer, which is emptied before.
@@ -120,8 +124,9 @@ impl Scored<'_> {
     }
 }
 
-/// Finds a rule's latest score in a row, and the entity if it is there. A score that is not a number is none.
-pub(super) fn find_score<'a>(row: &'a [u8], rule: &str) -> Result<Option<(&'a str, Scored<'a>)>, Corrupt> {
+/// Finds a rule's latest score in a row, and the entity if it is there. A score that is not a number is none, and so is
+/// one of a revision before `since`.
+pub(super) fn find_score<'a>(row: &'a [u8], rule: &str, since: u32) -> Result<Option<(&'a str, Scored<'a>)>, Corrupt> {
     let mut reader = Reader::new(row);
     let key = reader.text()?;
     while !reader.is_empty() {
@@ -133,7 +138,8 @@ pub(super) fn find_score<'a>(row: &'a [u8], rule: &str) -> Result<Option<(&'a st
                 return Ok(None);
             }
             let score = reader.f64()?;
-            return Ok((!score.is_nan()).then_some((key, Scored { score, body })));
+            let is_wanted = !score.is_nan() && (since == 0 || age_of(body)?.0 >= since);
+            return Ok(is_wanted.then_some((key, Scored { score, body })));
         }
     }
     Ok(None)
@@ -167,13 +173,16 @@ mod tests {
             let decoded = decode(is_key_in_row.then_some(&key[..]), &row).unwrap();
             prop_assert_eq!(&decoded, &profile);
             for (rule, latest) in &profile.rules {
-                let found = find_score(&row, rule).unwrap();
+                let found = find_score(&row, rule, 0).unwrap();
+                prop_assert!(find_score(&row, rule, latest.revision).unwrap().is_some() == found.is_some());
+                let later = latest.revision.saturating_add(1);
+                prop_assert!(later == latest.revision || find_score(&row, rule, later).unwrap().is_none());
                 prop_assert_eq!(found.as_ref().map(|found| found.1.score), latest.score);
                 if let Some((_, scored)) = found {
                     prop_assert_eq!(&scored.latest().unwrap(), latest);
                 }
             }
-            prop_assert!(find_score(&row, "NONE").unwrap().is_none());
+            prop_assert!(find_score(&row, "NONE", 0).unwrap().is_none());
         }
 
         #[test]
@@ -192,7 +201,7 @@ mod tests {
         #[test]
         fn garbage_is_an_error_or_a_profile_but_no_panic(row: Vec<u8>) {
             let _ = decode(None, &row);
-            let _ = find_score(&row, "a");
+            let _ = find_score(&row, "a", 1);
             let _ = merge(Some(&row), &Profile::default(), true);
         }
     }

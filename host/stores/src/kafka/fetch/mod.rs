@@ -2,12 +2,14 @@
 
 mod followed;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Partition;
+use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::log::Topic;
 use assay_engine::ports::{StoreError, StreamPartition};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -70,11 +72,14 @@ impl Fetcher {
             bells,
             inbox,
             is_ending: is_ending.clone(),
+            owned: BTreeMap::new(),
             followed: Vec::new(),
             last: 0,
             due: Instant::now(),
         };
-        let thread = thread::Builder::new().name("kafka-fetch".to_owned()).spawn(move || run.run());
+        let ending = is_ending.clone();
+        let is_over = move || ending.load(Ordering::Acquire);
+        let thread = panics::spawn("kafka-fetch", is_over, move |heartbeat| run.run(heartbeat));
         let thread = thread.map_err(|error| unavailable(format!("starting the reader of new events: {error}")))?;
         Ok(Self { tails, commands, is_ending, thread: Mutex::new(Some(thread)) })
     }
@@ -120,6 +125,8 @@ struct Run {
     bells: Arc<Bells>,
     inbox: Receiver<Command>,
     is_ending: Arc<AtomicBool>,
+    /// All partitions that are to be followed.
+    owned: BTreeMap<StreamPartition, Arc<StreamTopics>>,
     followed: Vec<Followed>,
     /// Where the message before belonged: mostly the next one does too.
     last: usize,
@@ -128,7 +135,8 @@ struct Run {
 }
 
 impl Run {
-    fn run(&mut self) {
+    fn run(&mut self, heartbeat: &Heartbeat) {
+        self.begin_anew();
         while !self.is_ending.load(Ordering::Acquire) {
             self.obey();
             let is_due = Instant::now() >= self.due;
@@ -147,20 +155,34 @@ impl Run {
             if is_new {
                 self.bells.ring(Topic::Events);
             }
+            heartbeat.beat();
         }
     }
 
+    /// After a panic tails may lack what was in hand: all begin again at the ends of their partitions, and older events
+    /// are read from brokers.
+    fn begin_anew(&mut self) {
+        let consumer = &self.consumer;
+        self.followed.drain(..).for_each(|mut followed| followed.stop(consumer));
+        let all: Vec<Option<Followed>> = self.owned.iter().map(|(of, topics)| self.tail_of(of, topics)).collect();
+        self.followed.extend(all.into_iter().flatten());
+    }
+
     fn obey(&mut self) {
-        let commands: Vec<Command> = self.inbox.try_iter().collect();
-        for command in commands {
+        for _ in 0..self.inbox.len() {
+            let Ok(command) = self.inbox.try_recv() else { return };
             match command {
                 Command::Own(of, topics) => {
+                    self.owned.insert(of.clone(), topics.clone());
                     self.let_go(&of);
                     // None: it was taken away again meanwhile.
                     let events = self.tail_of(&of, &topics);
                     self.followed.extend(events);
                 }
-                Command::Disown(of) => self.let_go(&of),
+                Command::Disown(of) => {
+                    self.owned.remove(&of);
+                    self.let_go(&of);
+                }
                 Command::Renew(of, codec) => {
                     let followed = self.followed.iter_mut().find(|followed| followed.of == of);
                     followed.into_iter().for_each(|followed| followed.renew(&codec));

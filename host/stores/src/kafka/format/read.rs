@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use assay_core::schema::{Encoder, MAX_EVENT_BYTES};
 use assay_core::stream::Format;
+use assay_engine::panics::{EVENT_PANICKED, catch};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Refused};
 use rdkafka::message::{BorrowedHeaders, Headers as _};
@@ -54,7 +55,7 @@ impl Reading {
                 let message = format!("a message of {} bytes; at most {MAX_EVENT_BYTES} are allowed", payload.len());
                 Err(refused("event-too-large", message))
             }
-            Some(payload) => self.translate(payload, &mut records.data)?,
+            Some(payload) => self.translate_caught(payload, &mut records.data)?,
         };
         if let Err(refused) = refused {
             records.data.extend_from_slice(payload.unwrap_or_default());
@@ -63,6 +64,23 @@ impl Reading {
         }
         records.end_record();
         Ok(())
+    }
+
+    /// The same as `translate`; an event that makes it panic is refused.
+    fn translate_caught(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<Result<(), Refused>, StoreError> {
+        let before = out.len();
+        let translated = catch(|| {
+            let translated = self.translate(payload, out)?;
+            // Other producers may write UUIDs in capital letters.
+            self.codec.schema.canonicalize(&mut out[before..]);
+            Ok(translated)
+        });
+        translated.unwrap_or_else(|panicked| {
+            out.truncate(before);
+            // What was in hand is made anew.
+            *self = Self::new(self.codec.clone());
+            Ok(Err(refused(EVENT_PANICKED, panicked.to_string())))
+        })
     }
 
     /// Appends the event's Avro to `out`, which is as it was when the message is refused.
@@ -89,7 +107,7 @@ impl Reading {
             Format::Json => {
                 let encoded = self.json.as_mut().map(|encoder| encoder.encode(payload, out));
                 return Ok(match encoded {
-                    Some(Err(error)) => Err(refused("event-malformed", error.to_string())),
+                    Some(Err(error)) => Err(refused(error.code(), error.to_string())),
                     _ => Ok(()),
                 });
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use assay_core::names::Offset;
+use assay_engine::panics::catch;
 use assay_engine::ports::StreamPartition;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -58,6 +59,14 @@ impl Saved {
 }
 
 impl Group {
+    /// Does what librdkafka calls back for. A panic must not reach it: its C code would end the process.
+    fn called_back(&self, act: impl FnOnce()) {
+        if let Err(panicked) = catch(act) {
+            tracing::error!(%panicked, "a panic while the group's partitions change hands: joining again");
+            self.pulse.doubt();
+        }
+    }
+
     fn partitions(&self, list: &TopicPartitionList) -> Vec<StreamPartition> {
         list.elements().iter().filter_map(|one| self.topics.of_events(one.topic(), one.partition())).collect()
     }
@@ -158,7 +167,7 @@ impl ClientContext for Group {
 
 impl ConsumerContext for Group {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
+        self.called_back(|| match rebalance {
             Rebalance::Revoke(_) if consumer.assignment_lost() || self.pulse.slept() => {
                 self.pulse.left();
                 self.lost_all();
@@ -166,12 +175,12 @@ impl ConsumerContext for Group {
             Rebalance::Revoke(list) => self.revoked(consumer, list),
             Rebalance::Assign(_) => {}
             Rebalance::Error(error) => tracing::error!(%error, "the group's partitions cannot be shared out"),
-        }
+        });
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(list) = rebalance {
-            self.assigned(consumer, list);
+            self.called_back(|| self.assigned(consumer, list));
         }
     }
 
@@ -185,6 +194,6 @@ impl ConsumerContext for Group {
                 _ => None,
             }
         };
-        self.saved.put_back(offsets.elements().iter().filter_map(position).collect());
+        self.called_back(|| self.saved.put_back(offsets.elements().iter().filter_map(position).collect()));
     }
 }

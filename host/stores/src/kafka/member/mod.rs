@@ -11,10 +11,11 @@ mod pulse;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
+use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::membership::{Membership, Owner};
 use assay_engine::ports::{StoreError, StreamPartition};
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -84,9 +85,12 @@ impl KafkaMembership {
             subscribed: BTreeSet::new(),
             is_leaving: self.is_leaving.clone(),
             due: Instant::now() + COMMIT_EVERY,
+            is_running: false,
             leave_within: self.config.revoke_timeout * 2 + LEAVE,
         };
-        let thread = thread::Builder::new().name("kafka-group".to_owned()).spawn(move || run.run());
+        let leaving = self.is_leaving.clone();
+        let is_over = move || leaving.load(Ordering::Acquire);
+        let thread = panics::spawn("kafka-group", is_over, move |heartbeat| run.run(heartbeat));
         thread.map_err(|error| unavailable(format!("starting the member of the group: {error}")))
     }
 }
@@ -143,12 +147,19 @@ struct Run {
     subscribed: BTreeSet<Arc<str>>,
     is_leaving: Arc<AtomicBool>,
     due: Instant,
+    /// A round has begun and not ended, which after a panic is so.
+    is_running: bool,
     leave_within: Duration,
 }
 
 impl Run {
-    fn run(&mut self) {
+    fn run(&mut self, heartbeat: &Heartbeat) {
         let group = self.consumer.context().clone();
+        if self.is_running {
+            // A panic came between: the group and the engine may think differently of who has what.
+            group.pulse.doubt();
+        }
+        self.is_running = true;
         while !self.is_leaving.load(Ordering::Acquire) {
             group.pulse.beat();
             if group.pulse.slept() && !self.subscribed.is_empty() {
@@ -160,6 +171,7 @@ impl Run {
                 self.due = Instant::now() + COMMIT_EVERY;
                 group.commit(&self.consumer, CommitMode::Async, |_| true);
             }
+            heartbeat.beat();
         }
         self.leave(&group);
         group.pulse.left();

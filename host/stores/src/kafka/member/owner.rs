@@ -2,9 +2,10 @@
 //! engine without a beat.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::membership::Owner;
 use assay_engine::ports::{StoreError, StreamPartition};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -29,7 +30,10 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) fn start(owner: Arc<dyn Owner>) -> Result<Self, StoreError> {
         let (told, inbox) = unbounded();
-        let thread = thread::Builder::new().name("kafka-owner".to_owned()).spawn(move || tell(&*owner, &inbox));
+        // The engine may be told the same again after a panic: what it has heard already changes nothing.
+        let mut current = None;
+        let tell = move |heartbeat: &Heartbeat| tell(&*owner, &inbox, &mut current, heartbeat);
+        let thread = panics::spawn("kafka-owner", || false, tell);
         let thread = thread.map_err(|error| unavailable(format!("starting the group's second thread: {error}")))?;
         Ok(Self { told: Mutex::new(Some(told)), thread: Mutex::new(Some(thread)) })
     }
@@ -78,16 +82,22 @@ impl Teller {
     }
 }
 
-fn tell(owner: &dyn Owner, inbox: &Receiver<Told>) {
-    for told in inbox {
-        match told {
-            Told::Assign(partitions) => owner.assign(partitions),
-            Told::Lose(partitions) => owner.lose(partitions),
-            Told::Revoke(partitions, at_most, done) => {
-                owner.revoke(partitions, at_most);
+fn tell(owner: &dyn Owner, inbox: &Receiver<Told>, current: &mut Option<Told>, heartbeat: &Heartbeat) {
+    loop {
+        match current {
+            Some(Told::Assign(partitions)) => owner.assign(partitions.clone()),
+            Some(Told::Lose(partitions)) => owner.lose(partitions.clone()),
+            Some(Told::Revoke(partitions, at_most, done)) => {
+                owner.revoke(partitions.clone(), *at_most);
                 // Whoever asked may have given up.
                 let _ = done.send(());
             }
+            None => {}
+        }
+        heartbeat.beat();
+        *current = inbox.recv().ok();
+        if current.is_none() {
+            return;
         }
     }
 }

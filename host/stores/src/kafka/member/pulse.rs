@@ -43,6 +43,11 @@ impl Pulse {
         self.last.store(now, Ordering::SeqCst);
     }
 
+    /// Something went wrong between the group and this process: it joins anew, as after too long a sleep.
+    pub(super) fn doubt(&self) {
+        self.slept.store(true, Ordering::SeqCst);
+    }
+
     /// Whether it slept too long since it joined.
     pub(super) fn slept(&self) -> bool {
         self.slept.load(Ordering::SeqCst)

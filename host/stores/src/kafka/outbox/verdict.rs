@@ -204,10 +204,9 @@ mod tests {
             "id": "p-1", "rule": "velocity", "revision": 3, "mode": "shadow", "plugin": "velocity@1.2.3",
             "digest": digest.to_string(), "score": 0.25, "tags": ["review"],
             "reasons": [{"code": "fast", "weight": -1.5}],
-            "edges": [{"name": "paid", "source": "a", "target": "b", "facets": {"amount": {"double": 0.5}, "seen": {"long": 7}}}],
+            "edges": [{"name": "paid", "source": "a", "target": "b", "facets": {"amount": 0.5, "seen": 7}}],
             "attributes": {"country": "de"},
-            "inputs": {"amount": {"double": 2.5}, "count": {"long": -7}, "home": true, "none": null,
-                       "shop": {"string": "é"}},
+            "inputs": {"amount": 2.5, "count": -7, "home": true, "none": null, "shop": "é"},
         });
         assert_eq!(as_json(&outcome(verdict)), expected);
     }

@@ -5,10 +5,11 @@ mod sending;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
+use assay_engine::panics::{self, Heartbeat, catch};
 use assay_engine::ports::StoreError;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -118,10 +119,12 @@ impl Live {
         let producer = BaseProducer::from_config_and_context(settings, reports)
             .map_err(|error| failed(format_args!("making the producer of {name}"), &error))?;
         let live = Arc::new(Self { producer, is_ending: AtomicBool::new(false), thread: Mutex::new(None) });
-        let polled = live.clone();
-        let thread = thread::Builder::new().name(format!("kafka-{name}")).spawn(move || {
+        let (polled, ending) = (live.clone(), live.clone());
+        let is_over = move || ending.is_ending.load(Ordering::Acquire);
+        let thread = panics::spawn(format!("kafka-{name}"), is_over, move |heartbeat: &Heartbeat| {
             while !polled.is_ending.load(Ordering::Acquire) {
                 polled.producer.poll(POLL);
+                heartbeat.beat();
             }
         });
         let thread = thread.map_err(|error| unavailable(format!("starting the producer of {name}: {error}")))?;
@@ -155,6 +158,24 @@ impl Reports {
     }
 }
 
+impl Reports {
+    fn take(&self, result: &DeliveryResult<'_>, batch: &Batch) {
+        match result {
+            // Offsets of what was delivered are not negative.
+            Ok(message) => batch.note(Offset(message.offset() as u64)),
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code();
+                self.note_fatal(code);
+                let doing = format!("appending to {}/{}", message.topic(), message.partition());
+                batch.fail(match code {
+                    Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => closed(),
+                    code => failed_with(doing, code, error),
+                });
+            }
+        }
+    }
+}
+
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         client::log(level, facility, message);
@@ -170,20 +191,14 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = Arc<Batch>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Batch>) {
-        match result {
-            // Offsets of what was delivered are not negative.
-            Ok(message) => batch.note(Offset(message.offset() as u64)),
-            Err((error, message)) => {
-                let code = error.rdkafka_error_code();
-                self.note_fatal(code);
-                let doing = format!("appending to {}/{}", message.topic(), message.partition());
-                batch.fail(match code {
-                    Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => closed(),
-                    code => failed_with(doing, code, error),
-                });
-            }
+        // A panic must not reach librdkafka: its C code would end the process. A record is reported in any case, so that
+        // whoever waits for it is answered.
+        if let Err(panicked) = catch(|| self.take(result, &batch)) {
+            batch.fail(unavailable(format!("taking the report of a delivery: {panicked}")));
         }
-        batch.reported(&self.budget);
+        if let Err(panicked) = catch(|| batch.reported(&self.budget)) {
+            tracing::error!(%panicked, "a panic in what is done after an append");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::mongodb::bson::{Bson, doc};
+use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Bell;
 use futures_util::StreamExt as _;
@@ -72,9 +73,9 @@ impl Watch {
             return;
         }
         let (eyes, bells) = (self.eyes.clone(), self.bells.clone());
-        let seen = Seen { version, waiting: None };
-        let started =
-            std::thread::Builder::new().name("catalog-watch".to_owned()).spawn(move || eyes.watch(&bells, seen));
+        let (mut seen, over) = (Seen { version, waiting: None }, bells.clone());
+        let watch = move |heartbeat: &Heartbeat| eyes.watch(&bells, &mut seen, heartbeat);
+        let started = panics::spawn("catalog-watch", move || over.is_over(), watch);
         if let Err(error) = started {
             tracing::error!(%error, "the catalog's watcher does not start: others' changes are seen later");
         }
@@ -94,17 +95,18 @@ impl Drop for Watch {
 }
 
 impl Eyes {
-    fn watch(&self, bells: &Bells, mut seen: Seen) {
+    fn watch(&self, bells: &Bells, seen: &mut Seen, heartbeat: &Heartbeat) {
         while !bells.is_over() {
-            if let Err(error) = self.follow(bells, &mut seen) {
+            if let Err(error) = self.follow(bells, seen) {
                 tracing::debug!(%error, "there is no change stream; asking for changes instead");
             }
             let until = Instant::now() + TRY_STREAM_EVERY;
             while !bells.is_over() && Instant::now() < until {
                 // A server that does not answer is for those to report who need it; a change is seen afterwards.
-                if self.look(&mut seen).unwrap_or(false) {
+                if self.look(seen).unwrap_or(false) {
                     bells.ring();
                 }
+                heartbeat.beat();
                 bells.wake.wait(ASK_EVERY);
             }
         }

@@ -48,7 +48,7 @@ pub(super) fn merge(
 ) -> Result<Option<Upsert>, StoreError> {
     let mut set = Document::new();
     for (rule, verdict) in &newer.rules {
-        let is_newer = |stored: &Stored| stored.profile.rules.get(rule).is_none_or(|have| have.offset < verdict.offset);
+        let is_newer = |stored: &Stored| stored.profile.rules.get(rule).is_none_or(|have| verdict.is_newer_than(have));
         if stored.is_none_or(is_newer) {
             set.insert(path(rule)?, write_latest(verdict)?);
         }

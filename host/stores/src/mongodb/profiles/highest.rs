@@ -5,7 +5,7 @@
 
 use ::mongodb::bson::{Document, doc};
 use ::mongodb::options::IndexOptions;
-use assay_engine::ports::profiles::Ranked;
+use assay_engine::ports::profiles::{HighestQuery, Ranked};
 use assay_engine::ports::{Page, StoreError};
 
 use super::super::cursor::{self, Listing};
@@ -31,15 +31,18 @@ pub(super) fn make_index(database: &Database, rule: &str) -> Result<(), StoreErr
 /// Lists the entities of a stream with the highest scores of a rule, equal ones by key.
 pub(super) fn highest(
     database: &Database,
-    stream: &str,
-    rule: &str,
-    min: Option<f64>,
+    query: &HighestQuery,
     limit: usize,
     behind: Option<&Place>,
 ) -> Result<Page<Ranked>, StoreError> {
+    let HighestQuery { stream, rule, since, min, .. } = query;
     let latest = document::path(rule)?;
     let score = format!("{latest}.score");
     let mut conditions = vec![doc! { "stream": stream }, doc! { &score: { "$exists": true, "$type": "number" } }];
+    if *since > 0 {
+        let revision = format!("{latest}.revision");
+        conditions.push(doc! { &revision: { "$gte": i64::from(*since) } });
+    }
     conditions.extend(min.map(|min| doc! { &score: { "$gte": min } }));
     conditions.extend(behind.map(|place| {
         let (is_lower, is_later) = (doc! { &score: { "$lt": place.score } }, doc! { "key": { "$gt": &place.key } });

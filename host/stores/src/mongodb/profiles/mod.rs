@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::mongodb::bson::{Document, doc};
 use ::mongodb::options::IndexOptions;
 use assay_core::names::Offset;
-use assay_engine::ports::profiles::{Profile, Profiles, Ranked};
+use assay_engine::ports::profiles::{HighestQuery, Profile, Profiles, Ranked};
 use assay_engine::ports::{Page, StoreError, StreamPartition};
 
 use super::database::Database;
@@ -121,18 +121,11 @@ impl Profiles for MongoProfiles {
         found.map(|document| Ok(document::read(&document)?.profile)).transpose()
     }
 
-    fn highest(
-        &self,
-        stream: &str,
-        rule: &str,
-        min: Option<f64>,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Ranked>, StoreError> {
-        let behind = cursor.map(highest::read_cursor).transpose()?;
-        if limit == 0 {
+    fn highest(&self, query: &HighestQuery) -> Result<Page<Ranked>, StoreError> {
+        let behind = query.cursor.as_deref().map(highest::read_cursor).transpose()?;
+        if query.limit == 0 {
             return Ok(Page { items: Vec::new(), cursor: None });
         }
-        highest::highest(&self.database, stream, rule, min, limit.min(LONGEST_PAGE), behind.as_ref())
+        highest::highest(&self.database, query, query.limit.min(LONGEST_PAGE), behind.as_ref())
     }
 }

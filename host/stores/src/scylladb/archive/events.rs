@@ -18,9 +18,6 @@ use super::super::error::broken;
 use super::super::keys::{self, Home};
 use super::weeks::{EntityWeek, Weeks};
 
-/// The most events of one id that are given out.
-const MOST_OF_ONE_ID: usize = 1_000;
-
 /// Writes events, and reads them one by one.
 pub(super) struct Events {
     connection: Arc<Connection>,
@@ -96,10 +93,10 @@ impl Events {
                  WHERE stream = ? AND log_partition = ? AND bucket = ? AND offset = ?",
             )
             .await?,
-            read_by_id: prepare(&format!(
-                "SELECT offset, time, key FROM {{}}.event_ids
-                 WHERE stream = ? AND log_partition = ? AND id = ? LIMIT {MOST_OF_ONE_ID}"
-            ))
+            read_by_id: prepare(
+                "SELECT offset, time, key FROM {}.event_ids
+                 WHERE stream = ? AND log_partition = ? AND id = ? AND offset >= ? LIMIT ?",
+            )
             .await?,
             connection,
         })
@@ -215,10 +212,19 @@ impl Events {
     }
 
     /// The events that have an id, the oldest first.
-    pub(super) async fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError> {
+    pub(super) async fn by_id(
+        &self,
+        of: &StreamPartition,
+        id: &str,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedEvent>, StoreError> {
         let home = self.connection.home(of);
         let doing = format_args!("looking up the events with the id '{id}' of {of}");
-        let values = (&home.stream, home.partition, keys::bounded(id));
+        // Offsets in the log are below what a bigint holds.
+        let begin = after.map_or(0, |after| i64::try_from(after.0.saturating_add(1)).unwrap_or(i64::MAX));
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let values = (&home.stream, home.partition, keys::bounded(id), begin, limit);
         let found: Vec<(i64, CqlTimestamp, String)> =
             self.connection.read(doing, &self.read_by_id, values, |_| false).await?;
         let fetch = |(offset, time, key): (i64, CqlTimestamp, String)| {

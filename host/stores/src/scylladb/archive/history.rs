@@ -62,9 +62,10 @@ impl Histories {
         query: &HistoryQuery,
         archived: Offset,
     ) -> Result<Page<ArchivedEvent>, StoreError> {
-        let end = (query.to, i64::MIN);
+        // Behind the last offset of the last time there is nothing: offsets of real logs are below 2^63.
+        let end = query.times.to.map_or((i64::MAX, i64::MAX), |to| (to, i64::MIN));
         let end = query.cursor.as_deref().map(cursor::read).transpose()?.map_or(end, |behind| end.min(behind));
-        let start = (query.from, i64::MIN);
+        let start = (query.times.from.unwrap_or(i64::MIN), i64::MIN);
         let limit = query.limit.min(LONGEST_PAGE);
         if limit == 0 || start >= end {
             return Ok(Page { items: Vec::new(), cursor: None });

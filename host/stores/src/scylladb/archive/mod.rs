@@ -83,8 +83,14 @@ impl Archive for ScyllaArchive {
         })
     }
 
-    fn by_id(&self, of: &StreamPartition, id: &str) -> Result<Vec<ArchivedEvent>, StoreError> {
-        self.connection.wait(self.events.by_id(of, id))
+    fn by_id(
+        &self,
+        of: &StreamPartition,
+        id: &str,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedEvent>, StoreError> {
+        self.connection.wait(self.events.by_id(of, id, after, limit))
     }
 
     fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError> {

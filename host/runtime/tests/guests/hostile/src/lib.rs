@@ -14,6 +14,9 @@ struct Config {
     mode: String,
     #[serde(default)]
     value: f64,
+    /// How much work each row is.
+    #[serde(default)]
+    rounds: u64,
 }
 
 thread_local!(static CONFIG: OnceCell<Config> = const { OnceCell::new() });
@@ -75,6 +78,9 @@ fn score(config: &Config, batch: &Batch) -> Result<Verdicts, String> {
         attributes: Vec::new(),
         states: Blobs { ends: Vec::new(), data: Vec::new() },
     };
+    for _ in 0..config.rounds * u64::from(batch.rows) {
+        core::hint::black_box(0);
+    }
     if config.mode == "sum-only" {
         return Ok(verdicts);
     }

@@ -1,0 +1,168 @@
+//! `POST /v1/rules/{name}/rollback`: an earlier revision of a rule again, as a new one.
+//!
+//! A revision is what was judged by: the definition and the plugin's version. Being paused is no part of it: a rollback
+//! neither pauses nor resumes.
+
+use std::sync::Arc;
+
+use assay_core::rule::{Mode, RuleDef};
+use assay_engine::Engine;
+use assay_engine::ports::catalog::{Kind, Revision};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::answer::PutAnswer;
+use super::rules::{definition_of, mode_before_pause, revisions_of};
+use super::store;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, Path, Query};
+
+/// Which revision to go back to.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollbackQuery {
+    /// Its number; without one the newest before the current one that says something else, a pause aside.
+    revision: Option<u32>,
+}
+
+/// Go back to an earlier revision of a rule, also of a deleted one: it becomes a new revision, checked as any other.
+///
+/// The plugin's version goes back, too: where the reference (`velocity@1`) means another version by now, the new
+/// revision names the earlier one exactly. A rule that is paused stays so, and one that runs goes on running.
+#[utoipa::path(
+    post,
+    path = "/v1/rules/{name}/rollback",
+    tag = "rules",
+    params(("name" = String, Path, description = "The rule's name", example = "card-velocity"), RollbackQuery),
+    responses(
+        (status = 200, description = "In effect on all workers", body = PutAnswer),
+        (status = 201, description = "A deleted rule is back", body = PutAnswer),
+    )
+)]
+pub(crate) async fn rollback_rule(
+    State(app): State<App>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(name): Path<String>,
+    Query(query): Query<RollbackQuery>,
+) -> Result<Response, ApiError> {
+    app.blocking(move |engine| {
+        let revisions = revisions_of(engine, &name)?;
+        let refused = |why: String| ApiError::not_found(format!("rule '{name}': {why}"));
+        let target = earlier(&revisions, query.revision).map_err(refused)?;
+        let rule = pinned(target, engine);
+        let body = serde_json::to_value(&rule).map_err(|_| ApiError::internal())?;
+        // Of a deleted rule nothing is current.
+        let expected = revisions.first().filter(|newest| newest.body.is_some()).map(|newest| newest.revision);
+        store::replace(engine, &caller.name, Kind::Rule, &name, body, expected, false)
+    })
+    .await
+}
+
+/// The rule with the version of its plugin that it had, where its reference means another one by now.
+fn pinned(mut rule: RuleDef, engine: &Engine) -> RuleDef {
+    if let (Some(reference), Some(had)) = (&rule.plugin, &rule.resolved_plugin)
+        && engine.resolve_plugin(reference).as_ref() != Some(had)
+    {
+        rule.plugin = Some(had.clone());
+    }
+    rule
+}
+
+/// The definition to go back to, of revisions from the newest on, paused or running as the rule is now.
+fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<RuleDef, String> {
+    let current = running(revisions);
+    let is_paused = revisions.first().and_then(|newest| definition_of(newest).ok()).map(|rule| rule.mode);
+    let found = match wanted {
+        Some(number) => (0..revisions.len()).find(|index| revisions[*index].revision == number),
+        None => (1..revisions.len()).find(|index| {
+            let then = running(&revisions[*index..]);
+            then.is_some() && then != current
+        }),
+    };
+    let Some(found) = found else {
+        return Err(match wanted {
+            Some(number) => {
+                let newest = revisions.first().map_or(0, |newest| newest.revision);
+                format!("there is no revision {number}; they go from 1 to {newest}")
+            }
+            None => "there is no earlier revision that says something else".to_owned(),
+        });
+    };
+    let rule = running(&revisions[found..]);
+    let mut rule = rule.ok_or(format!("revision {} deleted it", revisions[found].revision))?;
+    match is_paused {
+        Some(Mode::Paused) => rule.mode = Mode::Paused,
+        Some(_) => {}
+        // Of a deleted rule the revision itself says whether it ran.
+        None => rule.mode = definition_of(&revisions[found]).map_or(rule.mode, |then| then.mode),
+    }
+    Ok(rule)
+}
+
+/// What the first of these revisions says, in the mode that it has when it is not paused; none: it deleted the rule.
+fn running(revisions: &[Revision]) -> Option<RuleDef> {
+    let newest = revisions.first().filter(|newest| newest.body.is_some())?;
+    let mut rule = definition_of(newest).ok()?;
+    if rule.mode == Mode::Paused {
+        rule.mode = mode_before_pause(revisions);
+    }
+    Some(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Revisions from the newest on, each as its score and its mode; none deletes the rule.
+    fn revisions(all: &[Option<(&str, &str)>]) -> Vec<Revision> {
+        let body =
+            |(score, mode): (&str, &str)| serde_json::json!({"rule": "r", "stream": "s", "score": score, "mode": mode});
+        let numbers = (1..=all.len() as u32).rev();
+        let revision = |(said, number): (&Option<(&str, &str)>, u32)| Revision {
+            kind: Kind::Rule,
+            name: "r".into(),
+            revision: number,
+            version: 1,
+            born: 1,
+            author: "a".into(),
+            at: 0,
+            body: said.map(body),
+        };
+        all.iter().zip(numbers).map(revision).collect()
+    }
+
+    fn back(all: &[Option<(&str, &str)>], wanted: Option<u32>) -> Result<(String, Mode), String> {
+        earlier(&revisions(all), wanted).map(|rule| (rule.score.unwrap_or_default(), rule.mode))
+    }
+
+    #[test]
+    fn a_rule_goes_back_to_what_it_said_before() {
+        let all = [Some(("2.0", "shadow")), None, Some(("2.0", "shadow")), Some(("1.0", "active"))];
+        assert_eq!(back(&all, None), Ok(("1.0".into(), Mode::Active)), "the newest that says something else");
+        assert_eq!(back(&all, Some(2)), Ok(("2.0".into(), Mode::Shadow)));
+        assert_eq!(back(&all, Some(3)), Err("revision 3 deleted it".to_owned()));
+        assert_eq!(back(&all, Some(9)), Err("there is no revision 9; they go from 1 to 4".to_owned()));
+        assert!(back(&all[..1], None).is_err());
+    }
+
+    #[test]
+    fn a_pause_is_nothing_to_go_back_to() {
+        let resumed =
+            [Some(("2.0", "active")), Some(("2.0", "paused")), Some(("2.0", "active")), Some(("1.0", "active"))];
+        assert_eq!(back(&resumed, None), Ok(("1.0".into(), Mode::Active)));
+        assert_eq!(back(&resumed, Some(3)), Ok(("2.0".into(), Mode::Active)), "it runs, so it goes on running");
+        assert!(back(&resumed[..3], None).is_err(), "a pause and its end say nothing else");
+        // One that is paused stays so.
+        assert_eq!(back(&resumed[1..], None), Ok(("1.0".into(), Mode::Paused)));
+        let shadow = [Some(("2.0", "paused")), Some(("2.0", "shadow")), Some(("2.0", "active"))];
+        assert_eq!(back(&shadow, None), Ok(("2.0".into(), Mode::Paused)));
+        // A deleted rule comes back as it was.
+        let deleted = [None, Some(("2.0", "paused")), Some(("2.0", "active"))];
+        assert_eq!(back(&deleted, None), Ok(("2.0".into(), Mode::Paused)));
+    }
+}

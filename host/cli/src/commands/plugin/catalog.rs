@@ -1,0 +1,56 @@
+//! Plugins on the server: listed, shown, taken back.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::super::{Output, effects, field, items, print, table, time};
+use crate::client::{Body, Client, escape, with_query};
+
+/// Lists plugins, or the versions of one.
+pub(super) fn list(name: Option<&str>, client: &Client, output: Output) -> Result<()> {
+    let path = name.map_or_else(|| "/v1/plugins".to_owned(), |name| format!("/v1/plugins/{}", escape(name)));
+    let plugins = client.get(&path)?;
+    print(output, &plugins, |plugins| {
+        let mut rows = vec![["PLUGIN", "SIZE", "AT", "BY", "DIGEST"].map(str::to_owned).to_vec()];
+        rows.extend(items(plugins).map(|plugin| {
+            let yanked = if plugin["yanked"] == true { " (yanked)" } else { "" };
+            let version = format!("{}@{}{yanked}", field(plugin, "name"), field(plugin, "version"));
+            vec![version, field(plugin, "size"), time(&plugin["at"]), field(plugin, "author"), field(plugin, "digest")]
+        }));
+        table(&rows)
+    });
+    Ok(())
+}
+
+/// Shows a version of a plugin.
+pub(super) fn show(version: &str, client: &Client, output: Output) -> Result<()> {
+    let plugin = client.get(&path_of(version)?)?;
+    print(output, &plugin, |plugin| format!("{plugin:#}\n"));
+    Ok(())
+}
+
+/// Takes a version back, or offers it again.
+pub(super) fn yank(version: &str, undo: bool, dry_run: bool, client: &Client, output: Output) -> Result<()> {
+    let action = if undo { "unyank" } else { "yank" };
+    let dry_run = dry_run.then(|| "true".to_owned());
+    let path = with_query(&format!("{}/{action}", path_of(version)?), &[("dry_run", dry_run)]);
+    let changed = client.request("POST", &path, &Body::Empty)?;
+    print(output, &changed, |plugin| format!("{}\n{}", said(plugin), effects(plugin)));
+    Ok(())
+}
+
+/// What became of a version, or would become of it.
+fn said(plugin: &Value) -> String {
+    let version = format!("{}@{}", field(plugin, "name"), field(plugin, "version"));
+    let state = if plugin["yanked"] == true { "yanked" } else { "offered to rules" };
+    let is = if plugin["dry_run"] == true { "would be" } else { "is" };
+    format!("{version} {is} {state}")
+}
+
+/// Where a version, written `NAME@VERSION`, is on the server.
+fn path_of(version: &str) -> Result<String> {
+    let (name, number) = version.split_once('@').with_context(|| {
+        format!("'{version}' names no version of a plugin: expected NAME@VERSION, such as velocity@1.0.0")
+    })?;
+    Ok(format!("/v1/plugins/{}/{}", escape(name), escape(number)))
+}

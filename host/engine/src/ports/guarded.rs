@@ -1,0 +1,237 @@
+//! Ports whose panics cost nobody but their caller: a panic in a store's adapter is a failure of that store, which
+//! whoever called it tries again like any other. So no event is blamed for a store, and no thread ends by one.
+//!
+//! Calls that have no answer to fail with are not changed: they are made by threads that go on after a panic, and only
+//! at the start or in changes that are repeated.
+
+use std::sync::Arc;
+
+use assay_core::names::{Digest, Offset, Partition};
+use assay_core::stream::StreamDef;
+use assay_core::verdict::Outcome;
+
+use super::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
+use super::buckets::{Buckets, ChangedBuckets};
+use super::catalog::{Catalog, Change, CommitError, Kind, Revision, Snapshot, Submission};
+use super::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters};
+use super::erasure::{Erased, Erasing, Erasure};
+use super::graph::{Graph, GraphEdge};
+use super::log::{Bell, Durability, Kept, Log, Lost, Receipt, Records, Topic, Trim, Trimmed};
+use super::membership::{Membership, Owner};
+use super::outbox::Outbox;
+use super::profiles::{HighestQuery, Profile, Profiles, Ranked};
+use super::series::{Point, TimeSeries};
+use super::state::{Checkpoint, StateRow, StateStore};
+use super::{Page, Poison, Ports, StoreError, StreamPartition};
+use crate::panics::catch;
+
+struct Guarded<P: ?Sized>(Arc<P>);
+
+impl Ports {
+    /// The same ports, whose panics are failures of their stores.
+    pub(crate) fn guarded(self) -> Self {
+        Self {
+            log: Arc::new(Guarded(self.log)),
+            membership: Arc::new(Guarded(self.membership)),
+            catalog: Arc::new(Guarded(self.catalog)),
+            state: Arc::new(Guarded(self.state)),
+            buckets: self.buckets.map(|port| Arc::new(Guarded(port)) as Arc<dyn Buckets>),
+            archive: Arc::new(Guarded(self.archive)),
+            profiles: Arc::new(Guarded(self.profiles)),
+            graph: Arc::new(Guarded(self.graph)),
+            dead_letters: Arc::new(Guarded(self.dead_letters)),
+            series: self.series.map(|port| Arc::new(Guarded(port)) as Arc<dyn TimeSeries>),
+            outbox: self.outbox.map(|port| Arc::new(Guarded(port)) as Arc<dyn Outbox>),
+            erasure: self.erasure.map(|port| Arc::new(Guarded(port)) as Arc<dyn Erasure>),
+        }
+    }
+}
+
+fn guard<T, E: From<StoreError>>(
+    store: &'static str,
+    doing: &str,
+    call: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    catch(call).unwrap_or_else(|panicked| {
+        tracing::error!(store, doing, %panicked, "a panic in the adapter of a store");
+        Err(StoreError::Unavailable { store, message: format!("{doing} {panicked}") }.into())
+    })
+}
+
+/// Implements a port whose calls can fail, by calling the one inside; what cannot fail is written out.
+macro_rules! guarded {
+    ($port:ident, $store:literal, {
+        $(fn $call:ident($($arg:ident: $kind:ty),* $(,)?) -> $answer:ty;)*
+    } $($rest:tt)*) => {
+        impl $port for Guarded<dyn $port> {
+            $(fn $call(&self, $($arg: $kind),*) -> $answer {
+                guard($store, stringify!($call), || self.0.$call($($arg),*))
+            })*
+            $($rest)*
+        }
+    };
+}
+
+guarded!(Log, "log", {
+    fn create(stream: &StreamDef) -> Result<(), StoreError>;
+    fn partitions(stream: &StreamDef) -> Result<Option<u32>, StoreError>;
+    fn append(
+        stream: &str,
+        topic: Topic,
+        batches: Vec<(Partition, Records)>,
+        durability: Durability
+    ) -> Result<Receipt, StoreError>;
+    fn read(
+        stream: &str,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        max_bytes: usize
+    ) -> Result<Vec<Records>, StoreError>;
+    fn read_events(
+        stream: &str,
+        partition: Partition,
+        from: Offset,
+        schema: u32,
+        max_records: usize,
+        max_bytes: usize
+    ) -> Result<Vec<Records>, StoreError>;
+    fn end(stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
+    fn kept(stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
+    fn trim(stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<Trimmed, StoreError>;
+}
+    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+        self.0.partition_of(key, partitions)
+    }
+    fn can_change_schema(&self, stream: &StreamDef) -> Result<(), String> {
+        catch(|| self.0.can_change_schema(stream)).unwrap_or_else(|panicked| Err(panicked.to_string()))
+    }
+    fn trims(&self) -> bool {
+        self.0.trims()
+    }
+    fn failure(&self) -> Option<String> {
+        self.0.failure()
+    }
+    fn lost(&self) -> Vec<Lost> {
+        self.0.lost()
+    }
+    fn on_append(&self, topic: Topic, bell: Arc<Bell>) {
+        self.0.on_append(topic, bell);
+    }
+);
+
+impl Membership for Guarded<dyn Membership> {
+    fn join(&self, owner: Arc<dyn Owner>) {
+        self.0.join(owner);
+    }
+    fn share(&self, partitions: Vec<StreamPartition>) {
+        self.0.share(partitions);
+    }
+    fn saved(&self, of: &StreamPartition, events: Offset) {
+        // For those who watch from outside: the next position is as good.
+        if let Err(panicked) = catch(|| self.0.saved(of, events)) {
+            tracing::error!(partition = %of, %panicked, "a position cannot be told to the group");
+        }
+    }
+    fn is_member(&self) -> bool {
+        // Nothing is scored meanwhile.
+        catch(|| self.0.is_member()).unwrap_or(false)
+    }
+    fn leave(&self) {
+        if let Err(panicked) = catch(|| self.0.leave()) {
+            tracing::error!(%panicked, "the group cannot be left in order");
+        }
+    }
+}
+
+guarded!(Catalog, "catalog", {
+    fn snapshot(version: Option<u64>) -> Result<Snapshot, StoreError>;
+    fn commit(expected: u64, changes: Vec<Change>, author: &str, at: i64) -> Result<Snapshot, CommitError>;
+    fn revisions(kind: Kind, name: &str) -> Result<Vec<Revision>, StoreError>;
+    fn put_artifact(bytes: &[u8]) -> Result<Digest, StoreError>;
+    fn artifact(digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+    fn version() -> Result<u64, StoreError>;
+    fn take_submissions() -> Result<Vec<Submission>, StoreError>;
+    fn answer_submission(id: &str, outcome: Result<u32, Vec<String>>) -> Result<(), StoreError>;
+}
+    fn on_change(&self, bell: Arc<Bell>) {
+        self.0.on_change(bell);
+    }
+);
+
+guarded!(StateStore, "state", {
+    fn checkpoint(of: &StreamPartition) -> Result<Option<Checkpoint>, StoreError>;
+    fn load(of: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    fn save(of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
+});
+
+guarded!(Buckets, "buckets", {
+    fn write(of: &StreamPartition, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError>;
+});
+
+guarded!(Archive, "archive", {
+    fn events_position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write_events(
+        of: &StreamPartition,
+        entries: &[EventEntry],
+        records: &[Records],
+        next: Offset,
+    ) -> Result<(), StoreError>;
+    fn verdicts_position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write_verdicts(of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
+    fn history(of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
+    fn by_id(
+        of: &StreamPartition,
+        id: &str,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedEvent>, StoreError>;
+    fn event(of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
+    fn forget(of: &StreamPartition, events: Offset, verdicts: Offset) -> Result<(), StoreError>;
+    fn judged(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn outcome(of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError>;
+});
+
+guarded!(Profiles, "profiles", {
+    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write(of: &StreamPartition, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
+    fn get(of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError>;
+    fn highest(query: &HighestQuery) -> Result<Page<Ranked>, StoreError>;
+});
+
+guarded!(Graph, "graph", {
+    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write(of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn neighbours(node: &str, limit: usize, cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError>;
+});
+
+guarded!(DeadLetters, "dead letters", {
+    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write(of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
+    fn list(query: &DeadLetterQuery) -> Result<Page<DeadLetter>, StoreError>;
+    fn of_event(of: &StreamPartition, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
+});
+
+guarded!(TimeSeries, "series", {
+    fn events_position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write_events(of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn verdicts_position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn write_verdicts(of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn write(points: Vec<Point>) -> Result<Vec<Poison>, StoreError>;
+});
+
+guarded!(Outbox, "outbox", {
+    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn publish(of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
+    fn settle() -> Result<(), StoreError>;
+});
+
+guarded!(Erasure, "erasure", {
+    fn begin(of: &StreamPartition, key: &str, author: &str) -> Result<u64, StoreError>;
+    fn pending() -> Result<Vec<Erasing>, StoreError>;
+    fn cut(erasing: &Erasing, key: &str, before: Offset) -> Result<(), StoreError>;
+    fn erase(of: &StreamPartition, events: &[EventEntry]) -> Result<Erased, StoreError>;
+    fn finish(erasing: &Erasing, key: &str, before: Offset) -> Result<Erased, StoreError>;
+    fn purge(id: u64) -> Result<(), StoreError>;
+});
