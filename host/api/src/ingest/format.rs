@@ -1,5 +1,6 @@
 //! The format of a body of events: by its content type, and by its content where that says more.
 
+use super::rows::string_end;
 use crate::http::{ApiError, BodyFormat};
 
 /// The first bytes of an Avro object container file.
@@ -53,18 +54,6 @@ fn first_object_end(body: &[u8]) -> Option<usize> {
         at += 1;
         if depth == 0 {
             return Some(at);
-        }
-    }
-}
-
-/// The closing quote of the string that begins at `at`.
-fn string_end(body: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
-    loop {
-        match *body.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            _ => at += 1,
         }
     }
 }

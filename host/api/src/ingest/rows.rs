@@ -75,7 +75,7 @@ fn element_end(body: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The closing quote of the string that begins at `at`.
-fn string_end(body: &[u8], at: usize) -> Option<usize> {
+pub(super) fn string_end(body: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         match *body.get(at)? {
