@@ -44,7 +44,8 @@ fn with_servers(args: &Args) -> Result<()> {
 
 fn test(targets: &[&str], variables: &[(&str, String)], filters: &[String]) -> Result<()> {
     let folder = plugins::build()?;
-    let mut command = cargo(&["test", "--release", "--workspace"]);
+    // One run names every test that fails, not only those of the first target that has one.
+    let mut command = cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
     command.args(targets).env("ASSAY_PLUGINS", folder).envs(variables.iter().map(|(name, value)| (name, value)));
     if !filters.is_empty() {
         command.arg("--").args(filters);

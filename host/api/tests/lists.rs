@@ -122,6 +122,8 @@ fn an_id_that_thousands_of_events_share_is_explained_in_pages() {
     server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
     let events: Vec<Value> = (0..5000).map(|at| payment("undefined", "null", 1.0, at)).collect();
     server.post("/v1/streams/payments/events", &json!(events)).expect(202);
+    // An id is unknown (404) until the first of its events is found.
+    server.until("/v1/events/payments/undefined", |answer| answer.status == 200);
     let deadline = std::time::Instant::now() + PATIENCE;
     while pages(&server, "events", "/v1/events/payments/undefined?", 1000).len() < 5000 {
         assert!(std::time::Instant::now() < deadline, "not all are there");
