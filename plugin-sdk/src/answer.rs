@@ -1,8 +1,8 @@
-//! Folds verdicts into the columns of an answer.
+//! Collects verdicts into the columns of an answer.
 
 use crate::bindings::{Attribute, Blobs, Edge, Reason, Tag, Verdicts};
 use crate::names;
-use crate::verdict::{More, Verdict};
+use crate::verdict::{RareParts, Verdict};
 
 /// The answer to a batch, row by row.
 pub(crate) struct Answer {
@@ -11,7 +11,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// An answer that is to get `rows` verdicts.
+    /// An empty answer with capacity for `rows` verdicts.
     pub(crate) fn for_rows(rows: u32) -> Self {
         let verdicts = Verdicts {
             scores: Vec::with_capacity(rows as usize),
@@ -34,7 +34,7 @@ impl Answer {
         if verdict.tags != 0 {
             self.push_tags(row, verdict.tags);
         }
-        // Written out, as `Reasons` is, for the sake of its constant indexes.
+        // Unrolled by hand, because constant indexes keep `Reasons` in registers.
         let [first, second, third, fourth] = verdict.reasons.slots();
         if let (Some(reason), weight) = first {
             self.push_reason(row, reason, weight)?;
@@ -56,7 +56,7 @@ impl Answer {
 
     fn push_tags(&mut self, row: u32, mut tags: u64) {
         while tags != 0 {
-            make_room(&mut self.verdicts.tags, self.rows, row);
+            reserve_rows(&mut self.verdicts.tags, self.rows, row);
             self.verdicts.tags.push(Tag { row, name: tags.trailing_zeros() });
             tags &= tags - 1;
         }
@@ -66,14 +66,14 @@ impl Answer {
         if !weight.is_finite() {
             return Err(format!("row {row}: the weight of reason `{}` is {weight}", reason.name()));
         }
-        make_room(&mut self.verdicts.reasons, self.rows, row);
+        reserve_rows(&mut self.verdicts.reasons, self.rows, row);
         self.verdicts.reasons.push(Reason { row, code: reason.index(), weight });
         Ok(())
     }
 
-    /// Kept out of `push`, so that the common row, which has none of these, is short code.
+    /// Separate from `push`, so that the code for the common row, which has none of these, is short.
     #[cold]
-    fn push_more(&mut self, row: u32, more: More) -> Result<(), String> {
+    fn push_more(&mut self, row: u32, more: RareParts) -> Result<(), String> {
         for (reason, weight) in more.reasons {
             self.push_reason(row, reason, weight)?;
         }
@@ -86,15 +86,15 @@ impl Answer {
         Ok(())
     }
 
-    /// The whole answer.
+    /// The answer, with the new states.
     pub(crate) fn into_verdicts(self, states: Blobs) -> Verdicts {
         Verdicts { states, ..self.verdicts }
     }
 }
 
-/// Room for one item of every row that is left, so that a list grows once and not by doubling from four.
+/// Reserves one item per remaining row, so that a list grows once and not by doubling from four.
 #[inline]
-fn make_room<T>(list: &mut Vec<T>, rows: u32, row: u32) {
+fn reserve_rows<T>(list: &mut Vec<T>, rows: u32, row: u32) {
     if list.len() == list.capacity() {
         list.reserve((rows - row) as usize);
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weight_that_is_not_finite_is_refused_by_the_reasons_name() {
+    fn a_weight_that_is_not_finite_is_refused_with_the_reasons_name() {
         let reason = names::Reason::declared(&(0, "amount"));
         let mut answer = Answer::for_rows(2);
         answer.push(0, Verdict::none().reason(reason, 1.0)).unwrap();

@@ -1,4 +1,5 @@
-//! Scores a batch: columns in, the author's function per row, columns out. The same code in Wasm and in native tests.
+//! Scores a batch: reads columns, calls the author's function per row, and writes columns. Wasm and native tests run
+//! the same code.
 
 use crate::answer::Answer;
 use crate::bindings::{Batch, Blobs, Verdicts};
@@ -17,11 +18,11 @@ pub(crate) fn score<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Ver
 fn score_rows<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Verdicts, String> {
     let columns = P::Input::open(&batch.columns, batch.rows as usize)?;
     let mut answer = Answer::for_rows(batch.rows);
-    // A plugin without state has `NoState`, which is nothing.
+    // The state of a plugin without state is `NoState`, which is empty.
     let mut none = P::State::default();
     for row in 0..batch.rows {
         let input = P::Input::read(columns, row as usize);
-        let verdict = P::score(config, &mut none, input).map_err(|why| refused(row, &why))?;
+        let verdict = P::score(config, &mut none, input).map_err(|why| describe_refusal(row, &why))?;
         answer.push(row, verdict)?;
     }
     Ok(answer.into_verdicts(Blobs { ends: Vec::new(), data: Vec::new() }))
@@ -41,13 +42,13 @@ fn score_with_state<P: Scoring>(config: &P::Config, batch: &Batch) -> Result<Ver
             .get_mut(entity as usize)
             .ok_or_else(|| format!("row {row} is of entity {entity}, but there are {count} states"))?;
         let input = P::Input::read(columns, row as usize);
-        let verdict = P::score(config, state, input).map_err(|why| refused(row, &why))?;
+        let verdict = P::score(config, state, input).map_err(|why| describe_refusal(row, &why))?;
         answer.push(row, verdict)?;
     }
     Ok(answer.into_verdicts(state::encode_all(&states, batch.states.data.len())?))
 }
 
 #[cold]
-fn refused(row: u32, why: &str) -> String {
+fn describe_refusal(row: u32, why: &str) -> String {
     format!("row {row}: {why}")
 }

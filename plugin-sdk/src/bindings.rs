@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/plugin.wit`. Types of the wire, not types that an author of plugins meets.
+//! The output of wit-bindgen for `wit/plugin.wit`: types of the ABI, which authors of plugins do not use directly.
 
 #![allow(missing_docs, reason = "generated; the contract is documented in the WIT")]
 #![allow(unreachable_pub, reason = "generated")]

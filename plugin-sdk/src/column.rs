@@ -1,11 +1,11 @@
-//! A batch's columns, checked once when a batch begins so that reading a row needs no checks of the host's honesty.
+//! A batch's columns. They are checked once per batch, so that reading a row needs no checks.
 
 use crate::bindings::{Column, Kind, Texts};
 
-/// Why a column cannot be read. The host that sends such a batch breaks the contract.
+/// The reason why a column cannot be read. It means that the host breaks the contract.
 pub(crate) type Refusal = String;
 
-/// Which rows of a column have a value: one bit per row, least significant first; empty means all.
+/// The rows of a column that have a value: one bit per row, least significant first. Empty means all.
 #[derive(Clone, Copy, Debug)]
 pub struct Present<'a>(&'a [u8]);
 
@@ -17,7 +17,7 @@ impl<'a> Present<'a> {
         Err(format!("its presence bitmap has {} bytes for {rows} rows", bitmap.len()))
     }
 
-    /// Whether a row has a value.
+    /// True if a row has a value.
     #[inline]
     pub fn has(self, row: usize) -> bool {
         self.0.is_empty() || bit(self.0, row)
@@ -56,7 +56,7 @@ fn bit(bitmap: &[u8], row: usize) -> bool {
     bitmap[row / 8] >> (row % 8) & 1 == 1
 }
 
-/// Texts laid end to end.
+/// Texts without separators.
 #[derive(Clone, Copy, Debug)]
 pub struct Strings<'a> {
     ends: &'a [u32],
@@ -88,7 +88,7 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// A column's values, after a check that there is one per row.
+/// Checks that a column has one value per row, and returns the values.
 pub(crate) fn values<T>(values: &[T], rows: usize) -> Result<&[T], Refusal> {
     check_rows(values.len(), rows)?;
     Ok(values)
@@ -112,7 +112,7 @@ pub(crate) fn kind_of(column: &Column) -> Kind {
     }
 }
 
-/// A kind as people write it.
+/// The name of a kind in messages.
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Float => "float",
@@ -134,18 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_at_their_ends() {
+    fn texts_are_sliced_at_their_ends() {
         let texts = texts(&[2, 2, 6], "abçde");
         let strings = Strings::open(&texts, 3).unwrap();
         assert_eq!([strings.get(0), strings.get(1), strings.get(2)], ["ab", "", "çde"]);
     }
 
     #[test]
-    fn texts_that_lie_are_refused() {
+    fn texts_with_wrong_ends_are_refused() {
         for (ends, why) in [
             (vec![3, 6], "inside of a character"),
             (vec![4, 2], "decreasing"),
-            (vec![2, 9], "behind the data"),
+            (vec![2, 9], "after the data"),
             (vec![2, 4], "data left over"),
             (vec![6], "a row without a text"),
         ] {

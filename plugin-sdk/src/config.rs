@@ -1,4 +1,4 @@
-//! A rule's config: parsed by serde from the JSON that the rule gives, described by a JSON Schema made from the type.
+//! A rule's config: serde parses it from the rule's JSON, and a JSON Schema describes its type.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ pub(crate) fn schema<C: JsonSchema>() -> String {
     schemars::SchemaGenerator::default().into_root_schema_for::<C>().to_value().to_string()
 }
 
-/// Reads a config.
+/// Parses a config.
 pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, String> {
     serde_json::from_str(json).map_err(|error| format!("config: {error}"))
 }

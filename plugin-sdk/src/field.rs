@@ -1,12 +1,12 @@
-//! The types that a field of an input may have, each with the column that it is read from.
+//! The types of fields of an input, each with the column from which it is read.
 
 use crate::bindings::{Column, Kind};
 use crate::column::{Bits, Present, Refusal, Strings, kind_name, kind_of, values};
 use crate::time::Timestamp;
 
-/// A type that an input's field may have, when every row has a value.
+/// A type of an input's field that every row has.
 ///
-/// `'a` is the batch's lifetime: a `&'a str` points into the column, nothing is copied.
+/// `'a` is the lifetime of the batch: a `&'a str` points into the column and is not copied.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a type for an input's field",
     label = "a field of an input cannot be a `{Self}`",
@@ -24,7 +24,7 @@ pub trait Value<'a>: Sized {
     /// Says what is wrong with the column.
     fn open(column: &'a Column, rows: usize) -> Result<(Self::Column, Present<'a>), String>;
 
-    /// A row's value; anything if the row has none.
+    /// A row's value; an arbitrary one if the row has none.
     fn get(column: Self::Column, row: usize) -> Self;
 }
 

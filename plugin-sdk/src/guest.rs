@@ -1,4 +1,4 @@
-//! The functions that a host calls, for every plugin.
+//! The functions that a host calls, implemented for every plugin.
 
 use crate::batch;
 use crate::bindings::{Batch, Blobs, Guest, Manifest, Verdicts};
@@ -8,10 +8,12 @@ use crate::state;
 
 impl<P: Scoring> Guest for P {
     fn describe() -> Manifest {
+        install_panic_hook();
         manifest::<P>()
     }
 
     fn configure(json: String) -> Result<(), String> {
+        install_panic_hook();
         let config = config::parse(&json)?;
         P::slot().with_borrow_mut(|slot| *slot = Some(config));
         Ok(())
@@ -30,3 +32,13 @@ impl<P: Scoring> Guest for P {
         state::encode_all(&migrated?, states.data.len())
     }
 }
+
+/// Installs the panic hook that writes messages to the memory that the host reads. It does nothing outside of Wasm.
+fn install_panic_hook() {
+    #[cfg(target_arch = "wasm32")]
+    assay_panic_message.install();
+}
+
+// Defines `static assay_panic_message: PanicMessage`. The module exports its address under this name.
+#[cfg(target_arch = "wasm32")]
+assay_sdk_macros::export_panic_message!();

@@ -1,8 +1,8 @@
-//! What `#[derive(Input)]` implements: the inputs of a plugin and how a row of them is read.
+//! The trait that `#[derive(Input)]` implements: the inputs of a plugin and the reading of rows.
 
 use crate::bindings::{Column, Kind};
 
-/// The values that a plugin scores, one field per input. Made by `#[derive(Input)]`.
+/// The values that a plugin scores, one field per input. `#[derive(Input)]` implements it.
 pub trait Input: 'static {
     /// The inputs in the order of the fields, which is the order of a batch's columns.
     const INPUTS: &'static [InputSpec];
@@ -34,7 +34,7 @@ pub struct InputSpec {
     pub doc: &'static str,
 }
 
-/// Opens one column; what `#[derive(Input)]` calls per field.
+/// Opens one column. `#[derive(Input)]` calls it per field.
 ///
 /// # Errors
 /// Names the input and says what is wrong with its column.

@@ -1,4 +1,4 @@
-//! What an author of Assay plugins depends on.
+//! The SDK for plugins of Assay.
 //!
 //! A plugin is a function that scores one event:
 //!
@@ -7,14 +7,14 @@
 //! use schemars::JsonSchema;
 //! use serde::Deserialize;
 //!
-//! /// What a rule sets under `config:`; its JSON Schema is made from the type.
+//! /// The config that a rule sets under `config:`. Its JSON Schema is generated from the type.
 //! #[derive(Deserialize, JsonSchema)]
 //! struct Config {
 //!     /// Amounts from here on are high.
 //!     high: f64,
 //! }
 //!
-//! /// What a rule binds under `inputs:`.
+//! /// The inputs that a rule binds under `inputs:`.
 //! #[derive(Input)]
 //! struct Payment<'a> {
 //!     /// The amount in euros.
@@ -35,16 +35,17 @@
 //! assert!(verdict.has_tag(tags::HIGH_AMOUNT));
 //! ```
 //!
-//! A function with a parameter `state: &mut State` keeps a state per entity (a card, a user): any type with serde and
-//! `Default`; see [`state`] for how it is kept. Such a function is a fold: the same events in the same order give the
-//! same state and the same verdicts. A plugin has no clock, no randomness and nothing to read from: time is an input.
+//! A function with a parameter `state: &mut State` has a state per entity (a card, a user): any type with serde and
+//! `Default`; [`state`] describes its encoding. Such a function is a fold: the same events in the same order give the
+//! same state and the same verdicts. A plugin has no clock, no randomness and no IO: time is an input.
 //!
-//! [`testing::Host`] runs a plugin natively through the code that runs in Wasm: config as JSON, events as columns,
-//! states encoded.
+//! [`testing::Host`] runs a plugin natively through the code that runs in Wasm, with config as JSON, events as columns
+//! and encoded states.
 //!
 //! # What the macros expand to
-//! A host sends a batch as columns, one per input, and gets columns back, so that crossing into Wasm costs nanoseconds
-//! per event. The macros write what lies between columns and the function, and no more. `#[derive(Input)]` above is:
+//! A host sends a batch as columns, one per input, and gets columns back, so that a call into Wasm costs nanoseconds
+//! per event. The macros generate only the code between the columns and the function. `#[derive(Input)]` above expands
+//! to:
 //!
 //! ```
 //! # use assay_sdk::{Field, Input, InputSpec, Kind, bindings::Column};
@@ -72,7 +73,7 @@
 //! }
 //! ```
 //!
-//! `#[plugin]` leaves the function as it is and puts beside it:
+//! `#[plugin]` keeps the function unchanged and adds:
 //!
 //! ```
 //! # use std::{cell::RefCell, thread::LocalKey};
@@ -96,7 +97,7 @@
 //!
 //! impl Scoring for Plugin {
 //!     type Config = Config; // `NoConfig` for a function without one
-//!     type State = NoState; // the type behind `state: &mut State`
+//!     type State = NoState; // the type of `state: &mut State` without the reference
 //!     type Input = Payment<'static>;
 //!     const ABOUT: About = About {
 //!         name: env!("CARGO_PKG_NAME"),
@@ -129,7 +130,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! The loop over the rows is an ordinary function of this crate, generic over [`Scoring`]; the compiler puts the
+//! The loop over the rows is an ordinary function of this crate, generic over [`Scoring`]; the compiler inlines the
 //! author's function into it. A score, tags and up to four reasons per event need no allocation.
 
 mod answer;
@@ -142,6 +143,8 @@ mod field;
 mod guest;
 mod input;
 mod names;
+#[cfg(any(target_arch = "wasm32", test))]
+mod panic_message;
 mod reasons;
 mod scoring;
 pub mod state;

@@ -1,11 +1,11 @@
 //! The names that a plugin declares for its verdicts: tags, reasons, edges and attributes.
 //!
-//! `#[plugin(tags = ["high-risk"])]` makes a constant of each, `tags::HIGH_RISK`, so that a name that is not declared
-//! does not compile, and a verdict carries an index and not a text.
+//! `#[plugin(tags = ["high-risk"])]` defines a constant per name, such as `tags::HIGH_RISK`. So a name that is not
+//! declared does not compile, and a verdict has an index and not a text.
 
 use std::fmt;
 
-/// A name's place in the manifest, and the name.
+/// A name's index in the manifest, and the name.
 type Declared = (u32, &'static str);
 
 macro_rules! names {
@@ -15,7 +15,7 @@ macro_rules! names {
         pub struct $name(&'static Declared);
 
         impl $name {
-            /// What `#[plugin]` makes for a declared name: its place in the manifest, and the name.
+            /// Used by `#[plugin]` for a declared name: its index in the manifest, and the name.
             #[doc(hidden)]
             #[inline(always)]
             pub const fn declared(declared: &'static Declared) -> Self {

@@ -1,4 +1,4 @@
-//! A verdict's reasons, the first four of them without an allocation.
+//! The reasons of a verdict. The first four need no allocation.
 
 use crate::names::Reason;
 
@@ -9,8 +9,8 @@ const EMPTY: Slot = (None, 0.0);
 
 /// Up to four reasons in place.
 ///
-/// Every index is a constant: so the compiler keeps a verdict in registers from the author's function to the answer.
-/// Indexed by a variable, a verdict would be copied through memory once per call of its builder.
+/// Every index is a constant, so that the compiler keeps a verdict in registers from the author's function to the
+/// answer. With a variable index, each call of the verdict's builder would copy it through memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Reasons {
     count: u32,
@@ -23,7 +23,7 @@ impl Reasons {
         Self { count: 0, slots: [EMPTY; 4] }
     }
 
-    /// Adds a reason; false if there is no room for it.
+    /// Adds a reason; false if all four slots are used.
     #[inline(always)]
     pub(crate) fn push(&mut self, reason: Reason, weight: f64) -> bool {
         let slot = (Some(reason), weight);
@@ -38,7 +38,7 @@ impl Reasons {
         true
     }
 
-    /// The reasons in their order. The rest are empty.
+    /// The slots. Reasons are in their order, followed by empty slots.
     #[inline(always)]
     pub(crate) const fn slots(&self) -> [Slot; 4] {
         self.slots

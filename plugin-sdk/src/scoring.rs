@@ -1,4 +1,4 @@
-//! What `#[plugin]` implements: everything of a plugin that its manifest and its batches need.
+//! The trait that `#[plugin]` implements: all that a manifest and the scoring of batches need.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -11,13 +11,13 @@ use crate::bindings::{Input as ManifestInput, Manifest};
 use crate::input::Input;
 use crate::verdict::Verdict;
 
-/// A plugin. Made by `#[plugin]`; see the crate's page for what it expands to.
+/// A plugin. `#[plugin]` implements it; the crate's page shows the expansion.
 pub trait Scoring: Sized + 'static {
-    /// What a rule sets: [`NoConfig`](crate::NoConfig) if the function takes none.
+    /// The config that a rule sets; [`NoConfig`](crate::NoConfig) if the function takes none.
     type Config: DeserializeOwned + JsonSchema + 'static;
-    /// What is kept per entity: [`NoState`](crate::NoState) if the function takes none.
+    /// The state per entity; [`NoState`](crate::NoState) if the function takes none.
     type State: Serialize + DeserializeOwned + Default;
-    /// The values of an event that are scored.
+    /// The inputs of the function.
     type Input: Input;
 
     /// Name, version, documentation and declared names.
@@ -26,24 +26,24 @@ pub trait Scoring: Sized + 'static {
     /// Scores one event.
     ///
     /// # Errors
-    /// The author's own: the event is set aside with it.
+    /// The author's own error. The event fails with it.
     fn score(
         config: &Self::Config,
         state: &mut Self::State,
         input: <Self::Input as Input>::Row<'_>,
     ) -> Result<Verdict, String>;
 
-    /// Carries a state of an older version over.
+    /// Decodes a state of an older version.
     ///
     /// # Errors
-    /// Says why it cannot be.
+    /// The state cannot be migrated; the text says why.
     fn migrate(from_version: u32, state: &[u8]) -> Result<Self::State, String>;
 
-    /// Where the instance keeps its config. An instance has one thread and one config.
+    /// The storage of the instance's config. An instance has one thread and one config.
     fn slot() -> &'static LocalKey<RefCell<Option<Self::Config>>>;
 }
 
-/// What a plugin says of itself beside its inputs and its config.
+/// The constant parts of a plugin's manifest, beside its inputs and its config.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// The crate's name.
@@ -60,7 +60,7 @@ pub struct About {
     pub edges: &'static [&'static str],
     /// Declared attributes.
     pub attributes: &'static [&'static str],
-    /// The version of the state's layout; none: no state is kept.
+    /// The version of the state's layout; none for a plugin without state.
     pub state_version: Option<u32>,
     /// More about the crate, as (key, value). Those without a value are left out.
     pub annotations: &'static [(&'static str, &'static str)],
@@ -81,16 +81,16 @@ pub(crate) fn manifest<P: Scoring>() -> Manifest {
         version: about.version.to_owned(),
         doc: about.doc.to_owned(),
         inputs: inputs.collect(),
-        tags: owned(about.tags),
-        reasons: owned(about.reasons),
-        edges: owned(about.edges),
-        attributes: owned(about.attributes),
+        tags: to_owned_names(about.tags),
+        reasons: to_owned_names(about.reasons),
+        edges: to_owned_names(about.edges),
+        attributes: to_owned_names(about.attributes),
         config_schema: crate::config::schema::<P::Config>(),
         state_version: about.state_version,
         annotations: annotations.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     }
 }
 
-fn owned(names: &[&str]) -> Vec<String> {
+fn to_owned_names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -1,22 +1,22 @@
-//! States of entities as the host keeps them: opaque bytes that the plugin encodes and decodes.
+//! The encoding of states of entities. The host stores them as opaque bytes.
 //!
-//! The encoding is postcard: compact (varints, no field names: a state is kept per entity, and there may be millions),
-//! specified and stable over its 1.x, and a function of the value alone. The last needs the value's help: in a state
-//! use `BTreeMap` and `BTreeSet`, because a `HashMap` gives its items in an order of its own.
+//! The encoding is postcard. It is compact (varints, no field names), because there may be millions of entities. It is
+//! specified and stable within 1.x, and it depends only on the value. For that a state must use `BTreeMap` and
+//! `BTreeSet`, because a `HashMap` iterates in an arbitrary order.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::Blobs;
 
-/// The state of a plugin that keeps none.
+/// The state of a plugin without state.
 #[derive(Clone, Copy, Debug, Default, Serialize, serde::Deserialize)]
 pub struct NoState;
 
-/// Decodes a state; for `migrate`, which knows the layout of an older version.
+/// Decodes a state, for `migrate`, which knows the layout of older versions.
 ///
 /// # Errors
-/// Says that the bytes are not such a state.
+/// The bytes are no state of this type.
 pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((state, [])) => Ok(state),
@@ -25,7 +25,7 @@ pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, String> {
     }
 }
 
-/// The states that a batch begins with: `S::default()` for an entity that has none yet.
+/// Decodes the states of a batch; `S::default()` for an entity without state.
 pub(crate) fn decode_all<S: DeserializeOwned + Default>(blobs: &Blobs) -> Result<Vec<S>, String> {
     let mut states = Vec::with_capacity(blobs.ends.len());
     for bytes in iter(blobs) {
@@ -35,7 +35,7 @@ pub(crate) fn decode_all<S: DeserializeOwned + Default>(blobs: &Blobs) -> Result
     Ok(states)
 }
 
-/// The states that a batch ends with, laid end to end in one buffer.
+/// Encodes the states of a batch to one buffer.
 pub(crate) fn encode_all<S: Serialize>(states: &[S], size_hint: usize) -> Result<Blobs, String> {
     let mut blobs = Blobs { ends: Vec::with_capacity(states.len()), data: Vec::with_capacity(size_hint) };
     for state in states {
@@ -47,7 +47,7 @@ pub(crate) fn encode_all<S: Serialize>(states: &[S], size_hint: usize) -> Result
     Ok(blobs)
 }
 
-/// The byte strings of `blobs`.
+/// Iterates over the byte strings of `blobs`.
 pub(crate) fn iter(blobs: &Blobs) -> impl Iterator<Item = Result<&[u8], String>> {
     let mut start = 0;
     blobs.ends.iter().map(move |&end| {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_come_back_and_an_empty_one_is_the_default() {
+    fn states_are_decoded_as_encoded_and_an_empty_one_is_the_default() {
         let states = vec![(7_i64, "a".to_owned()), (-1, String::new())];
         let mut blobs = encode_all(&states, 0).unwrap();
         blobs.ends.push(blobs.data.len() as u32);

@@ -25,12 +25,12 @@ impl Timestamp {
         self.0
     }
 
-    /// Milliseconds from `earlier` to here; negative when `earlier` is the later one, saturating.
+    /// Milliseconds since `earlier`; negative if `earlier` is later. It saturates.
     pub const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Seconds from `earlier` to here; negative when `earlier` is the later one.
+    /// Seconds since `earlier`; negative if `earlier` is later.
     pub fn seconds_since(self, earlier: Self) -> f64 {
         self.millis_since(earlier) as f64 / 1_000.0
     }

@@ -1,11 +1,11 @@
-//! What a plugin says of one event.
+//! The verdict of a plugin on one event.
 
 use std::fmt::{self, Display};
 
 use crate::names::{Attribute, Edge, Reason, Tag};
 use crate::reasons::Reasons;
 
-/// What a plugin says of one event: a score or none, tags, reasons, edges, attributes.
+/// The verdict of a plugin on one event: a score or none, tags, reasons, edges, attributes.
 ///
 /// ```
 /// # #[assay_sdk::plugin(tags = ["review"], reasons = ["amount"])]
@@ -22,19 +22,19 @@ use crate::reasons::Reasons;
 /// A score, tags and up to four reasons need no allocation.
 #[derive(Clone)]
 pub struct Verdict {
-    /// NaN is none.
+    /// NaN means that there is no score.
     pub(crate) score: f64,
-    /// Bit i is the tag with index i: a tag is there once or not at all, and 64 are the most a plugin may declare.
+    /// Bit i is the tag with index i. A verdict has a tag once or not at all, and a plugin declares at most 64.
     pub(crate) tags: u64,
     pub(crate) reasons: Reasons,
-    /// What most verdicts do not have, behind one pointer, so that a verdict is small.
-    pub(crate) more: Option<Box<More>>,
+    /// The parts that most verdicts do not have. They are boxed, so that a verdict is small.
+    pub(crate) more: Option<Box<RareParts>>,
 }
 
-/// What most verdicts do not have.
+/// The parts that most verdicts do not have.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct More {
-    /// The reasons behind the fourth.
+pub(crate) struct RareParts {
+    /// The reasons after the fourth.
     pub(crate) reasons: Vec<(Reason, f64)>,
     pub(crate) edges: Vec<(Edge, String, String)>,
     pub(crate) attributes: Vec<(Attribute, String)>,
@@ -53,7 +53,7 @@ impl Verdict {
         Self::score(f64::NAN)
     }
 
-    /// With another score, for a verdict that was begun before its score was known. NaN is no score.
+    /// Replaces the score, for a verdict that was begun before its score was known. NaN is no score.
     #[inline(always)]
     #[must_use]
     pub const fn with_score(mut self, score: f64) -> Self {
@@ -61,7 +61,7 @@ impl Verdict {
         self
     }
 
-    /// With a tag. Tagging twice is tagging once.
+    /// Adds a tag. Adding it twice has no further effect.
     #[inline(always)]
     #[must_use]
     pub fn tag(mut self, tag: Tag) -> Self {
@@ -69,14 +69,14 @@ impl Verdict {
         self
     }
 
-    /// With a tag, if a condition holds.
+    /// Adds a tag if a condition holds.
     #[inline(always)]
     #[must_use]
     pub fn tag_if(self, condition: bool, tag: Tag) -> Self {
         if condition { self.tag(tag) } else { self }
     }
 
-    /// With a reason for the score. `weight` says how much it counts, in the plugin's own unit; it must be finite.
+    /// Adds a reason for the score. `weight` is its contribution in the plugin's own unit; it must be finite.
     #[inline(always)]
     #[must_use]
     pub fn reason(mut self, reason: Reason, weight: f64) -> Self {
@@ -86,14 +86,14 @@ impl Verdict {
         self
     }
 
-    /// With an edge between two nodes of the graph, each written `kind:key`, such as `card:4711`.
+    /// Adds an edge between two nodes of the graph, each written `kind:key`, such as `card:4711`.
     #[must_use]
     pub fn edge(mut self, edge: Edge, source: impl Into<String>, target: impl Into<String>) -> Self {
         self.more().edges.push((edge, source.into(), target.into()));
         self
     }
 
-    /// With a fact that is kept beside the score.
+    /// Adds a fact that is stored beside the score.
     #[must_use]
     pub fn attribute(mut self, attribute: Attribute, value: impl Display) -> Self {
         self.more().attributes.push((attribute, value.to_string()));
@@ -105,48 +105,48 @@ impl Verdict {
         (!self.score.is_nan()).then_some(self.score)
     }
 
-    /// Whether it has a tag.
+    /// True if it has a tag.
     pub const fn has_tag(&self, tag: Tag) -> bool {
         self.tags >> tag.index() & 1 == 1
     }
 
-    /// The sum of a reason's weights; none if the verdict does not give that reason.
+    /// The sum of a reason's weights; none if the verdict does not have that reason.
     pub fn weight(&self, reason: Reason) -> Option<f64> {
         let weights = self.reasons().filter(|(given, _)| *given == reason);
         weights.map(|(_, weight)| weight).reduce(|sum, weight| sum + weight)
     }
 
-    /// The reasons in the order in which they were given.
+    /// The reasons in the order in which they were added.
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, f64)> {
         let first = self.reasons.slots().into_iter();
         let first = first.filter_map(|(reason, weight)| Some((reason?, weight)));
-        first.chain(self.rest().flat_map(|more| more.reasons.iter().copied()))
+        first.chain(self.rare_parts().flat_map(|more| more.reasons.iter().copied()))
     }
 
-    /// The edges in the order in which they were given: kind, source, target.
+    /// The edges in the order in which they were added: kind, source, target.
     pub fn edges(&self) -> impl Iterator<Item = (Edge, &str, &str)> {
-        let edges = self.rest().flat_map(|more| &more.edges);
+        let edges = self.rare_parts().flat_map(|more| &more.edges);
         edges.map(|(edge, source, target)| (*edge, source.as_str(), target.as_str()))
     }
 
-    /// The attributes in the order in which they were given.
+    /// The attributes in the order in which they were added.
     pub fn attributes(&self) -> impl Iterator<Item = (Attribute, &str)> {
-        let attributes = self.rest().flat_map(|more| &more.attributes);
+        let attributes = self.rare_parts().flat_map(|more| &more.attributes);
         attributes.map(|(attribute, value)| (*attribute, value.as_str()))
     }
 
-    /// The value of an attribute: the last one, if it was given more than once.
+    /// The value of an attribute: the last one, if it was added several times.
     pub fn attribute_value(&self, attribute: Attribute) -> Option<&str> {
         let values = self.attributes().filter(|(given, _)| *given == attribute);
         values.map(|(_, value)| value).last()
     }
 
     #[cold]
-    fn more(&mut self) -> &mut More {
+    fn more(&mut self) -> &mut RareParts {
         self.more.get_or_insert_default()
     }
 
-    fn rest(&self) -> impl Iterator<Item = &More> {
+    fn rare_parts(&self) -> impl Iterator<Item = &RareParts> {
         self.more.iter().map(|more| &**more)
     }
 }
@@ -164,16 +164,16 @@ impl fmt::Debug for Verdict {
     }
 }
 
-/// What a plugin's function may return: a [`Verdict`], or a `Result` of one whose error sets the event aside.
+/// The return type of a plugin's function: a [`Verdict`], or a `Result` of one. With an error the event fails.
 #[diagnostic::on_unimplemented(
     message = "a plugin's function returns a `Verdict`, not a `{Self}`",
     label = "expected a `Verdict`, or a `Result<Verdict, E>` whose error can be displayed"
 )]
 pub trait Outcome {
-    /// The verdict, or why the event cannot be scored.
+    /// The verdict, or the reason why the event cannot be scored.
     ///
     /// # Errors
-    /// The author's own.
+    /// The author's own error.
     fn verdict(self) -> Result<Verdict, String>;
 }
 

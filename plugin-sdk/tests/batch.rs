@@ -1,4 +1,4 @@
-//! What a plugin made by the macros does with batches: every type of input, states, errors, migration.
+//! Batches of a plugin that uses all features of the macros: every type of input, states, errors, migration.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt;
@@ -91,7 +91,7 @@ fn row(amount: f64, text: &str) -> Value {
 }
 
 #[test]
-fn the_manifest_says_what_the_code_says() {
+fn the_manifest_has_the_names_types_and_docs_of_the_code() {
     let host = Host::<Plugin>::new(json!({})).unwrap();
     let manifest = host.manifest();
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("assay-sdk", env!("CARGO_PKG_VERSION")));
@@ -113,7 +113,7 @@ fn the_manifest_says_what_the_code_says() {
 }
 
 #[test]
-fn every_type_of_input_arrives_as_it_was_sent() {
+fn every_type_of_input_is_passed_unchanged() {
     let mut host = Host::<Plugin>::new(json!({})).unwrap();
     let full = json!({
         "amount": 1.5, "count": -7, "known": true, "text": "çé", "owned": "", "time": 1_700_000_000_123_i64,
@@ -144,7 +144,7 @@ fn every_type_of_input_arrives_as_it_was_sent() {
 }
 
 #[test]
-fn a_refused_row_is_named_and_leaves_the_states_alone() {
+fn a_refused_row_is_named_and_changes_no_state() {
     let mut host = Host::<Plugin>::new(json!({"refused": 2.0})).unwrap();
     host.score("a", row(1.0, "t")).unwrap();
     let before = host.state("a").map(<[u8]>::to_vec);
@@ -170,7 +170,7 @@ fn rows_that_do_not_fit_are_refused_by_name() {
 }
 
 #[test]
-fn states_of_an_older_version_are_carried_over() {
+fn states_of_an_older_version_are_migrated() {
     let mut host = Host::<Plugin>::new(json!({})).unwrap();
     host.set_state("a", 40.0_f64.to_le_bytes().to_vec());
     assert_eq!(host.migrate(9).unwrap_err(), "there was no version 9");
@@ -179,7 +179,7 @@ fn states_of_an_older_version_are_carried_over() {
 }
 
 #[test]
-fn a_score_that_is_not_a_number_is_none() {
+fn a_nan_is_no_score() {
     let mut host = Host::<Plugin>::new(json!({})).unwrap();
     let mut uncounted = row(1.0, "t");
     uncounted["count"] = json!(0);
@@ -187,11 +187,11 @@ fn a_score_that_is_not_a_number_is_none() {
 }
 
 proptest! {
-    /// The contract's words: cutting a batch in two gives the same verdicts as the whole.
+    /// Dividing a batch in two gives the same verdicts as the whole, as the contract requires.
     #[test]
-    fn a_batch_gives_what_its_parts_give(
+    fn a_batch_gives_the_same_as_its_parts(
         rows in prop::collection::vec((0_usize..4, 0.0..200.0_f64, "[a-zç]{0,3}", any::<bool>()), 1..40),
-        cut in 0_usize..40,
+        split_at in 0_usize..40,
     ) {
         let keys = ["a", "b", "c", "d"];
         let rows: Vec<(&str, Value)> = rows
@@ -207,7 +207,7 @@ proptest! {
             .collect();
         let (mut whole, mut parts) = (Host::<Plugin>::new(json!({})).unwrap(), Host::<Plugin>::new(json!({})).unwrap());
         let expected = whole.score_batch(&rows).unwrap();
-        let (first, second) = rows.split_at(cut.min(rows.len()));
+        let (first, second) = rows.split_at(split_at.min(rows.len()));
         let mut found = parts.score_batch(first).unwrap();
         found.extend(parts.score_batch(second).unwrap());
         prop_assert_eq!(found, expected);

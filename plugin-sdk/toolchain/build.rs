@@ -1,5 +1,5 @@
-//! Gathers the SDK's sources, which travel inside the binary, with manifests that stand on their own: what a crate here
-//! takes from the workspace is written out, so that versions are stated once and cannot drift.
+//! Collects the SDK's sources for embedding in the binary. Its manifests get the values that they inherit from the
+//! workspace, so that they work alone and versions are stated in one place.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The crates of the SDK: where they lie, in a checkout and in the copy alike.
+/// The folders of the SDK's crates, in the checkout and in the copy.
 const CRATES: [&str; 2] = ["plugin-sdk", "plugin-sdk/macros"];
 
 fn main() -> Result<()> {
@@ -24,10 +24,10 @@ fn main() -> Result<()> {
     copy_files(&root.join("wit"), &copy.join("wit"))?;
     for folder in CRATES {
         copy_files(&root.join(folder).join("src"), &copy.join(folder).join("src"))?;
-        let manifest = stand_alone(read_toml(&root.join(folder).join("Cargo.toml"))?, &workspace)?;
+        let manifest = resolve_inherited(read_toml(&root.join(folder).join("Cargo.toml"))?, &workspace)?;
         fs::write(copy.join(folder).join("Cargo.toml"), toml::to_string(&manifest)?)?;
     }
-    // What a new plugin depends on beside the SDK: the same versions as the SDK's own.
+    // The dependencies of a new plugin beside the SDK, in the SDK's versions.
     let mut dependencies = String::new();
     for name in ["schemars", "serde"] {
         dependencies += &format!("{name} = {}\n", workspace_dependency(&workspace, name)?);
@@ -36,11 +36,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A crate's manifest without its ties to the workspace.
-fn stand_alone(mut manifest: Table, workspace: &Table) -> Result<Table> {
+/// A crate's manifest with inherited values resolved.
+fn resolve_inherited(mut manifest: Table, workspace: &Table) -> Result<Table> {
     manifest.remove("lints");
     manifest.remove("dev-dependencies");
-    let package = table(&mut manifest, "package")?;
+    let package = get_table(&mut manifest, "package")?;
     for (key, value) in package.iter_mut() {
         if is_inherited(value) {
             let shared = workspace["workspace"]["package"].get(key);
@@ -48,7 +48,7 @@ fn stand_alone(mut manifest: Table, workspace: &Table) -> Result<Table> {
         }
     }
     package.insert("publish".to_owned(), Value::Boolean(false));
-    for (name, value) in table(&mut manifest, "dependencies")?.iter_mut() {
+    for (name, value) in get_table(&mut manifest, "dependencies")?.iter_mut() {
         if is_inherited(value) {
             *value = workspace_dependency(workspace, name)?;
         }
@@ -59,7 +59,7 @@ fn stand_alone(mut manifest: Table, workspace: &Table) -> Result<Table> {
 fn workspace_dependency(workspace: &Table, name: &str) -> Result<Value> {
     let shared = workspace["workspace"]["dependencies"].get(name);
     let mut shared = shared.cloned().ok_or_else(|| format!("the workspace has no dependency {name}"))?;
-    // A path is stated from the workspace's root; only the SDK refers to one, its macros.
+    // Paths are relative to the workspace's root. The only one is that of the SDK's macros.
     if let Some(Value::String(path)) = shared.get_mut("path") {
         *path = path.strip_prefix("plugin-sdk/").ok_or("the SDK depends on a crate outside of its folder")?.to_owned();
     }
@@ -70,8 +70,8 @@ fn is_inherited(value: &Value) -> bool {
     value.get("workspace").and_then(Value::as_bool) == Some(true)
 }
 
-fn table<'a>(of: &'a mut Table, key: &str) -> Result<&'a mut Table> {
-    let found = of.get_mut(key).and_then(Value::as_table_mut);
+fn get_table<'a>(parent: &'a mut Table, key: &str) -> Result<&'a mut Table> {
+    let found = parent.get_mut(key).and_then(Value::as_table_mut);
     Ok(found.ok_or_else(|| format!("a manifest has no [{key}]"))?)
 }
 

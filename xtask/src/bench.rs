@@ -1,4 +1,4 @@
-//! Runs a bench and writes what it measured to target/bench/NAME.json.
+//! Runs a bench and writes its figures to target/bench/NAME.json.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -6,15 +6,15 @@ use clap::ValueEnum;
 use crate::run::{cargo, target};
 use crate::{plugins, servers};
 
-/// What to measure.
+/// The bench and its options.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which bench.
+    /// The bench.
     bench: Bench,
-    /// How many events; the default is the bench's own.
+    /// The number of events; by default that of the bench.
     #[arg(long, value_name = "COUNT")]
     events: Option<u64>,
-    /// Only some figures of `kafka`, separated by commas: ratio, latency, followers, recovery.
+    /// Only some figures of `kafka`, separated by commas: ratio, latency, sinks, recovery.
     #[arg(long, value_name = "FIGURES")]
     only: Option<String>,
 }
@@ -23,12 +23,13 @@ pub(crate) struct Args {
 enum Bench {
     /// Avro in memory to encoded verdicts, with a sliding view and a plugin: events/s per core.
     HotPath,
-    /// The plugin boundary: ns per event by rows per call, beside the plain Rust function.
+    /// The plugin boundary: ns per event by rows per call, compared with the plain Rust function.
     Abi,
-    /// One worker with a rule that never ends, and with a slow stream: what the other rules and streams have left.
+    /// One worker with a rule that never returns, and with a slow stream: the throughput of the other rules and
+    /// streams.
     Fairness,
-    /// The distributed stack on real servers, which are brought up and stay up: log to log beside a bare loop, latency,
-    /// what each follower costs, recovery. About eight minutes.
+    /// The distributed stack on real servers, which are started and keep running: throughput compared with a bare loop,
+    /// latency, the cost of each sink, recovery. About eight minutes.
     Kafka,
 }
 
@@ -50,10 +51,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let reports = target().join("bench");
     std::fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
     let report = reports.join(format!("{name}.json"));
-    let mut command = cargo(&["bench", "--workspace", "--bench", bench]);
+    let mut command = cargo(&["bench", "--bench", bench]);
     if matches!(args.bench, Bench::Kafka) {
         // The profile of the tests, so that nothing is compiled twice for the same server.
-        command.args(["--profile", "release"]).envs(servers::up_all().context("the bench needs all servers")?);
+        command
+            .args(["--profile", "release", "--features", "servers"])
+            .envs(servers::up_all().context("the bench needs all servers")?);
     }
     command.env("ASSAY_PLUGINS", folder).env("ASSAY_BENCH_JSON", &report);
     command.envs(args.events.map(|events| ("ASSAY_BENCH_EVENTS", events.to_string())));

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the development tasks. One file per task; each says on one screen what it did.
+//! `cargo xtask`: the development tasks, one file each. A task's report fits on one screen.
 
 mod bench;
 mod demo;

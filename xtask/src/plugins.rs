@@ -34,9 +34,9 @@ pub(crate) fn build() -> Result<PathBuf> {
 
 /// Builds packages of a workspace, or the plugin in `dir`, and copies the modules to a folder.
 pub(crate) fn build_to(dir: &Path, packages: &[&str], profile: &str, folder: &Path) -> Result<()> {
-    let toolchain = assay_toolchain::find(dir)?;
     let bar = ProgressBar::new_spinner().with_message("plugins");
     bar.enable_steady_tick(Duration::from_millis(200));
+    let toolchain = assay_toolchain::find(dir, &mut |line| bar.set_message(format!("plugins: {line}")))?;
     let target = target();
     let build = Build { dir, packages, profile, target_dir: Some(&target) };
     let modules = toolchain.build(&build, &mut |line| bar.set_message(format!("plugins: {}", line.trim())))?;

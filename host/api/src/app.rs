@@ -1,4 +1,4 @@
-//! What every handler has at hand: the engine, the keys, the limits.
+//! The state of every handler: the engine, the keys, the limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,43 +12,44 @@ use crate::auth::KeyRing;
 use crate::http::{ApiError, BodyReader, Budget, HeldBody};
 use crate::ingest::answer_units;
 
-/// The API's limits. Every one of them has an answer that says so when it is reached.
+/// The API's limits. A request that exceeds one gets an error that names it.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
     /// The largest body of events, in bytes.
     pub max_events_body: usize,
-    /// The most events in one request.
+    /// How many events a request may hold.
     pub max_events: usize,
     /// The largest body of a definition or of a set of changes, in bytes.
     pub max_definition_body: usize,
     /// The largest plugin, in bytes.
     pub max_plugin_body: usize,
-    /// How many bytes of bodies may be in memory at once, over all requests.
+    /// Bytes of memory for the bodies of all requests.
     pub max_in_flight: usize,
-    /// Bytes of verdicts blocks that answers with verdicts may read from at once, over all requests, about.
+    /// About how many bytes of verdict blocks all answers with verdicts may read at once.
     pub max_answers_in_flight: usize,
-    /// The most open connections. When there are so many, idle ones are closed for new ones, those without a key first;
-    /// when none is idle, more wait in the listener's queue.
+    /// How many connections may be open. Beyond it idle ones are closed for new ones, those without a key first. If
+    /// none is idle, new ones wait in the listener's queue.
     pub max_connections: usize,
-    /// The most connections of one address that have not sent an accepted key; the oldest is closed for a new one.
+    /// How many connections of one address may be open without an accepted key. Beyond it the oldest idle one is
+    /// closed.
     pub max_keyless_per_address: usize,
-    /// How long a connection may go without a request that is answered, until one of its requests has an accepted key.
+    /// How long a connection may be idle while none of its requests had an accepted key.
     pub keyless_timeout: Duration,
-    /// How long a request may wait for its turn before it is told to come back later.
+    /// How long a body may wait for memory before its request is refused with 503.
     pub queue_timeout: Duration,
-    /// How long a client may take to send a request's head, and how long a connection may idle.
+    /// How long a client may take to send a request's head, and how long a connection may be idle.
     pub head_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
-    /// Origins whose pages may ask, such as `https://example.com`; none: no page of another origin may.
+    /// Origins whose pages may send requests, such as `https://example.com`. Empty: none.
     pub cors_origins: Vec<String>,
-    /// The most clients that follow live verdicts at once.
+    /// How many clients may read live verdicts.
     pub max_live_clients: usize,
-    /// How long a client that follows live verdicts hears nothing at most.
+    /// The longest pause between two events of a live stream.
     pub live_heartbeat: Duration,
     /// The longest `timeout` of `?wait=verdicts`.
     pub max_wait: Duration,
-    /// How long requests in flight may take after the order to shut down.
+    /// How long requests in flight may take after the shutdown has begun.
     pub drain_timeout: Duration,
 }
 
@@ -83,22 +84,22 @@ pub struct App {
     pub(crate) config: Arc<ApiConfig>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) budget: Budget,
-    /// A permit for each unit of what answers with verdicts read from.
+    /// One permit per unit of verdict blocks that answers may read at once.
     pub(crate) answers: Arc<Semaphore>,
-    /// A permit for each client that follows live verdicts.
+    /// One permit per client that may read live verdicts.
     pub(crate) live_clients: Arc<Semaphore>,
-    /// Whether requests without an end shall end.
+    /// True when live streams must end.
     pub(crate) stopping: Arc<watch::Sender<bool>>,
 }
 
 impl App {
     /// The API over an engine.
     pub fn new(engine: Engine, config: ApiConfig) -> Self {
-        let largest = config.max_events_body.max(config.max_definition_body).max(config.max_plugin_body);
+        let largest_body = config.max_events_body.max(config.max_definition_body).max(config.max_plugin_body);
         Self {
             engine,
             keys: Arc::default(),
-            budget: Budget::new(config.max_in_flight, largest, config.queue_timeout),
+            budget: Budget::new(config.max_in_flight, largest_body, config.queue_timeout),
             answers: Arc::new(Semaphore::new(answer_units(config.max_answers_in_flight))),
             live_clients: Arc::new(Semaphore::new(config.max_live_clients)),
             stopping: Arc::default(),
@@ -106,7 +107,7 @@ impl App {
         }
     }
 
-    /// Reads a request's body of at most `limit` bytes; `advice` says what to do with a larger one.
+    /// Reads a request's body of at most `limit` bytes. `advice` is the end of the error about a larger one.
     pub(crate) async fn read_body(
         &self,
         headers: &HeaderMap,
@@ -114,11 +115,11 @@ impl App {
         limit: usize,
         advice: &str,
     ) -> Result<HeldBody, ApiError> {
-        let reader = BodyReader { budget: &self.budget, patience: self.config.body_timeout };
+        let reader = BodyReader { budget: &self.budget, timeout: self.config.body_timeout };
         reader.read(headers, body, limit, advice).await
     }
 
-    /// Runs what may block on a thread made for that.
+    /// Runs blocking work on a thread of the blocking pool.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Engine) -> Result<T, ApiError> + Send + 'static,

@@ -1,8 +1,9 @@
-//! The open connections, and which of them is closed for a new one: peers that say nothing must not keep others out.
+//! The open connections, and the choice of the one that is closed for a new one, so that silent peers cannot use up all
+//! connections.
 //!
-//! A connection whose requests had no accepted key yet is *keyless*. It has a short life, and its address a share of the
-//! connections; when there are too many, the oldest keyless one that is idle goes first. One that serves a request is
-//! never closed.
+//! A connection is *keyless* until one of its requests had an accepted key. Keyless connections have a short idle
+//! timeout and a limit per address. When there are too many connections, the oldest idle keyless one is closed first. A
+//! connection with a request in progress is never closed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,21 +20,21 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// How long a connection with an accepted key must have been idle to be closed for a new one.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
-/// How many keyless timeouts a keyless connection may take for a request and its answer.
+/// The time limit for a request of a keyless connection and its answer, in keyless timeouts.
 const MAX_ANSWER_TIMEOUTS: u32 = 6;
 
 /// All open connections.
 pub(crate) struct Connections {
     permits: Arc<Semaphore>,
-    most: usize,
-    most_keyless_per_address: usize,
+    max_open: usize,
+    max_keyless_per_address: usize,
     begin: Instant,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
-    /// By number: the oldest first.
+struct OpenConnections {
+    /// By number, which is their age: the oldest first.
     connections: BTreeMap<u64, Arc<Connection>>,
     next: u64,
 }
@@ -43,15 +44,15 @@ pub(crate) struct Connection {
     address: IpAddr,
     begin: Instant,
     has_key: AtomicBool,
-    /// Requests that are being served.
+    /// The number of requests in progress.
     requests: AtomicUsize,
-    /// When it last did something, in ms since the server began.
-    active: AtomicU64,
+    /// The time of the last activity, in ms since the server began.
+    last_active_ms: AtomicU64,
     close: Notify,
 }
 
 /// Takes a connection out of the list when it ends.
-pub(crate) struct Registered {
+pub(crate) struct RegisteredConnection {
     connections: Arc<Connections>,
     number: u64,
     pub(crate) connection: Arc<Connection>,
@@ -59,24 +60,24 @@ pub(crate) struct Registered {
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize, most_keyless_per_address: usize) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(most));
-        Arc::new(Self { permits, most, most_keyless_per_address, begin: Instant::now(), open: Mutex::default() })
+    pub(crate) fn new(max_open: usize, max_keyless_per_address: usize) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(max_open));
+        Arc::new(Self { permits, max_open, max_keyless_per_address, begin: Instant::now(), open: Mutex::default() })
     }
 
-    /// How many are open.
+    /// The number of open connections.
     pub(crate) fn count(&self) -> usize {
-        self.most - self.permits.available_permits()
+        self.max_open - self.permits.available_permits()
     }
 
-    /// Lists a connection that was accepted. When there are as many as may be, an idle one is closed for it; when none is
+    /// Registers an accepted connection. When the limit is reached, an idle connection is closed for it. If none is
     /// idle, this waits until one ends.
-    pub(crate) async fn add(self: &Arc<Self>, address: IpAddr) -> Registered {
-        self.close_for(address);
+    pub(crate) async fn add(self: &Arc<Self>, address: IpAddr) -> RegisteredConnection {
+        self.close_oldest_keyless(address);
         let permit = loop {
             match self.permits.clone().try_acquire_owned() {
                 Ok(permit) => break permit,
-                // Its end gives the permit back; others may become idle meanwhile.
+                // The closed connection returns its permit. Check again after a while, because others may become idle.
                 Err(_) => {
                     self.close_idle();
                     let permit = self.permits.clone().acquire_owned();
@@ -91,7 +92,7 @@ impl Connections {
             begin: self.begin,
             has_key: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
-            active: AtomicU64::new(millis_since(self.begin)),
+            last_active_ms: AtomicU64::new(millis_since(self.begin)),
             close: Notify::new(),
         });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,21 +100,21 @@ impl Connections {
         open.next += 1;
         open.connections.insert(number, connection.clone());
         drop(open);
-        Registered { connections: self.clone(), number, connection, _permit: permit }
+        RegisteredConnection { connections: self.clone(), number, connection, _permit: permit }
     }
 
-    /// Closes the oldest keyless connection of an address that has its share already.
-    fn close_for(&self, address: IpAddr) {
+    /// Closes the oldest idle keyless connection of an address that has reached its limit.
+    fn close_oldest_keyless(&self, address: IpAddr) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let keyless = || open.connections.values().filter(|one| one.address == address && one.is_keyless());
-        if keyless().count() >= self.most_keyless_per_address
+        if keyless().count() >= self.max_keyless_per_address
             && let Some(oldest) = keyless().find(|one| one.is_idle())
         {
             oldest.close();
         }
     }
 
-    /// Closes an idle connection: the oldest keyless one, or else the one that was idle for longest.
+    /// Closes an idle connection: the oldest keyless one, else the one that was idle for longest.
     fn close_idle(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = || open.connections.values().filter(|one| one.is_idle());
@@ -125,27 +126,27 @@ impl Connections {
     }
 }
 
-impl Drop for Registered {
+impl Drop for RegisteredConnection {
     fn drop(&mut self) {
         self.connections.open.lock().unwrap_or_else(PoisonError::into_inner).connections.remove(&self.number);
     }
 }
 
 impl Connection {
-    /// Notes that one of its requests had an accepted key.
+    /// Marks the connection as one with an accepted key.
     pub(crate) fn note_key(&self) {
         self.has_key.store(true, Ordering::Release);
     }
 
-    /// Notes that a request is served, until the result is dropped.
-    pub(crate) fn serve(self: &Arc<Self>) -> Serving {
+    /// Counts a request as in progress until the result is dropped.
+    pub(crate) fn begin_request(self: &Arc<Self>) -> RequestInProgress {
         self.requests.fetch_add(1, Ordering::AcqRel);
-        self.touch();
-        Serving(self.clone())
+        self.note_activity();
+        RequestInProgress(self.clone())
     }
 
-    fn touch(&self) {
-        self.active.store(millis_since(self.begin), Ordering::Release);
+    fn note_activity(&self) {
+        self.last_active_ms.store(millis_since(self.begin), Ordering::Release);
     }
 
     fn is_keyless(&self) -> bool {
@@ -157,24 +158,25 @@ impl Connection {
     }
 
     fn idle_for(&self) -> Duration {
-        Duration::from_millis(millis_since(self.begin).saturating_sub(self.active.load(Ordering::Acquire)))
+        Duration::from_millis(millis_since(self.begin).saturating_sub(self.last_active_ms.load(Ordering::Acquire)))
     }
 
-    /// Has the connection closed. It is not idle any more, so that nobody chooses it again.
+    /// Requests the end of the connection. It counts as busy from now on, so that it is not chosen again.
     fn close(&self) {
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.close.notify_one();
     }
 
-    /// Done when it has to be closed: for another one, or because it is keyless and was idle for too long.
-    pub(crate) async fn closed(&self, keyless_timeout: Duration) {
+    /// Completes when the connection must be closed: for another one, or because it is keyless and was idle for too
+    /// long.
+    pub(crate) async fn wait_for_close(&self, keyless_timeout: Duration) {
         let expired = async {
             loop {
                 let left = keyless_timeout.saturating_sub(self.idle_for());
                 match (self.is_keyless(), self.is_idle()) {
                     (true, true) if left.is_zero() => return,
                     (true, true) => tokio::time::sleep(left).await,
-                    // It does not read its answer.
+                    // The client does not read its answer.
                     (true, false) if self.idle_for() >= keyless_timeout * MAX_ANSWER_TIMEOUTS => return,
                     (true, false) => tokio::time::sleep(keyless_timeout).await,
                     (false, _) => std::future::pending().await,
@@ -188,22 +190,22 @@ impl Connection {
     }
 }
 
-/// A request that is being served.
-pub(crate) struct Serving(Arc<Connection>);
+/// A request in progress.
+pub(crate) struct RequestInProgress(Arc<Connection>);
 
-/// The body of an answer. The request is served until all of it is written.
-pub(crate) struct Answer {
+/// The body of an answer. Its request is in progress until the whole body is written.
+pub(crate) struct AnswerBody {
     body: Body,
-    _serving: Serving,
+    _request: RequestInProgress,
 }
 
-impl Serving {
-    pub(crate) fn until_written(self, body: Body) -> Answer {
-        Answer { body, _serving: self }
+impl RequestInProgress {
+    pub(crate) fn answer_with(self, body: Body) -> AnswerBody {
+        AnswerBody { body, _request: self }
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -223,15 +225,15 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        self.0.touch();
+        self.0.note_activity();
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 fn millis_since(begin: Instant) -> u64 {
-    // Five hundred million years fit.
+    // A u64 of milliseconds holds five hundred million years.
     begin.elapsed().as_millis() as u64
 }
 
@@ -243,12 +245,12 @@ mod tests {
     const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const LONG: Duration = Duration::from_secs(3600);
 
-    async fn is_closed(registered: &Registered) -> bool {
-        tokio::time::timeout(Duration::from_millis(5), registered.connection.closed(LONG)).await.is_ok()
+    async fn is_closed(registered: &RegisteredConnection) -> bool {
+        tokio::time::timeout(Duration::from_millis(5), registered.connection.wait_for_close(LONG)).await.is_ok()
     }
 
     #[tokio::test]
-    async fn the_oldest_keyless_one_of_an_address_goes_when_that_has_its_share() {
+    async fn the_oldest_keyless_connection_of_an_address_is_closed_at_its_limit() {
         let connections = Connections::new(100, 2);
         let first = connections.add(HERE).await;
         first.connection.note_key();
@@ -263,27 +265,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_serves_a_request_is_not_closed_and_a_keyless_one_goes_first() {
+    async fn busy_connections_stay_and_keyless_ones_are_closed_first() {
         let connections = Connections::new(3, 100);
         let serving = connections.add(HERE).await;
-        let _request = serving.connection.serve();
+        let _request = serving.connection.begin_request();
         let (with_key, keyless) = (connections.add(HERE).await, connections.add(HERE).await);
         with_key.connection.note_key();
         let waiting = connections.clone();
         let new = tokio::spawn(async move { waiting.add(ELSEWHERE).await });
-        keyless.connection.closed(LONG).await;
+        keyless.connection.wait_for_close(LONG).await;
         assert!(!is_closed(&with_key).await && !is_closed(&serving).await);
         drop(keyless);
         new.await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_keyless_one_has_a_short_life_and_one_with_a_key_has_not() {
+    async fn only_keyless_connections_have_the_short_idle_timeout() {
         let connections = Connections::new(3, 100);
         let (keyless, with_key) = (connections.add(HERE).await, connections.add(HERE).await);
         with_key.connection.note_key();
-        keyless.connection.closed(Duration::from_millis(20)).await;
-        let closed = with_key.connection.closed(Duration::from_millis(20));
+        keyless.connection.wait_for_close(Duration::from_millis(20)).await;
+        let closed = with_key.connection.wait_for_close(Duration::from_millis(20));
         assert!(tokio::time::timeout(Duration::from_millis(100), closed).await.is_err());
     }
 }

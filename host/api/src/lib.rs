@@ -1,8 +1,9 @@
 //! Assay's HTTP API, version 1: ingest, admin and queries over the engine's handle.
 //!
-//! A request's path: `serve` accepts it (`connections` bounds how many), `router` finds its route and the role that it needs, `http` renders its
-//! errors, one file of `ingest`, `definitions` or `resources` answers it; `registry` speaks Confluent's protocol. Absent
-//! on purpose: rules of the engine's own, stores, configuration files.
+//! The path of a request: `serve` accepts its connection (`connections` limits their number), `router` finds the route
+//! and checks the role, one file of `ingest`, `definitions` or `resources` answers it, and `http` renders errors.
+//! `registry` has Confluent's protocol. Absent on purpose: business rules, which are the engine's, stores, and
+//! configuration files.
 
 mod app;
 mod auth;

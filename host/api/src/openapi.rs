@@ -1,4 +1,5 @@
-//! The OpenAPI document: made from the handlers, with the key and the shape of errors added to every operation.
+//! The OpenAPI document. It is generated from the handlers; the security scheme and the errors are added to every
+//! operation.
 
 mod conditions;
 
@@ -13,17 +14,17 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::auth::Role;
 use crate::http::ProblemBody;
-use crate::router::grouped;
+use crate::router::group_routes;
 
-/// The name of the key's scheme in the document.
-const KEY: &str = "key";
+/// The name of the security scheme in the document.
+const KEY_SCHEME: &str = "key";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Assay",
         version = "1.0.0",
-        description = "Scores and tags streams of events with sandboxed WebAssembly plugins. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Beside what is described here, /registry answers as Confluent's schema registry does.",
+        description = "Scores and tags streams of events with sandboxed WebAssembly plugins. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). /registry, which is not described here, has the protocol of Confluent's schema registry.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ProblemBody)),
@@ -31,12 +32,12 @@ const KEY: &str = "key";
         (name = "events", description = "Events in, explanations out"),
         (name = "streams", description = "Logs of events of one schema"),
         (name = "views", description = "Aggregates of a stream's events by entity"),
-        (name = "rules", description = "What scores the events of a stream"),
+        (name = "rules", description = "Rules that score the events of a stream"),
         (name = "plugins", description = "WebAssembly that scores"),
-        (name = "changes", description = "Many definitions at once"),
+        (name = "changes", description = "Several definitions in one step"),
         (name = "entities", description = "Profiles and histories"),
         (name = "scores", description = "The highest scores"),
-        (name = "graph", description = "What is connected with what"),
+        (name = "graph", description = "Edges between entities"),
         (name = "dead letters", description = "Events that could not be scored"),
         (name = "keys", description = "API keys"),
         (name = "health", description = "For operators"),
@@ -48,19 +49,19 @@ struct Document;
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
-        "An API key. Roles: ingest (send events), read, author (change definitions; implies read), admin (all). The scheme Basic is taken too, with the key as password and any user name.",
+        "An API key. Roles: ingest (send events), read, author (change definitions; implies read), admin (all). The scheme Basic is accepted too, with the key as password and any user name.",
     ));
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme(KEY, SecurityScheme::Http(scheme.build()));
+    components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme.build()));
     document
 }
 
-/// The whole document, as `/openapi.json` answers it.
+/// The whole document, as `/openapi.json` serves it.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    grouped(|_, routes| routes).into_openapi()
+    group_routes(|_, routes| routes).into_openapi()
 }
 
-/// Adds to every operation the role that it needs, the conditions that it takes, and how its errors look.
+/// Adds to every operation its role, its conditional headers and its errors.
 pub(crate) fn describe(role: Option<Role>, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response = ResponseBuilder::new()
@@ -68,10 +69,10 @@ pub(crate) fn describe(role: Option<Role>, mut routes: OpenApiRouter<App>) -> Op
         .content("application/problem+json", problem)
         .build();
     for (path, item) in &mut routes.get_openapi_mut().paths.paths {
-        conditions::add(path, item);
+        conditions::add_conditions(path, item);
         for operation in operations(item) {
             operation.security = Some(match role {
-                Some(role) => vec![SecurityRequirement::new(KEY, [role.as_str()])],
+                Some(role) => vec![SecurityRequirement::new(KEY_SCHEME, [role.as_str()])],
                 None => Vec::new(),
             });
             operation.responses.responses.insert("default".to_owned(), response.clone().into());

@@ -1,4 +1,4 @@
-//! How outcomes and verdicts look in JSON. Times are milliseconds since 1970; a number that is none is null.
+//! Outcomes and verdicts as JSON. Times are milliseconds since 1970; NaN is null.
 
 use assay_core::names::Digest;
 use assay_core::rule::Mode;
@@ -25,10 +25,10 @@ impl From<Place> for PlaceJson {
     }
 }
 
-/// What the rules said of one event.
+/// The verdicts of the rules on one event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutcomeJson {
-    /// Where the event is.
+    /// The event's place in the log.
     pub(crate) place: PlaceJson,
     /// The event's id; missing when the stream declares none.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -45,7 +45,7 @@ pub(crate) struct OutcomeJson {
     pub(crate) failures: Vec<FailureJson>,
 }
 
-/// What one rule says of one event.
+/// The verdict of one rule on one event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VerdictJson {
     /// The rule.
@@ -53,7 +53,7 @@ pub(crate) struct VerdictJson {
     rule: String,
     /// Its revision.
     revision: u32,
-    /// `active`, or `shadow`: it does not count.
+    /// `active`, or `shadow`, which does not count.
     #[schema(value_type = String, example = "active")]
     mode: Mode,
     /// The exact plugin; missing for an expression rule.
@@ -64,20 +64,20 @@ pub(crate) struct VerdictJson {
     score: Option<f64>,
     /// The tags.
     tags: Vec<String>,
-    /// Why, with weights.
+    /// The reasons for the score, with weights.
     reasons: Vec<ReasonJson>,
     /// Facts about the event: name and value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attributes: Vec<AttributeJson>,
-    /// What the event connects.
+    /// The edges of the graph that the event makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     edges: Vec<EdgeJson>,
-    /// The values that the rule saw, by input's name.
+    /// The inputs of the rule, by name.
     #[schema(value_type = Object)]
     inputs: Map<String, Value>,
 }
 
-/// The exact plugin behind a verdict.
+/// The exact plugin of a verdict.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PluginJson {
     name: String,
@@ -107,13 +107,13 @@ pub(crate) struct EdgeJson {
     name: String,
     source: String,
     target: String,
-    /// What the rule keeps with it, by name.
+    /// Further values of the edge, by name.
     #[serde(skip_serializing_if = "Facets::is_empty")]
     #[schema(value_type = Object)]
     facets: Facets,
 }
 
-/// Why an event has no verdict of a rule.
+/// A rule's failure on an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FailureJson {
     /// The rule; missing when the event itself could not be read.

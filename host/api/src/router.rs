@@ -1,4 +1,4 @@
-//! All routes, grouped by the role that they need. What is not in `open_routes` needs a key.
+//! All routes, grouped by the role that they need. Routes outside of `open_routes` need a key.
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -22,12 +22,12 @@ pub fn router(app: App) -> Router {
     let guard = |role: Role, routes: OpenApiRouter<App>| {
         let known = Parameters::of(routes.get_openapi());
         let checked = routes.route_layer(from_fn_with_state(known, check_query));
-        checked.route_layer(from_fn_with_state((app.clone(), role.alone()), require))
+        checked.route_layer(from_fn_with_state((app.clone(), role.as_slice()), require))
     };
     let origins = app.config.cors_origins.clone();
-    let (open, document) = grouped(guard).split_for_parts();
+    let (open, document) = group_routes(guard).split_for_parts();
     let document = serve_document(&document);
-    // Not in the document: a foreign protocol, with a reference of its own.
+    // Not in the document: this protocol is documented by Confluent.
     let registry =
         registry::routes(|roles, routes| routes.route_layer(from_fn_with_state((app.clone(), roles), require)));
     let router = open
@@ -44,7 +44,7 @@ pub fn router(app: App) -> Router {
     if origins.is_empty() { router } else { router.layer(cors(&origins)) }
 }
 
-/// What is served without keys on a listener of its own.
+/// The routes of the listener for health, which need no key.
 pub(crate) fn health_router(app: App) -> Router {
     use axum::routing::get;
     Router::new()
@@ -58,15 +58,15 @@ pub(crate) fn health_router(app: App) -> Router {
         .layer(from_fn_with_state(app, log_requests))
 }
 
-/// All routes; `guard` puts a lock before those that need a role.
-pub(crate) fn grouped(guard: impl Fn(Role, OpenApiRouter<App>) -> OpenApiRouter<App>) -> OpenApiRouter<App> {
-    let locked = |role, routes| guard(role, describe(Some(role), routes));
+/// All routes. `guard` adds the check of the role to routes that need one.
+pub(crate) fn group_routes(guard: impl Fn(Role, OpenApiRouter<App>) -> OpenApiRouter<App>) -> OpenApiRouter<App> {
+    let guarded = |role, routes| guard(role, describe(Some(role), routes));
     OpenApiRouter::with_openapi(document())
         .merge(describe(None, open_routes()))
-        .merge(locked(Role::Ingest, ingest_routes()))
-        .merge(locked(Role::Read, read_routes()))
-        .merge(locked(Role::Author, author_routes()))
-        .merge(locked(Role::Admin, admin_routes()))
+        .merge(guarded(Role::Ingest, ingest_routes()))
+        .merge(guarded(Role::Read, read_routes()))
+        .merge(guarded(Role::Author, author_routes()))
+        .merge(guarded(Role::Admin, admin_routes()))
 }
 
 fn open_routes() -> OpenApiRouter<App> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use assay_api::ApiConfig;
 use serde_json::{Value, json};
-use support::{PATIENCE, PAYMENTS, Server, payment};
+use support::{PAYMENTS, Server, WAIT_TIMEOUT, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
@@ -70,7 +70,7 @@ fn events_that_no_rule_judges_have_results_too() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answer_is_cut_off_in_time() {
+fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let server = Server::with(ApiConfig { max_wait: Duration::from_secs(2), ..ApiConfig::default() });
     server.define_payments();
     let events: Vec<Value> =
@@ -79,7 +79,7 @@ fn a_client_that_does_not_read_its_answer_is_cut_off_in_time() {
     // The events are scored once, so that the second time they are in time.
     server.post(EVENTS, &json!(events)).expect(202);
     let mut client = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     let head = format!(
         "POST {EVENTS}?wait=verdicts&timeout=2s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -102,7 +102,7 @@ fn a_client_that_does_not_read_its_answer_is_cut_off_in_time() {
 }
 
 #[test]
-fn more_is_refused_while_scoring_is_behind() {
+fn events_are_refused_while_scoring_is_behind() {
     let limits = assay_engine::BacklogLimits { events: 1000, bytes: 0, age: Duration::ZERO };
     let server = Server::with_engine(ApiConfig::default(), |engine| engine.backlog = limits);
     server
@@ -116,7 +116,7 @@ fn more_is_refused_while_scoring_is_behind() {
     };
     send(990).expect(202);
     send(10).expect(202);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     let refused = loop {
         let answer = send(5);
         if answer.status == 503 {
@@ -130,14 +130,14 @@ fn more_is_refused_while_scoring_is_behind() {
     // Reads answer, and when the rule is mended all goes on.
     server.get("/v1/rules").expect(200);
     server.put_yaml("/v1/rules/halting", "{ rule: halting, stream: payments, score: amount }").expect(200);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while send(5).status != 202 {
         assert!(Instant::now() < deadline, "it is still refused");
     }
 }
 
 #[test]
-fn answers_are_not_for_caches() {
+fn answers_forbid_caching() {
     let server = Server::start();
     server.define_payments();
     let made = server.post("/v1/keys", &json!({"name": "k", "roles": ["read"]}));

@@ -21,7 +21,7 @@ fn operations(server: &Server) -> Vec<(String, String, Option<String>)> {
 }
 
 #[test]
-fn nothing_but_the_open_routes_answers_without_the_role_that_it_needs() {
+fn all_routes_except_the_open_ones_need_their_role() {
     let server = Server::start();
     let keys = ["ingest", "read", "author", "admin"].map(|role| (role, server.key(&format!("{role}-key"), role)));
     let implied = |have: &str, needed: &str| have == needed || have == "admin" || (have, needed) == ("author", "read");
@@ -54,7 +54,7 @@ fn nothing_but_the_open_routes_answers_without_the_role_that_it_needs() {
 }
 
 #[test]
-fn a_key_opens_until_it_is_deleted_and_its_secret_is_shown_once() {
+fn a_key_works_until_it_is_deleted_and_its_secret_is_shown_once() {
     let server = Server::start();
     let secret = server.key("reader", "read");
     let list = server.get("/v1/keys").expect(200);
@@ -71,7 +71,7 @@ fn a_key_opens_until_it_is_deleted_and_its_secret_is_shown_once() {
 }
 
 #[test]
-fn the_last_admin_key_stays() {
+fn the_last_admin_key_cannot_be_deleted() {
     let server = Server::start();
     server.key("reader", "read");
     server.delete("/v1/keys/admin").problem(409, "conflict");
@@ -81,7 +81,7 @@ fn the_last_admin_key_stays() {
 }
 
 #[test]
-fn keys_that_make_no_sense_are_refused() {
+fn invalid_keys_are_refused() {
     let server = Server::start();
     for body in [
         json!({"name": "x", "roles": []}),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use apache_avro::types::{Record, Value as Avro};
 use assay_api::ApiConfig;
 use serde_json::json;
-use support::{PATIENCE, Server, payment};
+use support::{Server, WAIT_TIMEOUT, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
@@ -89,7 +89,7 @@ fn a_damaged_avro_file_is_refused_whole() {
 }
 
 #[test]
-fn compressed_bodies_are_taken_everywhere_and_limits_hold_for_what_they_become() {
+fn compressed_bodies_are_accepted_everywhere_and_limits_hold_for_their_uncompressed_size() {
     let server = Server::with(ApiConfig { max_events_body: 10_000, ..ApiConfig::default() });
     server.define_payments();
     let send = |path: &str, method: &str, kind: &str, body: &[u8], encoding: &str| {
@@ -117,7 +117,7 @@ fn compressed_bodies_are_taken_everywhere_and_limits_hold_for_what_they_become()
 }
 
 #[test]
-fn answers_are_compressed_as_the_client_wishes() {
+fn answers_are_compressed_as_accept_encoding_asks() {
     let server = Server::start();
     server.define_payments();
     let plain = server.get("/v1/rules");
@@ -132,7 +132,7 @@ fn answers_are_compressed_as_the_client_wishes() {
 }
 
 #[test]
-fn pages_of_other_origins_may_ask_only_if_they_are_named() {
+fn only_configured_origins_may_send_requests() {
     let origin = ("origin", "https://example.com");
     let server = Server::start();
     let answer = server.admin_with("GET", "/v1/rules", None, &[origin]);
@@ -160,7 +160,7 @@ fn pages_of_other_origins_may_ask_only_if_they_are_named() {
 fn answer_to_a_late_body(server: &Server, path: &str, kind: &str, body: &str) -> String {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     let head = format!(
         "{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
         server.admin,
@@ -179,7 +179,7 @@ fn answer_to_a_late_body(server: &Server, path: &str, kind: &str, body: &str) ->
 }
 
 #[test]
-fn a_connection_whose_body_nobody_reads_is_closed_in_words() {
+fn a_connection_with_an_unread_body_announces_its_end() {
     let server = Server::start();
     server.define_payments();
     let pause = answer_to_a_late_body(&server, "POST /v1/rules/big/pause", "application/json", "null");

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use assay_api::ApiConfig;
 use serde_json::{Value, json};
-use support::{PATIENCE, PAYMENTS, Server, payment};
+use support::{PAYMENTS, Server, WAIT_TIMEOUT, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     stream
 }
 
@@ -43,7 +43,7 @@ fn status(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn silent_connections_shut_nobody_out() {
+fn silent_connections_do_not_block_new_ones() {
     let config = ApiConfig { max_connections: 24, max_keyless_per_address: 24, ..ApiConfig::default() };
     let server = Server::with(ApiConfig { keyless_timeout: Duration::from_secs(600), ..config });
     server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
@@ -75,7 +75,7 @@ fn silent_connections_shut_nobody_out() {
 }
 
 #[test]
-fn an_address_has_a_share_and_a_connection_without_a_key_a_short_life() {
+fn keyless_connections_are_limited_per_address_and_time_out_soon() {
     let config =
         ApiConfig { max_keyless_per_address: 3, keyless_timeout: Duration::from_millis(300), ..ApiConfig::default() };
     let server = Server::with(config);
@@ -94,7 +94,7 @@ fn an_address_has_a_share_and_a_connection_without_a_key_a_short_life() {
     wrong.write_all(b"GET /v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nonsense\r\n\r\n").unwrap();
     assert_eq!(status(&mut wrong), "HTTP/1.1 401");
     let mut rest = Vec::new();
-    assert!(wrong.read_to_end(&mut rest).is_ok() && begin.elapsed() < PATIENCE, "a wrong key gives no longer life");
+    assert!(wrong.read_to_end(&mut rest).is_ok() && begin.elapsed() < WAIT_TIMEOUT, "a wrong key gives no longer life");
     // The one with a key has idled for as long as all of these together.
     with_key.write_all(request.as_bytes()).unwrap();
     let mut answer = [0; 4096];
@@ -103,7 +103,7 @@ fn an_address_has_a_share_and_a_connection_without_a_key_a_short_life() {
 }
 
 #[test]
-fn announced_bodies_hold_nothing_of_the_budget() {
+fn announced_bodies_do_not_use_the_budget() {
     let config = ApiConfig {
         max_events_body: 1 << 20,
         max_definition_body: 1 << 20,
@@ -130,13 +130,13 @@ fn announced_bodies_hold_nothing_of_the_budget() {
 }
 
 #[test]
-fn bodies_beyond_the_budget_are_taken_one_after_the_other() {
+fn bodies_beyond_the_budget_are_read_one_after_the_other() {
     let config = ApiConfig {
         max_events_body: 1 << 20,
         max_definition_body: 1 << 20,
         max_plugin_body: 1 << 20,
         max_in_flight: 2 << 20,
-        queue_timeout: PATIENCE,
+        queue_timeout: WAIT_TIMEOUT,
         ..ApiConfig::default()
     };
     let server = Server::with(config);
@@ -152,7 +152,7 @@ fn bodies_beyond_the_budget_are_taken_one_after_the_other() {
 }
 
 #[test]
-fn followers_of_live_verdicts_are_not_taken_for_idle() {
+fn live_streams_do_not_count_as_idle() {
     let config = ApiConfig { max_connections: 6, max_keyless_per_address: 6, ..ApiConfig::default() };
     let server = Server::with(config);
     server.define_payments();

@@ -40,7 +40,7 @@ fn a_definition_is_created_changed_read_and_deleted() {
 }
 
 #[test]
-fn a_bad_definition_is_refused_whole_and_changes_nothing() {
+fn an_invalid_definition_is_refused_and_changes_nothing() {
     let server = Server::start();
     server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
     let problem = server.put_yaml("/v1/rules/big", &BIG.replace("amount / 1000.0", "amuont / 1000.0"));
@@ -60,7 +60,7 @@ fn a_bad_definition_is_refused_whole_and_changes_nothing() {
 }
 
 #[test]
-fn what_others_use_is_not_deleted() {
+fn definitions_that_others_use_cannot_be_deleted() {
     let server = Server::start();
     server.define_payments();
     let problem = server.delete("/v1/views/card_spend").problem(409, "in-use");
@@ -101,7 +101,7 @@ fn if_match_keeps_two_authors_from_overwriting_each_other() {
 }
 
 #[test]
-fn what_is_known_is_not_sent_again_and_what_is_there_is_not_made_again() {
+fn conditional_reads_and_creations_respect_etags() {
     let server = Server::start();
     let put = |path: &str, text: &str, condition: (&str, &str)| {
         server.admin_with("PUT", path, Some(("application/yaml", text.as_bytes())), &[condition])
@@ -135,7 +135,7 @@ fn what_is_known_is_not_sent_again_and_what_is_there_is_not_made_again() {
 }
 
 #[test]
-fn lists_are_narrowed_by_what_is_asked_for() {
+fn lists_are_filtered_by_parameters() {
     let server = Server::start();
     server.define_payments();
     server.put_yaml("/v1/rules/late", &BIG.replace("rule: big", "rule: late\nmode: paused")).expect(201);
@@ -160,7 +160,7 @@ fn lists_are_narrowed_by_what_is_asked_for() {
     server.get("/v1/plugins?name=velocity").expect(200);
     for (path, hint) in [
         ("/v1/rules?strem=payments", "did you mean 'stream'?"),
-        ("/v1/rules/big?verbose=1", "none is taken here"),
+        ("/v1/rules/big?verbose=1", "this route has none"),
         ("/v1/scores?rule=big&limt=3", "did you mean 'limit'?"),
     ] {
         let problem = server.get(path).problem(400, "bad-request");

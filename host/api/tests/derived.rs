@@ -54,7 +54,7 @@ fn entities_of_another_key_have_views_verdicts_and_events() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_advice() {
+fn invalid_derived_streams_are_refused_with_advice() {
     let server = Server::start();
     let refused = |body: &str, at: &str, says: &str| {
         let problem = server.put_yaml("/v1/streams/by_country", body).problem(422, "invalid-definition");

@@ -312,7 +312,7 @@ fn requests_in_flight_are_answered_after_the_order_to_stop() {
     has_started.recv().unwrap();
     // The event is in the log once the request waits for its verdict.
     let log = server.engine.ports().log.clone();
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
     while (0..4).all(|partition| log.end("payments", Topic::Events, Partition(partition)).unwrap().0 == 0) {
         assert!(std::time::Instant::now() < deadline, "the event was never stored");
         std::thread::sleep(Duration::from_millis(1));

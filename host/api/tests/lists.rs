@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use support::routes::operations;
-use support::{PATIENCE, PAYMENTS, Server, payment};
+use support::{PAYMENTS, Server, WAIT_TIMEOUT, payment};
 
 /// Lists that come whole: they have no limit, and no cursor.
 const WHOLE: [&str; 8] = [
@@ -109,7 +109,7 @@ fn every_list_has_pages_that_lack_nothing() {
         let cursor = server.get(&format!("{path}&limit=2")).expect(200)["cursor"].as_str().unwrap().to_owned();
         server.get(&format!("{path}&limit=3&cursor={cursor}")).expect(200);
         let told = server.get(&format!("{other}&cursor={cursor}")).problem(400, "bad-request");
-        assert!(told["detail"].as_str().unwrap().contains("with the same parameters"), "{route}: {told}");
+        assert!(told["detail"].as_str().unwrap().contains("with these parameters"), "{route}: {told}");
         for bad in ["", "nonsense", "%00", &cursor[1..], &cursor[..cursor.len() - 1]] {
             server.get(&format!("{path}&cursor={bad}")).problem(400, "bad-request");
         }
@@ -124,7 +124,7 @@ fn an_id_that_thousands_of_events_share_is_explained_in_pages() {
     server.post("/v1/streams/payments/events", &json!(events)).expect(202);
     // An id is unknown (404) until the first of its events is found.
     server.until("/v1/events/payments/undefined", |answer| answer.status == 200);
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + WAIT_TIMEOUT;
     while pages(&server, "events", "/v1/events/payments/undefined?", 1000).len() < 5000 {
         assert!(std::time::Instant::now() < deadline, "not all are there");
     }

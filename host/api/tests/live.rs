@@ -11,7 +11,7 @@ use assay_api::ApiConfig;
 use assay_core::names::{Offset, Partition};
 use assay_engine::ports::log::{Topic, Trim};
 use serde_json::{Value, json};
-use support::{PATIENCE, Server, payment};
+use support::{Server, WAIT_TIMEOUT, payment};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 
@@ -22,12 +22,12 @@ struct Event {
 }
 
 /// A connection that follows. Its first event, with the place where it begins, has been read.
-struct Follower {
+struct Subscriber {
     lines: Lines<BufReader<Box<dyn Read + Send>>>,
     begin: String,
 }
 
-impl Follower {
+impl Subscriber {
     fn open(server: &Server, query: &str, last: Option<&str>) -> Self {
         Self::try_open(server, query, last).unwrap_or_else(|status| panic!("{query}: {status}"))
     }
@@ -39,15 +39,15 @@ impl Follower {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = request.config().timeout_recv_body(Some(PATIENCE)).build().call().unwrap();
+        let response = request.config().timeout_recv_body(Some(WAIT_TIMEOUT)).build().call().unwrap();
         if response.status() != 200 {
             return Err(response.status().as_u16());
         }
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let body: Box<dyn Read + Send> = Box::new(response.into_body().into_reader());
-        let mut follower = Self { lines: BufReader::new(body).lines(), begin: String::new() };
-        follower.begin = follower.next().expect("a first event").id;
-        Ok(follower)
+        let mut subscriber = Self { lines: BufReader::new(body).lines(), begin: String::new() };
+        subscriber.begin = subscriber.next().expect("a first event").id;
+        Ok(subscriber)
     }
 
     /// The next event; none: the end.
@@ -97,11 +97,11 @@ fn every_verdict_comes_once_and_those_of_an_entity_in_order() {
     let server = Server::start();
     server.define_payments();
     send(&server, 0, 10);
-    let mut follower = Follower::open(&server, "", None);
+    let mut subscriber = Subscriber::open(&server, "", None);
     for round in 0..5 {
         send(&server, 100 * round + 100, 100);
     }
-    let events = follower.verdicts(1000);
+    let events = subscriber.verdicts(1000);
     let mut pairs = said(&events);
     let mut of_one: Vec<i64> = Vec::new();
     for event in events.iter().filter(|event| event.data["key"] == "card-3" && event.data["rule"] == "big") {
@@ -120,70 +120,70 @@ fn every_verdict_comes_once_and_those_of_an_entity_in_order() {
 fn a_client_goes_on_exactly_where_it_was_wherever_that_is() {
     let server = Server::start();
     server.define_payments();
-    let begin = Follower::open(&server, "", None).begin;
+    let begin = Subscriber::open(&server, "", None).begin;
     send(&server, 0, 60);
-    let all = Follower::open(&server, "", Some(&begin)).verdicts(120);
+    let all = Subscriber::open(&server, "", Some(&begin)).verdicts(120);
     let mut expected = said(&all);
     expected.sort();
     for at in [0, 1, 2, 59, 60, 118] {
-        let mut rest = said(&Follower::open(&server, "", Some(&all[at].id)).verdicts(119 - at));
+        let mut rest = said(&Subscriber::open(&server, "", Some(&all[at].id)).verdicts(119 - at));
         rest.extend(said(&all[..=at]));
         rest.sort();
         assert_eq!(rest, expected, "behind event {at}");
     }
     // At the end there is nothing, until something is said.
-    let mut follower = Follower::open(&server, "", Some(&all[119].id));
+    let mut subscriber = Subscriber::open(&server, "", Some(&all[119].id));
     send(&server, 60, 1);
-    assert!(said(&follower.verdicts(2)).iter().all(|(_, id)| id == "p60"));
+    assert!(said(&subscriber.verdicts(2)).iter().all(|(_, id)| id == "p60"));
 }
 
 #[test]
 fn filters_leave_out_the_rest() {
     let server = Server::start();
     server.define_payments();
-    let begin = Follower::open(&server, "", None).begin;
+    let begin = Subscriber::open(&server, "", None).begin;
     send(&server, 0, 20);
     send(&server, 600, 20);
-    let follow = |query: &str, count: usize| said(&Follower::open(&server, query, Some(&begin)).verdicts(count));
+    let follow = |query: &str, count: usize| said(&Subscriber::open(&server, query, Some(&begin)).verdicts(count));
     assert!(follow("?rule=big", 40).iter().all(|(rule, _)| rule == "big"));
     let huge = follow("?rule=big&stream=payments&tag=huge", 20);
     assert!(huge.iter().all(|(_, id)| id.len() == 4 && id.starts_with("p6")), "{huge:?}");
     let high = follow("?rule=big&min=0.719", 1);
     assert_eq!(high, [("big".to_owned(), "p619".to_owned())]);
     for (query, status) in [("?rule=none", 404), ("?stream=none", 404), ("?min=high", 400), ("?rul=big", 400)] {
-        assert_eq!(Follower::try_open(&server, query, None).err(), Some(status), "{query}");
+        assert_eq!(Subscriber::try_open(&server, query, None).err(), Some(status), "{query}");
     }
     for bad in ["nonsense", "payments=1,x"] {
-        assert_eq!(Follower::try_open(&server, "", Some(bad)).err(), Some(400), "{bad}");
+        assert_eq!(Subscriber::try_open(&server, "", Some(bad)).err(), Some(400), "{bad}");
     }
 }
 
 #[test]
-fn a_stream_that_is_made_meanwhile_is_followed_too() {
+fn new_streams_are_part_of_a_live_stream() {
     let server = Server::start();
-    let mut follower = Follower::open(&server, "", None);
+    let mut subscriber = Subscriber::open(&server, "", None);
     server.define_payments();
     send(&server, 0, 7);
-    assert_eq!(follower.verdicts(14).len(), 14);
+    assert_eq!(subscriber.verdicts(14).len(), 14);
 }
 
 #[test]
 fn a_client_that_nothing_is_said_to_hears_where_it_is() {
     let server = Server::with(ApiConfig { live_heartbeat: Duration::from_millis(100), ..ApiConfig::default() });
     server.define_payments();
-    let mut follower = Follower::open(&server, "?rule=big&min=1e9", None);
+    let mut subscriber = Subscriber::open(&server, "?rule=big&min=1e9", None);
     send(&server, 0, 20);
     // Verdicts that are not wanted move the place on, too.
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + WAIT_TIMEOUT;
     let place = loop {
-        let event = follower.next().expect("the connection holds");
+        let event = subscriber.next().expect("the connection holds");
         assert!(event.name.is_empty() && event.data.is_null() && !event.id.is_empty(), "{} {}", event.name, event.data);
-        if event.id != follower.begin {
+        if event.id != subscriber.begin {
             break event.id;
         }
         assert!(std::time::Instant::now() < deadline, "the place never moves");
     };
-    let rest = Follower::open(&server, "?rule=big", Some(&place)).next().expect("a heartbeat");
+    let rest = Subscriber::open(&server, "?rule=big", Some(&place)).next().expect("a heartbeat");
     assert!(rest.name.is_empty(), "all was passed over already: {}", rest.data);
 }
 
@@ -191,7 +191,7 @@ fn a_client_that_nothing_is_said_to_hears_where_it_is() {
 fn what_was_deleted_before_it_was_read_is_told() {
     let server = Server::start();
     server.define_payments();
-    let begin = Follower::open(&server, "", None).begin;
+    let begin = Subscriber::open(&server, "", None).begin;
     for round in 0..20 {
         send(&server, 10 * round, 10);
     }
@@ -204,10 +204,10 @@ fn what_was_deleted_before_it_was_read_is_told() {
         parts += u64::from(trimmed.records > 0);
     }
     assert!(deleted > 0);
-    let mut follower = Follower::open(&server, "", Some(&begin));
+    let mut subscriber = Subscriber::open(&server, "", Some(&begin));
     let (mut missed, mut told, mut last) = (0, 0, begin);
     while told < parts {
-        let event = follower.next().expect("the connection holds");
+        let event = subscriber.next().expect("the connection holds");
         if event.name == "missed" {
             assert_eq!(event.data["stream"], "payments");
             missed += event.data["batches"].as_u64().unwrap();
@@ -217,7 +217,7 @@ fn what_was_deleted_before_it_was_read_is_told() {
     }
     assert_eq!(missed, deleted);
     // It is told once.
-    let mut again = Follower::open(&server, "", Some(&last));
+    let mut again = Subscriber::open(&server, "", Some(&last));
     send(&server, 1000, 7);
     while let Some(event) = again.next() {
         assert_ne!(event.name, "missed");
@@ -231,17 +231,17 @@ fn what_was_deleted_before_it_was_read_is_told() {
 fn clients_are_bounded_and_let_go_of_by_a_deleted_key_and_by_a_stop() {
     let mut server = Server::with(ApiConfig { max_live_clients: 2, ..ApiConfig::default() });
     server.define_payments();
-    let first = Follower::open(&server, "", None);
-    let mut second = Follower::open(&server, "", None);
-    assert_eq!(Follower::try_open(&server, "", None).err(), Some(503));
+    let first = Subscriber::open(&server, "", None);
+    let mut second = Subscriber::open(&server, "", None);
+    assert_eq!(Subscriber::try_open(&server, "", None).err(), Some(503));
     drop(first);
     // The server notices a closed connection when it says something.
     send(&server, 0, 50);
     second.verdicts(100);
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + WAIT_TIMEOUT;
     let third = loop {
-        match Follower::try_open(&server, "", None) {
-            Ok(follower) => break follower,
+        match Subscriber::try_open(&server, "", None) {
+            Ok(subscriber) => break subscriber,
             Err(status) => assert_eq!(status, 503),
         }
         assert!(std::time::Instant::now() < deadline, "the place of a client that left is never free");
@@ -254,7 +254,7 @@ fn clients_are_bounded_and_let_go_of_by_a_deleted_key_and_by_a_stop() {
     server.send("DELETE", "/v1/keys/admin", Some(&other), None).expect(204);
     while second.next().is_some() {}
     server.admin = other;
-    let mut last = Follower::open(&server, "", None);
+    let mut last = Subscriber::open(&server, "", None);
     let (ended, has_ended) = mpsc::channel();
     std::thread::spawn(move || {
         while last.next().is_some() {}
@@ -262,6 +262,6 @@ fn clients_are_bounded_and_let_go_of_by_a_deleted_key_and_by_a_stop() {
     });
     let asked = std::time::Instant::now();
     server.stop();
-    has_ended.recv_timeout(PATIENCE).unwrap();
+    has_ended.recv_timeout(WAIT_TIMEOUT).unwrap();
     assert!(asked.elapsed() < Duration::from_secs(10), "a stop does not wait for those who follow");
 }

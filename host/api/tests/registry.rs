@@ -105,7 +105,7 @@ fn a_schema_has_one_id_under_all_subjects() {
 }
 
 #[test]
-fn what_is_not_there_has_confluents_codes() {
+fn unknown_names_have_confluents_error_codes() {
     let server = Server::start();
     assert_eq!(refused(&get(&server, "/subjects/x/versions"), 404, 40401), "Subject 'x' not found.");
     refused(&get(&server, "/subjects/x/versions/latest"), 404, 40401);
@@ -123,7 +123,7 @@ fn what_is_not_there_has_confluents_codes() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_registered() {
+fn unreadable_schemas_are_not_registered() {
     let server = Server::start();
     let versions = "/subjects/payments-value/versions";
     post(&server, versions, &first()).expect(200);
@@ -168,7 +168,7 @@ fn a_streams_own_schema_must_read_what_its_producers_write() {
 }
 
 #[test]
-fn what_this_registry_does_not_keep_is_refused() {
+fn unsupported_parts_of_the_protocol_are_refused() {
     let server = Server::start();
     let versions = "/subjects/x/versions";
     let send = |body: Value| post_with(&server, &server.admin, versions, &body);
@@ -218,7 +218,7 @@ fn what_this_registry_does_not_keep_is_refused() {
 }
 
 #[test]
-fn settings_are_told() {
+fn settings_are_shown() {
     let server = Server::start();
     assert_eq!(get(&server, "").expect(200), json!({}));
     assert_eq!(get(&server, "/").expect(200), json!({}));
@@ -258,7 +258,7 @@ fn many_that_register_at_once_get_one_id() {
 }
 
 #[test]
-fn each_role_may_what_it_needs() {
+fn each_role_has_its_permissions() {
     let server = Server::start();
     let versions = "/subjects/x/versions";
     let body = json!({"schema": "\"int\""});
@@ -322,12 +322,12 @@ fn bodies_are_limited() {
 }
 
 #[test]
-fn a_registration_stops_no_worker_and_is_seen_by_the_engine() {
+fn a_registration_does_not_stop_workers_and_reaches_the_engine() {
     let server = Server::start();
     server.define_payments();
     let plan = server.engine.plan();
     post(&server, "/subjects/x/versions", "\"int\"").expect(200);
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
     while server.engine.plan().snapshot.version <= plan.snapshot.version {
         assert!(std::time::Instant::now() < deadline, "the engine does not see the new version");
         std::thread::yield_now();

@@ -63,7 +63,7 @@ fn a_rule_draws_edges_with_facets() {
 }
 
 #[test]
-fn failures_are_dead_letters_or_nothing() {
+fn failures_become_dead_letters_or_are_only_counted() {
     let server = Server::start();
     server.define_payments();
     server.put_yaml("/v1/rules/fragile", FRAGILE).expect(201);
@@ -82,7 +82,7 @@ fn failures_are_dead_letters_or_nothing() {
 }
 
 #[test]
-fn a_rule_that_halts_is_waited_for_and_nothing_is_lost_or_said_twice() {
+fn a_halted_partition_continues_without_lost_or_repeated_verdicts() {
     let server = Server::start();
     server.define_payments();
     server.put_yaml("/v1/rules/fragile", &format!("{FRAGILE}on_error: halt\n")).expect(201);
@@ -150,6 +150,25 @@ fn a_rule_goes_back_to_any_revision() {
     assert_eq!(server.delete("/v1/rules/big").status, 204);
     let restored = server.post("/v1/rules/big/rollback", &Value::Null).expect(201);
     assert_eq!(score(&restored), (json!(7), json!("amount / 1000.0")));
+}
+
+#[test]
+fn a_rule_that_goes_back_while_it_is_paused_is_resumed_in_the_mode_of_that_revision() {
+    let server = Server::start();
+    server.define_payments();
+    server.put_yaml("/v1/rules/big", &format!("{BIG}mode: shadow\n")).expect(200);
+    server.put_yaml("/v1/rules/big", &BIG.replace("1000.0", "500.0")).expect(200);
+    let said = |answer: Value| {
+        let definition = &answer["definition"];
+        ["score", "mode", "resume_mode"].map(|field| definition[field].as_str().unwrap_or_default().to_owned())
+    };
+    let post = |act: &str| said(server.post(&format!("/v1/rules/big/{act}"), &Value::Null).expect(200));
+    assert_eq!(post("pause"), ["amount / 500.0", "paused", ""]);
+    assert_eq!(post("rollback"), ["amount / 1000.0", "paused", "shadow"]);
+    assert_eq!(post("resume"), ["amount / 1000.0", "shadow", ""]);
+    // A pause after that begins from what runs now.
+    assert_eq!(post("pause"), ["amount / 1000.0", "paused", ""]);
+    assert_eq!(post("resume"), ["amount / 1000.0", "shadow", ""]);
 }
 
 fn plugin(name: &str) -> Vec<u8> {

@@ -32,7 +32,7 @@ fn events_of_both_schemas_are_shown_by_the_last() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_advice() {
+fn incompatible_schema_changes_are_refused_with_advice() {
     let server = Server::start();
     server.put_yaml("/v1/streams/payments", PAYMENTS).expect(201);
     let refused = |body: &str| {

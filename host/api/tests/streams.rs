@@ -230,7 +230,7 @@ fn check(server: &Server, number: usize, definition: &Definition) -> bool {
 }
 
 #[test]
-fn what_passes_the_check_takes_events_and_scores_them() {
+fn streams_that_pass_the_check_accept_and_score_events() {
     let server = Server::start();
     let mut runner = TestRunner::deterministic();
     let strategy = definition();

@@ -84,7 +84,7 @@ fn check_values(server: &Server, times: &[i64], covered: impl Fn(i64, i64) -> bo
 }
 
 #[test]
-fn a_value_at_a_time_is_right_or_refused_with_the_times_that_are_known() {
+fn a_value_at_a_time_is_correct_or_refused_with_the_possible_times() {
     let minute = |time: i64| time.div_euclid(60_000);
     let slides = move |time: i64, at: i64| (minute(at) - 59..=minute(at)).contains(&minute(time));
     let tumbles = |time: i64, at: i64| time.div_euclid(HOUR) == at.div_euclid(HOUR);

@@ -42,7 +42,7 @@ fn query(operation: &Operation, unknown: Option<&str>) -> String {
 }
 
 #[test]
-fn what_is_not_known_is_answered_alike_on_all_routes() {
+fn unknown_names_have_the_same_answer_on_all_routes() {
     let server = Server::start();
     server.define_payments();
     let hours = support::CARD_SPEND.replace("card_spend", "card_hours").replace("over: 1h", "every: 1h\nkeep: 3h");
@@ -88,7 +88,7 @@ fn what_is_not_known_is_answered_alike_on_all_routes() {
 }
 
 #[test]
-fn an_entity_that_is_known_has_empty_lists_where_nothing_fits() {
+fn lists_of_a_known_entity_may_be_empty() {
     let server = Server::start();
     server.put_yaml("/v1/streams/payments", support::PAYMENTS).expect(201);
     server.post("/v1/streams/payments/events", &payment("p1", "c", 1.0, 1)).expect(202);

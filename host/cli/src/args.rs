@@ -1,4 +1,4 @@
-//! The command line: which command, and what holds for all of them.
+//! The command line: the commands and the global options.
 
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ pub struct Args {
     command: Command,
     #[command(flatten)]
     server: ServerArgs,
-    /// How results and errors are printed.
+    /// The format of results and errors.
     #[arg(
         id = "global-output",
         long = "output",
@@ -65,7 +65,7 @@ enum Command {
 }
 
 impl Args {
-    /// How results and errors are printed.
+    /// The format of results and errors.
     pub fn output(&self) -> Output {
         self.output
     }
@@ -73,10 +73,10 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, and what to do.
+    /// The command failed; the message has the remedy.
     pub fn run(self) -> Result<ExitCode> {
         let Self { command, server, output, quiet } = self;
-        // A program that reads JSON has no use for progress.
+        // Programs that read JSON do not need progress.
         let quiet = quiet || output == Output::Json;
         let client = || Client::new(&server);
         match command {
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of arguments by which clap or its users could mistake one for another.
+    /// The id and the names of an argument.
     fn names(argument: &clap::Arg) -> Vec<String> {
         let long = argument.get_long().map(|long| format!("--{long}"));
         let short = argument.get_short().map(|short| format!("-{short}"));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_of_commands_is_sound() {
+    fn the_command_tree_is_valid() {
         Args::command().debug_assert();
     }
 }

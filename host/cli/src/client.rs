@@ -10,15 +10,15 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
-use form::{Part, form};
+use form::{Part, encode_form};
 
-/// Which server, and with which key.
+/// The server and the API key.
 ///
-/// Ids of global arguments begin with `global-`: clap hands their values to subcommands by id, so an argument of a
-/// command with the same id would hide them, or be taken for them.
+/// Ids of global arguments begin with `global-`: clap passes their values to subcommands by id, so an argument of a
+/// command with the same id would hide them or get their values.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArgs {
-    /// The server.
+    /// The server's URL.
     #[arg(
         id = "global-url",
         long = "url",
@@ -28,7 +28,7 @@ pub struct ServerArgs {
         value_name = "URL"
     )]
     pub url: String,
-    /// The API key, else that in ASSAY_KEY; the server's first start prints one.
+    /// The API key (default: ASSAY_KEY). The server's first start prints one.
     #[arg(id = "global-key", long = "key", global = true, value_name = "KEY")]
     pub key: Option<String>,
     /// A file that holds the API key.
@@ -50,31 +50,31 @@ pub struct Client {
     key: String,
 }
 
-/// What a request carries.
+/// The body of a request.
 pub enum Body<'a> {
     /// Nothing.
     Empty,
     /// A JSON document.
     Json(&'a Value),
-    /// Anything else, with its content type.
+    /// Bytes with their content type.
     Bytes(&'static str, &'a [u8]),
-    /// The same, compressed with zstd.
+    /// Bytes with their content type, already compressed with zstd.
     Zstd(&'static str, &'a [u8]),
     /// A form of several parts.
     Form(&'a [Part]),
 }
 
-/// An answer that is not a success, or none at all.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The server said no.
+    /// The server answered with an error.
     #[error("{message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The problem, with its details, for people.
+        /// The problem as readable text.
         message: String,
-        /// The problem as it came (RFC 9457); null if it was none.
+        /// The problem details (RFC 9457); null if the answer has none.
         problem: Value,
     },
     /// There was no answer.
@@ -82,13 +82,13 @@ pub enum RequestError {
     NoAnswer {
         /// The server.
         url: String,
-        /// Why. Not called `source`: the message says it already.
+        /// The reason. Not called `source`, because the message contains it already.
         cause: Box<ureq::Error>,
     },
 }
 
 impl RequestError {
-    /// What went wrong, as programs match on it: the code of the problem, such as `not-found`.
+    /// The code of the error for programs, such as `not-found`.
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => {
@@ -99,7 +99,7 @@ impl RequestError {
     }
 
     /// Whether the same request may succeed later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
             Self::NoAnswer { .. } => true,
@@ -108,7 +108,7 @@ impl RequestError {
 }
 
 impl Client {
-    /// A client with the key that was given.
+    /// A client with the given key.
     ///
     /// # Errors
     /// There is no key, or its file cannot be read.
@@ -119,7 +119,7 @@ impl Client {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
                 text.trim().to_owned()
             }
-            // Here and not by clap: a key in a file is no contradiction to one in the environment.
+            // Not by clap, which would refuse --key-file while ASSAY_KEY is set.
             (None, None) => match std::env::var("ASSAY_KEY") {
                 Ok(key) if !key.is_empty() => key,
                 _ => bail!("no API key: set ASSAY_KEY or give --key; the server's first start prints one"),
@@ -130,24 +130,24 @@ impl Client {
         Ok(Self { agent: config.build().into(), url, key })
     }
 
-    /// Whether the server is on this machine, as far as its address says.
+    /// Whether the server's address is one of this machine.
     pub fn is_local(&self) -> bool {
         let host = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
     }
 
-    /// Asks for a JSON document.
+    /// Gets a JSON document.
     ///
     /// # Errors
-    /// The server says no, or nothing.
+    /// The server answers with an error, or not at all.
     pub fn get(&self, path: &str) -> Result<Value, RequestError> {
         self.request("GET", path, &Body::Empty)
     }
 
-    /// Sends something and returns the JSON document that comes back; null if there is none.
+    /// Sends a request and returns the JSON document of the answer; null if it has no body.
     ///
     /// # Errors
-    /// The server says no, or nothing.
+    /// The server answers with an error, or not at all.
     pub fn request(&self, method: &str, path: &str, body: &Body<'_>) -> Result<Value, RequestError> {
         self.request_with(method, path, &[], body)
     }
@@ -155,7 +155,7 @@ impl Client {
     /// As [`Client::request`], with more headers.
     ///
     /// # Errors
-    /// The server says no, or nothing.
+    /// The server answers with an error, or not at all.
     pub fn request_with(
         &self,
         method: &str,
@@ -168,33 +168,33 @@ impl Client {
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
         let text = text.map_err(|cause| self.no_answer(cause))?;
         if status >= 400 {
-            return Err(refused(status, &text));
+            return Err(refused_error(status, &text));
         }
-        // An answer without a body is fine: a deletion has none.
+        // The answer to a deletion has no body.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Opens an answer that has no end, which is read until `at_most` from now.
+    /// Opens an endless answer, which can be read for `timeout`.
     ///
     /// # Errors
-    /// The server says no, or nothing.
+    /// The server answers with an error, or not at all.
     pub fn open(
         &self,
         path: &str,
         headers: &[(&str, &str)],
-        at_most: Duration,
+        timeout: Duration,
     ) -> Result<impl std::io::Read + use<>, RequestError> {
         let mut request = self.agent.get(format!("{}{path}", self.url));
         request = request.header("authorization", format!("Bearer {}", self.key));
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
-        let request = request.config().timeout_global(None).timeout_recv_body(Some(at_most)).build();
+        let request = request.config().timeout_global(None).timeout_recv_body(Some(timeout)).build();
         let mut response = request.call().map_err(|cause| self.no_answer(cause))?;
         let status = response.status().as_u16();
         if status >= 400 {
             let text = response.body_mut().read_to_string().map_err(|cause| self.no_answer(cause))?;
-            return Err(refused(status, &text));
+            return Err(refused_error(status, &text));
         }
         Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
@@ -224,7 +224,7 @@ impl Client {
                 request.body(bytes.to_vec())
             }
             Body::Form(parts) => {
-                let (content_type, bytes) = form(parts);
+                let (content_type, bytes) = encode_form(parts);
                 request.header("content-type", content_type).body(bytes)
             }
         };
@@ -238,13 +238,13 @@ impl Client {
     }
 }
 
-fn refused(status: u16, text: &str) -> RequestError {
+fn refused_error(status: u16, text: &str) -> RequestError {
     let problem = serde_json::from_str(text).unwrap_or(Value::Null);
-    RequestError::Refused { status, message: readable(status, &problem, text), problem }
+    RequestError::Refused { status, message: describe_problem(status, &problem, text), problem }
 }
 
-/// Problem details (RFC 9457) as lines for people.
-fn readable(status: u16, problem: &Value, text: &str) -> String {
+/// Problem details (RFC 9457) as readable text.
+fn describe_problem(status: u16, problem: &Value, text: &str) -> String {
     if !problem.is_object() {
         return format!("HTTP {status}: {text}");
     }
@@ -261,14 +261,14 @@ fn readable(status: u16, problem: &Value, text: &str) -> String {
     message
 }
 
-/// A path with those of some parameters that have a value.
+/// A path with the parameters that have a value.
 pub fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
     let given = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_ref()?))));
     let query = given.collect::<Vec<_>>().join("&");
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// A name as a part of a path.
+/// A name, percent-encoded as a part of a path.
 pub fn escape(name: &str) -> String {
     let mut escaped = String::new();
     for byte in name.bytes() {
@@ -285,15 +285,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_told_with_all_its_parts() {
+    fn a_problem_is_described_with_all_its_parts() {
         let problem = serde_json::json!({
             "title": "The definition is not valid",
             "detail": "1 problem",
             "problems": [{ "kind": "rule", "name": "r", "at": "when", "message": "no field 'amout'" }],
         });
-        let told = readable(422, &problem, "");
+        let told = describe_problem(422, &problem, "");
         assert_eq!(told, "The definition is not valid (HTTP 422): 1 problem\n  rule 'r', when: no field 'amout'");
-        assert_eq!(readable(502, &Value::Null, "Bad Gateway"), "HTTP 502: Bad Gateway");
+        assert_eq!(describe_problem(502, &Value::Null, "Bad Gateway"), "HTTP 502: Bad Gateway");
     }
 
     #[test]

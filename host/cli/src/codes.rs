@@ -1,34 +1,34 @@
-//! Every code that a dead letter or an error of the API can have: its cause, and what to do. Tests compare this table with
-//! the sources and with the docs.
+//! All codes of dead letters and of errors of the API, with causes and remedies. Tests compare this table with the
+//! sources and with the docs.
 
-/// What a code means.
+/// A code with its explanation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
-    /// The code. An error of the API has it behind `urn:assay:`.
+    /// The code. In an error of the API it comes after `urn:assay:`.
     pub code: &'static str,
-    /// Where it is met.
-    pub of: Of,
-    /// Why it happens.
+    /// The kind of message that has it.
+    pub source: CodeSource,
+    /// The cause.
     pub cause: &'static str,
-    /// What to do about it.
+    /// The remedy.
     pub advice: &'static str,
 }
 
-/// Where a code is met.
+/// The kind of message that has a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum CodeSource {
     /// A dead letter.
     DeadLetter,
-    /// A problem that the API answers, with this status.
+    /// An error of the API, with this status.
     Problem(u16),
 }
 
 const fn letter(code: &'static str, cause: &'static str, advice: &'static str) -> Code {
-    Code { code, of: Of::DeadLetter, cause, advice }
+    Code { code, source: CodeSource::DeadLetter, cause, advice }
 }
 
 const fn problem(code: &'static str, status: u16, cause: &'static str, advice: &'static str) -> Code {
-    Code { code, of: Of::Problem(status), cause, advice }
+    Code { code, source: CodeSource::Problem(status), cause, advice }
 }
 
 /// All codes.
@@ -42,52 +42,52 @@ pub const CODES: &[Code] = &[
         "time-ahead",
         "The event's own time is more than the stream's 'max_ahead' later than the time at which the log stored it. No \
          view has counted it and no rule has judged it. Over HTTP such events are refused.",
-        "Mend the clock, or the unit, of whoever sends it. Where times to come are meant, such as bookings, give the \
-         stream a longer max_ahead, or max_ahead: none.",
+        "Correct the clock or the unit of the producer. For events about the future, such as bookings, give the stream a \
+         longer max_ahead, or max_ahead: none.",
     ),
     letter(
         "time-out-of-range",
         "The event's own time is more than 2^60 ms before or after 1970, which no view can hold. Over HTTP such events \
          are refused.",
-        "Look at its unit: nanoseconds in a field of timestamp-millis, for example.",
+        "Check its unit, for example nanoseconds in a field of timestamp-millis.",
     ),
     letter(
         "plugin-trap",
         "The plugin trapped on this event. In Rust that is a panic: an index out of range, an overflow, an unwrap. The \
-         message names the functions where it happened.",
-        "Run the event in a native test of the plugin (assay plugin test), where the panic has a message and a line; \
-         raise the version and push it again.",
+         message has the panic's message and line, and the functions where it happened.",
+        "Run the event in a native test of the plugin (assay plugin test); raise the version and push it again. A \
+         plugin that was built with an older SDK has no panic message.",
     ),
     letter(
         "plugin-deadline",
-        "The plugin took more CPU time than it may.",
-        "Look for a loop that does not end on this input. If the plugin needs the time, raise plugins.time_per_event.",
+        "The plugin exceeded its CPU time.",
+        "Look for an endless loop on this input. If the plugin needs the time, raise plugins.time_per_event.",
     ),
     letter(
         "plugin-out-of-memory",
-        "The plugin wanted more memory than it may have.",
+        "The plugin exceeded its memory.",
         "Look for an allocation sized by the input, or for memory that grows from call to call. If the plugin needs it, \
          raise plugins.memory_mib.",
     ),
     letter(
         "plugin-refused",
-        "The plugin answered with an error; the dead letter's message is its own.",
+        "The plugin returned an error, which is the dead letter's message.",
         "Read the message: the plugin's author wrote it for this case.",
     ),
     letter(
         "plugin-malformed",
-        "The plugin's answer breaks the contract or a limit: an infinite score, too large a state, an index out of range.",
-        "Answer as wit/plugin.wit says. If the state is too large, keep less of it, or raise plugins.state_bytes.",
+        "The plugin's answer breaks the interface or a limit: an infinite score, a state that is too large, an index out of range.",
+        "Compare the answer with wit/plugin.wit. If the state is too large, make it smaller, or raise plugins.state_bytes.",
     ),
     letter(
         "plugin-missing",
-        "The worker had no instance of the rule's plugin. This does not happen while a server runs well.",
-        "Look into the server's log, and report it.",
+        "The worker had no instance of the rule's plugin. This does not happen in normal operation.",
+        "Read the server's log, and report the failure.",
     ),
     letter(
         "state-migration",
-        "The plugin could not carry the entity's state over from the layout of an earlier version.",
-        "Push a version whose 'migrate' takes the older layout; the state is kept until then.",
+        "The plugin could not convert the entity's state from the layout of an earlier version.",
+        "Push a version whose 'migrate' reads the older layout. The state is kept until then.",
     ),
     letter(
         "score-infinite",
@@ -96,59 +96,59 @@ pub const CODES: &[Code] = &[
     ),
     letter(
         "event-malformed",
-        "The event's bytes are no record of the schema, or do not begin as the stream's 'format' says.",
-        "Find the producer by the partition and offset, and let it write with the stream's schema and format.",
+        "The event's bytes are not a record of the schema, or do not begin as the stream's 'format' requires.",
+        "Find the producer by partition and offset, and make it use the stream's schema and format.",
     ),
     letter(
         "event-incomplete",
-        "The event lacks its key, its time or its id, which the stream needs of every event.",
-        "Find the producer by the partition and offset, and let it fill in these fields.",
+        "The event lacks its key, its time or its id, which every event of the stream needs.",
+        "Find the producer by partition and offset, and make it set these fields.",
     ),
     letter(
         "event-panicked",
-        "The event makes the server panic: a mistake in Assay. No rule judges it, and no view counts it.",
-        "Report it with the message, which has the panic's words and place. All other events are scored as usual.",
+        "The event makes the server panic, which is a bug of Assay. No rule judges it, and no view counts it.",
+        "Report it with the message, which has the panic's message and place. All other events are scored as usual.",
     ),
     letter(
         "event-key-invalid",
         "The event's key or id is empty, has more than 1024 bytes, or is '.' or '..', which no URL can name.",
-        "Read the message: it names the field. Let the producer write another text there, such as a digest of a long one.",
+        "The message names the field. Make the producer write another text there, such as the digest of a long one.",
     ),
     letter(
         "event-empty",
         "The message has no value (a tombstone).",
-        "Streams take no tombstones: let the producer send only events.",
+        "Streams do not accept tombstones: make the producer send only events.",
     ),
     letter(
         "event-too-large",
         "The message has more than 1 MiB.",
-        "Let the producer send smaller events, with large contents kept elsewhere and named in the event.",
+        "Make the producer send smaller events, which refer to large contents elsewhere.",
     ),
     letter(
         "schema-unknown",
         "The message names a schema that the registry does not have.",
-        "Let the producer register its schema in the registry that kafka.schema_registry names.",
+        "Make the producer register its schema in the registry of kafka.schema_registry.",
     ),
     letter(
         "schema-incompatible",
-        "The message's schema is known, but the stream's schema cannot read what was written with it.",
-        "Read the message: it names the field. Let the producer write it as the stream has it, or with a default.",
+        "The message's schema is known, but the stream's schema cannot read its events.",
+        "The message names the field. Make the producer write it as in the stream's schema, or give it a default.",
     ),
     letter(
         "store-refused",
-        "A store refuses to keep something of this event for good; the dead letter's message has the store's words.",
-        "Read the message. The event is scored and in the log; only that store lacks it.",
+        "A store refuses a part of this event for good; the dead letter's message has the store's error.",
+        "Read the message. The event is scored and in the log; only that store does not have it.",
     ),
     problem(
         "bad-request",
         400,
-        "A parameter, a header or a body cannot be read.",
-        "The detail says which and where; a misspelt parameter is told with the nearest name.",
+        "A parameter, a header or a body is malformed.",
+        "The detail names it and its place; for an unknown parameter it has the nearest known name.",
     ),
     problem(
         "unauthorized",
         401,
-        "There is no API key, or none with this secret.",
+        "The request has no API key, or no key has this secret.",
         "Send 'Authorization: Bearer KEY'; the command line takes ASSAY_KEY or --key. Make keys with assay keys create.",
     ),
     problem(
@@ -160,20 +160,20 @@ pub const CODES: &[Code] = &[
     problem(
         "not-found",
         404,
-        "It is not there, or is not there any more.",
+        "It does not exist, or does not exist any more.",
         "Look for the name: assay rule list, GET /v1/streams.",
     ),
     problem(
         "entity-not-found",
         404,
-        "No event of this entity was seen, or nothing is held of it any more; of a node of the graph: it has no edge.",
-        "Look at the spelling of the key. Stores follow the log: what was sent this moment is there a moment later.",
+        "No event of this entity was seen, or its data was deleted. A node of the graph: it has no edge.",
+        "Check the spelling of the key. Stores receive events from the log, so a new event can be found a moment later.",
     ),
     problem(
         "method-not-allowed",
         405,
-        "The path is there, but not with this method.",
-        "The detail and the header Allow say which methods it takes.",
+        "The path does not have this method.",
+        "The detail and the header Allow list its methods.",
     ),
     problem(
         "timeout",
@@ -184,39 +184,39 @@ pub const CODES: &[Code] = &[
     problem(
         "conflict",
         409,
-        "It contradicts what is there: a plugin's version with other bytes, a name that is taken, the last admin key.",
-        "The detail says what. A plugin's version never changes: raise the version in its Cargo.toml.",
+        "It contradicts the current state: other bytes for a plugin's version, a name that is in use, the last admin key.",
+        "The detail has the reason. A plugin's version never changes: raise the version in its Cargo.toml.",
     ),
     problem(
         "in-use",
         409,
-        "Something cannot be deleted because others use it. Nothing has changed.",
-        "'users' names them: change or delete them first, or all of it together with POST /v1/changes.",
+        "The definition cannot be deleted because others use it. Nothing has changed.",
+        "'users' lists them: change or delete them first, or all together with POST /v1/changes.",
     ),
     problem(
         "not-kept",
         409,
-        "A view's value at a time before the entity's newest event would cover events that the view has let go of.",
-        "Ask for a time from 'from' of the error on; up to 'to', where that is not null. To reach further back, give the \
-         stream more 'lateness', or make a view with 'every' and 'keep'.",
+        "A view's value at this time needs tiles or buckets that the view does not keep any more.",
+        "Choose a time from 'from' of the error on, up to 'to' if that is not null. For earlier times, give the stream more \
+         'lateness', or make a view with 'every' and 'keep'.",
     ),
     problem(
         "revision-mismatch",
         412,
-        "If-Match or If-None-Match does not hold: somebody else made or changed it meanwhile.",
-        "Read it again, make the change to what is there now, and send it with the new ETag.",
+        "If-Match or If-None-Match does not hold: another request created or changed it meanwhile.",
+        "Read it again, change the current revision, and send it with the new ETag.",
     ),
     problem(
         "too-large",
         413,
-        "The body or the number of events is over a limit. Compressed bodies count as what they become.",
+        "The body or the number of events exceeds a limit. The uncompressed size of a body counts.",
         "Send several smaller requests, or raise server.max_body_mib, server.max_events or plugins.max_size_mib.",
     ),
     problem(
         "unsupported-media-type",
         415,
-        "The content type or the content encoding is not taken here.",
-        "The detail says what is taken.",
+        "The content type or the content encoding is not supported here.",
+        "The detail lists the supported ones.",
     ),
     problem(
         "invalid-definition",
@@ -233,56 +233,56 @@ pub const CODES: &[Code] = &[
     problem(
         "invalid-plugin",
         422,
-        "The host does not take the plugin: it is no WebAssembly, imports something, takes too much to compile, or its \
-         manifest is wrong.",
+        "The host refuses the plugin: it is not WebAssembly, has imports, takes too long to compile, or has an invalid \
+         manifest.",
         "Check it without a server: assay plugin inspect FILE. Build it with assay plugin build.",
     ),
     problem(
         "internal",
         500,
         "The server failed.",
-        "Look into the server's log at the time of the request, and report it.",
+        "Read the server's log at the time of the request, and report the failure.",
     ),
     problem(
         "unsupported",
         501,
-        "The stores in use cannot do it.",
-        "The detail says which store, and what to do instead.",
+        "The stores in use do not support it.",
+        "The detail has the store and the alternative.",
     ),
     problem(
         "overloaded",
         503,
-        "Too many bytes of bodies, or too many followers of live verdicts, are there already.",
-        "Send it again after Retry-After. If it stays so, add workers or processes, or raise server.max_in_flight_mib.",
+        "Too many bytes of bodies are in memory, or too many clients read live verdicts.",
+        "Send it again after Retry-After. If it happens often, add workers or processes, or raise server.max_in_flight_mib.",
     ),
     problem(
         "scoring-behind",
         503,
-        "So much of a partition waits to be scored that no more is taken in. Nothing of the request was stored.",
-        "Send it again after Retry-After. If it stays so: assay rule status shows which rule takes the time; add workers or \
-         processes, or raise the engine.max_unscored_ setting that the detail names.",
+        "Too many events of a partition wait to be scored. Nothing of the request was stored.",
+        "Send it again after Retry-After. If it happens often: assay rule status shows the time of each rule; add workers or \
+         processes, or raise the engine.max_unscored_ setting in the detail.",
     ),
     problem(
         "unavailable",
         503,
         "A store does not answer.",
-        "Send it again after Retry-After. GET /readyz and the server's log say which store and why.",
+        "Send it again after Retry-After. GET /readyz and the server's log have the store and the reason.",
     ),
     problem(
         "http",
         400,
-        "An error of HTTP itself that has no code of its own; its status says which.",
-        "The status and the detail say what the request lacks.",
+        "An error of HTTP itself without a code of its own; see its status.",
+        "The status and the detail have the reason.",
     ),
 ];
 
-/// What a code means, written with or without `urn:assay:`.
+/// Finds a code, with or without `urn:assay:`.
 pub fn find(code: &str) -> Option<&'static Code> {
     let code = code.trim().strip_prefix("urn:assay:").unwrap_or(code.trim());
     CODES.iter().find(|known| known.code == code)
 }
 
-/// The code nearest to a misspelt one.
+/// The code nearest to an unknown one.
 pub fn nearest(code: &str) -> Option<&'static str> {
     let distances = CODES.iter().map(|known| (strsim::osa_distance(code, known.code), known.code));
     distances.min().filter(|(distance, _)| *distance <= (code.len() / 3).max(1)).map(|(_, code)| code)

@@ -1,4 +1,4 @@
-//! How a command that failed ends: words for people, or a JSON object in the last line of stderr for programs.
+//! The report of a failed command: text, or a JSON object in the last line of stderr for programs.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::commands::Output;
 /// The exit code of a wrong command line.
 const WRONG_USAGE: u8 = 2;
 
-/// Tells why a command failed, and ends with 1.
+/// Reports the error of a command. Returns exit code 1.
 pub fn report_error(error: &anyhow::Error, output: Output) -> ExitCode {
     match output {
         Output::Text => eprintln!("error: {error:#}"),
@@ -20,10 +20,10 @@ pub fn report_error(error: &anyhow::Error, output: Output) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Tells what is wrong with the command line, and ends with 2; or prints the help that was asked for.
+/// Reports a wrong command line and returns exit code 2, or prints the requested help and returns 0.
 pub fn report_usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if !error.use_stderr() {
-        // A reader that left early needs no help.
+        // The reader may have closed the pipe.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -32,13 +32,13 @@ pub fn report_usage(error: &clap::Error, arguments: impl Iterator<Item = OsStrin
         let message = message.strip_prefix("error: ").unwrap_or(&message).trim();
         eprintln!("{}", json!({ "error": { "code": "usage", "message": message } }));
     } else {
-        // Nothing can be done where stderr is closed.
+        // Nothing can be reported if stderr is closed.
         let _ = error.print();
     }
     ExitCode::from(WRONG_USAGE)
 }
 
-/// An error with its code; with status and problem details where the server gave some.
+/// An error with its code, and with status and problem details if the server answered.
 fn as_json(error: &anyhow::Error) -> Value {
     let request = error.chain().find_map(|cause| cause.downcast_ref::<RequestError>());
     let code = request.map_or("failed", RequestError::code);

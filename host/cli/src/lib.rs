@@ -1,13 +1,13 @@
 //! The parts of the `assay` command.
 //!
 //! - [`args`]: the command line; [`commands`]: one file per command
-//! - [`serve`]: the composition root of the server; `stores`: what it opens; `recovery`: what becomes of a failed data
-//!   folder; [`config`]: its config file
-//! - [`client`], [`send`]: how commands talk to a server
-//! - [`failure`]: how a command that failed ends
-//! - [`codes`]: what codes of errors and dead letters mean
-//! - [`pack`]: packs on disk; [`rule_test`]: their cases
-//! - [`generate`]: producers of realistic events
+//! - [`serve`]: the composition root of the server; `stores`: its stores; `recovery`: reopens a failed data folder;
+//!   [`config`]: its config file
+//! - [`client`], [`send`]: the HTTP client of the commands
+//! - [`failure`]: reports of failed commands
+//! - [`codes`]: the meaning of codes of errors and dead letters
+//! - [`pack`]: reads packs; [`rule_test`]: runs their cases
+//! - [`generate`]: generators of realistic events
 
 pub mod args;
 pub mod client;

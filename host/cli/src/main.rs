@@ -1,4 +1,4 @@
-//! The `assay` command: parse, run, tell what went wrong.
+//! The `assay` command: parses arguments, runs the command, reports errors.
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use assay_engine::ports::catalog::{Change, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The definitions of a pack, in the order in which they build on each other.
+/// The definitions of a pack, in the order of their dependencies.
 ///
 /// # Errors
 /// A file that cannot be read, with the line and column of the mistake.
@@ -20,17 +20,17 @@ pub fn read_definitions(dir: &Path) -> Result<Vec<Change>> {
     ensure!(dir.is_dir(), "{} is not a folder", dir.display());
     let mut changes = Vec::new();
     for file in files(&dir.join("streams"))? {
-        changes.push(definition(Kind::Stream, &file, |def: &StreamDef| def.stream.clone())?);
+        changes.push(read_definition(Kind::Stream, &file, |def: &StreamDef| def.stream.clone())?);
     }
     for file in files(&dir.join("views"))? {
-        changes.push(definition(Kind::View, &file, |def: &ViewDef| def.view.clone())?);
+        changes.push(read_definition(Kind::View, &file, |def: &ViewDef| def.view.clone())?);
     }
     for file in files(&dir.join("rules"))? {
-        changes.push(definition(Kind::Rule, &file, |def: &RuleDef| def.rule.clone())?);
+        changes.push(read_definition(Kind::Rule, &file, |def: &RuleDef| def.rule.clone())?);
     }
     for (index, change) in changes.iter().enumerate() {
-        let is_again = |earlier: &&Change| (earlier.kind, &earlier.name) == (change.kind, &change.name);
-        if changes[..index].iter().any(|earlier| is_again(&earlier)) {
+        let is_duplicate = |earlier: &&Change| (earlier.kind, &earlier.name) == (change.kind, &change.name);
+        if changes[..index].iter().any(|earlier| is_duplicate(&earlier)) {
             bail!("{}: the {} '{}' is defined in two files", dir.display(), change.kind, change.name);
         }
     }
@@ -40,12 +40,12 @@ pub fn read_definitions(dir: &Path) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The YAML and JSON files of a folder by name; none if there is no such folder.
+/// The YAML and JSON files of a folder by name. Empty if the folder does not exist.
 ///
 /// # Errors
 /// The folder cannot be listed.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    with_extension(dir, &["yaml", "yml", "json"])
+    list_files(dir, &["yaml", "yml", "json"])
 }
 
 /// The Wasm modules of a folder by name.
@@ -53,10 +53,10 @@ pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// The folder cannot be listed.
 pub fn modules(dir: &Path) -> Result<Vec<PathBuf>> {
-    with_extension(dir, &["wasm"])
+    list_files(dir, &["wasm"])
 }
 
-fn with_extension(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+fn list_files(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     if !dir.exists() {
         return Ok(Vec::new());
     }
@@ -72,7 +72,11 @@ fn with_extension(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn definition<T: DeserializeOwned + Serialize>(kind: Kind, file: &Path, name: impl Fn(&T) -> String) -> Result<Change> {
+fn read_definition<T: DeserializeOwned + Serialize>(
+    kind: Kind,
+    file: &Path,
+    name: impl Fn(&T) -> String,
+) -> Result<Change> {
     let def: T = read_file(file)?;
     let body = serde_json::to_value(&def).with_context(|| format!("cannot read {}", file.display()))?;
     check_shape(&read_file(file)?, &body).map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))?;
@@ -82,9 +86,9 @@ fn definition<T: DeserializeOwned + Serialize>(kind: Kind, file: &Path, name: im
 /// Reads one YAML or JSON file.
 ///
 /// # Errors
-/// It cannot be read; the message has file, line and column.
+/// The file cannot be read. The message has file, line and column.
 pub fn read_file<T: DeserializeOwned>(file: &Path) -> Result<T> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    // JSON is YAML.
+    // JSON is a subset of YAML.
     yaml::parse(&text).map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))
 }

@@ -1,45 +1,45 @@
-//! What becomes of a server whose data folder cannot be written: reads go on, and when the disk takes writes again, the
-//! folder is opened anew in this process, as a start does it. fjall writes nothing after a failed write until then.
+//! Recovery from failed writes to the data folder: reads continue, and when the disk accepts writes again, the folder
+//! is reopened in the same process, as at a start. fjall writes nothing after a failed write until it is reopened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use assay_stores::embedded::disk_takes_writes;
+use assay_embedded::disk_takes_writes;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::stores::Stores;
 
-/// How often to look whether a write has failed.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-/// How often to look whether the disk takes writes again.
+/// The interval of the check for failed writes.
+const FAILURE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval of the test whether the disk accepts writes again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long everything that used the failed stores may take to end.
+/// How long the users of the failed stores may take to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long opening the folder anew is tried.
+/// How long reopening the folder is tried.
 const REOPEN_TIMEOUT: Duration = Duration::from_secs(60);
-/// The exit code of a process that a supervisor is to start again (EX_TEMPFAIL of sysexits.h).
-const EXIT_START_AGAIN: i32 = 75;
+/// The exit code that asks a supervisor for a restart (EX_TEMPFAIL of sysexits.h).
+const EXIT_CODE_RESTART: i32 = 75;
 
-/// Done when the stores have failed and would work if they were opened anew; else never.
-pub(crate) async fn until_recoverable(stores: Arc<Stores>, dir: PathBuf) {
+/// Completes when the stores have failed and can be reopened.
+pub(crate) async fn wait_until_recoverable(stores: Arc<Stores>, dir: PathBuf) {
     loop {
-        tokio::time::sleep(WATCH_INTERVAL).await;
+        tokio::time::sleep(FAILURE_CHECK_INTERVAL).await;
         let stores = stores.clone();
-        // It may wait for a write that is under way.
+        // The check may wait for a write in progress.
         let failure = tokio::task::spawn_blocking(move || stores.failure()).await;
         if matches!(failure, Ok(Some(_))) {
             break;
         }
     }
-    until_writable(&dir).await;
-    tracing::info!(folder = %dir.display(), "the disk takes writes again: the data folder is opened anew");
+    wait_until_writable(&dir).await;
+    tracing::info!(folder = %dir.display(), "the disk accepts writes again: the data folder is reopened");
 }
 
-/// Done when the disk of a folder takes writes.
-async fn until_writable(dir: &Path) {
+/// Completes when the disk of a folder accepts writes.
+async fn wait_until_writable(dir: &Path) {
     loop {
         let dir = dir.to_owned();
         let probed = tokio::task::spawn_blocking(move || disk_takes_writes(&dir)).await;
@@ -50,26 +50,26 @@ async fn until_writable(dir: &Path) {
     }
 }
 
-/// Waits until everything that used the failed stores has ended. A thread may hang in a write that will never be done:
-/// then the process ends, for a supervisor to start it again.
-pub(crate) async fn within_patience(closed: JoinHandle<Result<()>>) {
+/// Waits until all users of the failed stores have ended. If a thread hangs in a write that never completes, the
+/// process exits, and a supervisor has to restart it.
+pub(crate) async fn wait_until_closed(closed: JoinHandle<Result<()>>) {
     match tokio::time::timeout(CLOSE_TIMEOUT, closed).await {
-        // That the last sync fails was to be expected.
+        // The last sync is expected to fail.
         Ok(Ok(_)) => {}
         Ok(Err(panicked)) => tracing::error!(%panicked, "closing the failed data folder"),
         Err(_) => {
             tracing::error!(
-                "a thread hangs in a failed write: this process ends with code {EXIT_START_AGAIN}; start it again"
+                "a thread hangs in a failed write: this process ends with code {EXIT_CODE_RESTART}; start it again"
             );
-            std::process::exit(EXIT_START_AGAIN);
+            std::process::exit(EXIT_CODE_RESTART);
         }
     }
 }
 
-/// Opens the stores anew, several times if need be: the disk may be full again.
+/// Reopens the stores. Tries several times, because the disk may be full again.
 pub(crate) async fn reopen(config: &Config) -> Result<Stores> {
     // The disk may be full again already.
-    until_writable(&config.data.dir).await;
+    wait_until_writable(&config.data.dir).await;
     let deadline = Instant::now() + REOPEN_TIMEOUT;
     loop {
         let opened = config.clone();

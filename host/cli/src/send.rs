@@ -1,7 +1,7 @@
 //! Sends events in batches, one after the other, so that their order is kept.
 //!
-//! A thread of its own puts batches together, so that an event is sent soon even when no other one follows, and the next
-//! batch is filled while one is under way. A batch that gets no answer, or is told to come back later, is sent again.
+//! A thread fills the batches, so that an event is sent soon even if no other event comes, and the next batch is filled
+//! while one is in flight. A batch is sent again if the server does not answer, or asks to try again later.
 
 mod deliver;
 
@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::client::{Client, escape};
-use deliver::{Destination, deliver};
+use deliver::{Destination, deliver_batch};
 
 /// The largest body of one request, in bytes. One event may be larger.
 const MAX_BODY_BYTES: usize = 4 << 20;
 /// How long an event waits for others before it is sent.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
-/// How often an answer that is awaited is looked for.
+/// The interval at which the answer to a batch in flight is polled.
 const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How many events, or blocks of a file, wait to be put into a batch.
+/// How many events, or blocks of a file, may wait for a batch.
 const MAX_WAITING: usize = 256;
 
-/// What became of the events.
+/// The results of sending events.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Events that are stored.
     pub accepted: u64,
     /// Events that were refused.
     pub rejected: u64,
-    /// Why, with line numbers: as many as the server told, which is the first 100 of a request.
+    /// The reasons with line numbers: the first 100 of each request, which is the server's limit.
     pub errors: Vec<String>,
-    /// From the first event to the last answer.
+    /// The time from the first event to the last answer.
     pub took: Duration,
 }
 
@@ -44,13 +44,13 @@ impl Summary {
     }
 }
 
-/// How events are sent.
+/// The options of sending events.
 pub struct SendOptions {
-    /// The most events of a request.
+    /// The largest number of events of a request.
     pub max_events: usize,
     /// Whether requests are compressed.
     pub is_compressed: bool,
-    /// Blocks of an Avro file with this header are sent, instead of lines of JSON.
+    /// The header of an Avro file, whose blocks are sent instead of lines of JSON.
     pub avro_header: Option<Vec<u8>>,
 }
 
@@ -58,12 +58,12 @@ pub struct SendOptions {
 pub struct Sender {
     items: Option<SyncSender<Item>>,
     batcher: Option<JoinHandle<Result<Summary>>>,
-    /// What was refused before it was sent.
+    /// Events that were refused before they were sent.
     refused: Summary,
     started: Instant,
 }
 
-/// Something to be sent, with the numbers of its events: of their lines, or in their file.
+/// Events to send, with their numbers: of their lines, or in their file.
 struct Item {
     first: u64,
     events: u64,
@@ -77,7 +77,7 @@ impl Sender {
             Some(_) => ("application/avro", "event"),
             None => ("application/x-ndjson", "line"),
         };
-        let to = Destination {
+        let destination = Destination {
             client,
             path: format!("/v1/streams/{}/events", escape(stream)),
             content_type,
@@ -86,7 +86,7 @@ impl Sender {
             unit,
         };
         let (items, waiting) = sync_channel(MAX_WAITING);
-        let batcher = Batcher::new(to, options.max_events);
+        let batcher = Batcher::new(destination, options.max_events);
         let batcher = std::thread::spawn(move || batcher.run(&waiting));
         let refused = Summary::default();
         Self { items: Some(items), batcher: Some(batcher), refused, started: Instant::now() }
@@ -95,15 +95,15 @@ impl Sender {
     /// Adds a block of an Avro file, of `events` events.
     ///
     /// # Errors
-    /// A batch before it was refused whole; [`Sender::finish`] says why.
+    /// An earlier batch failed; [`Sender::finish`] returns its error.
     pub fn push_block(&mut self, first: u64, events: u64, block: Vec<u8>) -> Result<()> {
         self.push_item(Item { first, events, bytes: block })
     }
 
-    /// Adds an event, one JSON object without line breaks, that stood on some line.
+    /// Adds an event of a line: one JSON object without line breaks.
     ///
     /// # Errors
-    /// A batch before it was refused whole; [`Sender::finish`] says why.
+    /// An earlier batch failed; [`Sender::finish`] returns its error.
     pub fn push(&mut self, line: u64, event: &[u8]) -> Result<()> {
         let mut bytes = Vec::with_capacity(event.len() + 1);
         bytes.extend_from_slice(event);
@@ -117,7 +117,7 @@ impl Sender {
         sent.ok_or_else(|| anyhow!("a batch could not be sent"))
     }
 
-    /// Counts an event that is no event, and is not sent.
+    /// Counts a malformed event, which is not sent.
     pub fn reject(&mut self, line: u64, why: &str) {
         self.refused.rejected += 1;
         self.refused.errors.push(format!("line {line}: {why}"));
@@ -126,7 +126,7 @@ impl Sender {
     /// Sends the rest and waits for all answers.
     ///
     /// # Errors
-    /// A batch was refused whole.
+    /// A batch failed.
     pub fn finish(mut self) -> Result<Summary> {
         drop(self.items.take());
         let batcher = self.batcher.take().ok_or_else(|| anyhow!("sending failed"))?;
@@ -137,38 +137,38 @@ impl Sender {
     }
 }
 
-/// Puts batches together.
+/// Fills batches and sends them.
 struct Batcher {
-    to: Destination,
+    destination: Destination,
     max_events: usize,
     body: Vec<u8>,
     /// The numbers of the events in `body`.
     numbers: Vec<u64>,
-    /// Since when the first of them waits.
+    /// The time at which the first of them was added.
     oldest: Option<Instant>,
-    under_way: Option<JoinHandle<Result<Summary>>>,
+    in_flight: Option<JoinHandle<Result<Summary>>>,
     summary: Summary,
 }
 
 impl Batcher {
-    fn new(to: Destination, max_events: usize) -> Self {
+    fn new(destination: Destination, max_events: usize) -> Self {
         let (body, numbers, summary) = (Vec::new(), Vec::new(), Summary::default());
-        Self { to, max_events, body, numbers, oldest: None, under_way: None, summary }
+        Self { destination, max_events, body, numbers, oldest: None, in_flight: None, summary }
     }
 
     fn run(mut self, items: &Receiver<Item>) -> Result<Summary> {
         loop {
-            let item = match self.patience() {
-                Some(patience) => items.recv_timeout(patience),
+            let item = match self.time_until_flush() {
+                Some(timeout) => items.recv_timeout(timeout),
                 None => items.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match item {
-                Ok(item) => self.add(item)?,
+                Ok(item) => self.add_item(item)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
-                // A refused batch is told at once, not when the next one is full.
+            if self.in_flight.as_ref().is_none_or(JoinHandle::is_finished) {
+                // A failed batch is reported at once, not when the next one is full.
                 self.collect_answer()?;
                 if self.oldest.is_some_and(|oldest| oldest.elapsed() >= FLUSH_INTERVAL) {
                     self.send()?;
@@ -180,15 +180,15 @@ impl Batcher {
         Ok(self.summary)
     }
 
-    /// How long the next event is waited for; none: nothing else is to be done.
-    fn patience(&self) -> Option<Duration> {
-        if self.under_way.is_some() {
+    /// How long to wait for the next event; none if there is nothing to send.
+    fn time_until_flush(&self) -> Option<Duration> {
+        if self.in_flight.is_some() {
             return Some(ANSWER_POLL_INTERVAL);
         }
         self.oldest.map(|oldest| FLUSH_INTERVAL.saturating_sub(oldest.elapsed()))
     }
 
-    fn add(&mut self, item: Item) -> Result<()> {
+    fn add_item(&mut self, item: Item) -> Result<()> {
         let Item { first, events, bytes } = item;
         let count = usize::try_from(events)?;
         if self.numbers.len() + count > self.max_events || self.body.len() + bytes.len() > MAX_BODY_BYTES {
@@ -200,22 +200,22 @@ impl Batcher {
         Ok(())
     }
 
-    /// Sends what is there, after the answer to what was sent before.
+    /// Sends the current batch, after the answer to the batch before.
     fn send(&mut self) -> Result<()> {
         self.collect_answer()?;
         self.oldest = None;
         if self.numbers.is_empty() {
             return Ok(());
         }
-        let to = self.to.clone();
+        let destination = self.destination.clone();
         let (body, numbers) = (std::mem::take(&mut self.body), std::mem::take(&mut self.numbers));
-        self.under_way = Some(std::thread::spawn(move || deliver(&to, &body, &numbers)));
+        self.in_flight = Some(std::thread::spawn(move || deliver_batch(&destination, &body, &numbers)));
         Ok(())
     }
 
     fn collect_answer(&mut self) -> Result<()> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        self.summary.add(under_way.join().map_err(|_| anyhow!("sending failed"))??);
+        let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
+        self.summary.add(in_flight.join().map_err(|_| anyhow!("sending failed"))??);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::recovery;
 use crate::stores::Stores;
 
-/// A file would become larger than the process may make one: the same number on all systems that this runs on.
+/// The signal of a write beyond the limit on file sizes. It has the same number on all supported systems.
 const SIGXFSZ: i32 = 25;
 
 /// Run the server.
@@ -28,32 +28,32 @@ Examples:
   assay serve                                   everything in ./assay-data, on http://127.0.0.1:7717
   assay serve --config /etc/assay.toml
   ASSAY_SERVER__LISTEN=0.0.0.0:7717 assay serve
-  assay serve --print-config                    what would be used, as a file to begin with
+  assay serve --print-config                    print the effective config as a file
 
-The first start prints an admin key once. ASSAY_ADMIN_KEY, or a file that ASSAY_ADMIN_KEY_FILE names, gives one instead.")]
+The first start prints an admin key once. To set it yourself, use ASSAY_ADMIN_KEY, or ASSAY_ADMIN_KEY_FILE with a file.")]
 pub struct Args {
-    /// The config file (TOML). Without it, defaults and the environment.
+    /// The config file (TOML). Without it the server uses defaults and the environment.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data folder; overrides the config.
+    /// The data folder. Overrides the config.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where to listen; port 0 means any free one; overrides the config.
+    /// The address to listen on; port 0 means any free one. Overrides the config.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Print the effective config, without secrets, and end.
+    /// Print the effective config, without secrets, and exit.
     #[arg(long)]
     print_config: bool,
-    /// Start though data that was stored is gone from the data folder: go on without it, for good. Restoring a backup
+    /// Start although stored data is missing from the data folder, and continue without it for good. Restoring a backup
     /// is better.
     #[arg(long)]
     accept_loss: bool,
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// It cannot start, or it did not stop well; the message says what to do.
+/// The server cannot start, or did not stop cleanly. The message has the remedy.
 pub fn run(args: Args) -> Result<()> {
     let mut config = config::load(args.config.as_deref())?;
     if let Some(data) = args.data {
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
         config.server.listen = listen;
     }
     if args.print_config {
-        crate::commands::say(&config.to_toml()?);
+        crate::commands::print_text(&config.to_toml()?);
         return Ok(());
     }
     config.data.accept_loss = args.accept_loss;
@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    // Bound before anything is opened: a second server is told so at once.
+    // Bound before anything is opened, so that a second server fails at once.
     let listen = &config.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}: is another server there? --listen 127.0.0.1:0 takes any free port")
@@ -89,8 +89,8 @@ async fn serve(config: Config) -> Result<()> {
     let health = health.map(TcpListener::into_std).transpose().context("the listener cannot be shared")?;
     let dir = &config.data.dir;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data folder {}", dir.display()))?;
-    let (metrics, stop) = (Arc::new(Metrics::new()), stop_signal()?);
-    // A limit on the size of files is an error of the write then, and not the end of the process.
+    let (metrics, stop) = (Arc::new(Metrics::new()), watch_stop_signals()?);
+    // With a handler, a write beyond the limit on file sizes is an error instead of the end of the process.
     let _file_limit = signal(SignalKind::from_raw(SIGXFSZ)).context("cannot listen for SIGXFSZ")?;
     let mut stores = open_stores(&config).await?;
     let mut is_first = true;
@@ -100,10 +100,10 @@ async fn serve(config: Config) -> Result<()> {
             api: share(&listener).context("the listener cannot be shared")?,
             health: health.as_ref().map(share).transpose().context("the listener cannot be shared")?,
         };
-        let round = Round { config: &config, metrics: &metrics, stop: &stop, is_first };
+        let round = ServeRound { config: &config, metrics: &metrics, stop: &stop, is_first };
         match round.run(stores, listeners).await? {
-            End::Stopped => return Ok(()),
-            End::StoreFailed => {}
+            RoundEnd::Stopped => return Ok(()),
+            RoundEnd::StoreFailed => {}
         }
         let mut stop = stop.clone();
         stores = tokio::select! {
@@ -119,34 +119,34 @@ async fn open_stores(config: &Config) -> Result<Stores> {
     tokio::task::spawn_blocking(move || Stores::open(&config)).await?
 }
 
-/// Where the server listens.
+/// The sockets of the server.
 struct Listeners {
     api: TcpListener,
-    /// For probes alone.
+    /// For probes only.
     health: Option<TcpListener>,
 }
 
-/// From the opening of the stores to their end.
-struct Round<'s> {
+/// One round of serving: from opened stores to closed ones. A failed store ends a round, and the next one reopens it.
+struct ServeRound<'s> {
     config: &'s Config,
     metrics: &'s Arc<Metrics>,
     stop: &'s watch::Receiver<bool>,
-    /// Whether nobody was told yet where the server listens.
+    /// Whether this is the first round, which prints the addresses.
     is_first: bool,
 }
 
 /// Why a round ended.
-enum End {
+enum RoundEnd {
     /// The server was asked to stop.
     Stopped,
-    /// The stores had failed, and work again once they are opened anew.
+    /// The stores failed, and can be reopened.
     StoreFailed,
 }
 
-impl Round<'_> {
-    async fn run(&self, stores: Stores, listeners: Listeners) -> Result<End> {
-        let runtime = Runtime::new(self.config.runtime())?;
-        let (ports, engine_config, metrics) = (stores.ports(), self.config.engine(), self.metrics.clone());
+impl ServeRound<'_> {
+    async fn run(&self, stores: Stores, listeners: Listeners) -> Result<RoundEnd> {
+        let runtime = Runtime::new(self.config.runtime_config())?;
+        let (ports, engine_config, metrics) = (stores.ports(), self.config.engine_config(), self.metrics.clone());
         let started = move || Engine::start(ports, runtime, engine_config, metrics);
         let engine = tokio::task::spawn_blocking(started).await?;
         let (stores, is_started) = (Arc::new(stores), engine.is_ok());
@@ -155,34 +155,34 @@ impl Round<'_> {
             Err(_) => Ok(()),
         };
         let has_failed = stores.failure().is_some();
-        // Adapters have runtimes of their own, which must not be dropped on a thread of this one.
+        // Adapters have Tokio runtimes of their own, which must not be dropped on a thread of this one.
         let closed = tokio::task::spawn_blocking(move || {
             let engine = engine?;
             engine.shutdown();
             drop(engine);
             stores.shutdown()
         });
-        if has_failed && !self.is_first_start_in_vain(is_started) && !*self.stop.borrow() {
-            recovery::within_patience(closed).await;
-            return served.map(|()| End::StoreFailed);
+        if has_failed && !self.has_first_start_failed(is_started) && !*self.stop.borrow() {
+            recovery::wait_until_closed(closed).await;
+            return served.map(|()| RoundEnd::StoreFailed);
         }
         closed.await??;
         tracing::info!("stopped; everything is saved");
-        served.map(|()| End::Stopped)
+        served.map(|()| RoundEnd::Stopped)
     }
 
-    /// Whether the server never came to serve: then it ends with what stands in the way.
-    fn is_first_start_in_vain(&self, is_started: bool) -> bool {
+    /// Whether the first start failed. Then the process exits with the error.
+    fn has_first_start_failed(&self, is_started: bool) -> bool {
         self.is_first && !is_started
     }
 
-    /// Serves until it is told to stop, or until the stores can be opened anew after a failure.
+    /// Serves until a signal stops the server, or until failed stores can be reopened.
     async fn serve_http(&self, listeners: Listeners, engine: &Engine, stores: &Arc<Stores>) -> Result<()> {
-        let key = first_key(engine.clone()).await?;
+        let key = prepare_admin_key(engine.clone()).await?;
         let address = listeners.api.local_addr().context("the listener has no address")?;
         let measured = engine.clone();
         let _report = stores.report(self.config, address.port(), move || measured.measure())?;
-        let app = App::new(engine.clone(), self.config.api());
+        let app = App::new(engine.clone(), self.config.api_config());
         // Probes are answered until requests in flight have finished.
         let (stop_health, stopped) = tokio::sync::oneshot::channel::<()>();
         let health = match listeners.health {
@@ -197,13 +197,13 @@ impl Round<'_> {
             None => None,
         };
         if self.is_first {
-            announce(&stores.place(self.config), &format!("http://{address}"), key.as_deref())?;
+            announce(&stores.describe_location(self.config), &format!("http://{address}"), key.as_deref())?;
         }
         let dir = self.config.data.dir.clone();
-        let (mut stop, failed) = (self.stop.clone(), recovery::until_recoverable(stores.clone(), dir));
+        let (mut stop, failed) = (self.stop.clone(), recovery::wait_until_recoverable(stores.clone(), dir));
         let end = async move {
             tokio::select! {
-                // The sender lives as long as the process.
+                // The sender is never dropped, so this only completes on a signal.
                 _ = stop.wait_for(|is_asked| *is_asked) => {}
                 () = failed => {}
             }
@@ -221,9 +221,9 @@ impl Round<'_> {
     }
 }
 
-/// The admin key to show: made at the first start, unless the environment gives one.
-async fn first_key(engine: Engine) -> Result<Option<String>> {
-    let given = admin_key(std::env::var("ASSAY_ADMIN_KEY").ok(), std::env::var_os("ASSAY_ADMIN_KEY_FILE"))?;
+/// The admin key to print: generated at the first start, unless the environment gives one.
+async fn prepare_admin_key(engine: Engine) -> Result<Option<String>> {
+    let given = read_admin_key(std::env::var("ASSAY_ADMIN_KEY").ok(), std::env::var_os("ASSAY_ADMIN_KEY_FILE"))?;
     let make = move || match given {
         Some(secret) => assay_api::ensure_admin_key(&engine, secret.reveal()).map(|()| None),
         None => assay_api::first_key(&engine),
@@ -238,10 +238,10 @@ fn announce_health(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The admin key that the environment gives, itself or by the name of its file.
-fn admin_key(secret: Option<String>, file: Option<OsString>) -> Result<Option<Secret>> {
+/// The admin key in the environment: the secret itself, or in a file.
+fn read_admin_key(secret: Option<String>, file: Option<OsString>) -> Result<Option<Secret>> {
     let given = Secret::new(secret.unwrap_or_default());
-    let key = config::secret::secret("ASSAY_ADMIN_KEY", &given, file.unwrap_or_default().as_ref())?;
+    let key = config::secret::read_secret("ASSAY_ADMIN_KEY", &given, file.unwrap_or_default().as_ref())?;
     Ok((!key.is_empty()).then(|| Secret::new(key)))
 }
 
@@ -257,8 +257,8 @@ fn announce(place: &str, url: &str, key: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Becomes true at the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
+/// Becomes true at the first SIGTERM or SIGINT. The second signal ends the process at once.
+fn watch_stop_signals() -> Result<watch::Receiver<bool>> {
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let (asked, stop) = watch::channel(false);
@@ -271,7 +271,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
             if is_second {
                 std::process::exit(130);
             }
-            tracing::info!("asked to stop; ask again to stop at once");
+            tracing::info!("stopping; a second signal ends the process at once");
             asked.send_replace(true);
         }
     });

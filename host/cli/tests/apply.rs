@@ -73,7 +73,7 @@ fn a_diff_shows_what_would_change_and_changes_nothing() {
 }
 
 #[test]
-fn pruning_deletes_what_is_gone_from_the_packs_streams_and_nothing_else() {
+fn pruning_deletes_only_removed_definitions_of_the_packs_streams() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"), None, &[]);
     let (pack, other) = (dir.path().join("pack"), dir.path().join("other"));

@@ -52,7 +52,17 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
-fn what_a_server_is_needed_for_says_how_to_get_one() {
+fn a_start_of_generated_events_that_is_no_instant_is_refused() {
+    for start in ["2026-01-05", "+5", "yesterday"] {
+        let output = run(&["generate", "payments", "--count", "1", "--start", start]);
+        let told = format!("'{start}' is not a time: expected RFC 3339");
+        assert_eq!(output.status.code(), Some(2), "{start}");
+        assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn commands_without_a_server_say_how_to_start_one() {
     let output = run(&["rule", "list"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -68,7 +78,7 @@ fn what_a_server_is_needed_for_says_how_to_get_one() {
 }
 
 #[test]
-fn a_mistake_in_the_config_is_told_before_anything_is_opened() {
+fn a_mistake_in_the_config_is_reported_before_anything_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("assay.toml");
     let data = dir.path().join("data");
@@ -97,7 +107,7 @@ fn the_printed_config_is_a_file_that_says_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let output = assay().args(["serve", "--print-config"]).env("ASSAY_ENGINE__WORKERS", "3").output().unwrap();
     let printed = stdout(&output);
-    assert!(output.status.success() && printed.contains("# threads that score; 0: one per core\nworkers = 3\n"));
+    assert!(output.status.success() && printed.contains("# scoring threads; 0: one per core\nworkers = 3\n"));
     let file = dir.path().join("assay.toml");
     std::fs::write(&file, &printed).unwrap();
     let again = assay().args(["serve", "--print-config", "--config"]).arg(&file).output().unwrap();
@@ -243,9 +253,9 @@ fn ingest_only_mistakes(server: &Server, dir: &Path) {
     assert!(said.contains("line 10: ") && said.contains("and 240 more (--errors FILE --batch 100"), "{said}");
 }
 
-/// Waits until all events are scored and all stores have what came of them. Asked twice: a follower that had nothing to
+/// Waits until all events are scored and all stores have what came of them. Asked twice: a sink that had nothing to
 /// do may have been asked before the scoring ended.
-fn settle(server: &Server) {
+fn wait_for_sinks(server: &Server) {
     let is_done = |_: u16, answer: &serde_json::Value| {
         let mut parts = answer["parts"].as_array().into_iter().flatten();
         answer["ready"] == true && parts.all(|part| part["ok"] == true && part["lag"] == 0)
@@ -263,7 +273,7 @@ fn from_the_first_start_to_scores_and_a_stop() {
     ingest_with_mistakes(&server, dir.path());
     ingest_only_mistakes(&server, dir.path());
 
-    settle(&server);
+    wait_for_sinks(&server);
     let scores = server.command(&[&"show", &"scores", &"payment_risk", &"--limit", &"2"]);
     assert!(scores.starts_with("ENTITY") && scores.lines().count() == 3, "{scores}");
     let first = stdout(&run(&["generate", "payments", "--count", "1"]));

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use assay::codes::{CODES, Of};
+use assay::codes::{CODES, CodeSource};
 use support::assay;
 
 fn root() -> PathBuf {
@@ -35,8 +35,10 @@ const NO_CODES: [&str; 3] = ["state-version", "time-millis", "time-micros"];
 fn letters() -> BTreeSet<String> {
     let starts = ["event-", "schema-", "plugin-", "input-", "score-", "state-", "store-", "rule-", "time-"];
     let mut found = BTreeSet::new();
-    for folder in ["host/core/src", "host/engine/src", "host/runtime/src", "host/stores/src"] {
-        for text in texts(&root().join(folder), ".rs") {
+    let stores = std::fs::read_dir(root().join("host/stores")).unwrap().map(|store| store.unwrap().path().join("src"));
+    let folders = ["host/core/src", "host/engine/src", "host/runtime/src"].map(|folder| root().join(folder));
+    for folder in folders.into_iter().chain(stores) {
+        for text in texts(&folder, ".rs") {
             let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
             for quoted in shipped.lines().flat_map(|line| line.split('"').skip(1).step_by(2)) {
                 let is_code = starts.iter().any(|start| quoted.starts_with(start))
@@ -52,13 +54,13 @@ fn letters() -> BTreeSet<String> {
     found
 }
 
-fn known(of: impl Fn(Of) -> bool) -> BTreeSet<String> {
-    CODES.iter().filter(|code| of(code.of)).map(|code| code.code.to_owned()).collect()
+fn known(is_source: impl Fn(CodeSource) -> bool) -> BTreeSet<String> {
+    CODES.iter().filter(|code| is_source(code.source)).map(|code| code.code.to_owned()).collect()
 }
 
 #[test]
 fn every_code_of_a_dead_letter_is_explained_and_no_other() {
-    assert_eq!(letters(), known(|of| of == Of::DeadLetter));
+    assert_eq!(letters(), known(|source| source == CodeSource::DeadLetter));
 }
 
 #[test]
@@ -71,10 +73,10 @@ fn every_code_of_the_api_is_explained_with_its_status() {
             names.insert(quoted.to_owned());
         }
     }
-    assert_eq!(names, known(|of| of != Of::DeadLetter));
+    assert_eq!(names, known(|source| source != CodeSource::DeadLetter));
     let docs = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
     for code in CODES.iter().filter(|code| code.code != "http") {
-        let Of::Problem(status) = code.of else { continue };
+        let CodeSource::Problem(status) = code.source else { continue };
         let row = docs.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", code.code)));
         let row = row.unwrap_or_else(|| panic!("docs/api.md lacks {}", code.code));
         assert!(row.contains(&status.to_string()), "{row}: {status}");
@@ -84,7 +86,7 @@ fn every_code_of_the_api_is_explained_with_its_status() {
 #[test]
 fn the_docs_have_every_code_of_a_dead_letter() {
     let docs = texts(&root().join("docs"), ".md").concat();
-    for code in known(|of| of == Of::DeadLetter) {
+    for code in known(|source| source == CodeSource::DeadLetter) {
         assert!(docs.contains(&format!("`{code}`")), "no page of docs/ has {code}");
     }
 }

@@ -62,7 +62,7 @@ fn play(setting: &Setting, scenario: &Scenario) {
         return follow(setting, scenario);
     }
     if scenario.is_settled {
-        setting.settle();
+        setting.wait_for_sinks();
     }
     let output = setting.run(scenario.line);
     check(scenario, &output);
@@ -153,7 +153,7 @@ fn results_of_every_command_are_json_where_that_is_asked_for() {
             continue;
         }
         if scenario.is_settled {
-            setting.settle();
+            setting.wait_for_sinks();
         }
         let asked = if scenario.line.contains("--output") { "" } else { " --output json" };
         let output = setting.run(&format!("{}{asked}", scenario.line));

@@ -118,7 +118,7 @@ fn judge(server: &Server, id: &str) {
 }
 
 #[test]
-fn an_upload_that_takes_minutes_to_compile_is_refused_in_time_and_nobody_waits_for_it() {
+fn an_upload_that_takes_minutes_to_compile_is_refused_and_delays_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), &[("ASSAY_PLUGINS__COMPILE_TIME", "3s")]);
     let (bomb, begun) = (bomb(), Instant::now());
@@ -151,7 +151,7 @@ fn an_upload_that_fills_the_memory_of_the_compiler_is_refused() {
 }
 
 #[test]
-fn what_compiles_says_what_is_wrong_with_an_upload() {
+fn the_compiler_process_reports_the_mistakes_of_an_upload() {
     let folder = tempfile::tempdir().unwrap();
     // It names the interface, and has a function of it that fits nothing.
     let export = b"assay:plugin/scoring@1.0.0#score";

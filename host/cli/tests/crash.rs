@@ -33,22 +33,22 @@ struct Batch {
     body: Vec<u8>,
 }
 
-struct Dice(Xoshiro256PlusPlus);
+struct SeededRng(Xoshiro256PlusPlus);
 
-impl Dice {
+impl SeededRng {
     fn between(&mut self, from: usize, to: usize) -> usize {
         from + (self.0.next_u64() % (to - from + 1) as u64) as usize
     }
 }
 
 /// The same payments on every run, in batches of 200 to 500, and the cards that pay.
-fn batches(dice: &mut Dice) -> (Vec<Batch>, BTreeSet<String>) {
+fn batches(rng: &mut SeededRng) -> (Vec<Batch>, BTreeSet<String>) {
     let config = PaymentsConfig { cards: CARDS, fraud_share: 0.02, ..PaymentsConfig::default() };
     let mut payments = Payments::new(&config).unwrap();
     let (mut batches, mut cards) = (Vec::new(), BTreeSet::new());
     let mut left = EVENTS;
     while left > 0 {
-        let size = dice.between(200, 500).min(left);
+        let size = rng.between(200, 500).min(left);
         let mut batch = Batch { ids: Vec::new(), body: Vec::new() };
         for payment in payments.by_ref().take(size) {
             let start = batch.body.len();
@@ -103,34 +103,34 @@ fn is_stored(server: &Server, batch: &Batch) -> bool {
 }
 
 /// Starts the server again after it was killed; now and then it is killed once more while it recovers.
-fn restart(data: &Path, key: &str, dice: &mut Dice) -> (Server, usize) {
+fn restart(data: &Path, key: &str, rng: &mut SeededRng) -> (Server, usize) {
     let mut kills = 0;
     loop {
         // Between rare and constant checkpoints: kills then come before, within and after one.
-        let every = ["1s", "200ms", "40ms", "5ms"][dice.between(0, 3)];
+        let every = ["1s", "200ms", "40ms", "5ms"][rng.between(0, 3)];
         let server = Server::start(data, Some(key), &[("ASSAY_ENGINE__CHECKPOINT_EVERY", every)]);
-        if dice.between(0, 3) > 0 {
+        if rng.between(0, 3) > 0 {
             server.wait_findable();
             return (server, kills);
         }
-        let delay = Duration::from_micros(dice.between(0, 30_000) as u64);
+        let delay = Duration::from_micros(rng.between(0, 30_000) as u64);
         server.kill_after(delay).join().unwrap();
         kills += 1;
     }
 }
 
 /// Sends all batches to a server that is killed now and then. Returns the last life of it.
-fn disturbed(data: &Path, batches: &[Batch], dice: &mut Dice) -> Server {
+fn disturbed(data: &Path, batches: &[Batch], rng: &mut SeededRng) -> Server {
     let mut server = fresh(data);
     let key = server.key.clone();
-    let mut at: Vec<usize> = (0..KILLS).map(|_| dice.between(1, batches.len() - 10)).collect();
+    let mut at: Vec<usize> = (0..KILLS).map(|_| rng.between(1, batches.len() - 10)).collect();
     at.sort_unstable();
     let (mut kills, mut kills_recovering, mut resent) = (0, 0, 0);
     let mut killer = None;
     let mut next = 0;
     while next < batches.len() {
         if killer.is_none() && kills < KILLS && next >= at[kills] {
-            killer = Some(server.kill_after(Duration::from_micros(dice.between(0, 25_000) as u64)));
+            killer = Some(server.kill_after(Duration::from_micros(rng.between(0, 25_000) as u64)));
         }
         if send(&server, &batches[next]) {
             next += 1;
@@ -139,7 +139,7 @@ fn disturbed(data: &Path, batches: &[Batch], dice: &mut Dice) -> Server {
         let Some(killer) = killer.take() else { panic!("the server does not answer, and nobody killed it") };
         killer.join().unwrap();
         kills += 1;
-        let (again, more) = restart(data, &key, dice);
+        let (again, more) = restart(data, &key, rng);
         server = again;
         kills_recovering += more;
         if is_stored(&server, &batches[next]) {
@@ -231,12 +231,12 @@ fn compare_verdicts(one: &Server, other: &Server, cards: &BTreeSet<String>, ids:
 }
 
 #[test]
-fn a_server_that_is_killed_again_and_again_says_what_an_undisturbed_one_says() {
+fn a_server_that_is_killed_repeatedly_gives_the_results_of_an_undisturbed_one() {
     let dir = tempfile::tempdir().unwrap();
     let seed = std::env::var("ASSAY_CRASH_SEED").map_or(SEED, |seed| seed.parse().expect("a seed is a number"));
     println!("seed {seed}");
-    let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
-    let (batches, cards) = batches(&mut dice);
+    let mut rng = SeededRng(Xoshiro256PlusPlus::seed_from_u64(seed));
+    let (batches, cards) = batches(&mut rng);
     let ids: BTreeSet<&str> = batches.iter().flat_map(|batch| &batch.ids).map(String::as_str).collect();
     assert_eq!(ids.len(), EVENTS);
 
@@ -245,7 +245,7 @@ fn a_server_that_is_killed_again_and_again_says_what_an_undisturbed_one_says() {
         assert!(send(&undisturbed, batch), "no answer");
     }
     let data = dir.path().join("disturbed");
-    let server = disturbed(&data, &batches, &mut dice);
+    let server = disturbed(&data, &batches, &mut rng);
 
     wait_judged(&undisturbed, &batches);
     wait_judged(&server, &batches);

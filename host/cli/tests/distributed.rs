@@ -20,7 +20,7 @@ use ask::{escaped, for_each, listing};
 use assay::generate::{Payments, PaymentsConfig, write_json};
 use serde_json::{Value, json};
 use stack::{KEY, Names};
-use support::{PATIENCE, Server, assay, plugins};
+use support::{Server, WAIT_TIMEOUT, assay, plugins};
 
 const EVENTS: usize = 2_000;
 const CARDS: u32 = 150;
@@ -141,7 +141,7 @@ fn counted_by_merchant(server: &Server, sent: &Sent) -> u64 {
 /// What both members know, when they know the same and all payments: what the other one holds a member reads from its last
 /// checkpoint, which may be older than its verdicts.
 fn agreed(members: [&Server; 2], stream: &str, sent: &Sent, payments: usize) -> BTreeMap<String, Value> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         let [one, two] = members.map(|server| all_known(server, stream, sent));
         let counted = members.map(|server| counted_by_merchant(server, sent));
@@ -163,7 +163,7 @@ struct Live(Lines<BufReader<Box<dyn Read + Send>>>);
 impl Live {
     /// Begins to follow; returns when the place where that begins is known.
     fn begin(server: &Server, rule: &str) -> Self {
-        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_recv_body(Some(PATIENCE)).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_recv_body(Some(WAIT_TIMEOUT)).build().into();
         let request = agent.get(format!("{}/v1/verdicts/stream?rule={rule}", server.url));
         let answer = request.header("authorization", format!("Bearer {KEY}")).call().unwrap();
         let mut live = Self(BufReader::new(Box::new(answer.into_body().into_reader()) as Box<dyn Read + Send>).lines());
@@ -262,7 +262,7 @@ fn changes_are_seen_by_both(one: &Server, two: &Server) {
 
     let put = |server: &Server, doc: &str| {
         let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(WAIT_TIMEOUT)).build().into();
         let request = agent.put(format!("{}{path}", server.url)).header("authorization", format!("Bearer {KEY}"));
         let request = request.header("content-type", "application/json").header("if-match", "\"2\"");
         request.send(with_doc(doc)).unwrap().status().as_u16()
@@ -340,7 +340,7 @@ fn a_schema_changes_on_servers() {
     // The derived stream has the field, too; and events of all schemas were counted once in it.
     let derived = one.read(&format!("/v1/streams/{stream}_m"))["definition"]["schema"].to_string();
     assert!(derived.contains("\"note\""), "{derived}");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while [&one, &two].iter().any(|server| counted_by_merchant(server, &sent) != 601) {
         assert!(Instant::now() < deadline, "{:?}", [&one, &two].map(|server| counted_by_merchant(server, &sent)));
         std::thread::sleep(Duration::from_millis(500));

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use page::{Block, blocks};
 use serde_json::Value;
-use support::{PATIENCE, Server, assay, pack, plugins};
+use support::{Server, WAIT_TIMEOUT, assay, pack, plugins};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -240,7 +240,7 @@ fn printed_by(command: &str, lines: usize, server: &Server, folder: &Path) -> Ve
     let output = BufReader::new(child.stdout.take().unwrap());
     std::thread::spawn(move || output.lines().for_each(|line| drop(send.send(line.unwrap()))));
     let mut printed = Vec::new();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while printed.len() < lines {
         match receive.recv_timeout(Duration::from_secs(1)) {
             Ok(line) => printed.push(line),

@@ -76,7 +76,7 @@ fn found(server: &Server, batches: &[(&str, usize)]) -> BTreeMap<String, usize> 
 }
 
 #[test]
-fn it_goes_on_by_itself_when_there_is_space_again() {
+fn the_server_recovers_by_itself_when_there_is_space_again() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data, None, &[]);
@@ -104,7 +104,7 @@ fn it_goes_on_by_itself_when_there_is_space_again() {
 
         limit_files(&server, None);
         // The server's answer may fail while it opens the folder anew: connections end.
-        let deadline = std::time::Instant::now() + support::PATIENCE;
+        let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
         while !server.send("GET", "/readyz", None).is_ok_and(|(status, _)| status == 200) {
             assert!(std::time::Instant::now() < deadline, "{}", server.log_tail());
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -123,7 +123,7 @@ fn the_same_events_come_from_files_of_every_kind() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_told_and_what_was_before_it_is_sent() {
+fn unreadable_files_are_reported_and_the_events_before_the_mistake_are_sent() {
     let setting = Setting::start();
     let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let lines: String = (1..=20_000).map(|number| event("cut", number) + "\n").collect();
@@ -133,7 +133,7 @@ fn what_cannot_be_taken_is_told_and_what_was_before_it_is_sent() {
     for (name, bytes, said) in [
         ("utf16.jsonl", utf16, "is UTF-16: convert it to UTF-8"),
         ("a.zip", b"PK\x03\x04rest".to_vec(), "is a zip archive: unpack it"),
-        ("cut.gz", packed[..packed.len() / 2].to_vec(), "the file cannot be read on"),
+        ("cut.gz", packed[..packed.len() / 2].to_vec(), "reading the file failed"),
         ("mixed.json", array.into_bytes(), "line 3: expected a JSON object, got '1'"),
         ("color.csv", b"id,color\n1,red\n".to_vec(), "the column 'color' is no field of the stream's schema"),
         ("cells.csv", b"id,card,time\nx,cells,5\ny,cells\n".to_vec(), "line 3: it has 2 cells, and the header has 3"),

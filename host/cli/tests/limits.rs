@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+#[path = "support/module.rs"]
+mod module;
 mod support;
 
 use std::io::{Read as _, Write as _};
@@ -10,8 +12,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use module::plugin_with_schema;
 use serde_json::{Value, json};
-use support::{PATIENCE, Server, assay};
+use support::{Server, WAIT_TIMEOUT, assay};
 
 const EVENTS: &str = "/v1/streams/payments/events";
 /// Small ones, so that what escapes them shows at once.
@@ -108,6 +111,8 @@ fn attacks_do_not_exceed_the_memory_that_the_page_states() {
     check("field names of 7 MiB");
     wait_for_verdicts(&server);
     check("verdicts of many rules on many events");
+    upload_config_schemas(&server);
+    check("config schemas of two kilobytes that mean a billion checks");
     fall_behind(&server);
     check("events that are not scored");
     let (status, _) = server.get("/v1/streams/payments");
@@ -149,7 +154,7 @@ fn define(server: &Server, rules: usize) {
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     stream
 }
 
@@ -227,6 +232,43 @@ fn wait_for_verdicts(server: &Server) {
         .collect();
     assert_eq!(server.get("/v1/streams/payments").0, 200);
     drop((first, others));
+}
+
+/// A schema of so many levels, each of which is one of two of the next: evaluating it is twice the work a level.
+fn doubling(levels: usize) -> String {
+    let mut parts: Vec<String> = (0..levels)
+        .map(|level| {
+            format!("\"{level}\":{{\"anyOf\":[{0},{0}]}}", format_args!("{{\"$ref\":\"#/$defs/{}\"}}", level + 1))
+        })
+        .collect();
+    parts.push(format!("\"{levels}\":{{\"type\":\"string\"}}"));
+    format!("{{\"properties\":{{\"x\":{{\"$ref\":\"#/$defs/0\"}}}},\"$defs\":{{{}}}}}", parts.join(","))
+}
+
+/// A plugin whose config schema is small and means a billion checks is refused; the largest one that is taken is
+/// evaluated by each rule and each later change.
+fn upload_config_schemas(server: &Server) {
+    let upload = |name: &str, levels: usize| {
+        let schema = doubling(levels);
+        assert!(schema.len() < 2048, "{} bytes", schema.len());
+        server.send("POST", "/v1/plugins", Some(("application/wasm", &plugin_with_schema(name, &schema)))).unwrap()
+    };
+    let (status, text) = upload("hungry", 30);
+    assert!(status == 422 && text.contains("urn:assay:invalid-plugin") && text.contains("2000 are allowed"), "{text}");
+    let (status, text) = upload("modest", 6);
+    assert_eq!(status, 201, "{text}");
+    let rule = |config: Value| {
+        let definition = json!({"rule": "modest", "stream": "payments", "plugin": "modest@1", "config": config});
+        let body = definition.to_string();
+        server.send("PUT", "/v1/rules/modest", Some(("application/json", body.as_bytes()))).unwrap()
+    };
+    let (status, text) = rule(json!({"x": 1}));
+    assert_eq!(status, 422, "{text}");
+    for at in 0..20 {
+        let (status, text) = rule(json!({"x": format!("text {at}")}));
+        assert!(status < 300, "{text}");
+    }
+    assert_eq!(server.send("DELETE", "/v1/rules/modest", None).unwrap().0, 204);
 }
 
 /// A rule that halts its partition, and events until no more are taken.

@@ -100,7 +100,7 @@ fn a_case_that_fails_shows_the_difference_and_the_exit_code_says_so() {
 }
 
 #[test]
-fn what_cannot_be_played_is_an_error_with_its_place() {
+fn cases_that_cannot_run_are_errors_with_their_place() {
     let dir = tempfile::tempdir().unwrap();
     copy(&pack("payments"), dir.path());
     let rule = dir.path().join("rules").join("payment_risk.yaml");

@@ -136,7 +136,7 @@ fn verdicts_are_shown_once_each_through_a_restart_of_the_server() {
 }
 
 #[test]
-fn a_tail_that_nobody_reads_ends_and_one_that_asks_for_nonsense_says_so() {
+fn a_tail_ends_with_its_reader_and_reports_invalid_filters() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"), None, &[]);
     define(&server, &dir.path().join("pack"));

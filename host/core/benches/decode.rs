@@ -1,5 +1,5 @@
-//! ns per payment: Avro into columns, single fields, JSON into Avro.
-//! `cargo bench -p assay-core --bench decode [-- PART-OF-A-NAME]`.
+//! Measures ns per payment: Avro to columns, single fields, JSON to Avro. `cargo bench -p assay-core --bench decode [--
+//! PART-OF-A-NAME]`.
 
 #![allow(clippy::expect_used, reason = "a bench may panic")]
 
@@ -77,7 +77,7 @@ fn main() {
     });
 }
 
-/// The best of fifteen rounds: what the code takes when nothing else disturbs it.
+/// Reports the best of fifteen rounds, to exclude the influence of other processes.
 fn measure(name: &str, records: usize, mut round: impl FnMut()) {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     if wanted.is_some_and(|wanted| !name.contains(&wanted)) {

@@ -1,4 +1,4 @@
-//! How long a view takes for an event: `cargo bench -p assay-core --bench view`.
+//! Measures the time of a view per event: `cargo bench -p assay-core --bench view`.
 //!
 //! 100,000 entities, a few of them very busy; 2,000,000 events, up to 30 s out of order, in batches of 4,096 rows;
 //! over two hours (half of the events open a tile) or ten minutes (most do not).
@@ -18,7 +18,7 @@ const HOURS_2: u64 = 2 * 3_600_000;
 const MINUTES_10: u64 = 600_000;
 
 /// A batch of events.
-struct Batch {
+struct EventBatch {
     slots: Vec<u32>,
     times: Vec<i64>,
     amounts: ArrayRef,
@@ -38,19 +38,19 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Evenly from 0 to 1.
+    /// A uniform number from 0 to 1.
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
-fn batches(spread_ms: u64, disorder_ms: u64) -> Vec<Batch> {
+fn make_batches(spread_ms: u64, disorder_ms: u64) -> Vec<EventBatch> {
     let mut random = Random(7);
-    (0..EVENTS / BATCH).map(|batch| one_batch(batch, spread_ms, disorder_ms, &mut random)).collect()
+    (0..EVENTS / BATCH).map(|batch| make_batch(batch, spread_ms, disorder_ms, &mut random)).collect()
 }
 
-fn one_batch(batch: usize, spread_ms: u64, disorder_ms: u64, random: &mut Random) -> Batch {
-    // The rank of the entity falls off as in Zipf's law with exponent 1; a rank's slot is anywhere in the arena.
+fn make_batch(batch: usize, spread_ms: u64, disorder_ms: u64, random: &mut Random) -> EventBatch {
+    // Ranks of entities are distributed by Zipf's law with exponent 1; the slots of ranks are scattered in the arena.
     let slots = (0..BATCH)
         .map(|_| ((ENTITIES as f64).powf(random.unit()) as u64).wrapping_mul(61_169) % ENTITIES)
         .map(|slot| slot as u32)
@@ -61,21 +61,21 @@ fn one_batch(batch: usize, spread_ms: u64, disorder_ms: u64, random: &mut Random
     let large = BooleanArray::from_iter(amounts.iter().map(|amount| Some(*amount > 50.0)));
     let countries =
         StringArray::from_iter_values((0..BATCH).map(|_| ["DE", "FR", "US", "GB"][(random.next() % 4) as usize]));
-    Batch { slots, times, amounts: Arc::new(Float64Array::from(amounts)), countries: Arc::new(countries), large }
+    EventBatch { slots, times, amounts: Arc::new(Float64Array::from(amounts)), countries: Arc::new(countries), large }
 }
 
-/// Nanoseconds that this thread has run on a processor, so that a busy machine does not count; where the system does
-/// not tell, those of the clock since `begin`.
+/// The nanoseconds that this thread has run on a processor, so that a busy machine has no influence. On systems that do
+/// not report it, the wall time since `begin`.
 fn busy_ns(begin: Instant) -> u64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let first = told.as_deref().and_then(|text| text.split_whitespace().next()?.parse().ok());
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let first = schedstat.as_deref().and_then(|text| text.split_whitespace().next()?.parse().ok());
     first.unwrap_or_else(|| begin.elapsed().as_nanos() as u64)
 }
 
-/// Folds all batches into fresh windows twice, the second time two hours later, and returns prints ns per event of
-/// each. With `notes_changes` the buckets that changed are taken about every million events, as a checkpoint does.
-fn measure(name: &str, definition: &str, batches: &[Batch], is_masked: bool, notes_changes: bool) {
-    // `cargo bench` passes flags of its own; another argument chooses the lines whose name contains it.
+/// Folds all batches twice into new windows, the second time two hours later, and prints ns per event of each pass.
+/// With `notes_changes` the changed buckets are taken about every million events, as by a checkpoint.
+fn measure(name: &str, definition: &str, batches: &[EventBatch], is_masked: bool, notes_changes: bool) {
+    // `cargo bench` passes flags of its own; another argument selects the lines whose name contains it.
     if std::env::args().skip(1).any(|wanted| !wanted.starts_with('-') && !name.contains(&wanted)) {
         return;
     }
@@ -132,9 +132,9 @@ fn main() {
     let two = r#""n":"count()","x":"sum(amount)""#;
     let four = r#""n":"count()","x":"sum(amount)","a":"avg(amount)","m":"max(amount)""#;
     let hour = r#","over":"1h""#;
-    let disordered = batches(HOURS_2, 30_000);
-    let ordered = batches(HOURS_2, 0);
-    let dense = batches(MINUTES_10, 30_000);
+    let disordered = make_batches(HOURS_2, 30_000);
+    let ordered = make_batches(HOURS_2, 0);
+    let dense = make_batches(MINUTES_10, 30_000);
     measure("count, sum; all time", &view(two, ""), &disordered, false, false);
     measure("count, sum; 1h of 60, in order", &view(two, hour), &ordered, false, false);
     measure("count, sum; 1h of 60", &view(two, hour), &disordered, false, false);

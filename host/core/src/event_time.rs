@@ -1,5 +1,6 @@
-//! Which times of events a stream takes: those that windows can hold, and none too far ahead of the time at which the
-//! log stored the event. Absent here: clocks. Both times are arguments, so that a recovery decides as the first run did.
+//! Checks the event times of a stream: windows must be able to hold them, and they must not be much later than the time
+//! at which the log stored the event. There is no clock here: both times are arguments, so that a recovery decides as
+//! the first run did.
 
 use std::fmt;
 
@@ -7,36 +8,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
 
-/// Event times are taken within plus and minus this many milliseconds since 1970 (36 million years). Within it the
-/// numbers of tiles are exact for every width, and no sum of a time and of the spans of a view overflows.
+/// The bound on event times, in milliseconds before and after 1970 (36 million years). Within it tile numbers are exact
+/// for every tile width, and the sum of a time and the spans of a view does not overflow.
 pub const MAX_EVENT_TIME_MS: i64 = 1 << 60;
 
-/// How `max_ahead` says that there is no bound.
+/// The text of `max_ahead` for no bound.
 const UNBOUNDED: &str = "none";
 
-/// How much later than the time at which the log stored it an event's own time may be.
+/// The bound on how much later an event's own time may be than the time at which the log stored it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxAhead {
-    /// At most this much.
+    /// At most this much later.
     Within(Span),
     /// There is no bound.
     Unbounded,
 }
 
 impl MaxAhead {
-    /// The bound of a stream that does not say one: a day.
+    /// The bound of a stream whose definition has none: one day.
     pub const DEFAULT: Self = Self::Within(Span(86_400_000));
 
-    /// True for the bound of a stream that does not say one.
+    /// True for the default, which definitions leave out.
     pub fn is_default(&self) -> bool {
         *self == Self::DEFAULT
     }
 
-    /// Checks the time of an event. `stored_at` is the time at which the log stored it; none: there is no log, and
-    /// nothing is ahead of it.
+    /// Checks the time of an event, in ms since 1970. `stored_at` is the time at which the log stored it; without a log
+    /// it is none, and only the range is checked.
     ///
     /// # Errors
-    /// Says why the event is not taken.
+    /// The event is outside of the range, or later than the bound allows.
     pub fn check(self, time: i64, stored_at: Option<i64>) -> Result<(), TimeError> {
         if !(-MAX_EVENT_TIME_MS..=MAX_EVENT_TIME_MS).contains(&time) {
             return Err(TimeError::OutOfRange { time });
@@ -49,10 +50,10 @@ impl MaxAhead {
         }
     }
 
-    /// True if all times of a batch are taken, by the greatest and the least of them and the earliest time at which
-    /// one of them was stored. False: each has to be looked at.
+    /// True if all times of a batch pass the check. `stored_at` is the earliest time at which one of the events was
+    /// stored. False means that each event must be checked alone.
     pub fn takes_all(self, times: &[i64], stored_at: Option<i64>) -> bool {
-        // No early exit, so that it is vectorised: most batches are good.
+        // The loop has no early exit, so that the compiler vectorises it: most batches pass.
         let (least, greatest) =
             times.iter().fold((i64::MAX, i64::MIN), |(least, greatest), time| (least.min(*time), greatest.max(*time)));
         times.is_empty() || (self.check(greatest, stored_at).is_ok() && self.check(least, stored_at).is_ok())
@@ -85,10 +86,10 @@ impl<'de> Deserialize<'de> for MaxAhead {
     }
 }
 
-/// Why an event is not taken for its time.
+/// The reason why an event is refused because of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    /// It is too far ahead.
+    /// It is later than the stream's bound allows.
     #[error(
         "the event's time {} is more than {max_ahead} (the stream's max_ahead) later than {}, when it was stored: a \
          clock that is wrong, or another unit than the schema says?",
@@ -146,7 +147,7 @@ mod tests {
     const STORED: i64 = 1_767_225_600_000;
 
     #[test]
-    fn an_event_may_be_as_far_ahead_as_its_stream_says() {
+    fn an_event_time_is_bounded_by_max_ahead() {
         let bound = MaxAhead::default();
         assert_eq!(bound.check(STORED + DAY, Some(STORED)), Ok(()));
         let refused = bound.check(STORED + DAY + 1, Some(STORED)).unwrap_err();
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bound_takes_what_windows_cannot_hold() {
+    fn times_that_windows_cannot_hold_are_refused_under_any_bound() {
         for bound in [MaxAhead::default(), MaxAhead::Unbounded] {
             for time in [i64::MIN, -MAX_EVENT_TIME_MS - 1, MAX_EVENT_TIME_MS + 1, STORED * 1_000_000, i64::MAX] {
                 assert_eq!(bound.check(time, None).unwrap_err().code(), "time-out-of-range", "{time}");
@@ -186,13 +187,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_batch_is_taken_whole_if_each_of_it_is(
+        fn a_batch_passes_exactly_if_each_of_its_times_does(
             times in prop::collection::vec(prop_oneof![0..100i64, any::<i64>()], 0..8),
             stored in prop::option::of(0..50i64),
             ahead in prop_oneof![Just(MaxAhead::Unbounded), (0..60u64).prop_map(|ms| MaxAhead::Within(Span(ms)))],
         ) {
-            let each = times.iter().all(|time| ahead.check(*time, stored).is_ok());
-            prop_assert_eq!(ahead.takes_all(&times, stored), each);
+            let all_pass = times.iter().all(|time| ahead.check(*time, stored).is_ok());
+            prop_assert_eq!(ahead.takes_all(&times, stored), all_pass);
         }
     }
 }

@@ -1,27 +1,29 @@
-//! JSON texts into trees. Of two values under one name serde_json would keep the last in silence: here it is a mistake.
+//! Parses JSON texts to trees. serde_json keeps the last of two values under one name silently; here a duplicate name
+//! is an error.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a JSON text. At most 128 arrays and objects may stand in one another.
+/// Parses a JSON text. Arrays and objects may be nested 128 levels deep.
 ///
 /// # Errors
-/// With line and column: it is no JSON, something follows it, or an object has a name twice.
+/// The text is no JSON, something follows the value, or an object has a name twice. The error has the line and the
+/// column.
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let value = Tree.deserialize(&mut parser)?;
+    let value = StrictVisitor.deserialize(&mut parser)?;
     parser.end()?;
     Ok(value)
 }
 
-/// A [`Value`] that is read without silence about names that are there twice: for fields of bodies.
+/// Deserializes a [`Value`] and refuses duplicate names: for `deserialize_with` on fields of request bodies.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-    Tree.deserialize(deserializer)
+    StrictVisitor.deserialize(deserializer)
 }
 
 /// As [`deserialize`], for a field that may be left out or null.
@@ -29,20 +31,20 @@ pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
 /// # Errors
 /// As [`parse`].
 pub fn deserialize_option<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    struct Strict(Value);
+    struct StrictValue(Value);
 
-    impl<'de> Deserialize<'de> for Strict {
+    impl<'de> Deserialize<'de> for StrictValue {
         fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            Tree.deserialize(deserializer).map(Self)
+            StrictVisitor.deserialize(deserializer).map(Self)
         }
     }
 
-    Ok(Option::<Strict>::deserialize(deserializer)?.map(|strict| strict.0))
+    Ok(Option::<StrictValue>::deserialize(deserializer)?.map(|strict| strict.0))
 }
 
-struct Tree;
+struct StrictVisitor;
 
-impl<'de> DeserializeSeed<'de> for Tree {
+impl<'de> DeserializeSeed<'de> for StrictVisitor {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -50,7 +52,7 @@ impl<'de> DeserializeSeed<'de> for Tree {
     }
 }
 
-impl<'de> Visitor<'de> for Tree {
+impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +89,7 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Tree)? {
+        while let Some(item) = items.next_element_seed(StrictVisitor)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -100,7 +102,7 @@ impl<'de> Visitor<'de> for Tree {
                 let shown: String = name.chars().take(64).collect();
                 return Err(A::Error::custom(format!("the name '{shown}' is there twice")));
             }
-            let value = entries.next_value_seed(Tree)?;
+            let value = entries.next_value_seed(StrictVisitor)?;
             map.insert(name, value);
         }
         Ok(Value::Object(map))
@@ -112,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_the_same_tree_as_elsewhere() {
+    fn a_text_without_duplicates_is_parsed_as_by_serde_json() {
         let text = r#"{"b": [1, -2, 18446744073709551615, 0.1, true, null, "é\u0041"], "a": {"x": {}}, "": []}"#;
         assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
     }
 
     #[test]
-    fn a_name_twice_is_refused_with_its_place() {
+    fn a_duplicate_name_is_refused_with_its_place() {
         for text in
             ["{\"a\": 1,\n \"a\": 1}", "[{\"x\": {\"a\": 1,\n \"b\": 2, \"a\": 3}}]", "{\"a\": 1,\n \"\\u0061\": 2}"]
         {

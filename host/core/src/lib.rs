@@ -1,7 +1,7 @@
 //! The pure core of Assay: schemas, expressions, views, rules, verdicts, profiles.
 //!
-//! Data in, data out. Absent on purpose: IO, clocks (time is an argument), WebAssembly, and threads but for one: the parser
-//! of expressions needs a stack of its own.
+//! Data in, data out. Absent on purpose: IO, clocks (time is an argument), WebAssembly, and threads. The one exception
+//! is the parser of expressions, which runs on a thread because it needs a large stack.
 
 pub mod event_time;
 pub mod expr;
@@ -19,6 +19,7 @@ mod source;
 pub mod span;
 pub mod stream;
 pub mod time_range;
+pub mod time_text;
 pub mod types;
 pub mod value;
 pub mod verdict;

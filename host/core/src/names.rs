@@ -1,17 +1,17 @@
-//! Small types for what must not be mixed up: offsets, partitions, keys, digests, names.
+//! Newtypes for values that must not be mixed up (offsets, partitions, digests), and checks of keys and names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The place of a record in a partition of a log, counted from 0.
+/// The position of a record in a partition of a log, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// The offset behind this one.
+    /// The offset after this one.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -23,7 +23,7 @@ impl fmt::Display for Offset {
     }
 }
 
-/// One of the parts of a log; an entity's events are all in one of them.
+/// The number of a partition within its log. All events of an entity are in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Partition(pub u32);
@@ -34,22 +34,23 @@ impl fmt::Display for Partition {
     }
 }
 
-/// The partition that holds a key's events: XXH3 of the key's UTF-8 bytes, modulo the number of partitions.
+/// The partition of a key's events: XXH3 (64 bits) of the key's UTF-8 bytes, modulo the number of partitions.
 ///
-/// Fixed for ever: logs on disk depend on it.
+/// It must never change, because logs on disk depend on it.
 pub fn partition_of(key: &str, partitions: u32) -> Partition {
     let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
-    // The remainder is below a u32.
+    // The divisor is a u32, so the remainder fits.
     Partition((hash % u64::from(partitions.max(1))) as u32)
 }
 
-/// The most bytes, as UTF-8, that an entity's key or an event's id may have. Stores keep them in their own keys.
+/// The most bytes, as UTF-8, of an entity's key or an event's id. Stores use both within their own keys, whose size is
+/// limited.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// Checks a text that is to be an entity's key or an event's id.
+/// Checks that a text can be an entity's key or an event's id.
 ///
 /// # Errors
-/// Why it cannot be one.
+/// The text is empty, too long, `.` or `..`.
 pub fn check_key(key: &str) -> Result<(), KeyProblem> {
     match key.len() {
         0 => Err(KeyProblem::Empty),
@@ -59,21 +60,22 @@ pub fn check_key(key: &str) -> Result<(), KeyProblem> {
     }
 }
 
-/// Why a text cannot be an entity's key or an event's id.
+/// The reason why a text cannot be an entity's key or an event's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// It has no characters.
+    /// The text is empty.
     #[error("expected a text of 1 to {MAX_KEY_BYTES} bytes as the stream's key or id, found an empty one")]
     Empty,
-    /// It has too many.
+    /// The text has more than [`MAX_KEY_BYTES`] bytes; the field is their number.
     #[error("expected a text of 1 to {MAX_KEY_BYTES} bytes as the stream's key or id, found {0} bytes")]
     TooLong(usize),
-    /// It is `.` or `..`, which clients take out of a URL's path, percent-encoded too (WHATWG URL, section 4.4).
+    /// The text is `.` or `..`. Clients remove these segments from the path of a URL, even percent-encoded (WHATWG URL,
+    /// section 4.4).
     #[error("a stream's key or id must not be \".\" or \"..\": no URL can name it")]
     Dots,
 }
 
-/// SHA-256 of a plugin's bytes as they were uploaded, written `sha256:` and 64 hex digits.
+/// SHA-256 of a plugin's bytes as they were uploaded. The text form is `sha256:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -105,13 +107,13 @@ impl fmt::Debug for Digest {
 /// A text that is not a digest.
 #[derive(Debug, thiserror::Error)]
 #[error("a digest is 'sha256:' and 64 hex digits, not '{0}'")]
-pub struct NotADigest(String);
+pub struct ParseDigestError(String);
 
 impl FromStr for Digest {
-    type Err = NotADigest;
+    type Err = ParseDigestError;
 
-    fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let refused = || NotADigest(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
+        let refused = || ParseDigestError(text.to_owned());
         let hex = text.strip_prefix("sha256:").ok_or_else(refused)?;
         if hex.len() != 64 || !hex.is_ascii() {
             return Err(refused());
@@ -137,12 +139,13 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A name of a stream, view, rule or table: a lower-case letter, then up to 63 lower-case letters, digits, `-` or `_`.
+/// Checks the name of a stream, view, rule or table: a lower-case letter, then up to 63 lower-case letters, digits, `-`
+/// or `_`.
 ///
 /// # Errors
-/// Says which rule the name breaks.
-pub fn check_name(name: &str) -> Result<(), BadName> {
-    let refused = |why| Err(BadName { name: name.to_owned(), why });
+/// The name breaks this rule; the error says how.
+pub fn check_name(name: &str) -> Result<(), InvalidName> {
+    let refused = |why| Err(InvalidName { name: name.to_owned(), why });
     if name.is_empty() {
         return refused("it is empty");
     }
@@ -161,10 +164,10 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
 /// A name that breaks the rule for names.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' is not a name: {why}")]
-pub struct BadName {
+pub struct InvalidName {
     /// The name.
     pub name: String,
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub why: &'static str,
 }
 
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_checked() {
+    fn keys_are_texts_of_1_to_1024_bytes_that_a_url_can_name() {
         for good in ["a", "a/b", "%2F", "?", "#", " ", "...", "é", "\0", &"é".repeat(512)] {
             assert_eq!(check_key(good), Ok(()), "{good}");
         }
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_checked() {
+    fn a_name_begins_with_a_letter_and_has_at_most_64_plain_characters() {
         assert!(check_name("card-velocity_2").is_ok());
         for bad in ["", "Card", "1a", "a b", "a.b", &"a".repeat(65)] {
             assert!(check_name(bad).is_err(), "{bad}");

@@ -1,12 +1,21 @@
-//! Messages of serde and its formats in the words of those who write definitions: no names of Rust types.
+//! Rewords messages of serde and its formats for authors of definitions: without names of Rust types.
 
-/// What the readers of JSON, YAML and TOML say, and what it is called here.
+/// Phrases of the parsers of JSON, YAML and TOML, each with its replacement.
 const PHRASES: &[(&str, &str)] = &[
     ("EOF while parsing a value", "the text ends too early, a value is missing"),
     ("EOF while parsing an object", "the text ends within an object"),
     ("EOF while parsing a list", "the text ends within a list"),
     ("EOF while parsing a string", "the text ends within a string"),
     ("trailing characters", "the JSON has ended, but something follows it"),
+    ("trailing comma", "there is a comma before the closing bracket"),
+    (
+        "control character (\\u0000-\\u001F) found while parsing a string",
+        "a control character in a text is not escaped",
+    ),
+    ("lone leading surrogate in hex escape", "a character is escaped wrongly"),
+    ("unexpected end of hex escape", "a character is escaped wrongly"),
+    ("invalid escape", "a character is escaped wrongly"),
+    ("invalid unicode code point", "a character is escaped wrongly"),
     ("key must be a string", "the names of an object stand in double quotes"),
     ("expected ident", "expected a value"),
     ("recursion limit exceeded", "nested too deeply"),
@@ -45,7 +54,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("invalid usize", "expected a whole number, 0 or more"),
 ];
 
-/// What serde expects or found, and what it is called here.
+/// Names of types in serde's messages, each with its replacement.
 const TYPES: &[(&str, &str)] = &[
     ("a string", "a text"),
     ("string", "a text"),
@@ -82,11 +91,11 @@ const TYPES: &[(&str, &str)] = &[
     ("usize", "a whole number, 0 or more"),
 ];
 
-/// The begins of messages about a value that is not what a field takes.
+/// The beginnings of messages about a value that a field does not take.
 const MISMATCHES: [&str; 3] = ["invalid type: ", "invalid value: ", "invalid length "];
 
-/// Messages whose rest is for programmers: what they begin with, and the whole message here.
-const CUT: &[(&str, &str)] = &[
+/// Messages whose rest is for programmers: the beginning, and the replacement of the whole message.
+const TRUNCATED_PHRASES: &[(&str, &str)] = &[
     ("budget breached: ", "the document is larger, or nests deeper, than is read"),
     ("alias replay ", "aliases repeat more than is read"),
     ("alias expansion ", "aliases repeat more than is read"),
@@ -94,15 +103,15 @@ const CUT: &[(&str, &str)] = &[
     ("recursive references require", "an alias stands within what it repeats"),
 ];
 
-/// A message of serde in plain words; what it does not know stays as it is.
+/// Rewords a message of serde. Unknown parts stay as they are.
 pub fn in_plain_words(message: &str) -> String {
     let mut message = message.to_owned();
-    for (begin, ours) in CUT {
+    for (begin, ours) in TRUNCATED_PHRASES {
         if let Some(place) = message.find(begin) {
-            // The place follows what is cut.
-            let behind =
+            // The line and the column follow the part that is cut, and are kept.
+            let suffix =
                 message[place..].find(" at line ").map_or(String::new(), |at| message[place + at..].to_owned());
-            message = format!("{}{ours}{behind}", &message[..place]);
+            message = format!("{}{ours}{suffix}", &message[..place]);
         }
     }
     for begin in MISMATCHES {
@@ -122,19 +131,19 @@ fn reword_mismatches(message: &str, begin: &str) -> String {
     let Some((before, rest)) = message.split_once(begin) else { return message.to_owned() };
     let Some((found, rest)) = split_last_before(rest, ", expected ") else { return message.to_owned() };
     let end = [" at line ", "\n", " in "].iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
-    let (expected, behind) = rest.split_at(end);
+    let (expected, suffix) = rest.split_at(end);
     let found = if begin == "invalid length " { format!("a list of {found}") } else { plain_value(found) };
-    format!("{before}expected {}, found {found}{}", plain_type(expected), reword_mismatches(behind, begin))
+    format!("{before}expected {}, found {found}{}", plain_type(expected), reword_mismatches(suffix, begin))
 }
 
-/// Splits a line at the last occurrence of a separator in it: a text that was found may hold the separator too.
+/// Splits at the last separator in the first line, because a text that was found may contain the separator, too.
 fn split_last_before<'m>(text: &'m str, separator: &str) -> Option<(&'m str, &'m str)> {
     let line = text.find('\n').unwrap_or(text.len());
     let place = text[..line].rfind(separator)?;
     Some((&text[..place], &text[place + separator.len()..]))
 }
 
-/// "struct RuleDef with 14 elements", "u32": what a field takes.
+/// Rewords the type that a field takes, such as "struct RuleDef with 14 elements" or "u32".
 fn plain_type(expected: &str) -> String {
     if let Some((_, plain)) = TYPES.iter().find(|(theirs, _)| *theirs == expected) {
         return (*plain).to_owned();
@@ -149,7 +158,7 @@ fn plain_type(expected: &str) -> String {
     }
 }
 
-/// "integer `5`", "sequence": what came.
+/// Rewords the value that was found, such as "integer `5`" or "sequence".
 fn plain_value(found: &str) -> String {
     if let Some((_, plain)) = TYPES.iter().find(|(theirs, _)| *theirs == found) {
         return (*plain).to_owned();
@@ -171,21 +180,21 @@ fn plain_value(found: &str) -> String {
 fn reword_duplicate(message: &str) -> String {
     let Some((before, rest)) = message.split_once("duplicate mapping key") else { return message.to_owned() };
     let place = rest.find(" at line ").unwrap_or(rest.len());
-    let (name, behind) = rest.split_at(place);
+    let (name, suffix) = rest.split_at(place);
     let end = [", set ", " is not allowed"].iter().filter_map(|end| name.find(end)).min().unwrap_or(name.len());
     let name = name[..end].trim_matches([':', ' ', '`']);
-    format!("{before}the name '{name}' is there twice{behind}")
+    format!("{before}the name '{name}' is there twice{suffix}")
 }
 
-/// Rewords "begin NAME`" wherever it stands.
+/// Rewords each occurrence of `begin`, a name and a backquote.
 fn reword_quoted(message: &str, begin: &str, ours: impl Fn(&str) -> String) -> String {
     let mut reworded = String::with_capacity(message.len());
     let mut rest = message;
-    while let Some((before, behind)) = rest.split_once(begin) {
-        let Some((name, behind)) = behind.split_once('`') else { break };
+    while let Some((before, after)) = rest.split_once(begin) {
+        let Some((name, after)) = after.split_once('`') else { break };
         reworded.push_str(before);
         reworded.push_str(&ours(name));
-        rest = behind;
+        rest = after;
     }
     reworded + rest
 }
@@ -195,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_said_in_plain_words() {
+    fn messages_of_serde_are_reworded_for_authors() {
         for (theirs, ours) in [
             (
                 "invalid type: integer `5`, expected a string at line 1 column 2",
@@ -228,6 +237,30 @@ mod tests {
             ("'1w' is not a span of time", "'1w' is not a span of time"),
         ] {
             assert_eq!(in_plain_words(theirs), ours);
+        }
+    }
+
+    #[test]
+    fn syntax_errors_of_json_are_reworded_with_their_place() {
+        for (text, ours) in [
+            ("", "the text ends too early, a value is missing"),
+            ("{", "the text ends within an object"),
+            ("[", "the text ends within a list"),
+            ("\"a", "the text ends within a string"),
+            ("{\"a\" 1}", "expected ':'"),
+            ("[1 2]", "expected ',' or ']'"),
+            ("[1,]", "there is a comma before the closing bracket"),
+            ("{} {}", "the JSON has ended, but something follows it"),
+            ("{a: 1}", "the names of an object stand in double quotes"),
+            ("nonsense", "expected a value"),
+            ("\"\\x\"", "a character is escaped wrongly"),
+            ("\"\\ud800\"", "a character is escaped wrongly"),
+            ("\"\t\"", "a control character in a text is not escaped"),
+            ("1e999", "number out of range"),
+        ] {
+            let theirs = serde_json::from_str::<serde_json::Value>(text).unwrap_err().to_string();
+            let message = in_plain_words(&theirs);
+            assert!(message.starts_with(&format!("{ours} at line 1 column ")), "{text}: {message}");
         }
     }
 }

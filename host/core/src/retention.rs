@@ -1,23 +1,23 @@
-//! How long a stream's records are kept: by age and by size, events and verdicts told apart.
+//! The retention of a stream's records: by age and by size, separately for events and verdicts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
 use crate::span::Span;
 
-/// How long a stream's records are kept.
+/// The retention of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Its events.
+    /// The limits of its events.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub events: Limits,
-    /// Its verdicts.
+    /// The limits of its verdicts.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub verdicts: Limits,
 }
 
-/// What is kept of one log. What is not said is left to the server's setting; a limit of 0 is none.
+/// The limits of one log. An absent limit is the server's setting; a limit of 0 means that there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -30,12 +30,12 @@ pub struct Limits {
 }
 
 impl Retention {
-    /// Whether nothing is said.
+    /// True if no limit is set.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// With what is not said here taken from `other`.
+    /// These limits, with absent ones taken from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { events: self.events.or(other.events), verdicts: self.verdicts.or(other.verdicts) }
@@ -51,12 +51,12 @@ impl Limits {
         Self { age: self.age.or(other.age), size: self.size.or(other.size) }
     }
 
-    /// The age in ms, if there is a limit.
+    /// The greatest age in ms; none if there is no limit.
     pub fn max_age(self) -> Option<i64> {
         self.age.filter(|age| age.0 > 0).map(Span::as_millis)
     }
 
-    /// Each partition's share of the bytes, if there is a limit.
+    /// Each partition's share of the size limit in bytes, at least 1; none if there is no limit.
     pub fn max_bytes(self, partitions: u32) -> Option<u64> {
         self.size.filter(|size| size.0 > 0).map(|size| (size.0 / u64::from(partitions.max(1))).max(1))
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_stream_does_not_say_is_the_servers() {
+    fn absent_limits_are_those_of_the_server() {
         let read = |text: &str| serde_json::from_str::<Retention>(text).unwrap();
         let own = read(r#"{ "events": { "age": "0s", "size": "8MiB" } }"#);
         let server = read(r#"{ "events": { "age": "30d" }, "verdicts": { "age": "90d" } }"#);

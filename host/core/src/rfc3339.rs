@@ -1,61 +1,62 @@
-//! Times as text: RFC 3339 (section 5.6), read exactly or not at all. Other forms of ISO 8601 are not taken.
+//! Parses times: RFC 3339 (section 5.6), exactly or not at all. Other forms of ISO 8601 are refused.
 //!
-//! `t` and `z` may be lower case and a space may stand for the `T`, as the RFC allows; a fraction has any number of
-//! digits, those finer than a nanosecond are cut towards the past. A leap second is only 23:59:60 UTC at the end of a
-//! month: the last nanosecond of that day. Years before 0 are written `-000044`, as this program writes them itself.
+//! `t` and `z` may be lower case and a space may replace the `T`, as the RFC allows. A fraction may have any number of
+//! digits; digits finer than a nanosecond are dropped, towards the past. A leap second is accepted only as 23:59:60 UTC
+//! at the end of a month, and is read as the last nanosecond of that day. Years before 0 are written `-000044`, as this
+//! program writes them.
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Nanoseconds since 1970 of a time with its offset, such as `2026-01-31T12:00:00.5+01:00`.
 pub fn parse(text: &str) -> Option<i128> {
-    let (moment, rest) = date_time(text)?;
-    let offset = offset_seconds(rest)?;
+    let (moment, rest) = parse_date_time(text)?;
+    let offset = parse_offset_seconds(rest)?;
     moment.nanos(offset)
 }
 
-/// The same in milliseconds, cut towards the past.
+/// Milliseconds since 1970 of a time with its offset, rounded towards the past.
 pub fn parse_millis(text: &str) -> Option<i64> {
     i64::try_from(parse(text)?.div_euclid(1_000_000)).ok()
 }
 
 /// Nanoseconds since 1970 of a date and a time without an offset, as if it were UTC.
 pub(crate) fn parse_local(text: &str) -> Option<i128> {
-    let (moment, rest) = date_time(text)?;
+    let (moment, rest) = parse_date_time(text)?;
     if rest.is_empty() { moment.nanos(0) } else { None }
 }
 
 /// Days since 1970 of a date alone.
 pub(crate) fn parse_date(text: &str) -> Option<i64> {
-    let (days, rest) = date(text)?;
+    let (days, rest) = parse_date_part(text)?;
     rest.is_empty().then_some(days)
 }
 
 /// Nanoseconds since midnight of a time of day, such as `12:30:00.5`; the seconds may be left out.
 pub(crate) fn parse_time_of_day(text: &str) -> Option<i64> {
     let (second, nanos, rest) = match text.len() {
-        5 => time(&format!("{text}:00")).map(|(second, nanos, _)| (second, nanos, ""))?,
-        _ => time(text)?,
+        5 => parse_time_part(&format!("{text}:00")).map(|(second, nanos, _)| (second, nanos, ""))?,
+        _ => parse_time_part(text)?,
     };
-    // No time of day is a leap second, and digits finer than a nanosecond would be lost.
+    // A time of day has no leap second, and digits finer than a nanosecond would be lost.
     (rest.is_empty() && second.leap == 0 && text.len() <= "12:30:00.123456789".len())
         .then_some(second.of_day * 1_000_000_000 + nanos)
 }
 
 /// A date and a time of day without offset.
-struct Moment {
+struct ParsedInstant {
     days: i64,
-    second: Second,
+    second: SecondOfDay,
     nanos: i64,
 }
 
-/// A second of a day, and 1 if it is the leap second behind it.
-struct Second {
+/// A second of a day. `leap` is 1 for the leap second that follows it, else 0.
+struct SecondOfDay {
     of_day: i64,
     leap: i64,
 }
 
-impl Moment {
+impl ParsedInstant {
     fn nanos(&self, offset: i64) -> Option<i128> {
         let seconds = self.days * SECONDS_PER_DAY + self.second.of_day - offset;
         if self.second.leap == 0 {
@@ -67,22 +68,22 @@ impl Moment {
     }
 }
 
-fn date_time(text: &str) -> Option<(Moment, &str)> {
-    let (days, rest) = date(text)?;
-    let (second, nanos, rest) = time(rest.strip_prefix(['T', 't', ' '])?)?;
-    Some((Moment { days, second, nanos }, rest))
+fn parse_date_time(text: &str) -> Option<(ParsedInstant, &str)> {
+    let (days, rest) = parse_date_part(text)?;
+    let (second, nanos, rest) = parse_time_part(rest.strip_prefix(['T', 't', ' '])?)?;
+    Some((ParsedInstant { days, second, nanos }, rest))
 }
 
 /// `2026-01-31`: days since 1970, and the rest.
-fn date(text: &str) -> Option<(i64, &str)> {
+fn parse_date_part(text: &str) -> Option<(i64, &str)> {
     let (year, rest) = match text.strip_prefix('-') {
         Some(rest) => {
-            digits(rest, 6).map(|(year, rest)| (-year, rest)).filter(|(year, _)| (-9999..0).contains(year))?
+            parse_digits(rest, 6).map(|(year, rest)| (-year, rest)).filter(|(year, _)| (-9999..0).contains(year))?
         }
-        None => digits(text, 4)?,
+        None => parse_digits(text, 4)?,
     };
-    let (month, rest) = digits(rest.strip_prefix('-')?, 2)?;
-    let (day, rest) = digits(rest.strip_prefix('-')?, 2)?;
+    let (month, rest) = parse_digits(rest.strip_prefix('-')?, 2)?;
+    let (day, rest) = parse_digits(rest.strip_prefix('-')?, 2)?;
     if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
         return None;
     }
@@ -90,15 +91,15 @@ fn date(text: &str) -> Option<(i64, &str)> {
 }
 
 /// `12:30:00.5`: the second, nanoseconds, and the rest.
-fn time(text: &str) -> Option<(Second, i64, &str)> {
-    let (hour, rest) = digits(text, 2)?;
-    let (minute, rest) = digits(rest.strip_prefix(':')?, 2)?;
-    let (second, rest) = digits(rest.strip_prefix(':')?, 2)?;
+fn parse_time_part(text: &str) -> Option<(SecondOfDay, i64, &str)> {
+    let (hour, rest) = parse_digits(text, 2)?;
+    let (minute, rest) = parse_digits(rest.strip_prefix(':')?, 2)?;
+    let (second, rest) = parse_digits(rest.strip_prefix(':')?, 2)?;
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let leap = i64::from(second == 60);
-    let second = Second { of_day: hour * 3600 + minute * 60 + second - leap, leap };
+    let second = SecondOfDay { of_day: hour * 3600 + minute * 60 + second - leap, leap };
     let Some(fraction) = rest.strip_prefix('.') else { return Some((second, 0, rest)) };
     let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
     let nanos: String = fraction[..length].chars().chain("000000000".chars()).take(9).collect();
@@ -106,7 +107,7 @@ fn time(text: &str) -> Option<(Second, i64, &str)> {
 }
 
 /// `Z`, `+01:00`: seconds east of UTC. Nothing may follow.
-fn offset_seconds(text: &str) -> Option<i64> {
+fn parse_offset_seconds(text: &str) -> Option<i64> {
     if matches!(text, "Z" | "z") {
         return Some(0);
     }
@@ -115,13 +116,13 @@ fn offset_seconds(text: &str) -> Option<i64> {
         '-' => -1,
         _ => return None,
     };
-    let (hours, rest) = digits(&text[1..], 2)?;
-    let (minutes, rest) = digits(rest.strip_prefix(':')?, 2)?;
+    let (hours, rest) = parse_digits(&text[1..], 2)?;
+    let (minutes, rest) = parse_digits(rest.strip_prefix(':')?, 2)?;
     (hours <= 23 && minutes <= 59 && rest.is_empty()).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// The number of so many digits that a text begins with, and the rest.
-fn digits(text: &str, count: usize) -> Option<(i64, &str)> {
+fn parse_digits(text: &str, count: usize) -> Option<(i64, &str)> {
     let (number, rest) = text.split_at_checked(count)?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_rfc_allows_is_its_instant() {
+    fn times_of_rfc_3339_are_parsed() {
         for (text, millis) in [
             ("2026-01-31T12:00:00Z", 1_769_860_800_000),
             ("2026-01-31t12:00:00z", 1_769_860_800_000),
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_allow_is_no_time() {
+    fn other_texts_are_no_times() {
         for text in [
             "2026-01-31T12:30:60Z",
             "2026-01-30T23:59:60Z",
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_times_are_read() {
+    fn dates_and_times_without_offset_are_parsed() {
         assert_eq!(parse_date("1970-01-02"), Some(1));
         assert_eq!(parse_date("-000001-12-31"), parse_date("0000-01-01").map(|day| day - 1));
         assert_eq!(parse_local("1970-01-01T00:00:00.000000001"), Some(1));
@@ -246,7 +247,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_another_calendar(nanos in -377_705_023_201_000_000_000_i128..253_402_207_200_000_000_000) {
+        fn times_and_dates_agree_with_jiff(nanos in -377_705_023_201_000_000_000_i128..253_402_207_200_000_000_000) {
             let time = jiff::Timestamp::from_nanosecond(nanos).unwrap();
             prop_assert_eq!(parse(&time.to_string()), Some(nanos));
             let date = jiff::tz::TimeZone::UTC.to_datetime(time).date();
@@ -254,7 +255,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,30}|[-0-9:.TZtz+ é]{0,35}") {
+        fn no_text_panics(text in "\\PC{0,30}|[-0-9:.TZtz+ é]{0,35}") {
             let _ = (parse(&text), parse_local(&text), parse_date(&text), parse_time_of_day(&text));
         }
     }

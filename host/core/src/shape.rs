@@ -1,9 +1,10 @@
-//! Compares what was sent with what was read of it: readers of structs take more than a definition may say.
+//! Compares a definition as it was sent with the result of parsing it, because serde accepts more than a definition may
+//! contain.
 
 use serde_json::Value;
 
-/// Checks that no list was taken for a map (serde reads the fields of a struct from a list, too), and no text for a
-/// number (YAML readers take `1_000` for one).
+/// Checks that no list was read as a map (serde also reads the fields of a struct from a list), and no text as a number
+/// (some YAML parsers read `1_000` as one).
 ///
 /// # Errors
 /// The path of the value, what was expected and what was sent.
@@ -15,7 +16,7 @@ pub fn check_shape(sent: &Value, kept: &Value) -> Result<(), String> {
     }
 }
 
-/// Both trees are as deep as their readers let them be: 128 levels at most.
+/// The recursion is bounded: the parsers allow at most 128 levels.
 fn find_mismatch(sent: &Value, kept: &Value) -> Option<(String, String)> {
     match (sent, kept) {
         (Value::Array(_), Value::Object(_)) => Some((String::new(), "expected a map, found a list".to_owned())),
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_as_something_else_is_named() {
+    fn a_value_that_was_read_as_another_type_is_named() {
         let kept = json!({ "rule": "r", "limits": { "memory": "1MiB" }, "graph": [{ "edge": "e" }], "tiles": 1000, "extra": 1 });
         let refusal = |sent: Value| check_shape(&sent, &kept).unwrap_err();
         assert_eq!(refusal(json!(["r"])), "expected a map, found a list");

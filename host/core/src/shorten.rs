@@ -1,22 +1,23 @@
-//! Cuts texts of users before they are repeated in a message: in the middle, so that both ends can be read.
+//! Shortens texts of users that are repeated in a message. The middle is cut, so that both ends can be read.
 
 use std::borrow::Cow;
 
-/// Cuts a text that takes more than `most` bytes inside a JSON string, and says how much it has. What is left of it is
-/// two thirds from its beginning and the rest from its end.
+/// Shortens a text to at most `most` bytes within a JSON string. A note with the full size replaces the middle; two
+/// thirds of the rest are from the beginning of the text, one third from its end.
 pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most && json_bytes(text) <= most {
         return Cow::Borrowed(text);
     }
     let note = format!("… ({} bytes in all) …", text.len());
     let left = most.saturating_sub(note.len());
-    let head = fitting(text.char_indices().map(|(at, c)| (at + c.len_utf8(), c)), left - left / 3).unwrap_or(0);
-    let tail = fitting(text[head..].char_indices().rev(), left / 3).map_or(text.len(), |at| head + at);
+    let head =
+        find_last_fitting(text.char_indices().map(|(at, c)| (at + c.len_utf8(), c)), left - left / 3).unwrap_or(0);
+    let tail = find_last_fitting(text[head..].char_indices().rev(), left / 3).map_or(text.len(), |at| head + at);
     Cow::Owned(format!("{}{note}{}", &text[..head], &text[tail..]))
 }
 
-/// The last of the places before which the characters take at most `most` bytes.
-fn fitting(chars: impl Iterator<Item = (usize, char)>, most: usize) -> Option<usize> {
+/// The last place up to which the characters take at most `most` bytes within a JSON string.
+fn find_last_fitting(chars: impl Iterator<Item = (usize, char)>, most: usize) -> Option<usize> {
     let mut bytes = 0;
     chars
         .map_while(|(at, c)| {
@@ -30,7 +31,7 @@ fn json_bytes(text: &str) -> usize {
     text.chars().map(json_bytes_of).sum()
 }
 
-/// How many bytes a character takes inside a JSON string.
+/// The number of bytes of a character within a JSON string, escaped if need be.
 fn json_bytes_of(c: char) -> usize {
     match c {
         '"' | '\\' | '\u{8}' | '\u{9}' | '\u{a}' | '\u{c}' | '\u{d}' => 2,
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_as_json_whatever_the_characters_are() {
+    fn the_result_fits_as_json_for_all_characters() {
         for c in ['a', 'é', '😀', '"', '\n', '\u{1}', '\u{7f}'] {
             let text: String = std::iter::repeat_n(c, 3000).collect();
             for most in [40, 41, 100, 2999] {

@@ -24,13 +24,13 @@ impl fmt::Display for Size {
 /// A text that is not a number of bytes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a size: expected a whole number with the unit B, KiB, MiB, GiB or TiB, such as 512MiB or 10GiB")]
-pub struct NotASize(String);
+pub struct ParseSizeError(String);
 
 impl FromStr for Size {
-    type Err = NotASize;
+    type Err = ParseSizeError;
 
-    fn from_str(text: &str) -> Result<Self, NotASize> {
-        let refused = || NotASize(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
+        let refused = || ParseSizeError(text.to_owned());
         let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
         let number: u64 = digits.parse().map_err(|_| refused())?;
         let (_, size) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(refused)?;
@@ -68,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,12}|[0-9KMGTiB]{0,24}") {
+        fn no_text_panics(text in "\\PC{0,12}|[0-9KMGTiB]{0,24}") {
             let _ = text.parse::<Size>();
         }
     }

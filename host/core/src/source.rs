@@ -1,5 +1,5 @@
-//! How definitions hold the sources of expressions: as texts; a lone number or boolean is its own source, in YAML and
-//! JSON alike, so `score: 0.5` is the expression `0.5`.
+//! Deserializes the sources of expressions in definitions: texts, and also numbers and booleans, which are their own
+//! source in YAML and JSON. So `score: 0.5` is the expression `0.5`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,14 +30,14 @@ pub(crate) fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTre
     Ok(sources.into_iter().map(|(name, source)| (name, source.0)).collect())
 }
 
-/// What to do where YAML has read an expression as something else.
+/// The advice for an expression without quotes that YAML has parsed as a list or a map.
 const QUOTES: &str = "put the expression in quotes, as in 'a ? 1 : 0'";
 
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+        struct SourceVisitor;
 
-        impl<'de> Visitor<'de> for Reader {
+        impl<'de> Visitor<'de> for SourceVisitor {
             type Value = Source;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Source {
             }
         }
 
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(SourceVisitor)
     }
 }
 

@@ -24,7 +24,7 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The largest unit that divides it: 90s stays 90s, and 3600s becomes 1h.
+        // One number with the largest unit that divides the span: 90s stays 90s, and 3600s becomes 1h.
         match UNITS.iter().find(|(_, length)| self.0 >= *length && self.0.is_multiple_of(*length)) {
             Some((unit, length)) => write!(f, "{}{unit}", self.0 / length),
             None => f.write_str("0s"),
@@ -35,22 +35,22 @@ impl fmt::Display for Span {
 /// A text that is not a span of time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a span of time: {why}")]
-pub struct NotASpan {
+pub struct ParseSpanError {
     text: String,
     why: &'static str,
 }
 
-/// What most errors say.
+/// The text of most errors.
 const EXPECTED: &str = "expected numbers with units ms, s, m, h or d, such as 90s, 15m, 1h30m or 7d";
 
 impl FromStr for Span {
-    type Err = NotASpan;
+    type Err = ParseSpanError;
 
-    fn from_str(text: &str) -> Result<Self, NotASpan> {
-        let refused = |why| NotASpan { text: text.to_owned(), why };
+    fn from_str(text: &str) -> Result<Self, ParseSpanError> {
+        let refused = |why| ParseSpanError { text: text.to_owned(), why };
         let mut rest = text;
         let mut total: u64 = 0;
-        // Units fall from left to right, so that each occurs once: 1h30m, but not 30m1h.
+        // Units descend from left to right, so that each occurs at most once: 1h30m, but not 30m1h.
         let mut units = UNITS.as_slice();
         while !rest.is_empty() {
             let (digits, after) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
@@ -89,7 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn spans_are_read() {
+    fn spans_are_parsed_to_milliseconds() {
         for (text, millis) in [
             ("0s", 0),
             ("250ms", 250),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_span_is_refused() {
+    fn other_texts_are_no_spans() {
         for bad in ["", "1", "h", "1 h", "-1h", "1.5h", "1w", "30m1h", "1h1h", "36501d", "99999999999999999999d", "1é"]
         {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
@@ -125,7 +125,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,12}|[0-9dhms]{0,24}") {
+        fn no_text_panics(text in "\\PC{0,12}|[0-9dhms]{0,24}") {
             let _ = text.parse::<Span>();
         }
     }

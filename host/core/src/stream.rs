@@ -1,4 +1,4 @@
-//! What a stream is: the definition that its author uploads. Its schema is compiled by `schema`.
+//! The definition of a stream, as its author uploads it. `schema` compiles its schema.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,11 @@ use crate::span::Span;
 pub struct StreamDef {
     /// Its name.
     pub stream: String,
-    /// What it is, for those who read the catalog. Markdown.
+    /// A description for readers of the catalog, in Markdown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
-    /// The stream whose events these are, under another key: time, id and schema are that stream's.
+    /// For a derived stream: the source stream, whose events it has under another key. Time, id and schema are the
+    /// source's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The path of the field that names the entity, such as `card`. Text or integer, never missing.
@@ -26,52 +27,53 @@ pub struct StreamDef {
     /// The path of the field with the event's own id. Without it an event's id is `PARTITION-OFFSET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// How much later than the newest event of its entity an event may be and still be counted by sliding views,
-    /// beyond what their windows keep anyway.
+    /// The time that sliding views keep tiles beyond their windows, so that they still count events that are older than
+    /// the newest event of their entity.
     #[serde(default)]
     pub lateness: Span,
-    /// How much later than the time at which the log stored it an event's time may be. An event that is further ahead is
-    /// refused: it would move the windows of its entity past all events to come. A derived stream takes what its source
-    /// takes.
+    /// The bound on how much later an event's time may be than the time at which the log stored it. Later events are
+    /// refused, because they would move the windows of their entity past all following events. A derived stream has the
+    /// bound of its source.
     #[serde(default, skip_serializing_if = "MaxAhead::is_default")]
     pub max_ahead: MaxAhead,
-    /// Into how many partitions the log is cut; fixed when the stream is made.
+    /// The number of partitions of the log. It is fixed when the stream is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
-    /// The topic that holds its events, where the log is Kafka; else the stream's name.
+    /// With Kafka as the log: the topic of its events. Without it, the stream's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// How events are written in the topic, where the log is Kafka. The embedded log always keeps plain Avro.
+    /// With Kafka as the log: the format of events in the topic. The embedded log always has plain Avro.
     #[serde(default, skip_serializing_if = "Format::is_default")]
     pub format: Format,
-    /// What becomes a point in time of each event, where there is a store for time series.
+    /// The fields that are written to the time series store, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<SeriesDef>,
-    /// How long its events and verdicts are kept. Nothing is said: as the server is set up.
+    /// The retention of its events and verdicts. Absent limits are those of the server.
     #[serde(default, skip_serializing_if = "Retention::is_default")]
     pub retention: Retention,
-    /// The Avro schema of its events: a record. That of a derived stream has the field [`ORIGIN`] behind all others.
+    /// The Avro schema of its events: a record. The schema of a derived stream has the field [`ORIGIN`] after all
+    /// others.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub schema: serde_json::Value,
-    /// The schemas that it had before, the oldest first: the log may hold events of each. The server fills them in.
+    /// The earlier schemas, the oldest first. The log may hold events of each. The server maintains this list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<serde_json::Value>,
 }
 
-/// The most schemas that a stream can have had before.
+/// The most earlier schemas of a stream.
 pub const MAX_EARLIER: usize = 100;
 
-/// The field of a derived stream's events that says where each came from: a record of `partition` and `offset`.
+/// The field of a derived stream's events with the place of the source event: a record of `partition` and `offset`.
 pub const ORIGIN: &str = "origin";
 
-/// How events are written in a topic.
+/// The format of events in a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Avro behind a zero byte and the schema's id in the registry (4 bytes, big-endian): Confluent's wire format.
+    /// A zero byte, the schema's id in the registry (4 bytes, big-endian), then Avro: Confluent's wire format.
     #[default]
     Confluent,
-    /// Avro behind `C3 01` and the schema's CRC-64-AVRO fingerprint: the Avro specification's single-object encoding.
+    /// `C3 01`, the schema's CRC-64-AVRO fingerprint, then Avro: the single-object encoding of the Avro specification.
     SingleObject,
     /// Plain Avro in the stream's own schema.
     Avro,
@@ -85,13 +87,13 @@ impl Format {
     }
 }
 
-/// What becomes a point in time of each event.
+/// The fields of each event that become a point of a time series.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesDef {
-    /// Paths of fields by which points are told apart: such as have few values.
+    /// Paths of fields that become tags. They should have few distinct values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Paths of fields that are kept.
+    /// Paths of fields that become values.
     pub fields: Vec<String>,
 }

@@ -1,12 +1,12 @@
-//! A range of times whose ends may be open. An end that is open is `None`, never a time that stands for it: the last
-//! time is one like any other.
+//! A range of times whose ends may be open. An open end is `None` and not a special time: the greatest time is an
+//! ordinary one.
 
-/// Times from one on and before another.
+/// The times from `from` on and before `to`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
-    /// The earliest time, ms since 1970; none: there is no earliest.
+    /// The earliest time, ms since 1970; none: all earlier times.
     pub from: Option<i64>,
-    /// The time after the latest, ms since 1970; none: there is no latest.
+    /// The time after the latest, ms since 1970; none: all later times.
     pub to: Option<i64>,
 }
 
@@ -19,7 +19,7 @@ impl TimeRange {
         Self { from: Some(time), to: time.checked_add(1) }
     }
 
-    /// The earliest and the latest time; none: it has no time at all.
+    /// The earliest and the latest time; none for an empty range.
     pub fn bounds(self) -> Option<(i64, i64)> {
         let earliest = self.from.unwrap_or(i64::MIN);
         let latest = match self.to {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_of_all_times_are_times() {
+    fn the_least_and_the_greatest_time_are_ordinary_times() {
         for time in [i64::MIN, -1, 0, i64::MAX] {
             assert!(TimeRange::ALL.contains(time));
             assert_eq!(TimeRange::at(time).bounds(), Some((time, time)));

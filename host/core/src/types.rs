@@ -22,10 +22,10 @@ pub enum Type {
     Duration,
     /// A list of values of one type: Arrow `List`. Avro's array.
     List(Box<Type>),
-    /// Values of one type under names: Arrow `List` of `key` and `value`, in the event's order. Avro's map.
+    /// Values of one type by name: Arrow `List` of `key` and `value`, in the event's order. Avro's map.
     Map(Box<Type>),
-    /// What an item of a list is that has parts: Arrow `Struct`. Parts are scalars, those of records inside by their
-    /// dotted path. No column and no expression has it by itself.
+    /// An item of a list that has parts: Arrow `Struct`. Parts are scalars; those of nested records are named by their
+    /// dotted path. No column and no expression has this type.
     Record(Arc<[(String, Type)]>),
 }
 
@@ -40,13 +40,13 @@ impl Type {
             Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, None),
             Self::Duration => DataType::Duration(TimeUnit::Millisecond),
             Self::List(item) => DataType::new_list(item.arrow(), true),
-            Self::Map(value) => DataType::new_list(structure([("key", &Self::Text), ("value", value)]), true),
-            Self::Record(parts) => structure(parts.iter().map(|(name, ty)| (name.as_str(), ty))),
+            Self::Map(value) => DataType::new_list(struct_type([("key", &Self::Text), ("value", value)]), true),
+            Self::Record(parts) => struct_type(parts.iter().map(|(name, ty)| (name.as_str(), ty))),
         }
     }
 }
 
-fn structure<'a>(parts: impl IntoIterator<Item = (&'a str, &'a Type)>) -> DataType {
+fn struct_type<'a>(parts: impl IntoIterator<Item = (&'a str, &'a Type)>) -> DataType {
     DataType::Struct(parts.into_iter().map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect::<Fields>())
 }
 

@@ -1,4 +1,4 @@
-//! A single value, outside of columns: for answers and for what verdicts remember of their inputs.
+//! A single value, outside of columns: for answers of the API and for the recorded inputs of verdicts.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use serde::{Serialize, Serializer};
 
-/// A value of one of the column types, or none.
+/// A value of one of the scalar types, or null.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Missing.
@@ -25,10 +25,10 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value of a row of a column. A column of another type than those above (a list, a duration) gives `Null`.
+    /// The value of a row of a column. Columns of other types (lists, durations) give `Null`.
     ///
     /// # Panics
-    /// When the column has no such row, as an array does.
+    /// If the column has no such row, as arrays do.
     pub fn from_array(column: &ArrayRef, row: usize) -> Self {
         if column.is_null(row) {
             return Self::Null;
@@ -45,7 +45,8 @@ impl Value {
         }
     }
 
-    /// As JSON: a timestamp is its number of milliseconds; NaN and the infinities, which JSON lacks, are null.
+    /// The value as JSON. A timestamp is its number of milliseconds; NaN and the infinities, which JSON lacks, are
+    /// null.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_of_each_type_is_read_and_becomes_json() {
+    fn a_value_of_each_type_is_read_and_written_as_json() {
         let columns: [(ArrayRef, Value, &str); 6] = [
             (Arc::new(BooleanArray::from(vec![None, Some(true)])), Value::Bool(true), "true"),
             (Arc::new(Int64Array::from(vec![None, Some(-7)])), Value::Int(-7), "-7"),

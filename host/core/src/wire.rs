@@ -1,12 +1,12 @@
-//! The small pieces of our own binary formats: varints, byte strings, floats. Reading never panics.
+//! The primitives of our own binary formats: varints, byte strings, floats. Reading never panics.
 
-/// Bytes that do not hold what they should.
+/// Bytes that are not in the expected format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("corrupt data: {what} at byte {at}")]
 pub struct Corrupt {
-    /// What could not be read.
+    /// The part that could not be read.
     pub what: &'static str,
-    /// Where, counted from the beginning of what was read.
+    /// The byte at which it begins, counted from the beginning of the input.
     pub at: usize,
 }
 
@@ -19,7 +19,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a signed integer, zigzag-coded so that small ones are short.
+/// Appends a signed integer in zigzag code, so that small absolute values are short.
 pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_varint(out, (value.wrapping_shl(1) ^ (value >> 63)) as u64);
 }
@@ -35,7 +35,7 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Reads what the functions above wrote, in the same order.
+/// Reads values that the functions above wrote, in the same order.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -48,17 +48,17 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Whether everything was read.
+    /// True if all bytes are read.
     pub fn is_empty(&self) -> bool {
         self.at == self.bytes.len()
     }
 
-    /// How much was read.
+    /// The number of bytes that are read.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The error that something could not be read here.
+    /// The error for a value at the current position that cannot be read.
     pub fn corrupt(&self, what: &'static str) -> Corrupt {
         Corrupt { what, at: self.at }
     }
@@ -92,7 +92,8 @@ impl<'a> Reader<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// An unsigned integer that counts things in memory, each of which takes at least one byte of what follows.
+    /// A count of items, each of which takes at least one of the following bytes. A greater count is refused, so that
+    /// it cannot cause a large allocation.
     pub fn count(&mut self) -> Result<usize, Corrupt> {
         let count = self.varint()?;
         match usize::try_from(count) {
@@ -144,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(a: u64, b: i64, c: Vec<u8>, d: f64) {
+        fn values_are_read_as_they_are_written(a: u64, b: i64, c: Vec<u8>, d: f64) {
             let mut out = Vec::new();
             put_varint(&mut out, a);
             put_signed(&mut out, b);
@@ -159,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_an_error_or_a_value_but_no_panic(bytes: Vec<u8>) {
+        fn reading_garbage_never_panics(bytes: Vec<u8>) {
             let mut reader = Reader::new(&bytes);
             while !reader.is_empty() {
                 if reader.clone().text().is_err() && reader.varint().is_err() {

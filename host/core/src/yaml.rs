@@ -1,16 +1,17 @@
-//! YAML texts of definitions: read strictly, with one-line messages that say where, and what to write instead.
+//! Parses definitions in YAML strictly. Messages have one line with the place and, where it is known, the right way to
+//! write it.
 //!
-//! YAML 1.2: only `true` and `false` are booleans, `1_000` is a text. A tag such as `!flag` is refused, since it is
-//! mostly an expression that lacks quotes, and would otherwise be dropped in silence.
+//! YAML 1.2: only `true` and `false` are booleans, and `1_000` is a text. A tag such as `!flag` is refused: it is
+//! nearly always an expression without quotes, and would otherwise be dropped silently.
 
 use serde::de::DeserializeOwned;
 
 use crate::plain_words::in_plain_words;
 
-/// Reads a YAML document. The reader bounds depth (64), aliases and their replays.
+/// Parses a YAML document. The parser bounds the depth (64 levels) and the expansion of aliases.
 ///
 /// # Errors
-/// One line: what is wrong, where, and what to write instead where that is known.
+/// One line with the mistake, its place and, where it is known, advice.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
@@ -24,7 +25,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let line = line.and_then(|line| text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?));
         let message = in_plain_words(first);
-        // A value that is well read but does not fit needs no advice on quotes, and some mistakes have it already.
+        // Advice on quotes does not help with a value of a wrong type, and some messages already contain it.
         let is_about_quotes = !message.starts_with("expected") && !message.contains("put the expression in quotes");
         match line.and_then(hint).filter(|_| is_about_quotes) {
             Some(hint) => format!("{message}; {hint}"),
@@ -33,7 +34,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
-/// What to do about a line on which YAML's own signs have broken an expression.
+/// Advice for a line in which YAML's own characters have broken an expression.
 fn hint(line: &str) -> Option<String> {
     let (_, value) = line.split_once(':')?;
     let value = value.trim();

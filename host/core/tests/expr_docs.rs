@@ -1,4 +1,5 @@
-//! The page on expressions: its examples give what it says, all that it names compiles, and it names all functions.
+//! Checks the page on expressions: the values of its examples, that its sources compile, and that it names all
+//! functions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -16,16 +17,16 @@ const PAGE: &str = include_str!("../../../docs/expressions.md");
 /// The code blocks in a language; `""` for those without one.
 fn blocks(language: &str) -> Vec<&'static str> {
     let parts = PAGE.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap());
-    parts.filter(|(of, _)| *of == language).map(|(_, text)| text).collect()
+    parts.filter(|(block_language, _)| *block_language == language).map(|(_, text)| text).collect()
 }
 
 /// The part of the page under a heading.
 fn section(heading: &str) -> &'static str {
-    let (_, behind) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
-    behind.split("\n## ").next().unwrap()
+    let (_, rest) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.split("\n## ").next().unwrap()
 }
 
-/// What stands between backticks.
+/// The texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -36,7 +37,7 @@ fn first_cells(section: &str) -> impl Iterator<Item = &str> {
     rows.filter_map(|row| row.split(" |").next())
 }
 
-/// The order of the examples.
+/// The event of the examples.
 fn order() -> Events {
     let [fields, order] = blocks("json")[..] else { panic!("fields, and an order") };
     let read = |text| -> Json { serde_json::from_str(text).unwrap() };
@@ -44,7 +45,7 @@ fn order() -> Events {
 }
 
 #[test]
-fn the_examples_give_what_the_page_says() {
+fn the_examples_have_the_values_on_the_page() {
     let order = order();
     let [examples] = blocks("cel")[..] else { panic!("one block of examples") };
     let mut checked = 0;
@@ -59,7 +60,7 @@ fn the_examples_give_what_the_page_says() {
 }
 
 #[test]
-fn what_is_said_of_lists_and_maps_compiles() {
+fn the_sources_on_lists_and_maps_compile() {
     let order = order();
     let section = section("Lists and maps");
     let cells = first_cells(section).flat_map(quoted).filter(|cell| !cell.contains("list"));
@@ -74,10 +75,10 @@ fn what_is_said_of_lists_and_maps_compiles() {
 }
 
 #[test]
-fn the_first_mistake_is_told_so() {
+fn the_error_on_the_page_is_the_compilers() {
     let scope = Columns::new([("amount", Type::Double), ("country", Type::Text)]);
-    let told = format!("{}\n", Expr::compile("amount + country", &scope).unwrap_err());
-    assert_eq!(told, blocks("")[0]);
+    let message = format!("{}\n", Expr::compile("amount + country", &scope).unwrap_err());
+    assert_eq!(message, blocks("")[0]);
 }
 
 #[test]
@@ -85,17 +86,17 @@ fn all_functions_are_on_the_page() {
     let error = Expr::compile("frobnicate()", &Columns::new([("a", Type::Int)])).unwrap_err();
     let (_, list) = error.message.split_once("the functions are ").unwrap();
     let known: BTreeSet<&str> = list.split(", ").collect();
-    // Those of lists and their macros have a table of their own.
+    // The functions and macros of lists have a table of their own.
     let tables = [section("Functions"), section("Lists and maps")];
     let cells = tables.into_iter().flat_map(first_cells).flat_map(quoted);
     let names = cells.filter_map(|cell| {
         let call = cell.split('(').next()?;
         (call.len() < cell.len() || known.contains(call)).then(|| call.rsplit(['.', ' ']).next().unwrap())
     });
-    let told: BTreeSet<&str> = names.collect();
-    let missing: Vec<_> = known.difference(&told).collect();
+    let on_page: BTreeSet<&str> = names.collect();
+    let missing: Vec<_> = known.difference(&on_page).collect();
     assert!(missing.is_empty(), "not on the page: {missing:?}");
     let macros = ["exists", "all", "exists_one", "filter", "map", "has"];
-    let unknown: Vec<_> = told.difference(&known).filter(|name| !macros.contains(name)).collect();
+    let unknown: Vec<_> = on_page.difference(&known).filter(|name| !macros.contains(name)).collect();
     assert!(unknown.is_empty(), "no functions: {unknown:?}");
 }

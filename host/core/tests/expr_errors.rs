@@ -1,4 +1,4 @@
-//! Every mistake is named with its place, and with advice where there is one.
+//! Every mistake has a message with its place and, where there is one, with advice.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -62,7 +62,7 @@ fn the_display_form_marks_the_place() {
 }
 
 #[test]
-fn names() {
+fn unknown_names_are_refused_with_the_known_ones() {
     check(&[
         (
             "price > 1",
@@ -75,7 +75,7 @@ fn names() {
 }
 
 #[test]
-fn types() {
+fn wrong_types_are_refused_with_the_expected_ones() {
     check(&[
         ("amount + count", "1:8: '+' does not take double and int; write double(...) around the int"),
         ("amount + country", "1:8: '+' does not take double and string; write string(...) around the other"),
@@ -109,7 +109,7 @@ fn types() {
 }
 
 #[test]
-fn functions() {
+fn unknown_functions_and_wrong_arguments_are_refused_with_advice() {
     let functions = "abs, all, bool, ceil, charAt, coalesce, contains, day, double, duration, endsWith, exists, \
          exists_one, exp, filter, floor, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, \
          getHours, getMilliseconds, getMinutes, getMonth, getSeconds, grid, h3, has, hash, haversine, hour, \
@@ -157,7 +157,7 @@ fn functions() {
 }
 
 #[test]
-fn syntax() {
+fn syntax_errors_have_a_place_and_a_message() {
     check(&[
         ("", "1:1: the expression is empty"),
         (" \n ", "1:1: the expression is empty"),
@@ -188,7 +188,7 @@ fn syntax() {
 }
 
 #[test]
-fn what_other_languages_write_gets_advice() {
+fn syntax_of_other_languages_gets_advice() {
     check(&[
         ("flag AND flag", "1:6: unexpected 'AND'; write '&&'"),
         ("flag OR flag", "1:6: unexpected 'OR'; write '||'"),
@@ -226,7 +226,7 @@ fn what_other_languages_write_gets_advice() {
 }
 
 #[test]
-fn words_of_the_language_are_names_in_backquotes() {
+fn keywords_in_backquotes_are_names() {
     let fields = ["event.in", "event.true", "event.null", "event.namespace", "views.card-spend.spent", "p.in"];
     let scope = Columns::new(fields.map(|field| (field, Type::Text)));
     for source in [
@@ -259,7 +259,7 @@ fn words_of_the_language_are_names_in_backquotes() {
 }
 
 #[test]
-fn limits() {
+fn sources_above_the_limits_are_refused() {
     let deep = |depth: usize| format!("{}flag{}", "(".repeat(depth), ")".repeat(depth));
     let scope = Columns::new([("flag", Type::Bool), ("n", Type::Int)]);
     assert!(Expr::compile(&deep(64), &scope).is_ok());
@@ -270,7 +270,7 @@ fn limits() {
     assert!(Expr::compile(&sum(MAX_CHAIN), &scope).is_ok());
     let message = format!("more than {MAX_CHAIN} operators in one chain; split the expression");
     assert_eq!(error(&sum(MAX_CHAIN + 1)).message, message);
-    // The parser balances these, so only the length of the source limits them.
+    // The parser balances chains of `||`, so only the length of the source limits them.
     assert!(Expr::compile(&format!("n > 1{}", " || n > 1".repeat(400)), &scope).is_ok());
     assert!(Expr::compile(&format!("n in [{}1]", "1, ".repeat(1300)), &scope).is_ok());
 

@@ -1,4 +1,4 @@
-//! What each function and conversion gives, row by row, missing values included.
+//! The values of each function and conversion, row by row, also for missing values.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -30,7 +30,7 @@ fn conversions_are_missing_where_there_is_no_counterpart() {
 }
 
 #[test]
-fn functions_of_texts() {
+fn functions_of_texts_give_values_per_row() {
     check(&[
         ("size(s)", "2 0 - 6"),
         ("s.size()", "2 0 - 6"),
@@ -49,7 +49,7 @@ fn functions_of_texts() {
 }
 
 #[test]
-fn functions_of_numbers() {
+fn functions_of_numbers_give_values_per_row() {
     check(&[
         ("abs(n)", "7 7 - 9223372036854775807"),
         ("abs(-9223372036854775808)", "- - - -"),
@@ -64,11 +64,11 @@ fn functions_of_numbers() {
         ("min(t, t) == max(t, t)", "true true - true"),
         ("grid(x, 0.5)", "1.5 -2.5 - NaN"),
         ("grid(x, 2)", "0 -4 - NaN"),
-        // Berlin to Paris, and a way around half of the earth.
+        // Berlin to Paris, and half of the earth's circumference.
         ("round(haversine(52.52, 13.405, 48.8566, 2.3522))", "877 877 877 877"),
         ("round(haversine(0, 0, 0, 180))", "20015 20015 20015 20015"),
         ("haversine(x, x, x, x)", "0 0 - NaN"),
-        // Cells as H3's own tools name them; no place, no cell.
+        // Cells with the names of H3's own tools. Without a place the cell is missing.
         ("h3(37.3615593, -122.0553238, 7)", "'87283472bffffff' '87283472bffffff' '87283472bffffff' '87283472bffffff'"),
         ("h3(x, x, 0)", "'8075fffffffffff' '8075fffffffffff' - -"),
         ("h3(90.1, 0, 5)", "- - - -"),
@@ -79,7 +79,7 @@ fn functions_of_numbers() {
 }
 
 #[test]
-fn functions_of_time() {
+fn functions_of_time_give_values_per_row() {
     check(&[
         ("hour(t)", "13 23 - 0"),
         ("day(t)", "29 31 - 1"),

@@ -1,4 +1,4 @@
-//! No source and no row makes an expression panic, overflow the stack, or err while it is evaluated.
+//! No source and no row makes an expression panic, overflow the stack, or fail during evaluation.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -179,8 +179,8 @@ fn structs(ty: &Type, parts: Vec<ArrayRef>) -> ArrayRef {
     listed(Arc::new(StructArray::new(fields.clone(), parts, None)))
 }
 
-/// Compiles, and evaluates what compiles; checks that an error has a place within the source.
-fn try_all(source: &str) -> Result<(), TestCaseError> {
+/// Compiles a source and evaluates the result. Checks that the place of an error is within the source.
+fn compile_and_eval(source: &str) -> Result<(), TestCaseError> {
     let _ = Expr::paths(source);
     match Expr::compile(source, &scope()) {
         Ok(expr) => {
@@ -208,23 +208,23 @@ proptest! {
 
     #[test]
     fn any_source_compiles_or_errs(source in source()) {
-        try_all(&source)?;
+        compile_and_eval(&source)?;
     }
 
     #[test]
     fn any_source_in_deep_brackets_compiles_or_errs(source in source(), depth in 0..70_usize) {
-        try_all(&format!("{}{source}{}", "(".repeat(depth), ")".repeat(depth)))?;
+        compile_and_eval(&format!("{}{source}{}", "(".repeat(depth), ")".repeat(depth)))?;
     }
 }
 
-/// Runs in a thread with half of the usual stack.
+/// Runs a test in a thread with half of the usual stack.
 fn on_small_stack(run: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
 }
 
-/// Soups of long runs of one part: whatever they hide from the limits, nothing recurses with it.
+/// Long repetitions of one part, which may hide code from the limits, cause no deep recursion.
 #[test]
-fn no_run_of_tokens_ends_the_process() {
+fn repeated_tokens_do_not_overflow_the_stack() {
     let parts = [
         "+1.0",
         "-1",
@@ -280,7 +280,7 @@ fn no_run_of_tokens_ends_the_process() {
         "1.",
         "0x",
     ];
-    // Each opens a text for one reading and closes it for another.
+    // Each opens a text for one lexer and closes it for another.
     let begins =
         ["", "n", "n in\"\".split('x')||n", "s in'x'+'", "1r\"\\\"", "n in\u{e9}", "R'\\'+n", "// '\n", "s.a`'`"];
     on_small_stack(move || {
@@ -288,8 +288,8 @@ fn no_run_of_tokens_ends_the_process() {
             for part in parts {
                 for length in [10, 300, 900, 5000, 65_536] {
                     let source = format!("{begin}{}", part.repeat((length - begin.len().min(length)) / part.len()));
-                    try_all(&source).unwrap();
-                    try_all(&format!("{source}n||card in\"in\".split('x')")).unwrap();
+                    compile_and_eval(&source).unwrap();
+                    compile_and_eval(&format!("{source}n||card in\"in\".split('x')")).unwrap();
                 }
             }
         }
@@ -297,7 +297,7 @@ fn no_run_of_tokens_ends_the_process() {
 }
 
 #[test]
-fn a_word_of_the_language_ends_where_it_ends() {
+fn keywords_end_at_their_own_last_character() {
     for source in ["s in[\"DE\"]", "s in['a','b']", "s in k", "n in[1]&&s in[\"in\"]", "1in[1]", "s in(k)"] {
         assert!(Expr::compile(source, &scope()).is_ok(), "{source}: {:?}", Expr::compile(source, &scope()).err());
     }
@@ -309,7 +309,7 @@ fn a_word_of_the_language_ends_where_it_ends() {
     assert!(error.message.contains("operators in one chain"), "{error}");
 }
 
-/// The worst nesting that the limits let pass, in a thread with half of the usual stack.
+/// The deepest nesting within the limits, in a thread with half of the usual stack.
 #[test]
 fn the_limits_protect_the_stack() {
     let sources = [
@@ -338,15 +338,15 @@ fn the_limits_protect_the_stack() {
     ];
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
         for source in &sources {
-            try_all(source).unwrap();
+            compile_and_eval(source).unwrap();
         }
     });
     thread.unwrap().join().unwrap();
 }
 
-/// Doubling a text again and again ends in a missing one, not in a full memory.
+/// A text that is doubled repeatedly becomes missing and does not exhaust the memory.
 #[test]
-fn texts_do_not_grow_without_end() {
+fn texts_above_the_limit_become_missing() {
     let mut scope_source = "s".to_owned();
     for _ in 0..40 {
         scope_source = format!("{scope_source} + s");

@@ -1,4 +1,4 @@
-//! Lists and maps of events, and the macros over them: what they give, and that nothing explodes.
+//! Lists and maps of events, and the macros over them: their values and their bounds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -26,7 +26,7 @@ fn fields() -> Json {
         { "name": "text", "type": "string", "default": "" }])
 }
 
-/// Three events: one with everything, one with nothing, and one with nulls inside.
+/// Three events: one with all values, one with none, and one with nulls in its lists.
 fn events() -> Events {
     Events::new(
         &fields(),
@@ -44,7 +44,7 @@ fn events() -> Events {
 }
 
 #[test]
-fn sizes_and_items() {
+fn sizes_and_items_of_lists_and_maps() {
     events().check(&[
         ("size(items)", "3 | 0 | 3"),
         ("tags.size()", "2 | - | 0"),
@@ -74,7 +74,7 @@ fn sizes_and_items() {
 }
 
 #[test]
-fn functions_of_lists() {
+fn functions_of_lists_give_values_per_event() {
     events().check(&[
         ("'vip' in tags", "true | - | false"),
         ("!('vip' in tags)", "false | - | true"),
@@ -131,7 +131,7 @@ fn macros_follow_three_valued_logic() {
 }
 
 #[test]
-fn macros_nest() {
+fn nested_macros_see_the_variables_around_them() {
     events().check(&[
         ("items.exists(i, tags.exists(t, t == 'vip' && i.price == 90.0))", "true | false | false"),
         ("tags.exists(t, items.exists(i, i.category == country))", "true | - | false"),
@@ -144,7 +144,7 @@ fn macros_nest() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn mistakes_have_a_message_with_advice() {
     let events = events();
     let table = [
         (
@@ -192,9 +192,9 @@ fn mistakes_are_named() {
     }
 }
 
-/// A list for each row of many, so that the body of a macro is evaluated in several pieces.
+/// So many rows with lists that the body of a macro is evaluated in several chunks.
 #[test]
-fn long_batches_give_what_single_events_give() {
+fn long_batches_give_the_same_as_single_events() {
     let event = |n: usize| {
         let items: Vec<Json> =
             (0..n % 23).map(|i| json!({ "price": i as f64, "category": (["DE", "AT"][i % 2]) })).collect();
@@ -222,7 +222,7 @@ fn long_batches_give_what_single_events_give() {
     }
 }
 
-/// A list that is asked for each item of another is searched once, whatever its items are.
+/// A list in which each item of another is looked up is put into a set once, for all types of items.
 #[test]
 fn long_lists_are_searched_like_short_ones() {
     let event = |n: i64| {
@@ -250,15 +250,15 @@ fn long_lists_are_searched_like_short_ones() {
     }
 }
 
-/// What one event can make a macro do is bounded, and what is beyond is missing in that event alone.
+/// The work of a macro for one event is bounded. Above the bound the value is missing for that event alone.
 #[test]
-fn nothing_explodes() {
+fn macros_above_their_bounds_are_missing() {
     let many = |n: usize| json!({ "country": "x".repeat(500), "counts": vec![1; n] });
     let events = Events::new(&fields(), &[many(300), many(200), many(1)]);
     events.check(&[
         ("counts.exists(a, counts.exists(b, b == a + 1))", "- | false | false"),
         ("counts.all(a, counts.all(b, b == a))", "- | true | true"),
-        // What does not depend on the item is no macro inside another.
+        // A macro that does not depend on the item is hoisted, so it is not nested.
         ("counts.exists(a, counts.exists(b, b == 2))", "false | false | false"),
         ("counts.exists(a, a == 1 || counts.exists(b, b == a + 1))", "true | true | true"),
         ("size(counts.map(c, country + country))", "- | 200 | 1"),

@@ -1,6 +1,6 @@
-//! Random typed expressions over random rows give what CEL's own interpreter gives, row by row.
+//! Random typed expressions over random rows have the same values as in CEL's own interpreter, row by row.
 //!
-//! Where that one fails (an overflow, a division by zero), ours is missing.
+//! Where the interpreter fails (an overflow, a division by zero), the value is missing here.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -23,7 +23,7 @@ type Row = (i64, i64, f64, f64, String, String, bool, bool, Vec<i64>, Vec<String
 /// The names of the columns, in the order of a row.
 const NAMES: [&str; 12] = ["n", "m", "x", "y", "s", "u", "b", "c", "l", "k", "v", "w"];
 
-/// What may have a value although a part of it has none, or holds such a part.
+/// Operators and functions whose result may have a value although an argument is missing.
 const LENIENT: [&str; 9] = ["&&", "||", "?", " in ", "[", "exists", "all(", "filter(", "map("];
 
 fn row() -> impl Strategy<Value = Row> {
@@ -41,12 +41,13 @@ fn row() -> impl Strategy<Value = Row> {
     let text = || prop_oneof!["[ab]{0,3}", "\\PC{0,4}", Just("12".to_owned())];
     let ints = prop::collection::vec(prop_oneof![-3..4_i64, int()], 0..5);
     let texts = prop::collection::vec(text(), 0..4);
-    // 1950 to 2030: zones had and will have other rules, of which databases know different parts.
+    // 1950 to 2030: for other years databases of zones differ.
     let time = || prop_oneof![-631_152_000_000..1_893_456_000_000_i64, Just(-1), Just(951_782_399_999)];
     (int(), int(), double(), double(), text(), text(), any::<bool>(), any::<bool>(), ints, texts, time(), time())
 }
 
-/// Turns bytes into an expression of a type: each byte chooses one way on, and none left means a leaf.
+/// Generates an expression of a type from bytes: each byte chooses a production, and after the last byte there are only
+/// leaves.
 struct Tape<'a>(std::slice::Iter<'a, u8>);
 
 impl Tape<'_> {
@@ -197,7 +198,7 @@ fn scope() -> Columns {
     Columns::new(NAMES.into_iter().zip(types.chain([Timestamp, Timestamp])))
 }
 
-/// The columns of some rows; a row is missing all that its bits in `missing` name.
+/// The columns of some rows. The bits of `missing` select the missing values of each row.
 fn columns(rows: &[Row], missing: &[u16]) -> Vec<ArrayRef> {
     let there = |row: usize, column: u16| missing[row] >> column & 1 == 0;
     macro_rules! column {
@@ -235,7 +236,7 @@ fn interpreter() -> Arc<Env> {
     Arc::new(env)
 }
 
-/// A time as the interpreter has it.
+/// A time as a value of the interpreter.
 fn time_value(ms: i64) -> Value {
     let text = jiff::Timestamp::from_millisecond(ms).unwrap();
     let env = Arc::new(Env::stdlib());
@@ -243,7 +244,7 @@ fn time_value(ms: i64) -> Value {
     program.execute(&Context::with_env(env.clone())).unwrap()
 }
 
-fn interpreted(program: &Program, env: &Arc<Env>, row: &Row) -> Option<Value> {
+fn interpret(program: &Program, env: &Arc<Env>, row: &Row) -> Option<Value> {
     let mut context = Context::with_env(env.clone());
     let (n, m, x, y, s, u, b, c, l, k, v, w) = row.clone();
     for (name, time) in [("v", v), ("w", w)] {
@@ -263,7 +264,7 @@ fn interpreted(program: &Program, env: &Arc<Env>, row: &Row) -> Option<Value> {
 }
 
 /// The value of a row as text, with the bits of doubles and all NaNs alike.
-fn shown(array: &ArrayRef, ty: &Type, row: usize) -> Option<String> {
+fn format_row(array: &ArrayRef, ty: &Type, row: usize) -> Option<String> {
     array.is_valid(row).then(|| match ty {
         Type::Bool => array.as_boolean().value(row).to_string(),
         Type::Int => array.as_primitive::<Int64Type>().value(row).to_string(),
@@ -272,7 +273,7 @@ fn shown(array: &ArrayRef, ty: &Type, row: usize) -> Option<String> {
         Type::Duration => format!("{}ms", array.as_primitive::<DurationMillisecondType>().value(row)),
         Type::List(item) => {
             let items = array.as_list::<i32>().value(row);
-            format!("{:?}", (0..items.len()).map(|at| shown(&items, item, at)).collect::<Vec<_>>())
+            format!("{:?}", (0..items.len()).map(|at| format_row(&items, item, at)).collect::<Vec<_>>())
         }
         _ => format!("{:?}", array.as_string::<i32>().value(row)),
     })
@@ -282,7 +283,7 @@ fn bits(value: f64) -> String {
     if value.is_nan() { "NaN".to_owned() } else { format!("{value:e} {:x}", value.to_bits()) }
 }
 
-fn shown_value(value: &Value) -> String {
+fn format_value(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
@@ -290,7 +291,7 @@ fn shown_value(value: &Value) -> String {
         Value::Timestamp(time) => format!("@{}", time.timestamp_millis()),
         Value::Duration(duration) => format!("{}ms", duration.num_milliseconds()),
         Value::String(text) => format!("{text:?}"),
-        Value::List(items) => format!("{:?}", items.iter().map(|item| Some(shown_value(item))).collect::<Vec<_>>()),
+        Value::List(items) => format!("{:?}", items.iter().map(|item| Some(format_value(item))).collect::<Vec<_>>()),
         other => format!("{other:?}"),
     }
 }
@@ -299,17 +300,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn columns_give_what_the_interpreter_gives(source in expression(), rows in prop::collection::vec(row(), 1..6)) {
+    fn columns_agree_with_the_interpreter(source in expression(), rows in prop::collection::vec(row(), 1..6)) {
         let expr = Expr::compile(&source, &scope()).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let array = expr.eval(&columns(&rows, &[0; 6]), rows.len()).unwrap();
         let env = interpreter();
         let program = env.compile(&source).unwrap();
         for (i, row) in rows.iter().enumerate() {
-            let ours = shown(&array, expr.ty(), i);
-            match interpreted(&program, &env, row) {
-                Some(value) => prop_assert_eq!(ours, Some(shown_value(&value)), "{} of {:?}", source, row),
-                // The interpreter fails to order NaN, where the specification and we say false; what chooses is
-                // as strict as the interpreter.
+            let ours = format_row(&array, expr.ty(), i);
+            match interpret(&program, &env, row) {
+                Some(value) => prop_assert_eq!(ours, Some(format_value(&value)), "{} of {:?}", source, row),
+                // The interpreter fails to order NaN, where the specification and this implementation have false.
                 None if LENIENT.iter().any(|sign| *sign != "?" && source.contains(sign)) => {}
                 None if source.contains(['<', '>']) => {}
                 None => prop_assert_eq!(ours, None, "{} of {:?}", source, row),
@@ -318,7 +318,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_missing_in_one_row_changes_no_other(
+    fn missing_values_of_one_row_do_not_change_other_rows(
         source in expression(),
         rows in prop::collection::vec(row(), 6),
         missing in prop::collection::vec(prop_oneof![Just(0_u16), any::<u16>()], 6),
@@ -328,7 +328,7 @@ proptest! {
         let holed = expr.eval(&columns(&rows, &missing), 6).unwrap();
         let strict = LENIENT.iter().all(|sign| !source.contains(sign));
         for (i, missing) in missing.iter().enumerate() {
-            let (before, after) = (shown(&whole, expr.ty(), i), shown(&holed, expr.ty(), i));
+            let (before, after) = (format_row(&whole, expr.ty(), i), format_row(&holed, expr.ty(), i));
             if expr.columns().iter().all(|slot| missing >> slot & 1 == 0) {
                 prop_assert_eq!(before, after, "row {} of {}", i, source);
             } else if strict {

@@ -1,4 +1,4 @@
-//! What each operator gives, row by row, missing values included; and how an expression meets its columns.
+//! The values of each operator, row by row, also for missing values; and the columns that an expression reads.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -104,7 +104,7 @@ fn presence_is_never_missing() {
 }
 
 #[test]
-fn membership_takes_missing_for_a_value() {
+fn membership_treats_missing_as_a_value() {
     check(&[
         ("n in [7, 8]", "true false false false"),
         ("n in []", "false false false false"),
@@ -124,7 +124,7 @@ fn membership_takes_missing_for_a_value() {
 }
 
 #[test]
-fn a_filter_passes_only_what_is_true() {
+fn a_filter_passes_only_true() {
     let passes = |source: &str| {
         let expr = Expr::compile(source, &scope()).unwrap();
         let mask = expr.filter(&columns(), 4).unwrap();
@@ -139,7 +139,7 @@ fn a_filter_passes_only_what_is_true() {
 }
 
 #[test]
-fn slices_and_empty_batches_are_columns_too() {
+fn slices_and_empty_batches_are_evaluated() {
     let whole = columns();
     let sliced: Vec<ArrayRef> = whole.iter().map(|array| array.slice(1, 3)).collect();
     for source in ["n + 1", "x < 0.0", "s == 'Ab'", "lower(s)", "s + s", "b && c", "b ? n : 0", "s in ['Ab']", "t - t"]
@@ -153,7 +153,7 @@ fn slices_and_empty_batches_are_columns_too() {
 }
 
 #[test]
-fn a_compiled_expression_names_what_it_reads() {
+fn a_compiled_expression_names_the_columns_that_it_reads() {
     let expr = Expr::compile("x > 1.0 && device.os != 'x' || x < 0.0", &scope()).unwrap();
     assert_eq!(expr.columns(), [1, 5]);
     assert_eq!(expr.ty(), &Type::Bool);

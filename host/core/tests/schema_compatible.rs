@@ -1,13 +1,13 @@
-//! Which schemas can read which, and what a refusal says.
+//! The compatibility of schemas, and the messages of mismatches.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
 use assay_core::schema::{AvroSchema, RootName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn misfit(writer: &Value, reader: &Value) -> Option<String> {
+fn find_mismatch(writer: &Value, reader: &Value) -> Option<String> {
     let [writer, reader] = [writer, reader].map(|json| AvroSchema::parse(&json.to_string()).unwrap());
-    reader.check_reads(&writer, RootName::MustAgree).err().map(|misfit| misfit.to_string())
+    reader.check_reads(&writer, RootName::MustAgree).err().map(|mismatch| mismatch.to_string())
 }
 
 fn record(fields: Value) -> Value {
@@ -19,46 +19,49 @@ fn one(kind: Value) -> Value {
 }
 
 #[test]
-fn fields_come_and_go_with_defaults() {
+fn fields_with_defaults_may_be_added_and_removed() {
     let small = record(json!([{"name": "a", "type": "string"}]));
     let with_default = record(json!([{"name": "a", "type": "string"}, {"name": "b", "type": "int", "default": 0}]));
     let without = record(json!([{"name": "a", "type": "string"}, {"name": "b", "type": ["null", "int"]}]));
-    assert_eq!(misfit(&small, &with_default), None);
-    assert_eq!(misfit(&without, &small), None);
+    assert_eq!(find_mismatch(&small, &with_default), None);
+    assert_eq!(find_mismatch(&without, &small), None);
     assert_eq!(
-        misfit(&small, &without).unwrap(),
+        find_mismatch(&small, &without).unwrap(),
         "field `b`: the writer does not have it, and the reader has no default for it"
     );
     let renamed = record(json!([{"name": "c", "aliases": ["a"], "type": "string"}]));
-    assert_eq!(misfit(&small, &renamed), None);
+    assert_eq!(find_mismatch(&small, &renamed), None);
 }
 
 #[test]
 fn types_widen_and_do_not_narrow() {
-    assert_eq!(misfit(&one(json!("int")), &one(json!("double"))), None);
-    assert_eq!(misfit(&one(json!("string")), &one(json!(["null", "string"]))), None);
+    assert_eq!(find_mismatch(&one(json!("int")), &one(json!("double"))), None);
+    assert_eq!(find_mismatch(&one(json!("string")), &one(json!(["null", "string"]))), None);
     assert_eq!(
-        misfit(&one(json!("string")), &one(json!("double"))).unwrap(),
+        find_mismatch(&one(json!("string")), &one(json!("double"))).unwrap(),
         "field `f`: the writer's string cannot be read as the reader's double"
     );
     assert_eq!(
-        misfit(&one(json!(["null", "string"])), &one(json!("string"))).unwrap(),
+        find_mismatch(&one(json!(["null", "string"])), &one(json!("string"))).unwrap(),
         "field `f`: the writer's null cannot be read as the reader's string"
     );
     assert_eq!(
-        misfit(&one(json!({"type": "array", "items": "string"})), &one(json!({"type": "array", "items": "int"}))),
+        find_mismatch(
+            &one(json!({"type": "array", "items": "string"})),
+            &one(json!({"type": "array", "items": "int"}))
+        ),
         Some("field `f.[]`: the writer's string cannot be read as the reader's int".to_owned())
     );
     let of = |symbols: &[&str]| one(json!({"type": "enum", "name": "E", "symbols": symbols}));
-    assert_eq!(misfit(&of(&["A"]), &of(&["A", "B"])), None);
+    assert_eq!(find_mismatch(&of(&["A"]), &of(&["A", "B"])), None);
     assert_eq!(
-        misfit(&of(&["A", "B", "C"]), &of(&["A"])).unwrap(),
+        find_mismatch(&of(&["A", "B", "C"]), &of(&["A"])).unwrap(),
         "field `f`: the reader's enum lacks the writer's `B`, `C`, and it has no default"
     );
 }
 
 #[test]
-fn a_type_is_the_same_spelt_out_or_referred_to() {
+fn a_reference_and_a_spelt_out_type_are_the_same() {
     let address =
         json!({"type": "record", "name": "Address", "namespace": "x", "fields": [{"name": "zip", "type": "int"}]});
     let old = record(json!([{"name": "home", "type": address}, {"name": "work", "type": "x.Address"}]));
@@ -66,11 +69,11 @@ fn a_type_is_the_same_spelt_out_or_referred_to() {
         {"name": "work", "type": address}, {"name": "home", "type": "x.Address"},
         {"name": "third", "type": ["null", "x.Address"], "default": null}
     ]));
-    assert_eq!(misfit(&old, &new), None);
+    assert_eq!(find_mismatch(&old, &new), None);
     let mut other = new.clone();
     other["fields"][0]["type"]["fields"][0]["type"] = json!("string");
     assert_eq!(
-        misfit(&old, &other).unwrap(),
+        find_mismatch(&old, &other).unwrap(),
         "field `work.zip`: the writer's int cannot be read as the reader's string"
     );
 }
@@ -82,24 +85,24 @@ fn recursive_types_are_compared() {
             {"name": "next", "type": ["null", "List"]}, {"name": "value", "type": value}
         ]})
     };
-    assert_eq!(misfit(&list("int"), &list("long")), None);
-    assert!(misfit(&list("long"), &list("int")).unwrap().starts_with("field `value`: the writer's long"));
+    assert_eq!(find_mismatch(&list("int"), &list("long")), None);
+    assert!(find_mismatch(&list("long"), &list("int")).unwrap().starts_with("field `value`: the writer's long"));
 }
 
 #[test]
-fn names_matter_inside_and_at_the_root_only_if_asked() {
+fn names_of_inner_records_must_agree_and_the_roots_on_request() {
     let [a, b] =
         ["A", "B"].map(|name| json!({"type": "record", "name": name, "fields": [{"name": "x", "type": "int"}]}));
-    assert_eq!(misfit(&a, &b).unwrap(), "the writer's record A cannot be read as the reader's record B");
-    assert!(misfit(&one(a.clone()), &one(b.clone())).is_some());
+    assert_eq!(find_mismatch(&a, &b).unwrap(), "the writer's record A cannot be read as the reader's record B");
+    assert!(find_mismatch(&one(a.clone()), &one(b.clone())).is_some());
     let [writer, reader] = [&a, &b].map(|json| AvroSchema::parse(&json.to_string()).unwrap());
     assert!(reader.check_reads(&writer, RootName::MayDiffer).is_ok());
     let mut spaced = a.clone();
     spaced["namespace"] = json!("com.shop");
-    assert_eq!(misfit(&spaced, &a), None);
+    assert_eq!(find_mismatch(&spaced, &a), None);
 }
 
-/// Types refer back to types that were not compared before: the comparison must end, without a deep recursion.
+/// A long chain of types, each of which refers to the next: the comparison must end without a deep recursion.
 #[test]
 fn a_long_chain_of_references_is_refused() {
     let chain = |defaults: bool| {
@@ -114,7 +117,7 @@ fn a_long_chain_of_references_is_refused() {
         fields.push(json!({"name": "last", "type": "T4999"}));
         record(json!(fields))
     };
-    assert!(misfit(&chain(false), &chain(true)).unwrap().contains("nested deeper"));
+    assert!(find_mismatch(&chain(false), &chain(true)).unwrap().contains("nested deeper"));
 }
 
 fn kinds() -> impl Strategy<Value = Value> {
@@ -141,13 +144,13 @@ fn kinds() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Without references our way through types decides as apache-avro's.
+    /// Without references the comparison has the same result as apache-avro's.
     #[test]
-    fn decisions_are_those_of_apache_avro(writer in kinds(), reader in kinds()) {
+    fn results_agree_with_apache_avro(writer in kinds(), reader in kinds()) {
         use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
         let (writer, reader) = (one(writer), one(reader));
         let [w, r] = [&writer, &reader].map(|json| apache_avro::Schema::parse_str(&json.to_string()).unwrap());
         let theirs = SchemaCompatibility::can_read(&w, &r) == Ok(Compatibility::Full);
-        prop_assert_eq!(misfit(&writer, &reader).is_none(), theirs, "{} as {}", writer, reader);
+        prop_assert_eq!(find_mismatch(&writer, &reader).is_none(), theirs, "{} as {}", writer, reader);
     }
 }

@@ -1,4 +1,4 @@
-//! The strict decoder against apache-avro, on random schemas, values and damage.
+//! The strict decoder against apache-avro as the oracle, on random schemas, values and damaged bytes.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -16,14 +16,14 @@ use assay_core::types::Type;
 use proptest::prelude::*;
 use schema_shapes::{Dice, Shape, encode, record};
 
-/// A shape's schema, as both sides parse it.
+/// A shape's schema, parsed by both implementations.
 fn schemas(shape: &Shape) -> (Schema, apache_avro::Schema) {
     let json = shape.schema(&mut 0).to_string();
     let ours = Schema::parse(&json).expect("a valid schema");
     (ours, apache_avro::Schema::parse_str(&json).expect("a valid schema"))
 }
 
-/// The value at a dotted path; null when a record on the way is.
+/// The value at a dotted path; null if a record on the path is null.
 fn at<'v>(value: &'v Avro, path: &str) -> &'v Avro {
     path.split('.').fold(bare(value), |value, name| match value {
         Avro::Record(fields) => {
@@ -40,7 +40,7 @@ fn bare(value: &Avro) -> &Avro {
     }
 }
 
-/// A row of a column as text that shows every bit of it.
+/// A row of a column as text, exact to the bit.
 fn cell(column: &ArrayRef, row: usize) -> String {
     if column.is_null(row) {
         "null".to_owned()
@@ -57,7 +57,7 @@ fn cell(column: &ArrayRef, row: usize) -> String {
     }
 }
 
-/// A row of a column of a type; of lists each item, of maps each key once.
+/// A row of a column of a type. Lists are shown item by item, maps with each key once.
 fn cell_of(column: &ArrayRef, ty: &Type, row: usize) -> String {
     match ty {
         Type::List(item) if column.is_valid(row) => {
@@ -101,7 +101,7 @@ fn expected_of(value: &Avro, ty: &Type) -> String {
     }
 }
 
-/// A UUID in a string is left as it was written; apache-avro has none with capitals.
+/// Converts a cell to apache-avro's form of UUIDs, which has no capital letters.
 fn as_oracle(cell: String, value: &Avro) -> String {
     let is_uuid = |value: &Avro| matches!(bare(value), Avro::Uuid(_));
     let has_uuids = match bare(value) {
@@ -131,7 +131,7 @@ fn expected_cell(value: &Avro) -> String {
             format!("time {}", value.div_euclid(1_000_000))
         }
         Avro::Decimal(value) => {
-            // It gives no bytes back where there were none, which is zero.
+            // For zero without bytes apache-avro gives no bytes.
             let bytes = Vec::try_from(value).unwrap_or_default();
             let unscaled = bytes.iter().enumerate().fold(0_i64, |value, (index, byte)| {
                 if index == 0 { i64::from(*byte as i8) } else { value << 8 | i64::from(*byte) }
@@ -158,10 +158,10 @@ fn scalar_cell(scalar: &Scalar<'_>) -> String {
     }
 }
 
-/// What apache-avro reads from the bytes, if all of it is there and nothing is left over.
+/// The value that apache-avro reads from the bytes, if it uses all of them and no more.
 ///
-/// apache-avro takes the end of the bytes for a null in booleans, strings and unions; seeing the reader hit the
-/// end tells that apart.
+/// apache-avro reads the end of the bytes as null in booleans, strings and unions. The source records that its end was
+/// reached, to distinguish that.
 fn oracle(schema: &apache_avro::Schema, bytes: &[u8]) -> Option<Avro> {
     let mut source = Source { bytes, hit_end: false };
     let reader = apache_avro::reader::datum::GenericDatumReader::builder(schema).build().expect("a schema");
@@ -182,7 +182,7 @@ impl Read for Source<'_> {
     }
 }
 
-/// Damages a record: flips, cuts, inserts, or repeats.
+/// Damages a record: flips, removes, inserts or repeats bytes.
 fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
     let place = dice.below(bytes.len() + 1);
     match dice.below(5) {
@@ -198,9 +198,9 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-/// Where we refuse on purpose what apache-avro accepts: it ignores a block's size, bits beyond the 64th and a decimal's
-/// precision, takes any form of a UUID, has a far higher limit of items, and none of depth.
-fn stricter_on_purpose(problem: DecodeProblem) -> bool {
+/// True for problems that apache-avro accepts: it ignores a block's size, bits above the 64th and a decimal's
+/// precision, accepts any form of a UUID, has a far higher limit on items, and none on depth.
+fn is_stricter_on_purpose(problem: DecodeProblem) -> bool {
     matches!(
         problem,
         DecodeProblem::BlockSize(_)
@@ -215,10 +215,10 @@ fn stricter_on_purpose(problem: DecodeProblem) -> bool {
 proptest! {
     #![proptest_config(schema_shapes::config())]
 
-    /// Any mix of good and damaged records: exactly the damaged are refused, all others decode to what
-    /// apache-avro reads, under any projection, and as scalars as well.
+    /// In any mix of good and damaged records exactly the damaged ones are refused. All others are decoded as by
+    /// apache-avro, under any projection, and also as scalars.
     #[test]
-    fn decodes_what_apache_avro_decodes(shape in record(), seed in any::<u64>()) {
+    fn records_are_decoded_as_by_apache_avro(shape in record(), seed in any::<u64>()) {
         let (schema, theirs) = schemas(&shape);
         let mut dice = Dice::new(seed);
         let paths: Vec<&str> = schema.fields().iter().map(|field| field.path.as_str()).collect();
@@ -228,7 +228,7 @@ proptest! {
         let scalar_paths: Vec<&str> = projection.iter().copied().filter(|path| !is_list(path)).collect();
         prop_assert_eq!(Extractor::new(&schema, &projection).is_ok(), scalar_paths.len() == projection.len());
         let extractor = Extractor::new(&schema, &scalar_paths).expect("the schema's own paths");
-        // Twice: the second batch finds the buffers of the first.
+        // Twice, because the second batch reuses the buffers of the first.
         for _ in 0..2 {
             let records: Vec<Vec<u8>> = (0..20)
                 .map(|_| {
@@ -246,7 +246,7 @@ proptest! {
             }
             for (index, error) in &decoded.bad {
                 let lenient = oracle(&theirs, &records[*index]);
-                prop_assert!(lenient.is_none() || stricter_on_purpose(error.problem), "{error}: {lenient:?}");
+                prop_assert!(lenient.is_none() || is_stricter_on_purpose(error.problem), "{error}: {lenient:?}");
                 prop_assert!(error.position <= records[*index].len());
             }
             let mut scalars = vec![Scalar::Null; scalar_paths.len()];
@@ -268,9 +268,9 @@ proptest! {
         }
     }
 
-    /// Any bytes at all: no panic, and the same verdict as apache-avro.
+    /// No bytes panic, and exactly those that apache-avro refuses are refused.
     #[test]
-    fn refuses_garbage_as_apache_avro_does(
+    fn garbage_is_refused_as_by_apache_avro(
         shape in record(),
         bytes in prop::collection::vec(prop_oneof![0u8..5, any::<u8>()], 0..60),
     ) {
@@ -280,7 +280,7 @@ proptest! {
         let expected = oracle(&theirs, &bytes).is_some();
         match decoded.bad.first() {
             None => prop_assert!(expected),
-            Some((_, error)) => prop_assert!(!expected || stricter_on_purpose(error.problem), "{error}"),
+            Some((_, error)) => prop_assert!(!expected || is_stricter_on_purpose(error.problem), "{error}"),
         }
     }
 }

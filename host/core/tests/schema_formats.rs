@@ -1,5 +1,5 @@
-//! The same event in every format: as JSON with bare and with tagged unions, as Avro of the stream's own schema and of
-//! another one. It is the same stored event everywhere, or it is refused everywhere.
+//! One event in every format: JSON with bare and with tagged unions, Avro of the stream's own schema and of another
+//! one. All formats give the same stored event, or all are refused.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -7,7 +7,7 @@ use assay_core::schema::{Encoder, Extractor, Resolver, Schema, to_json};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// A type, with one value of it.
+/// A type with one value.
 #[derive(Clone, Debug)]
 struct Case {
     kind: Value,
@@ -15,9 +15,9 @@ struct Case {
     tag: &'static str,
     /// The value as JSON, all unions in it tagged.
     tagged: Value,
-    /// The same without tags.
+    /// The value as JSON without tags.
     bare: Value,
-    /// An object in it could be tagged, or another type's.
+    /// True if an object in the bare JSON may also be a tagged one or of another type.
     is_ambiguous: bool,
 }
 
@@ -27,7 +27,7 @@ impl Case {
     }
 }
 
-/// Types without types inside, with values as they come out.
+/// Types without inner types, with values in the form in which they are read back.
 fn leaves() -> Vec<Case> {
     let logical = |base: &str, name: &str| json!({"type": base, "logicalType": name});
     let fixed = |name: &str, size: u32, more: Value| {
@@ -136,7 +136,7 @@ fn from_json(schema: &Schema, value: &Value) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// An event of the stream's own schema, as ingest takes it.
+/// An event of the stream's own schema, as ingest reads it.
 fn from_own(schema: &Schema, record: &[u8]) -> Result<Vec<u8>, String> {
     assert_eq!(schema.record_length(record), Ok(record.len()), "its end is found whatever its values are");
     let mut out = record.to_vec();
@@ -148,7 +148,7 @@ fn from_own(schema: &Schema, record: &[u8]) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// The same record of a schema whose fields are in another order, with one more.
+/// The record in a schema with another order of fields and one field more.
 fn from_other(schema: &Schema, kind: &Value, record: &[u8]) -> Result<Vec<u8>, String> {
     let fields =
         json!([{"name": "f", "type": kind}, {"name": "more", "type": "int"}, {"name": "id", "type": "string"}]);
@@ -174,7 +174,7 @@ proptest! {
         prop_assert_eq!(from_other(&schema, &case.kind, &stored), Ok(stored.clone()));
         let shown = to_json(&schema, &stored).expect("a record")["f"].clone();
         prop_assert_eq!(from_json(&schema, &shown), Ok(stored.clone()), "{} as {}", shown, case.kind);
-        // Sent bare, it is taken. If it could mean nothing else, it comes back as it was sent.
+        // The bare form is accepted. If it is not ambiguous, it is read back unchanged.
         let bare = from_json(&schema, &case.bare);
         let bare = bare.map_err(|error| TestCaseError::fail(format!("{error}: {} as {}", case.bare, case.kind)))?;
         if bare == stored && !case.is_ambiguous {
@@ -183,10 +183,10 @@ proptest! {
     }
 }
 
-/// Values that Avro's types hold and the logical type does not: the event is refused in every format, and its end is
-/// found.
+/// Values of the underlying type that the logical type does not allow: the event is refused in every format, and its
+/// end is found.
 #[test]
-fn what_the_stream_cannot_hold_is_refused_in_every_format() {
+fn values_outside_of_the_logical_type_are_refused_in_every_format() {
     let decimal = json!({"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2});
     let fixed = |logical: bool| {
         let mut kind = json!({"type": "fixed", "name": "Money", "size": 3});
@@ -234,9 +234,9 @@ fn what_the_stream_cannot_hold_is_refused_in_every_format() {
     }
 }
 
-/// What may be tagged, may be bare, and how it comes back.
+/// Values of unions with and without tags, and the form in which they are read back.
 #[test]
-fn unions_of_every_kind() {
+fn values_of_unions_are_read_tagged_and_bare() {
     let record = |name: &str, fields: Value| json!({"type": "record", "name": name, "fields": fields});
     let a = record("ns.A", json!([{"name": "x", "type": "int"}, {"name": "y", "type": "int", "default": 0}]));
     let b = record("ns.B", json!([{"name": "z", "type": "int"}]));
@@ -261,7 +261,7 @@ fn unions_of_every_kind() {
         (json!(["null", {"type": "array", "items": "int"}]), json!({"array": [1]}), json!([1])),
         (json!(["int", {"type": "enum", "name": "ns.E", "symbols": ["S"]}]), json!({"E": "S"}), json!("S")),
         (json!(["null", "string", "int"]), json!({"null": null}), json!(null)),
-        // A text that could be either comes back with its tag.
+        // A text that fits two branches is read back with its tag.
         (json!(["string", "bytes"]), json!({"bytes": "x"}), json!({"bytes": "x"})),
         (json!(["int", "long"]), json!({"long": 1}), json!({"long": 1})),
         (json!(["int", "long"]), json!(5_000_000_000_i64), json!(5_000_000_000_i64)),
@@ -288,7 +288,7 @@ fn unions_of_every_kind() {
 
 /// Objects that may be tagged or bare at each of many levels are read in bounded time.
 #[test]
-fn ambiguous_objects_take_no_time_that_doubles_with_each_level() {
+fn ambiguous_objects_take_bounded_time() {
     let inner = json!({"name": "map", "type": ["null", {"type": "map", "values": "Node"}], "default": null});
     let kind = json!({"type": "record", "name": "Node", "fields": [inner]});
     let schema = Schema::parse_value(&record_of(&kind)).expect("valid");

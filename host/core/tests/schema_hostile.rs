@@ -1,4 +1,4 @@
-//! Arbitrary and nearly valid values at every type and every logical type: taken or refused, without a panic.
+//! Arbitrary and nearly valid values of every type and every logical type are accepted or refused without a panic.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -6,7 +6,7 @@ use assay_core::schema::{Decoder, Encoder, Extractor, Resolver, Scalar, Schema, 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Every type, with every logical type at every base, also where it does not belong.
+/// Every type, and every logical type on every base type, also where it is not allowed.
 fn kinds() -> Vec<Value> {
     const LOGICAL: [&str; 12] = [
         "uuid",
@@ -46,8 +46,8 @@ fn kinds() -> Vec<Value> {
     kinds
 }
 
-/// A type alone, in a union, in wider unions, in an array and in a map.
-fn around(kind: &Value, way: usize) -> Value {
+/// A type alone, in unions of two and more types, in an array and in a map.
+fn wrap_type(kind: &Value, way: usize) -> Value {
     match way {
         0 => kind.clone(),
         1 => json!(["null", kind]),
@@ -62,7 +62,7 @@ fn schema(kind: &Value) -> Option<Schema> {
     Schema::parse_value(&json!({"type": "record", "name": "R", "fields": fields})).ok()
 }
 
-/// Reads bytes in every way that there is. Whatever is taken can be shown, and what is shown is taken again.
+/// Reads bytes in every way. Accepted bytes can be converted to JSON, which is accepted again.
 fn read(schema: &Schema, bytes: &[u8]) {
     let columns: Vec<&str> = schema.fields().iter().map(|field| field.path.as_str()).collect();
     let decoded = Decoder::new(schema, &columns).expect("its own fields").decode([bytes]);
@@ -85,7 +85,7 @@ fn encode(schema: &Schema, event: &str) -> Option<Vec<u8>> {
     Encoder::new(schema).encode(event.as_bytes(), &mut bytes).ok().map(|()| bytes)
 }
 
-/// Texts that are nearly those of some logical type, and any others.
+/// Texts that nearly fit a logical type, and arbitrary ones.
 fn text() -> impl Strategy<Value = String> {
     let valid = prop::sample::select(vec![
         "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
@@ -166,33 +166,33 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_json_makes_it_panic(kind in prop::sample::select(kinds()), way in 0_usize..5, value in value()) {
-        if let Some(schema) = schema(&around(&kind, way))
+    fn no_json_panics(kind in prop::sample::select(kinds()), way in 0_usize..5, value in value()) {
+        if let Some(schema) = schema(&wrap_type(&kind, way))
             && let Some(bytes) = encode(&schema, &format!(r#"{{"f": {value}}}"#))
         {
             read(&schema, &bytes);
-            // A number that no JSON has comes out as a text, which is not taken.
+            // A number that JSON does not have is written as a text, which is refused as a number.
             let shown = to_json(&schema, &bytes).expect("just read");
             prop_assert_eq!(encode(&schema, &shown.to_string()), Some(bytes), "{} as {}", shown, schema.json());
         }
     }
 
     #[test]
-    fn no_bytes_make_it_panic(kind in prop::sample::select(kinds()), way in 0_usize..5, bytes in bytes()) {
-        if let Some(schema) = schema(&around(&kind, way)) {
+    fn no_bytes_panic(kind in prop::sample::select(kinds()), way in 0_usize..5, bytes in bytes()) {
+        if let Some(schema) = schema(&wrap_type(&kind, way)) {
             read(&schema, &bytes);
             let _ = schema.record_length(&bytes);
         }
     }
 
     #[test]
-    fn no_resolution_makes_it_panic(
+    fn no_resolution_panics(
         kinds in (prop::sample::select(kinds()), prop::sample::select(kinds())),
         ways in (0_usize..5, 0_usize..2),
         bytes in bytes(),
         value in value(),
     ) {
-        let (Some(writer), Some(reader)) = (schema(&around(&kinds.0, ways.0)), schema(&around(&kinds.1, ways.1))) else {
+        let (Some(writer), Some(reader)) = (schema(&wrap_type(&kinds.0, ways.0)), schema(&wrap_type(&kinds.1, ways.1))) else {
             return Ok(());
         };
         let Ok(Some(resolver)) = Resolver::new(&writer, &reader) else { return Ok(()) };

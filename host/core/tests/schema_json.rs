@@ -1,4 +1,4 @@
-//! JSON events into Avro and back: against apache-avro on random schemas, and case by case.
+//! JSON events to Avro and back: against apache-avro on random schemas, and single cases.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 proptest! {
     #![proptest_config(schema_shapes::config())]
 
-    /// Avro written by apache-avro, as JSON, comes back as the same Avro bytes: in the schema's order, and with
-    /// the fields of every record reversed.
+    /// Avro of apache-avro is converted to JSON and back to the same bytes, with fields in the schema's order and
+    /// reversed.
     #[test]
-    fn json_round_trips(shape in record(), seed in any::<u64>()) {
+    fn avro_is_converted_to_json_and_back(shape in record(), seed in any::<u64>()) {
         let json = shape.schema(&mut 0).to_string();
         let schema = Schema::parse(&json).expect("a valid schema");
         let theirs = apache_avro::Schema::parse_str(&json).expect("a valid schema");
@@ -32,14 +32,14 @@ proptest! {
             out.clear();
             encoder.encode_value(&turned, &mut out)
                 .map_err(|error| TestCaseError::fail(format!("{error}: {turned}")))?;
-            // Maps have no order, so their bytes may differ: compare what they say.
+            // Maps have no order, so their bytes may differ: compare the values.
             prop_assert_eq!(to_json(&schema, &out).expect("our own bytes"), json);
         }
     }
 
-    /// Any text: an error or an event that reads back, and never anything left in the output on an error.
+    /// Any text is an error or an event that is read back. After an error the output is unchanged.
     #[test]
-    fn survives_any_text(shape in record(), json in r#"[\[\]{}:,"f0-3a-ctruenl .-]{0,40}"#) {
+    fn any_text_is_an_error_or_an_event(shape in record(), json in r#"[\[\]{}:,"f0-3a-ctruenl .-]{0,40}"#) {
         let schema = Schema::parse(&shape.schema(&mut 0).to_string()).expect("a valid schema");
         let mut out = b"before".to_vec();
         match Encoder::new(&schema).encode(json.as_bytes(), &mut out) {
@@ -49,7 +49,7 @@ proptest! {
     }
 }
 
-/// The same JSON with the members of every object in the opposite order.
+/// The JSON with the members of every object in the opposite order.
 fn reversed(json: &Json) -> Json {
     match json {
         Json::Object(members) => members.iter().rev().map(|(name, value)| (name.clone(), reversed(value))).collect(),
@@ -97,7 +97,7 @@ fn missing_fields_take_their_defaults_or_null() {
 }
 
 #[test]
-fn values_may_come_in_every_usual_form() {
+fn values_are_accepted_in_every_usual_form() {
     let event = encoded(
         r#"{"id": "\u00e9\n", "amount": 12.5, "count": 3.0, "time": "2023-11-14T23:13:20+01:00",
             "kind": {"shop.Kind": "WEB"}, "device": {"shop.Device": {"versions": [1, -2]}},
@@ -115,7 +115,7 @@ fn values_may_come_in_every_usual_form() {
 }
 
 #[test]
-fn errors_name_field_expectation_and_finding() {
+fn errors_name_the_field_the_expected_and_the_found_value() {
     let cases = [
         (r#"{"id": 5, "amount": 1}"#, "field `id`: expected a string, found 5"),
         (r#"{"id": "a", "amount": "1"}"#, "field `amount`: expected a number, found \"1\""),
@@ -147,7 +147,10 @@ fn errors_name_field_expectation_and_finding() {
         ),
         (r#"[1]"#, "the event: expected an object, found an array"),
         (r#"{"id": "a", "amount": }"#, "not valid JSON (field `amount`): expected value at line 1 column 23"),
-        (r#"{"id": "a", "amount": 1} x"#, "not valid JSON: trailing characters at line 1 column 26"),
+        (
+            r#"{"id": "a", "amount": 1} x"#,
+            "not valid JSON: the JSON has ended, but something follows it at line 1 column 26",
+        ),
     ];
     for (event, expected) in cases {
         assert_eq!(refused(event), expected, "{event}");
@@ -158,7 +161,7 @@ fn errors_name_field_expectation_and_finding() {
 fn json_that_is_not_utf8_is_refused() {
     let mut out = Vec::new();
     let error = Encoder::new(&schema()).encode(b"{\"id\": \"\xff\"}", &mut out).expect_err("no UTF-8");
-    assert_eq!(error.to_string(), "not valid JSON: invalid utf-8 sequence of 1 bytes from index 8");
+    assert_eq!(error.to_string(), "not valid JSON: it is not UTF-8: the byte at 8 begins no character");
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn doubles_keep_every_bit() {
     assert_eq!(event["amount"].as_f64().map(f64::to_bits), Some(127_830_140.550_781_25_f64.to_bits()));
 }
 
-/// A number is the one that was written, or it is refused: never a neighbour that a double happens to be.
+/// A number is exactly the one that was written, or it is refused. It is never the nearest double.
 #[test]
 fn whole_numbers_are_exact_however_they_are_written() {
     let count = |text: &str| encoded(&format!(r#"{{"id": "a", "amount": 1.5e0, "note": {text}}}"#));
@@ -194,14 +197,14 @@ fn whole_numbers_are_exact_however_they_are_written() {
         refused,
         "field `note`: expected null or a whole number of 64 bits or a string, found 9007199254740992.5"
     );
-    // What was parsed before has only the double.
+    // JSON that was parsed earlier has only the double.
     let mut out = Vec::new();
     let event = json!({"id": "a", "amount": 1, "note": {"long": 9_007_199_254_740_992.0_f64}});
     assert!(Encoder::new(&schema()).encode_value(&event, &mut out).is_err());
 }
 
 #[test]
-fn an_encoder_is_as_new_after_an_error() {
+fn an_encoder_works_after_an_error() {
     let schema = schema();
     let mut encoder = Encoder::new(&schema);
     let mut out = Vec::new();
@@ -213,7 +216,7 @@ fn an_encoder_is_as_new_after_an_error() {
 }
 
 #[test]
-fn an_event_beyond_the_limit_is_refused() {
+fn an_event_above_the_limit_is_refused() {
     let event = json!({"id": "x".repeat(1 << 20), "amount": 1}).to_string();
     assert!(refused(&event).starts_with("the event has 1048"), "{}", refused(&event));
     let items = format!(r#"{{"id": "", "amount": 1, "device": {{"versions": [0{}]}}}}"#, ",0".repeat(1 << 16));

@@ -1,4 +1,4 @@
-//! No schema and no event recurses without a bound: each construct, nested 100,000 deep, on a small stack.
+//! The recursion over schemas and events is bounded: each construct, nested 100,000 deep, on a small stack.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -6,7 +6,7 @@ use assay_core::schema::{Encoder, Schema};
 
 const DEPTH: usize = 100_000;
 
-/// Runs in a thread with a quarter of the usual stack.
+/// Runs a test in a thread with a quarter of the usual stack.
 fn on_small_stack(run: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap().join().unwrap();
 }
@@ -21,7 +21,7 @@ fn record(field: &str) -> String {
 }
 
 #[test]
-fn no_schema_ends_the_process() {
+fn no_schema_overflows_the_stack() {
     let constructs = [
         (r#"{"type": "array", "items": "#, r#""long""#, "}"),
         (r#"{"type": "map", "values": "#, r#""long""#, "}"),
@@ -52,7 +52,7 @@ fn no_schema_ends_the_process() {
                 .collect();
             format!(r#"{{"type": "record", "name": "Root", "fields": [{}]}}"#, fields.join(","))
         };
-        // Records that name one another, each once: as deep as they are many.
+        // A chain of records, each of which names the next: as deep as their number.
         for count in [10, 100, 1000, 5000] {
             let _ = Schema::parse(&long_chain(count));
         }
@@ -66,7 +66,7 @@ fn no_schema_ends_the_process() {
 }
 
 #[test]
-fn no_event_ends_the_process() {
+fn no_event_overflows_the_stack() {
     let list = r#"{"type": "record", "name": "R", "fields": [
         {"name": "n", "type": ["null", "R"], "default": null}, {"name": "l", "type": {"type": "array", "items": "R"}, "default": []},
         {"name": "m", "type": {"type": "map", "values": "R"}, "default": {}}]}"#;
@@ -90,7 +90,7 @@ fn no_event_ends_the_process() {
 }
 
 #[test]
-fn names_in_a_schema_are_there_once() {
+fn duplicate_names_in_a_schema_are_refused() {
     let twice = r#"{"type": "record", "name": "R", "fields": [{"name": "a", "type": "long", "type": "string"}]}"#;
     let error = Schema::parse(twice).unwrap_err().to_string();
     assert!(error.contains("the name 'type' is there twice"), "{error}");

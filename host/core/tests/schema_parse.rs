@@ -1,4 +1,4 @@
-//! Which schemas are taken, which are refused, and what can be a column.
+//! Schemas that are accepted and refused, and the parts that can be columns.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -59,7 +59,7 @@ fn types_that_multiply_are_refused() {
 }
 
 #[test]
-fn fields_are_paths_with_types_and_other_types_say_why_not() {
+fn fields_have_paths_and_types_and_others_a_reason() {
     let schema = schema();
     let fields: Vec<String> = schema
         .fields()

@@ -1,4 +1,4 @@
-//! Decoding and extracting, case by case: neighbours of malformed records, limits, and what errors say.
+//! Single cases of decoding and extracting: malformed records among good ones, limits, and errors.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -45,7 +45,7 @@ fn a_malformed_record_leaves_no_trace_in_the_columns() {
 }
 
 #[test]
-fn problems_name_the_place_inside_arrays_and_maps() {
+fn errors_have_the_place_within_arrays_and_maps() {
     let schema = Schema::parse(
         r#"{"type": "record", "name": "Order", "fields": [{"name": "items", "type": {"type": "array", "items":
            {"type": "record", "name": "Item", "fields": [{"name": "paid", "type": "boolean"}]}}}]}"#,

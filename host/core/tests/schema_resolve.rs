@@ -1,4 +1,4 @@
-//! Records of one schema read as another, against apache-avro: random schemas, and changes of them that Avro allows.
+//! Schema resolution against apache-avro, on random schemas with random compatible changes.
 
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use schema_shapes::{Dice, encode, record};
 use serde_json::{Value as Json, json};
 
-/// Changes a type into one that can read it. `plain`: it is no branch of a union, so it may become one.
+/// Changes a type to one that can read it. With `plain` it is no branch of a union, so it may become a union.
 fn change(json: &Json, dice: &mut Dice, plain: bool) -> Json {
     let wider = |to: &[&str], dice: &mut Dice| json!(to[dice.below(to.len())]);
     let changed = match json {
@@ -56,7 +56,8 @@ fn change_fields(fields: &mut Vec<Json>, dice: &mut Dice) {
     for field in fields.iter_mut() {
         field["type"] = change(&field["type"], dice, true);
     }
-    // A field that is taken out may have the definition of a type that is named elsewhere: only with its own inside.
+    // A removed field may contain the definition of a type that is named elsewhere. Therefore no field of a recursive
+    // record is removed.
     if !fields.is_empty() && dice.below(4) == 0 {
         let gone = dice.below(fields.len());
         let is_recursive = fields.iter().any(|field| field["name"] == "value");
@@ -79,9 +80,9 @@ fn change_fields(fields: &mut Vec<Json>, dice: &mut Dice) {
 proptest! {
     #![proptest_config(schema_shapes::config())]
 
-    /// What we make of a record of the writer, apache-avro reads as what it makes of it.
+    /// apache-avro reads the resolved record as the same value that it resolves itself.
     #[test]
-    fn resolves_as_apache_avro_does(shape in record(), seed in any::<u64>()) {
+    fn records_are_resolved_as_by_apache_avro(shape in record(), seed in any::<u64>()) {
         let mut dice = Dice::new(seed);
         let written = shape.schema(&mut 0);
         let read = change(&written, &mut dice, false);

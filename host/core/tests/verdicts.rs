@@ -1,4 +1,4 @@
-//! A block of verdicts says what was put in, and garbage is refused without a panic.
+//! A block of verdicts is read back as it was written, and garbage is refused without a panic.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -73,7 +73,7 @@ fn block() -> Vec<u8> {
 }
 
 #[test]
-fn a_block_says_what_was_put_in() {
+fn a_block_is_read_back_as_it_was_written() {
     let bytes = block();
     assert_eq!(block_flags(&bytes), Ok((flags::FAILURES | flags::EDGES, Offset(12))));
     let block = read_block(&bytes).unwrap();
@@ -107,7 +107,7 @@ fn a_block_says_what_was_put_in() {
 }
 
 #[test]
-fn one_event_is_found_among_the_others() {
+fn the_outcome_of_one_event_is_found() {
     let bytes = block();
     let whole = read_block(&bytes).unwrap();
     for offset in 0..15 {
@@ -129,7 +129,7 @@ fn every_truncation_is_an_error_or_ends_between_two_events() {
 
 proptest! {
     #[test]
-    fn damage_is_never_a_panic(at in 0_usize..400, byte: u8) {
+    fn damaged_blocks_do_not_panic(at in 0_usize..400, byte: u8) {
         let mut bytes = block();
         let at = at % bytes.len();
         bytes[at] = byte;

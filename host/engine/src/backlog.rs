@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use assay_core::names::Offset;
 
-use crate::ports::StreamPartition;
+use crate::ports::PartitionId;
 
 /// Appends within this time share a mark.
-const MARK_EVERY: Duration = Duration::from_secs(1);
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// Marks of a partition, at most: more than an hour of them. Then the newest grows.
 const MAX_MARKS: usize = 4096;
 
@@ -33,18 +33,20 @@ impl Default for BacklogLimits {
 
 /// Why a partition takes in nothing more for now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scoring is behind: partition {of} has {waiting} that are not scored yet, at most {most} may wait ({setting})")]
+#[error(
+    "scoring is behind: partition {partition} has {waiting} that are not scored yet, at most {max} may wait ({setting})"
+)]
 pub struct Behind {
-    of: StreamPartition,
+    partition: PartitionId,
     waiting: String,
-    most: String,
+    max: String,
     setting: &'static str,
 }
 
 /// What this process has taken in, by partition.
 #[derive(Default)]
 pub(crate) struct Backlog {
-    partitions: Mutex<HashMap<StreamPartition, VecDeque<Mark>>>,
+    partitions: Mutex<HashMap<PartitionId, VecDeque<Mark>>>,
 }
 
 /// Some appends after each other.
@@ -59,13 +61,13 @@ struct Mark {
 
 impl Backlog {
     /// Notes that events were appended to a partition, which ends at `end` now.
-    pub(crate) fn note(&self, of: &StreamPartition, end: Offset, bytes: u64, at: Instant) {
+    pub(crate) fn note(&self, partition: &PartitionId, end: Offset, bytes: u64, at: Instant) {
         // Marks are added and removed whole.
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = partitions.entry(of.clone()).or_default();
+        let marks = partitions.entry(partition.clone()).or_default();
         let is_full = marks.len() >= MAX_MARKS;
         match marks.back_mut() {
-            Some(last) if is_full || at.saturating_duration_since(last.at) < MARK_EVERY => {
+            Some(last) if is_full || at.saturating_duration_since(last.at) < MARK_INTERVAL => {
                 last.end = last.end.max(end.0);
                 last.bytes += bytes;
             }
@@ -76,19 +78,19 @@ impl Backlog {
     /// Checks a partition that ends at `end` and is scored up to `next`.
     pub(crate) fn check(
         &self,
-        of: &StreamPartition,
+        partition: &PartitionId,
         next: Offset,
         end: Offset,
         limits: &BacklogLimits,
         now: Instant,
     ) -> Result<(), Behind> {
-        let behind = |waiting, most, setting| Err(Behind { of: of.clone(), waiting, most, setting });
+        let behind = |waiting, max, setting| Err(Behind { partition: partition.clone(), waiting, max, setting });
         let events = end.0.saturating_sub(next.0);
         if limits.events > 0 && events >= limits.events {
             return behind(format!("{events} events"), limits.events.to_string(), "engine.max_unscored_events");
         }
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(marks) = partitions.get_mut(of) else { return Ok(()) };
+        let Some(marks) = partitions.get_mut(partition) else { return Ok(()) };
         while marks.front().is_some_and(|mark| mark.end <= next.0) {
             marks.pop_front();
         }
@@ -113,17 +115,17 @@ mod tests {
 
     use super::*;
 
-    fn payments() -> StreamPartition {
-        StreamPartition { stream: "payments".into(), partition: Partition(3) }
+    fn payments() -> PartitionId {
+        PartitionId { stream: "payments".into(), partition: Partition(3) }
     }
 
     #[test]
     fn each_bound_refuses_by_name_and_lets_go_when_scoring_has_caught_up() {
-        let (backlog, of, begin) = (Backlog::default(), payments(), Instant::now());
+        let (backlog, partition, begin) = (Backlog::default(), payments(), Instant::now());
         let limits = BacklogLimits { events: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         let refusal = |next, end, seconds| {
-            let checked = backlog.check(&of, Offset(next), Offset(end), &limits, at(seconds));
+            let checked = backlog.check(&partition, Offset(next), Offset(end), &limits, at(seconds));
             checked.err().map(|behind| behind.to_string())
         };
         assert_eq!(refusal(0, 99, 0), None);
@@ -133,8 +135,8 @@ mod tests {
             "scoring is behind: partition payments/3 has 100 events that are not scored yet, at most 100 may wait \
              (engine.max_unscored_events)"
         );
-        backlog.note(&of, Offset(10), 600 << 10, at(0));
-        backlog.note(&of, Offset(20), 600 << 10, at(5));
+        backlog.note(&partition, Offset(10), 600 << 10, at(0));
+        backlog.note(&partition, Offset(20), 600 << 10, at(5));
         assert!(refusal(0, 20, 5).unwrap().contains("engine.max_unscored_mib"));
         assert_eq!(refusal(10, 20, 5), None, "half of the bytes are scored");
         assert!(refusal(10, 20, 65).unwrap().contains("engine.max_unscored_age"));
@@ -143,10 +145,10 @@ mod tests {
 
     #[test]
     fn marks_are_few_however_many_appends_there_are() {
-        let (backlog, of, begin) = (Backlog::default(), payments(), Instant::now());
+        let (backlog, partition, begin) = (Backlog::default(), payments(), Instant::now());
         for i in 0..20_000_u64 {
-            backlog.note(&of, Offset(i), 1, begin + Duration::from_millis(i * 1500));
+            backlog.note(&partition, Offset(i), 1, begin + Duration::from_millis(i * 1500));
         }
-        assert_eq!(backlog.partitions.lock().unwrap()[&of].len(), MAX_MARKS);
+        assert_eq!(backlog.partitions.lock().unwrap()[&partition].len(), MAX_MARKS);
     }
 }

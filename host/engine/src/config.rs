@@ -7,6 +7,7 @@ use assay_core::retention::Retention;
 use assay_runtime::Limits;
 
 use crate::backlog::BacklogLimits;
+use crate::clock::Clock;
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -21,9 +22,9 @@ pub struct EngineConfig {
     pub checkpoint_every: Duration,
     /// How many entities' states a partition keeps in memory; more are dropped after they were saved.
     pub entities_in_memory: usize,
-    /// The followers that run in this process; empty: all. The stores of the others are left to other processes, or
+    /// The sinks that run in this process; empty: all. The stores of the others are left to other processes, or
     /// lag.
-    pub followers: BTreeSet<String>,
+    pub sinks: BTreeSet<String>,
     /// How long records of streams are kept that do not say so themselves, where the log leaves that to the engine.
     pub retention: Retention,
     /// What a plugin may use.
@@ -35,15 +36,18 @@ pub struct EngineConfig {
     /// A rule whose plugin takes at least this share of a worker's time by calls that run out of time, or by being slower than it
     /// may be, is paused; 0: never.
     pub breaker_share: f64,
+    /// What workers tell the time by.
+    #[doc(hidden)]
+    pub clock: Clock,
     /// For tests.
     #[doc(hidden)]
     pub probe: crate::Probe,
 }
 
 impl EngineConfig {
-    /// Whether a follower runs in this process.
-    pub(crate) fn follows(&self, follower: &str) -> bool {
-        self.followers.is_empty() || self.followers.contains(follower)
+    /// Whether a sink runs in this process.
+    pub(crate) fn runs_sink(&self, sink: &str) -> bool {
+        self.sinks.is_empty() || self.sinks.contains(sink)
     }
 }
 
@@ -55,12 +59,13 @@ impl Default for EngineConfig {
             batch_rows: 4096,
             checkpoint_every: Duration::from_secs(1),
             entities_in_memory: 1_000_000,
-            followers: BTreeSet::new(),
+            sinks: BTreeSet::new(),
             retention: Retention::default(),
             limits: Limits::default(),
             breaker_failures: 1000,
             backlog: BacklogLimits::default(),
             breaker_share: 0.5,
+            clock: Clock::default(),
             probe: crate::Probe::default(),
         }
     }

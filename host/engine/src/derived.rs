@@ -1,6 +1,6 @@
 //! Derived streams: the events of another stream under another key.
 //!
-//! A follower of the source (`followers/derive.rs`) appends each event to the partition of its entity in the derived
+//! A sink of the source (`sinks/derive.rs`) appends each event to the partition of its entity in the derived
 //! stream, with the place that it came from behind its other fields. After a crash it appends some again, in their old
 //! order; whoever scores the derived stream knows for each partition of the source how far it has come, saves that with
 //! its checkpoints, and passes over what it has had.
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 
 use crate::plan::StreamPlan;
 use crate::ports::catalog::{Change, Kind, Snapshot};
-use crate::ports::{Place, StreamPartition};
+use crate::ports::{PartitionId, Place};
 use crate::problem::Problem;
 
 /// What a derived stream takes from its source.
-const TAKEN: [&str; 3] = ["time", "id", "schema"];
+const INHERITED_FIELDS: [&str; 3] = ["time", "id", "schema"];
 
 /// Fills in what derived streams take from their sources, which may be among the same changes. Streams that are derived
 /// from one with another schema change with it.
-pub(crate) fn complete(changes: &mut Vec<Change>, now: &Snapshot) -> Vec<Problem> {
-    follow_sources(changes, now);
+pub(crate) fn complete_derived_streams(changes: &mut Vec<Change>, now: &Snapshot) -> Vec<Problem> {
+    add_dependents(changes, now);
     let mut streams: BTreeMap<String, Option<Value>> =
         now.of(Kind::Stream).map(|revision| (revision.name.clone(), revision.body.clone())).collect();
     let changed = changes.iter().filter(|change| change.kind == Kind::Stream);
@@ -35,7 +35,7 @@ pub(crate) fn complete(changes: &mut Vec<Change>, now: &Snapshot) -> Vec<Problem
         let Some(body) = &mut change.body else { continue };
         let Some(from) = body["from"].as_str().map(str::to_owned) else { continue };
         let source = streams.get(&from).and_then(Option::as_ref);
-        if let Err((at, message)) = take(body, &from, source) {
+        if let Err((at, message)) = inherit_fields(body, &from, source) {
             let (name, at) = (change.name.clone(), at.to_owned());
             problems.push(Problem { kind: Kind::Stream, name, at, message });
         }
@@ -44,8 +44,8 @@ pub(crate) fn complete(changes: &mut Vec<Change>, now: &Snapshot) -> Vec<Problem
 }
 
 /// Adds the streams that have to change because their source does.
-fn follow_sources(changes: &mut Vec<Change>, now: &Snapshot) {
-    let mut followers = Vec::new();
+fn add_dependents(changes: &mut Vec<Change>, now: &Snapshot) {
+    let mut dependents = Vec::new();
     for derived in now.of(Kind::Stream) {
         let Some(Value::Object(body)) = &derived.body else { continue };
         let Some(from) = body.get("from").and_then(Value::as_str) else { continue };
@@ -56,16 +56,16 @@ fn follow_sources(changes: &mut Vec<Change>, now: &Snapshot) {
         let before = now.get(Kind::Stream, from).and_then(|source| source.body.as_ref());
         if before.is_some_and(|before| before["schema"] != source["schema"]) {
             let mut body = body.clone();
-            TAKEN.iter().for_each(|field| drop(body.remove(*field)));
+            INHERITED_FIELDS.iter().for_each(|field| drop(body.remove(*field)));
             let change = Change { kind: Kind::Stream, name: derived.name.clone(), body: Some(Value::Object(body)) };
-            followers.push(change);
+            dependents.push(change);
         }
     }
-    changes.extend(followers);
+    changes.extend(dependents);
 }
 
 /// Fills in what one definition takes from its source.
-fn take(body: &mut Value, from: &str, source: Option<&Value>) -> Result<(), (&'static str, String)> {
+fn inherit_fields(body: &mut Value, from: &str, source: Option<&Value>) -> Result<(), (&'static str, String)> {
     let source = source.ok_or_else(|| ("from", format!("there is no stream '{from}'")))?;
     if let Some(first) = source["from"].as_str() {
         let advice = format!("derive it from '{first}' as well");
@@ -76,7 +76,7 @@ fn take(body: &mut Value, from: &str, source: Option<&Value>) -> Result<(), (&'s
         let message = format!("'{key}' is where an event is in the source, and no field of the source's events");
         return Err(("key", message));
     }
-    for field in TAKEN {
+    for field in INHERITED_FIELDS {
         let taken = match field {
             "schema" => with_origin(&source["schema"]).map_err(|message| ("schema", message))?,
             _ => source[field].clone(),
@@ -109,27 +109,27 @@ fn with_origin(schema: &Value) -> Result<Value, String> {
 }
 
 /// Where the state port keeps up to where a partition of the source was appended to a derived stream.
-pub fn progress_of(derived: &str, partition: Partition) -> StreamPartition {
+pub fn derive_progress_id(derived: &str, partition: Partition) -> PartitionId {
     // No stream has a dot in its name.
-    StreamPartition { stream: format!("{derived}.from").into(), partition }
+    PartitionId { stream: format!("{derived}.from").into(), partition }
 }
 
 /// Turns events of a source into those of a derived stream.
-pub(crate) struct Rekey {
+pub(crate) struct Rekeyer {
     pub(crate) to: Arc<StreamPlan>,
     /// Takes the key in the derived stream and the time.
     fields: Extractor,
 }
 
 /// Whose an event is in a derived stream.
-pub(crate) struct Rekeyed {
+pub(crate) struct RekeyedEvent {
     /// Its entity there.
     pub(crate) key: String,
     /// Its time, ms since 1970.
     pub(crate) time: i64,
 }
 
-impl Rekey {
+impl Rekeyer {
     pub(crate) fn new(source: &StreamPlan, to: Arc<StreamPlan>) -> Result<Self, FieldError> {
         let fields = Extractor::new(&source.schema, &[to.def.key.as_str(), source.def.time.as_str()])?;
         Ok(Self { to, fields })
@@ -137,7 +137,7 @@ impl Rekey {
 
     /// Appends the event as the derived stream has it, and returns whose it is. None, and nothing appended: it has no
     /// such entity, or is malformed, which is told where it came from.
-    pub(crate) fn event(&self, event: &[u8], at: Place, out: &mut Vec<u8>) -> Option<Rekeyed> {
+    pub(crate) fn event(&self, event: &[u8], at: Place, out: &mut Vec<u8>) -> Option<RekeyedEvent> {
         let mut found = [Scalar::Null; 2];
         self.fields.extract(event, &mut found).ok()?;
         let key = found[0].key().filter(|key| !key.is_empty())?.into_owned();
@@ -146,7 +146,7 @@ impl Rekey {
         put_signed(out, i64::from(at.partition.0));
         // Offsets are far below what an i64 holds.
         put_signed(out, at.offset.0 as i64);
-        Some(Rekeyed { key, time })
+        Some(RekeyedEvent { key, time })
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     fn completed(derived: Value) -> Result<Value, Problem> {
         let mut changes = vec![change("by_device", derived), change("payments", source())];
-        match complete(&mut changes, &Snapshot::default()).pop() {
+        match complete_derived_streams(&mut changes, &Snapshot::default()).pop() {
             Some(problem) => Err(problem),
             None => Ok(changes.remove(0).body.unwrap()),
         }
@@ -187,7 +187,7 @@ mod tests {
             name: body["stream"].as_str().unwrap().to_owned(),
             revision: 1,
             version: 1,
-            born: 1,
+            created_at_version: 1,
             author: String::new(),
             at: 0,
             body: Some(body),
@@ -195,11 +195,11 @@ mod tests {
         let now = Snapshot { version: 1, revisions: vec![revision(source()), revision(derived.clone())] };
         let mut wider = source();
         let mut changes = vec![change("payments", wider.clone())];
-        assert!(complete(&mut changes, &now).is_empty());
+        assert!(complete_derived_streams(&mut changes, &now).is_empty());
         assert_eq!(changes.len(), 1, "nothing is new");
         wider["schema"]["fields"].as_array_mut().unwrap().push(json!({ "name": "n", "type": "int", "default": 0 }));
         let mut changes = vec![change("payments", wider)];
-        assert!(complete(&mut changes, &now).is_empty());
+        assert!(complete_derived_streams(&mut changes, &now).is_empty());
         let fields = &changes[1].body.as_ref().unwrap()["schema"]["fields"];
         let names: Vec<&str> = fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
         assert_eq!((changes[1].name.as_str(), names), ("by_device", vec!["card", "n", ORIGIN]));

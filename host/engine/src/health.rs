@@ -15,7 +15,7 @@ pub struct Readiness {
     pub parts: Vec<PartStatus>,
 }
 
-/// How one part is: a worker's partition or a follower.
+/// How one part is: a worker's partition or a sink.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PartStatus {
     /// The part's name.
@@ -32,14 +32,14 @@ pub struct PartStatus {
 
 impl Lags {
     /// Tells the parts how far they are behind, as it is now.
-    fn tell(&self, parts: &mut BTreeMap<String, PartStatus>) {
-        for (of, lag) in &self.scoring {
-            if let Some(part) = parts.get_mut(&format!("partition {of}")) {
+    fn apply_to(&self, parts: &mut BTreeMap<String, PartStatus>) {
+        for (partition, lag) in &self.scoring {
+            if let Some(part) = parts.get_mut(&format!("partition {partition}")) {
                 part.lag = *lag;
             }
         }
-        for (follower, lag) in &self.followers {
-            let Some(part) = parts.get_mut(&format!("follower {follower}")) else { continue };
+        for (sink, lag) in &self.sinks {
+            let Some(part) = parts.get_mut(&format!("sink {sink}")) else { continue };
             part.lag = lag.records;
             if part.ok && lag.unknown > 0 {
                 part.ok = false;
@@ -54,7 +54,7 @@ fn is_needed(part: &str) -> bool {
     let is_of = |name: &str, kinds: &[&str]| kinds.iter().any(|kind| name.starts_with(kind));
     match part.strip_prefix("thread ") {
         Some(thread) => is_of(thread, &["worker-", "saver-", "log-", "kafka-"]),
-        None => !is_of(part, &["follower ", "rules "]),
+        None => !is_of(part, &["sink ", "rules "]),
     }
 }
 
@@ -86,7 +86,7 @@ impl Health {
         *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
-    /// Ready: all workers work. A follower that does not only lags, and a partition that waits for a rule takes in
+    /// Ready: all workers work. A sink that does not only lags, and a partition that waits for a rule takes in
     /// events all the same.
     pub(crate) fn readiness(&self, lags: &Lags) -> Readiness {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -96,7 +96,7 @@ impl Health {
                 part.warning = warning;
             }
         }
-        lags.tell(&mut parts);
+        lags.apply_to(&mut parts);
         for (thread, message) in panics::failing() {
             let name = format!("thread {thread}");
             let status = PartStatus { name: name.clone(), ok: false, message, warning: String::new(), lag: 0 };

@@ -1,17 +1,15 @@
-//! The pipeline and the ports it needs: workers, checkpoints, reload, followers, dead letters.
+//! The pipeline and the ports it needs: workers, checkpoints, reload, sinks, dead letters.
 //!
 //! An event's way: [`Engine::ingest`] -> the log -> `worker` -> [`partition`] (decode, views, rules) -> the verdicts
-//! log -> `followers` -> the stores. [`plan`] compiles what the catalog holds; [`ports`] are what the engine needs of
+//! log -> `sinks` -> the stores. [`plan`] compiles what the catalog holds; [`ports`] are what the engine needs of
 //! the world. Absent on purpose: any product's name, HTTP, configuration files.
 
 mod backlog;
 mod clock;
 mod config;
 mod derived;
-mod followers;
 mod handle;
 mod health;
-mod hub;
 mod metrics;
 pub mod offline;
 pub mod panics;
@@ -22,29 +20,29 @@ mod probe;
 mod problem;
 mod progress;
 pub mod registry;
-mod resolved;
 mod retention;
+pub mod rule_stats;
+mod schema_resolution;
+mod scored_offsets;
 mod shared;
-pub mod standing;
+mod sinks;
 mod worker;
 
 pub use backlog::{BacklogLimits, Behind};
-pub use clock::now_ms;
+pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
-pub use derived::progress_of;
-pub use followers::FOLLOWERS;
+pub use derived::derive_progress_id;
 pub use handle::{
-    Applied, Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, Live,
-    LiveFilter, LiveVerdicts, OutcomeReader, Said, Submitted, UploadedPlugin, VerdictMarks, ViewBuckets, ViewValues,
-    WaitError, WantedScores, breaker_reason,
+    Applied, Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter,
+    LiveItem, LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, UploadedPlugin, VerdictMarks, ViewBuckets,
+    ViewValues, WaitError, WantedScores, breaker_reason,
 };
 pub use health::{PartStatus, Readiness};
-pub use metrics::{
-    FollowerLabel, Metrics, PartitionLabel, ReaderLabel, RouteLabel, StreamLabel, ThreadLabel, TopicLabel,
-};
+pub use metrics::{Metrics, PartitionLabel, ReaderLabel, RouteLabel, SinkLabel, StreamLabel, ThreadLabel, TopicLabel};
 pub use plan::Plan;
 #[doc(hidden)]
-pub use probe::{Probe, Probed};
+pub use probe::{Probe, ProbePoint};
 pub use problem::{ChangeError, Problem, ReadError};
 pub use progress::Unscored;
-pub use resolved::in_schema;
+pub use schema_resolution::resolve_to_newest;
+pub use sinks::SINK_NAMES;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicU64;
 
-use crate::ports::StreamPartition;
-use crate::standing::RuleTurn;
+use crate::ports::PartitionId;
+use crate::rule_stats::RuleBatchStats;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -28,17 +28,17 @@ pub struct PartitionLabel {
     pub partition: u32,
 }
 
-/// Of which follower.
+/// Of which sink.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FollowerLabel {
-    /// The follower.
-    pub follower: String,
+pub struct SinkLabel {
+    /// The sink.
+    pub sink: String,
 }
 
 /// Who reads, of which stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
 pub struct ReaderLabel {
-    /// A follower, or `scoring`.
+    /// A sink, or `scoring`.
     pub reader: String,
     /// The stream.
     pub stream: String,
@@ -106,10 +106,10 @@ pub struct Metrics {
     pub late: Family<StreamLabel, Counter>,
     /// Events that are in the log and not scored yet.
     pub lag: Family<PartitionLabel, Gauge>,
-    /// Records that a follower has not carried into its store yet.
-    pub follower_lag: Family<FollowerLabel, Gauge>,
-    /// Times that a follower's store failed.
-    pub follower_errors: Family<FollowerLabel, Counter>,
+    /// Records that a sink has not carried into its store yet.
+    pub sink_lag: Family<SinkLabel, Gauge>,
+    /// Times that a sink's store failed.
+    pub sink_errors: Family<SinkLabel, Counter>,
     /// Until retention may delete the oldest record that a reader needs, seconds; only of readers that are behind.
     pub retention_left: Family<ReaderLabel, Gauge>,
     /// Partitions of which retention will soon delete what a reader needs; only of readers that are behind.
@@ -128,7 +128,7 @@ pub struct Metrics {
     pub checkpoint_time: Histogram,
     /// Entities whose state is in memory.
     pub entities: Family<PartitionLabel, Gauge>,
-    /// Parts that do not work at the moment: partitions and followers.
+    /// Parts that do not work at the moment: partitions and sinks.
     pub parts_failing: Gauge,
     /// Panics. Each was caught, or has ended a thread that does not belong to the engine.
     pub panics: Family<ThreadLabel, Counter>,
@@ -153,8 +153,8 @@ impl Metrics {
             rule_time: Family::default(),
             late: Family::default(),
             lag: Family::default(),
-            follower_lag: Family::default(),
-            follower_errors: Family::default(),
+            sink_lag: Family::default(),
+            sink_errors: Family::default(),
             retention_left: Family::default(),
             near_retention: Family::default(),
             lost_records: Family::default(),
@@ -185,12 +185,8 @@ impl Metrics {
         registry.register_with_unit("rule_time", "How long a rule took", Unit::Seconds, self.rule_time.clone());
         registry.register("events_late", "Events too late for a window, once per view", self.late.clone());
         registry.register("events_lag", "Events in the log and not scored yet", self.lag.clone());
-        registry.register(
-            "follower_lag",
-            "Records not carried into the follower's store yet",
-            self.follower_lag.clone(),
-        );
-        registry.register("follower_errors", "Failures of the follower's store", self.follower_errors.clone());
+        registry.register("sink_lag", "Records not written to the sink's store yet", self.sink_lag.clone());
+        registry.register("sink_errors", "Failures of the sink's store", self.sink_errors.clone());
         let left = "Until retention may delete the oldest record that a reader needs, while it is behind";
         registry.register_with_unit("retention_left", left, Unit::Seconds, self.retention_left.clone());
         let near = "Partitions of which retention will soon delete what a reader needs; /readyz says more";
@@ -206,7 +202,7 @@ impl Metrics {
         registry.register_with_unit("batch_time", "Scoring of a batch", Unit::Seconds, self.batch_time.clone());
         let checkpoint = "Saving of a checkpoint";
         registry.register_with_unit("checkpoint_time", checkpoint, Unit::Seconds, self.checkpoint_time.clone());
-        let failing = "Partitions and followers that do not work at the moment; /readyz says why";
+        let failing = "Partitions and sinks that do not work at the moment; /readyz says why";
         registry.register("parts_failing", failing, self.parts_failing.clone());
         registry.register("panics", "Panics, by thread; the log says where and why", self.panics.clone());
         registry.register("entities_in_memory", "Entities whose state is in memory", self.entities.clone());
@@ -223,18 +219,18 @@ impl Metrics {
     }
 
     /// Counts what the rules did with a batch.
-    pub(crate) fn note_rules(&self, turns: &[RuleTurn]) {
-        for turn in turns.iter().filter(|turn| turn.judged > 0) {
-            let label = RuleLabel { rule: turn.rule.rule.clone() };
-            self.rule_judged.get_or_create(&label).inc_by(turn.judged as u64);
-            self.rule_failed.get_or_create(&label).inc_by(turn.failed as u64);
-            self.rule_time.get_or_create(&label).inc_by(turn.elapsed.as_secs_f64());
+    pub(crate) fn note_rules(&self, rules: &[RuleBatchStats]) {
+        for stats in rules.iter().filter(|stats| stats.judged > 0) {
+            let label = RuleLabel { rule: stats.rule.rule.clone() };
+            self.rule_judged.get_or_create(&label).inc_by(stats.judged as u64);
+            self.rule_failed.get_or_create(&label).inc_by(stats.failed as u64);
+            self.rule_time.get_or_create(&label).inc_by(stats.elapsed.as_secs_f64());
         }
     }
 
     /// The label of a partition.
-    pub(crate) fn partition(of: &StreamPartition) -> PartitionLabel {
-        PartitionLabel { stream: of.stream.to_string(), partition: of.partition.0 }
+    pub(crate) fn partition(partition: &PartitionId) -> PartitionLabel {
+        PartitionLabel { stream: partition.stream.to_string(), partition: partition.partition.0 }
     }
 
     /// The label of a stream.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition as PartitionId};
+use assay_core::names::{Offset, Partition};
 use assay_core::schema::{Encoder, EventError};
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, read_block};
@@ -11,12 +11,12 @@ use assay_core::view::NotKept;
 use assay_runtime::{Limits, Runtime};
 use serde_json::json;
 
-use crate::derived::{self, Rekey};
-use crate::partition::{BatchStats, Instances, Partition, PartitionError, ViewAnswer};
-use crate::plan::{Plan, Shelf, plugin_name};
+use crate::derived::{self, Rekeyer};
+use crate::partition::{BatchStats, Instances, PartitionError, PartitionState, ViewAnswer};
+use crate::plan::{Plan, PluginCache, plugin_name};
 use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
 use crate::ports::state::{Checkpoint, StateRow, StateStore};
-use crate::ports::{Place, StoreError, StreamPartition};
+use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ChangeError;
 
 /// A state store that knows no entity and keeps nothing: everything is in memory.
@@ -24,15 +24,15 @@ use crate::problem::ChangeError;
 pub struct NoState;
 
 impl StateStore for NoState {
-    fn checkpoint(&self, _: &StreamPartition) -> Result<Option<Checkpoint>, StoreError> {
+    fn checkpoint(&self, _: &PartitionId) -> Result<Option<Checkpoint>, StoreError> {
         Ok(None)
     }
 
-    fn load(&self, _: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    fn load(&self, _: &PartitionId, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         Ok(vec![None; keys.len()])
     }
 
-    fn save(&self, _: &StreamPartition, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, _: &PartitionId, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -45,7 +45,7 @@ pub struct Offline {
 }
 
 struct Stream {
-    partition: Partition,
+    partition: PartitionState,
     encoder: Encoder,
     next: Offset,
 }
@@ -78,14 +78,14 @@ impl Offline {
         definitions: Vec<Change>,
         limits: &Limits,
     ) -> Result<Self, ChangeError> {
-        let shelf = Shelf::new(runtime.clone());
+        let plugin_cache = PluginCache::new(runtime.clone());
         let mut changes = definitions;
-        let problems = derived::complete(&mut changes, &Snapshot::default());
+        let problems = derived::complete_derived_streams(&mut changes, &Snapshot::default());
         if !problems.is_empty() {
             return Err(ChangeError::Invalid(problems));
         }
         for wasm in plugins {
-            let plugin = shelf.load(wasm)?;
+            let plugin = plugin_cache.load(wasm)?;
             let body = json!({ "digest": plugin.digest(), "size": wasm.len(), "manifest": plugin.manifest() });
             changes.push(Change { kind: Kind::Plugin, name: plugin_name(plugin.manifest()), body: Some(body) });
         }
@@ -94,19 +94,20 @@ impl Offline {
             name: change.name,
             revision: 1,
             version: 1,
-            born: 1,
+            created_at_version: 1,
             author: String::new(),
             at: 0,
             body: change.body,
         };
         let snapshot = Snapshot { version: 1, revisions: changes.into_iter().map(revision).collect() };
-        let plan = Plan::compile(Arc::new(snapshot), &shelf, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;
+        let plan =
+            Plan::compile(Arc::new(snapshot), &plugin_cache, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;
         let mut instances = Instances::default();
         let mut streams = BTreeMap::new();
         for (name, stream) in &plan.streams {
-            instances.equip(stream)?;
-            let of = StreamPartition { stream: name.as_str().into(), partition: PartitionId(0) };
-            let partition = Partition::new(of, stream.clone(), 1);
+            instances.instantiate_plugins(stream)?;
+            let partition_id = PartitionId { stream: name.as_str().into(), partition: Partition(0) };
+            let partition = PartitionState::new(partition_id, stream.clone(), 1);
             let partition = partition.map_err(|error| ChangeError::Conflict(error.to_string()))?;
             let encoder = Encoder::new(&stream.schema);
             streams.insert(name.clone(), Stream { partition, encoder, next: Offset(0) });
@@ -147,9 +148,9 @@ impl Offline {
         for name in &source.derived {
             let Some(to) = self.plan.streams.get(name) else { continue };
             // Compiling the stream has found its key in its schema, which is the source's.
-            let rekey = Rekey::new(&source, to.clone()).map_err(|error| PartitionError::Plan(error.to_string()))?;
+            let rekey = Rekeyer::new(&source, to.clone()).map_err(|error| PartitionError::Plan(error.to_string()))?;
             let (mut event, mut block) = (Vec::new(), Vec::new());
-            let copy = rekey.event(avro, Place { partition: PartitionId(0), offset }, &mut event);
+            let copy = rekey.event(avro, Place { partition: Partition(0), offset }, &mut event);
             if copy.is_some_and(|copy| source.max_ahead().check(copy.time, None).is_ok()) {
                 self.score_avro(name, &[&event], &mut block)?;
                 outcomes.extend(read_block(&block)?.outcomes);

@@ -11,19 +11,19 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::shared::{FIRST_DELAY, LONGEST_DELAY};
+use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY};
 
 /// What a dead letter says of an event that makes this program panic.
 pub const EVENT_PANICKED: &str = "event-panicked";
 
 /// How many threads are counted by name; all others together.
-const MAX_NAMES: usize = 64;
+const MAX_THREAD_NAMES: usize = 64;
 /// The name under which the others are counted.
 const OTHERS: &str = "others";
 /// How often a thread that waits after a panic looks whether it is over.
-const LOOK: Duration = Duration::from_millis(20);
+const RESTART_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// So many directories of a source file's path are told.
-const PATH_PARTS: usize = 5;
+const MAX_PATH_PARTS: usize = 5;
 
 /// A panic that was caught: its words, and its place in the source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,22 +35,22 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-static BOOK: Mutex<Book> = Mutex::new(Book { counts: BTreeMap::new(), failing: BTreeMap::new() });
+static PANIC_TABLE: Mutex<PanicTable> = Mutex::new(PanicTable { counts: BTreeMap::new(), failing: BTreeMap::new() });
 
-struct Book {
+struct PanicTable {
     /// Panics by thread.
     counts: BTreeMap<String, u64>,
     /// Threads that have panicked and not worked again since, with the panic.
     failing: BTreeMap<String, String>,
 }
 
-fn book() -> MutexGuard<'static, Book> {
+fn panic_table() -> MutexGuard<'static, PanicTable> {
     // Each change is a single insert or remove.
-    BOOK.lock().unwrap_or_else(PoisonError::into_inner)
+    PANIC_TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps the words and the place of panics from now on, and counts them. The hook that was there is called after that.
-pub fn observe() {
+pub fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
@@ -62,28 +62,28 @@ pub fn observe() {
 }
 
 fn note(panic: &PanicHookInfo<'_>) {
-    let words = words(panic.payload());
-    let told = match panic.location() {
-        Some(place) => format!("{words} (at {}:{})", short(place.file()), place.line()),
-        None => words.to_owned(),
+    let payload_text = payload_text(panic.payload());
+    let text = match panic.location() {
+        Some(place) => format!("{payload_text} (at {}:{})", shorten_path(place.file()), place.line()),
+        None => payload_text.to_owned(),
     };
     // A thread that ends has no such place any more; its panic is counted all the same.
-    let _ = LAST.try_with(|last| last.replace(Some(told)));
+    let _ = LAST.try_with(|last| last.replace(Some(text)));
     let thread = std::thread::current();
     let name = thread.name().unwrap_or(OTHERS);
-    let mut book = book();
-    let is_known = book.counts.len() < MAX_NAMES || book.counts.contains_key(name);
-    *book.counts.entry(if is_known { name } else { OTHERS }.to_owned()).or_default() += 1;
+    let mut panic_table = panic_table();
+    let is_known = panic_table.counts.len() < MAX_THREAD_NAMES || panic_table.counts.contains_key(name);
+    *panic_table.counts.entry(if is_known { name } else { OTHERS }.to_owned()).or_default() += 1;
 }
 
-fn words(payload: &(dyn Any + Send)) -> &str {
+fn payload_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
 /// A source file without the folders of the machine that compiled it.
-fn short(file: &str) -> &str {
-    let parts = file.rmatch_indices('/').nth(PATH_PARTS - 1);
+fn shorten_path(file: &str) -> &str {
+    let parts = file.rmatch_indices('/').nth(MAX_PATH_PARTS - 1);
     if file.starts_with('/') { parts.map_or(file, |(at, _)| &file[at + 1..]) } else { file }
 }
 
@@ -93,19 +93,19 @@ fn short(file: &str) -> &str {
 /// It panicked.
 pub fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(act)).map_err(|payload| {
-        let told = LAST.try_with(RefCell::take).ok().flatten();
-        Panicked(told.unwrap_or_else(|| words(&*payload).to_owned()))
+        let text = LAST.try_with(RefCell::take).ok().flatten();
+        Panicked(text.unwrap_or_else(|| payload_text(&*payload).to_owned()))
     })
 }
 
 /// How many panics there were in this process, by thread.
 pub(crate) fn counts() -> Vec<(String, u64)> {
-    book().counts.iter().map(|(name, count)| (name.clone(), *count)).collect()
+    panic_table().counts.iter().map(|(name, count)| (name.clone(), *count)).collect()
 }
 
 /// Threads that have panicked and not worked again since, with the panic.
 pub(crate) fn failing() -> Vec<(String, String)> {
-    book().failing.iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+    panic_table().failing.iter().map(|(name, why)| (name.clone(), why.clone())).collect()
 }
 
 /// A thread that goes on after a panic tells by this that it works.
@@ -117,10 +117,10 @@ pub struct Heartbeat {
 
 impl Heartbeat {
     /// The thread has done a round of its work.
-    pub fn beat(&self) {
+    pub fn mark_alive(&self) {
         if self.has_failed.replace(false) {
-            self.delay.set(FIRST_DELAY);
-            book().failing.remove(&self.name);
+            self.delay.set(MIN_RETRY_DELAY);
+            panic_table().failing.remove(&self.name);
         }
     }
 
@@ -128,14 +128,14 @@ impl Heartbeat {
     fn fail(&self, panicked: &Panicked) -> Duration {
         tracing::error!(thread = self.name, %panicked, "a thread goes on after a panic");
         self.has_failed.set(true);
-        book().failing.insert(self.name.clone(), panicked.to_string());
-        self.delay.replace((self.delay.get() * 2).min(LONGEST_DELAY))
+        panic_table().failing.insert(self.name.clone(), panicked.to_string());
+        self.delay.replace((self.delay.get() * 2).min(MAX_RETRY_DELAY))
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.beat();
+        self.mark_alive();
     }
 }
 
@@ -150,39 +150,19 @@ pub fn spawn(
     is_over: impl Fn() -> bool + Send + 'static,
     mut work: impl FnMut(&Heartbeat) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    observe();
+    install_hook();
     let name = name.into();
-    let heartbeat = Heartbeat { name: name.clone(), has_failed: Cell::new(false), delay: Cell::new(FIRST_DELAY) };
+    let heartbeat = Heartbeat { name: name.clone(), has_failed: Cell::new(false), delay: Cell::new(MIN_RETRY_DELAY) };
     Builder::new().name(name).spawn(move || {
         while let Err(panicked) = catch(|| work(&heartbeat)) {
             let until = Instant::now() + heartbeat.fail(&panicked);
             while !is_over() && Instant::now() < until {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(RESTART_POLL_INTERVAL);
             }
             if is_over() {
                 break;
             }
         }
-    })
-}
-
-/// Does something with each of some items at the same time, on threads of their own, and waits for all of them.
-pub(crate) fn on_threads<I: Send, T: Send>(
-    name: &str,
-    items: impl Iterator<Item = I>,
-    act: impl Fn(I) -> T + Sync,
-) -> Vec<Result<T, Panicked>> {
-    let act = &act;
-    std::thread::scope(|scope| {
-        let start = |item| Builder::new().name(name.to_owned()).spawn_scoped(scope, move || catch(|| act(item)));
-        let started: Vec<_> = items.map(start).collect();
-        let end = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| match thread.map(|one| one.join()) {
-            Ok(Ok(done)) => done,
-            // Not reached: the thread catches its panic.
-            Ok(Err(payload)) => Err(Panicked(words(&*payload).to_owned())),
-            Err(error) => Err(Panicked(format!("no thread: {error}"))),
-        };
-        started.into_iter().map(end).collect()
     })
 }
 
@@ -199,17 +179,17 @@ mod tests {
 
     #[test]
     fn a_panic_comes_back_with_its_words_and_its_place() {
-        observe();
+        install_hook();
         assert_eq!(catch(|| 1), Ok(1));
-        let told = catch(|| panic!("the number {}", 7)).unwrap_err().to_string();
-        assert!(told.starts_with("panicked: the number 7 (at ") && told.contains("src/panics.rs:"), "{told}");
-        let told = catch(|| std::panic::panic_any(5)).unwrap_err().to_string();
-        assert!(told.contains("without words"), "{told}");
+        let text = catch(|| panic!("the number {}", 7)).unwrap_err().to_string();
+        assert!(text.starts_with("panicked: the number 7 (at ") && text.contains("src/panics.rs:"), "{text}");
+        let text = catch(|| std::panic::panic_any(5)).unwrap_err().to_string();
+        assert!(text.contains("without words"), "{text}");
         assert_eq!(
-            short("/home/who/.cargo/registry/src/index/some-crate/src/deep/file.rs"),
+            shorten_path("/home/who/.cargo/registry/src/index/some-crate/src/deep/file.rs"),
             "index/some-crate/src/deep/file.rs"
         );
-        assert_eq!(short("host/core/src/view.rs"), "host/core/src/view.rs");
+        assert_eq!(shorten_path("host/core/src/view.rs"), "host/core/src/view.rs");
     }
 
     #[test]
@@ -223,7 +203,7 @@ mod tests {
                 let round = done.fetch_add(1, Ordering::SeqCst);
                 assert!(is_failing("panics-test") == (round > 0));
                 assert!(round >= 2, "round {round}");
-                heartbeat.beat();
+                heartbeat.mark_alive();
                 assert!(!is_failing("panics-test"));
             },
         );
@@ -233,15 +213,5 @@ mod tests {
         let thread = spawn("panics-end", || true, |_| panic!("at the end"));
         thread.unwrap().join().unwrap();
         assert!(!is_failing("panics-end"), "a thread that has ended is no part any more");
-    }
-
-    #[test]
-    fn what_panics_on_one_thread_costs_the_others_nothing() {
-        let done = on_threads("panics-many", 0..5, |item| {
-            assert!(item != 3, "item {item}");
-            item * 2
-        });
-        let done: Vec<Option<i32>> = done.into_iter().map(Result::ok).collect();
-        assert_eq!(done, [Some(0), Some(2), Some(4), None, Some(8)]);
     }
 }

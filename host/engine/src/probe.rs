@@ -5,35 +5,54 @@ use std::fmt;
 use std::sync::Arc;
 
 use assay_core::names::Offset;
+use assay_core::verdict::read_block;
 
-use crate::ports::StreamPartition;
+use crate::ports::PartitionId;
+use crate::ports::log::Records;
 
 /// What an engine's thread is about to do.
 #[derive(Clone, Copy, Debug)]
-pub enum Probed<'a> {
+pub enum ProbePoint<'a> {
     /// A round of its loop.
     Round,
     /// Folding events of a partition together.
-    Fold(&'a StreamPartition, &'a [(Offset, &'a [u8])]),
-    /// Carrying records of a partition into the store of a follower: its name, and the first and the last offset.
-    Carry(&'static str, &'a StreamPartition, Offset, Offset),
+    Fold(&'a PartitionId, &'a [(Offset, &'a [u8])]),
+    /// Carrying records of a partition into the store of a sink: its name, and the first and the last offset.
+    Carry(&'static str, &'a PartitionId, Offset, Offset),
+    /// Carrying the outcome of an event into the store of a sink, or trying that without writing: its name, and the
+    /// event's offset.
+    CarryOutcome(&'static str, &'a PartitionId, Offset),
 }
 
-type Look = dyn Fn(Probed<'_>) + Send + Sync;
+type ProbeFn = dyn Fn(ProbePoint<'_>) + Send + Sync;
 
 /// Looks at what the engine's threads are about to do, on these threads.
 #[derive(Clone, Default)]
-pub struct Probe(Option<Arc<Look>>);
+pub struct Probe(Option<Arc<ProbeFn>>);
 
 impl Probe {
-    /// Calls this each time.
-    pub fn new(look: impl Fn(Probed<'_>) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(look)))
+    /// Looks at nothing.
+    pub const fn none() -> Self {
+        Self(None)
     }
 
-    pub(crate) fn look(&self, at: Probed<'_>) {
-        if let Some(look) = &self.0 {
-            look(at);
+    /// Calls this each time.
+    pub fn new(call: impl Fn(ProbePoint<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(call)))
+    }
+
+    pub(crate) fn call(&self, at: ProbePoint<'_>) {
+        if let Some(call) = &self.0 {
+            call(at);
+        }
+    }
+
+    /// Looks at each outcome of blocks of verdicts. Blocks that cannot be read are told of by whoever carries them.
+    pub(crate) fn look_at_outcomes(&self, sink: &'static str, partition: &PartitionId, records: &[Records]) {
+        let Some(call) = &self.0 else { return };
+        let blocks = records.iter().flat_map(Records::iter).filter_map(|(_, block)| read_block(block).ok());
+        for outcome in blocks.flat_map(|block| block.outcomes) {
+            call(ProbePoint::CarryOutcome(sink, partition, outcome.offset));
         }
     }
 }

@@ -1,51 +1,51 @@
-//! What the engine's threads share: ports, the plan in effect, the hub, and whether to stop.
+//! What the engine's threads share: ports, the plan in effect, the scored offsets, and whether to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Digest, Offset, Partition as PartitionId};
+use assay_core::names::{Digest, Offset, Partition};
 use assay_core::wire::Corrupt;
 use assay_runtime::Interrupt;
 
 use crate::backlog::Backlog;
 use crate::config::EngineConfig;
 use crate::health::Health;
-use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::partition::Halt;
-use crate::plan::{Plan, Shelf};
+use crate::plan::{Plan, PluginCache};
 use crate::ports::catalog::Snapshot;
-use crate::ports::log::{Bell, Topic};
-use crate::ports::{Ports, StoreError, StreamPartition};
+use crate::ports::log::{Topic, WakeSignal};
+use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Progress;
-use crate::retention::Needs;
-use crate::standing::Standings;
+use crate::retention::NeededRecords;
+use crate::rule_stats::AllRuleStats;
+use crate::scored_offsets::ScoredOffsets;
 
 /// What the engine's threads share.
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) plugin_cache: Arc<PluginCache>,
     pub(crate) config: EngineConfig,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) hub: Hub,
+    pub(crate) scored_offsets: ScoredOffsets,
     /// What this process has taken in that is not scored yet.
     pub(crate) backlog: Backlog,
     pub(crate) health: Health,
-    /// How far scoring and the followers are.
+    /// How far scoring and the sinks are.
     pub(crate) progress: Progress,
     /// How the rules are doing.
-    pub(crate) standings: Standings,
+    pub(crate) rule_stats: AllRuleStats,
     /// Where rules want partitions to wait.
-    pub(crate) halts: Mutex<BTreeMap<StreamPartition, Halt>>,
-    /// Rings when there are new verdicts of this process's partitions.
-    pub(crate) said: Arc<Bell>,
+    pub(crate) halts: Mutex<BTreeMap<PartitionId, Halt>>,
+    /// Notified when there are new verdicts of this process's partitions.
+    pub(crate) verdicts_appended: Arc<WakeSignal>,
     /// What of the log is still needed, by whom.
-    pub(crate) needs: Needs,
+    pub(crate) needed_records: NeededRecords,
     plan: RwLock<Arc<Plan>>,
     /// The partitions that this process has.
-    mine: RwLock<BTreeSet<StreamPartition>>,
+    owned: RwLock<BTreeSet<PartitionId>>,
     /// Raised when the engine stops. Stops the calls of plugins in recovery.
     stopping: Interrupt,
 }
@@ -53,29 +53,29 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         ports: Ports,
-        shelf: Arc<Shelf>,
+        plugin_cache: Arc<PluginCache>,
         config: EngineConfig,
         metrics: Arc<Metrics>,
         plan: Arc<Plan>,
     ) -> Arc<Self> {
         metrics.catalog_version.set(plan.snapshot.version);
-        let said = Arc::new(Bell::default());
-        ports.log.on_append(Topic::Verdicts, said.clone());
+        let verdicts_appended = Arc::new(WakeSignal::default());
+        ports.log.on_append(Topic::Verdicts, verdicts_appended.clone());
         Arc::new(Self {
-            said,
+            verdicts_appended,
             ports,
-            shelf,
+            plugin_cache,
             config,
             metrics,
-            hub: Hub::default(),
+            scored_offsets: ScoredOffsets::default(),
             backlog: Backlog::default(),
             health: Health::default(),
             progress: Progress::default(),
-            standings: Standings::default(),
+            rule_stats: AllRuleStats::default(),
             halts: Mutex::default(),
-            needs: Needs::default(),
+            needed_records: NeededRecords::default(),
             plan: RwLock::new(plan),
-            mine: RwLock::default(),
+            owned: RwLock::default(),
             stopping: Interrupt::default(),
         })
     }
@@ -83,7 +83,7 @@ impl Shared {
     /// Compiles a snapshot with the plugins that the catalog holds.
     pub(crate) fn compile(&self, snapshot: Arc<Snapshot>) -> Result<Plan, Vec<Problem>> {
         let artifact = |digest: &Digest| self.ports.catalog.artifact(digest);
-        Plan::compile(snapshot, &self.shelf, &artifact, &self.config.limits)
+        Plan::compile(snapshot, &self.plugin_cache, &artifact, &self.config.limits)
     }
 
     /// The plan in effect.
@@ -98,22 +98,22 @@ impl Shared {
     }
 
     /// Whether this process has a partition.
-    pub(crate) fn is_mine(&self, of: &StreamPartition) -> bool {
-        self.mine.read().unwrap_or_else(PoisonError::into_inner).contains(of)
+    pub(crate) fn is_owned(&self, partition: &PartitionId) -> bool {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).contains(partition)
     }
 
     /// The partitions that this process has.
-    pub(crate) fn mine(&self) -> Vec<StreamPartition> {
-        self.mine.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    pub(crate) fn owned_partitions(&self) -> Vec<PartitionId> {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Notes that a partition is this process's, or not any more.
-    pub(crate) fn note_mine(&self, of: &StreamPartition, is_mine: bool) {
-        let mut mine = self.mine.write().unwrap_or_else(PoisonError::into_inner);
-        if is_mine {
-            mine.insert(of.clone())
+    pub(crate) fn set_owned(&self, partition: &PartitionId, is_owned: bool) {
+        let mut owned = self.owned.write().unwrap_or_else(PoisonError::into_inner);
+        if is_owned {
+            owned.insert(partition.clone())
         } else {
-            mine.remove(of)
+            owned.remove(partition)
         };
     }
 
@@ -131,11 +131,11 @@ impl Shared {
     }
 
     /// Waits a while, longer each time, but not when the engine stops. Returns whether to go on.
-    pub(crate) fn back_off(&self, delay: &mut Duration, bell: &Bell) -> bool {
-        // News ring the bell as well, and are no reason to try a failing store sooner.
+    pub(crate) fn back_off(&self, delay: &mut Duration, wake: &WakeSignal) -> bool {
+        // News wake it as well, and are no reason to try a failing store sooner.
         let until = Instant::now() + *delay;
-        while !self.is_stopping() && bell.wait(until.saturating_duration_since(Instant::now())) {}
-        *delay = (*delay * 2).min(LONGEST_DELAY);
+        while !self.is_stopping() && wake.wait(until.saturating_duration_since(Instant::now())) {}
+        *delay = (*delay * 2).min(MAX_RETRY_DELAY);
         !self.is_stopping()
     }
 }
@@ -146,22 +146,22 @@ pub(crate) fn log_stopped() -> StoreError {
 }
 
 /// A block of verdicts that cannot be read.
-pub(crate) fn unreadable_block(of: &StreamPartition, offset: Offset, error: &Corrupt) -> StoreError {
-    StoreError::Broken { store: "log", message: format!("verdicts of {of} at offset {offset}: {error}") }
+pub(crate) fn unreadable_block_error(partition: &PartitionId, offset: Offset, error: &Corrupt) -> StoreError {
+    StoreError::Broken { store: "log", message: format!("verdicts of {partition} at offset {offset}: {error}") }
 }
 
 /// The first wait after a failure of a store; each further one is twice as long.
-pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(50);
+pub(crate) const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The longest wait after a failure of a store.
-pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(5);
+pub(crate) const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl Plan {
     /// Every partition of every stream.
-    pub fn partitions(&self) -> impl Iterator<Item = StreamPartition> {
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
         self.streams.iter().flat_map(|(name, stream)| {
             let name: Arc<str> = name.as_str().into();
             (0..stream.partitions)
-                .map(move |partition| StreamPartition { stream: name.clone(), partition: PartitionId(partition) })
+                .map(move |partition| PartitionId { stream: name.clone(), partition: Partition(partition) })
         })
     }
 }

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &str); 12] = [
     ("engine/src/panics.rs", "starts threads that go on after a panic"),
     ("runtime/src/deadline.rs", "its loop has nothing that can panic"),
     ("runtime/src/compiler.rs", "writes an upload to a child process; a panic is an error of that upload alone"),
-    ("core/src/expr/own_stack.rs", "reads one expression; a panic is a refusal of that one"),
+    ("core/src/expr/parser_stack.rs", "reads one expression; a panic is a refusal of that one"),
     ("api/src/serve.rs", "a task per connection; panics of handlers are answered, see api/src/http/layers.rs"),
     ("api/src/app.rs", "a request's own work; a panic is answered with 500"),
     ("api/src/ingest/answer.rs", "the rest of one answer; a panic ends its body with an error"),

@@ -1,6 +1,6 @@
-//! The plugin boundary: ns per event by rows per call, for `velocity` in Wasm and as the plain Rust function.
+//! Measures the plugin boundary: ns per event by rows per call, for `velocity` in Wasm and as a plain Rust function.
 //!
-//! Needs `velocity.wasm` in the folder that `ASSAY_PLUGINS` names: `cargo xtask bench abi` sees to it.
+//! It needs `velocity.wasm` in the folder `ASSAY_PLUGINS`, which `cargo xtask bench abi` provides.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -10,8 +10,8 @@ use assay_runtime::{Batch, Blobs, Column, Floats, Ints, Limits, Runtime, Runtime
 use serde_json::json;
 use velocity::{Config, Payment};
 
-/// Each measurement runs at least this long; the best of five is taken.
-const LONG_ENOUGH: Duration = Duration::from_millis(60);
+/// The least time of a measurement. The best of five measurements is reported.
+const MIN_MEASURED_TIME: Duration = Duration::from_millis(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::var("ASSAY_PLUGINS")
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let amounts: Vec<f64> = (0..rows).map(|row| (row * 37 % 1000) as f64).collect();
         let spent: Vec<f64> = amounts.iter().map(|amount| amount * 1.5).collect();
         let counts: Vec<i64> = (0..rows as i64).map(|row| row % 4).collect();
-        let in_wasm = best(rows, || {
+        let in_wasm = measure_best(rows, || {
             let columns = vec![
                 Column::Floats(Floats { values: &amounts, present: &[] }),
                 Column::Floats(Floats { values: &spent, present: &[] }),
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let batch = Batch { rows: rows as u32, columns, entities: &[], states: Blobs::default() };
             black_box(instance.score(black_box(&batch)).is_ok());
         });
-        let in_rust = best(rows, || {
+        let in_rust = measure_best(rows, || {
             for row in 0..rows {
                 let payment = Payment { amount: amounts[row], spent_1h: Some(spent[row]), count_1h: Some(counts[row]) };
                 black_box(velocity::score(&config, black_box(payment)));
@@ -61,12 +61,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Nanoseconds per row of the fastest of five measurements.
-fn best(rows: usize, mut call: impl FnMut()) -> f64 {
+fn measure_best(rows: usize, mut call: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..5 {
         let started = Instant::now();
         let mut calls = 0;
-        while started.elapsed() < LONG_ENOUGH {
+        while started.elapsed() < MIN_MEASURED_TIME {
             call();
             calls += 1;
         }

@@ -1,4 +1,4 @@
-//! What a guest answers to a batch, and the check that nothing in it breaks the contract or a limit.
+//! The answer of a guest to a batch, and the check that it follows the contract and the limits.
 
 use wasmtime::component::{ComponentType, Lift};
 
@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::states::States;
 use crate::verdicts::{Attribute, Edge, Reason, Tag, Verdicts};
 
-/// An answer as it comes.
+/// An answer before the check.
 #[derive(Clone, Debug, Default, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Answer {
@@ -20,8 +20,8 @@ pub(crate) struct Answer {
     states: States,
 }
 
-/// A list of an answer: what it holds, and how much of it is allowed.
-struct Expected {
+/// The bounds on one list of an answer.
+struct ListBounds {
     what: &'static str,
     rows: u32,
     names: usize,
@@ -29,7 +29,7 @@ struct Expected {
 }
 
 impl Answer {
-    /// The verdicts and the new states, if all of them are as the contract and the limits say.
+    /// The verdicts and the new states, if they follow the contract and the limits.
     pub(crate) fn check(
         self,
         manifest: &Manifest,
@@ -37,46 +37,47 @@ impl Answer {
         rows: u32,
         entities: usize,
     ) -> Result<(Verdicts, States), ScoreError> {
-        self.misfit(manifest, limits, rows, entities).map_or(Ok(()), |text| Err(ScoreError::Malformed(text)))?;
+        self.find_violation(manifest, limits, rows, entities)
+            .map_or(Ok(()), |text| Err(ScoreError::Malformed(text)))?;
         let mut scores = self.scores;
         scores.resize(rows as usize, f64::NAN);
         let Self { tags, reasons, edges, attributes, states, .. } = self;
         Ok((Verdicts { scores, tags, reasons, edges, attributes }, states))
     }
 
-    fn misfit(&self, manifest: &Manifest, limits: &Limits, rows: u32, entities: usize) -> Option<String> {
+    fn find_violation(&self, manifest: &Manifest, limits: &Limits, rows: u32, entities: usize) -> Option<String> {
         if !self.scores.is_empty() && self.scores.len() != rows as usize {
             return Some(format!("expected {rows} scores or none, found {}", self.scores.len()));
         }
         if let Some(row) = self.scores.iter().position(|score| score.is_infinite()) {
             return Some(format!("the score of row {row} is infinite"));
         }
-        let list = |what, names: &[String], max_per_row| Expected { what, rows, names: names.len(), max_per_row };
+        let list = |what, names: &[String], max_per_row| ListBounds { what, rows, names: names.len(), max_per_row };
         list("tags", &manifest.tags, limits.max_tags_per_row)
-            .misfit(self.tags.iter().map(|tag| (tag.row, tag.name)))
+            .find_violation(self.tags.iter().map(|tag| (tag.row, tag.name)))
             .or_else(|| {
                 list("reasons", &manifest.reasons, limits.max_reasons_per_row)
-                    .misfit(self.reasons.iter().map(|reason| (reason.row, reason.code)))
+                    .find_violation(self.reasons.iter().map(|reason| (reason.row, reason.code)))
             })
-            .or_else(|| self.bad_weight())
+            .or_else(|| self.find_bad_weight())
             .or_else(|| {
                 list("edges", &manifest.edges, limits.max_edges_per_row)
-                    .misfit(self.edges.iter().map(|edge| (edge.row, edge.name)))
+                    .find_violation(self.edges.iter().map(|edge| (edge.row, edge.name)))
             })
             .or_else(|| {
                 list("attributes", &manifest.attributes, limits.max_attributes_per_row)
-                    .misfit(self.attributes.iter().map(|attribute| (attribute.row, attribute.name)))
+                    .find_violation(self.attributes.iter().map(|attribute| (attribute.row, attribute.name)))
             })
-            .or_else(|| self.long_text(limits.max_text_bytes))
-            .or_else(|| self.states.misfit(entities, limits.max_state_bytes_per_entity))
+            .or_else(|| self.find_long_text(limits.max_text_bytes))
+            .or_else(|| self.states.find_violation(entities, limits.max_state_bytes_per_entity))
     }
 
-    fn bad_weight(&self) -> Option<String> {
+    fn find_bad_weight(&self) -> Option<String> {
         let reason = self.reasons.iter().find(|reason| !reason.weight.is_finite())?;
         Some(format!("the weight of a reason of row {} is {}", reason.row, reason.weight))
     }
 
-    fn long_text(&self, max: usize) -> Option<String> {
+    fn find_long_text(&self, max: usize) -> Option<String> {
         let edges = self.edges.iter().flat_map(|edge| [&edge.source, &edge.target]);
         let values = self.attributes.iter().map(|attribute| &attribute.value);
         let bytes = edges.chain(values).map(String::len).find(|bytes| *bytes > max)?;
@@ -84,9 +85,9 @@ impl Answer {
     }
 }
 
-impl Expected {
-    /// What is wrong with a list of (row, name), if anything.
-    fn misfit(&self, items: impl Iterator<Item = (u32, u32)>) -> Option<String> {
+impl ListBounds {
+    /// The first violation in a list of (row, name); none if there is none.
+    fn find_violation(&self, items: impl Iterator<Item = (u32, u32)>) -> Option<String> {
         let Self { what, rows, names, max_per_row } = *self;
         let (mut last, mut in_row) = (0, 0);
         for (row, name) in items {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn good_answers_pass_and_no_scores_are_nan() {
+    fn good_answers_pass_and_absent_scores_become_nan() {
         let answer = Answer { tags: vec![Tag { row: 0, name: 1 }, Tag { row: 1, name: 0 }], ..Answer::default() };
         let (verdicts, states) = answer.check(&manifest(), &Limits::default(), 2, 0).expect("the answer is good");
         assert_eq!(verdicts.scores.len(), 2);
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn each_breach_is_named() {
+    fn each_violation_has_its_message() {
         let tag = |row, name| Tag { row, name };
         let reason = |weight| Reason { row: 1, code: 0, weight };
         assert_eq!(refusal(|a| a.scores.push(1.0)), "expected 2 scores or none, found 3");

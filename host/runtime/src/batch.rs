@@ -1,15 +1,15 @@
-//! The columns that go into a plugin, borrowed from wherever they are: the only copy is the one into the guest.
+//! The columns that are passed to a plugin. They are borrowed, so that the copy into the guest is the only one.
 
 use wasmtime::component::{ComponentType, Lower};
 
 use crate::manifest::{Kind, Manifest};
 
-/// Rows to score. What its slices hold must fit each other as described; [`Instance::score`](crate::Instance::score)
-/// checks the lengths.
+/// Rows to score. The slices must fit each other as described; [`Instance::score`](crate::Instance::score) checks their
+/// lengths.
 #[derive(Clone, Debug, ComponentType, Lower)]
 #[component(record)]
 pub struct Batch<'a> {
-    /// How many rows; at least one.
+    /// The number of rows; at least one.
     pub rows: u32,
     /// One per input of the manifest, in its order.
     pub columns: Vec<Column<'a>>,
@@ -76,24 +76,24 @@ pub struct Bools<'a> {
 pub struct Texts<'a> {
     /// One per row, never decreasing, the last is the length of `data`.
     pub ends: &'a [u32],
-    /// All texts, one behind the other.
+    /// All texts, without separators.
     pub data: &'a [u8],
     /// As in [`Floats`].
     pub present: &'a [u8],
 }
 
-/// Byte strings, laid out as [`Texts`] are.
+/// Byte strings, laid out as [`Texts`].
 #[derive(Clone, Copy, Debug, Default, ComponentType, Lower)]
 #[component(record)]
 pub struct Blobs<'a> {
     /// One per item, never decreasing, the last is the length of `data`.
     pub ends: &'a [u32],
-    /// All byte strings, one behind the other.
+    /// All byte strings, without separators.
     pub data: &'a [u8],
 }
 
 impl<'a> Blobs<'a> {
-    /// How many there are.
+    /// The number of byte strings.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -103,10 +103,10 @@ impl<'a> Blobs<'a> {
         self.ends.is_empty()
     }
 
-    /// The bytes of one.
+    /// The byte string with an index.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If `index` is not below [`Self::len`].
     pub fn get(&self, index: usize) -> &'a [u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.data[start as usize..self.ends[index] as usize]
@@ -114,8 +114,8 @@ impl<'a> Blobs<'a> {
 }
 
 impl Batch<'_> {
-    /// What about its columns or lengths does not fit, if anything. Costs a few comparisons per column.
-    pub(crate) fn misfit(&self, manifest: &Manifest) -> Option<&'static str> {
+    /// The first mistake in its columns or lengths; none if there is none. It costs a few comparisons per column.
+    pub(crate) fn find_mistake(&self, manifest: &Manifest) -> Option<&'static str> {
         let rows = self.rows as usize;
         let has_state = manifest.state_version.is_some();
         let kinds = manifest.inputs.iter().map(|input| input.kind);
@@ -140,7 +140,7 @@ impl Batch<'_> {
 }
 
 impl Column<'_> {
-    /// The kind of input that it is for.
+    /// The kind of input for which it is.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Floats(_) => Kind::Float,

@@ -1,11 +1,11 @@
-//! Compiled plugins on disk, so that a restart does not compile again.
+//! A cache of compiled plugins on disk, so that a restart does not compile them again.
 //!
-//! This module holds the crate's one `unsafe` call: `Component::deserialize` trusts its bytes, because machine code
-//! cannot be checked. Why they can be trusted here: they come over a pipe from the process that compiles, which is this
-//! program (`compiler`), or from the folder, to which only this process's user can write (it is made with mode 0700), and
-//! where every file begins with the SHA-256 of its content, which names the plugin's digest and the engine's version
-//! and settings; wasmtime checks version and settings once more. So bytes that reach the call are bytes that
-//! Cranelift made for this engine. Whoever can forge them could as well replace this program.
+//! This module has the crate's only `unsafe` call: `Component::deserialize` trusts its bytes, because machine code
+//! cannot be checked. The bytes are trustworthy: they come over a pipe from the compiling process, which is this
+//! program (`compiler`), or from the cache folder. Only this process's user can write to the folder (it is created with
+//! mode 0700). Each file begins with the SHA-256 of its content, and the content begins with the plugin's digest and
+//! the engine's version and settings; wasmtime checks version and settings again. So the bytes of each call were made
+//! by Cranelift for this engine. An attacker who can forge them could also replace this program.
 #![allow(unsafe_code)]
 
 use std::fs;
@@ -18,13 +18,14 @@ use assay_core::names::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Bytes of the content's SHA-256, and of the digest and the engine's hash with which the content begins.
-const SEAL: usize = 32;
-const HEAD: usize = 32 + 8;
+/// The bytes of the content's SHA-256 at the start of a file.
+const CHECKSUM_BYTES: usize = 32;
+/// The bytes of the plugin's digest and the engine's hash at the start of the content.
+const HEAD_BYTES: usize = 32 + 8;
 
-/// The component of machine code that `store` or the process that compiles wrote.
-pub(crate) fn trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: nothing else than what this program compiled comes here; see the module's header.
+/// Loads machine code that `store` or the compiling process wrote.
+pub(crate) fn load_trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are output of this program's compiler; see the module's header.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, and makes it if it is not there.
+    /// Opens the folder; creates it if it does not exist.
     pub(crate) fn open(folder: &Path, engine: &Engine) -> std::io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -50,7 +51,7 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), engine: hasher.finish(), writes: AtomicU64::new(0) })
     }
 
-    /// The compiled plugin, if it is there and whole. A damaged file is deleted.
+    /// The compiled plugin, if its file exists and is intact. A damaged file is deleted.
     pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
         let path = self.path(digest);
         let file = match fs::read(&path) {
@@ -74,18 +75,18 @@ impl Cache {
     }
 
     fn open_file(&self, engine: &Engine, digest: Digest, file: &[u8]) -> Result<Component, String> {
-        let (seal, content) = file.split_at_checked(SEAL).ok_or("it is too short")?;
-        if Digest::of(content).0 != seal {
+        let (checksum, content) = file.split_at_checked(CHECKSUM_BYTES).ok_or("it is too short")?;
+        if Digest::of(content).0 != checksum {
             return Err("its hash differs".to_owned());
         }
-        let (head, code) = content.split_at_checked(HEAD).ok_or("it is too short")?;
+        let (head, code) = content.split_at_checked(HEAD_BYTES).ok_or("it is too short")?;
         if head != self.head(digest) {
             return Err("it is of another plugin or engine".to_owned());
         }
-        trusted(engine, code).map_err(|error| format!("{error:#}"))
+        load_trusted(engine, code).map_err(|error| format!("{error:#}"))
     }
 
-    /// Keeps a compiled plugin. A failure costs only the next start's time, so it is logged and nothing else.
+    /// Stores a compiled plugin. A failure costs only time at the next start, so it is logged and not returned.
     pub(crate) fn store(&self, digest: Digest, component: &Component) {
         if let Err(error) = self.try_store(digest, component) {
             tracing::warn!(folder = %self.folder.display(), error, "a compiled plugin cannot be kept");
@@ -94,24 +95,24 @@ impl Cache {
 
     fn try_store(&self, digest: Digest, component: &Component) -> Result<(), String> {
         let code = component.serialize().map_err(|error| format!("{error:#}"))?;
-        let mut content = Vec::with_capacity(HEAD + code.len());
+        let mut content = Vec::with_capacity(HEAD_BYTES + code.len());
         content.extend_from_slice(&self.head(digest));
         content.extend_from_slice(&code);
-        // Written beside and renamed, so that no reader sees half a file.
+        // Written under another name and renamed, so that no reader sees a partial file.
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.folder.join(format!(".{}-{}-{number}", digest.hex(), std::process::id()));
         let written = fs::File::create(&unfinished)
             .and_then(|mut file| file.write_all(&Digest::of(&content).0).and_then(|()| file.write_all(&content)))
             .and_then(|()| fs::rename(&unfinished, self.path(digest)));
         written.map_err(|error| {
-            // Best effort: the file may not exist, and the first error is the one that tells.
+            // Best effort: the file may not exist, and the first error is the relevant one.
             let _ = fs::remove_file(&unfinished);
             error.to_string()
         })
     }
 
-    fn head(&self, digest: Digest) -> [u8; HEAD] {
-        let mut head = [0; HEAD];
+    fn head(&self, digest: Digest) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
         head[..32].copy_from_slice(&digest.0);
         head[32..].copy_from_slice(&self.engine.to_le_bytes());
         head
@@ -126,11 +127,11 @@ impl Cache {
 mod tests {
     use super::*;
 
-    /// The smallest component: a header and nothing.
+    /// The smallest component: only a header.
     const EMPTY: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
 
     #[test]
-    fn what_is_stored_is_loaded_and_what_is_damaged_is_not() {
+    fn stored_plugins_are_loaded_and_damaged_files_are_deleted() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = Engine::default();
         let cache = Cache::open(folder.path(), &engine).expect("the folder can be opened");

@@ -1,9 +1,9 @@
-//! Compiling in a process of its own, whose CPU time and memory the operating system bounds: a compiler cannot be stopped
-//! from within, and some uploads keep it busy for minutes, or make it fill the memory.
+//! Compiles plugins in a child process, whose CPU time and memory the operating system bounds. A compiler cannot be
+//! stopped from within its process, and some uploads keep it busy for minutes or make it exhaust the memory.
 //!
-//! The child is this program itself, called so that it ends in [`compile_in_child`]. It reads the upload from its
-//! standard input; it writes machine code to standard output and ends with 0, or says on standard error what is wrong
-//! and ends with 1.
+//! The child is this program, started with a command that calls [`compile_in_child`]. It reads the upload from standard
+//! input. It writes machine code to standard output and exits with 0, or writes the error to standard error and exits
+//! with 1.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -18,25 +18,26 @@ use crate::limits::RuntimeConfig;
 use crate::runtime::engine_config;
 use crate::upload::Upload;
 
-/// More threads would need more memory for their stacks than a compilation gains by them.
+/// The most threads of a compilation. More would take more memory for their stacks than they gain.
 const MAX_THREADS: usize = 8;
-/// How much of what a child says is told: its end, where a panic or an abort explains itself.
-const MAX_WORDS: usize = 500;
+/// The most bytes of a child's output in an error: its end, which has the message of a panic or an abort.
+const MAX_MESSAGE_BYTES: usize = 500;
 
-/// How the process that compiles is started, and what it may use.
+/// The command and the limits of the compiling process.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    /// A program and its arguments, such as `/usr/bin/assay compile-plugin`. Two more are appended, which
-    /// [`compile_in_child`] takes: seconds of CPU time, bytes of memory.
+    /// A program and its arguments, such as `/usr/bin/assay compile-plugin`. Two arguments are appended for
+    /// [`compile_in_child`]: seconds of CPU time and bytes of memory.
     pub command: Vec<OsString>,
-    /// CPU time of one compilation, over all threads, to the second.
+    /// The CPU time of one compilation over all threads, in whole seconds.
     pub time: Duration,
-    /// Memory of one compilation, in bytes. Enforced on Linux; other systems count it differently or not at all.
+    /// The memory of one compilation, in bytes. It is enforced on Linux; other systems count it differently or not at
+    /// all.
     pub memory_bytes: u64,
 }
 
 impl Compiler {
-    /// Machine code of an upload, for an engine with the same settings.
+    /// Compiles an upload to machine code, for an engine with the same settings.
     pub(crate) fn compile(&self, upload: &[u8]) -> Result<Vec<u8>, PluginError> {
         let setup = |error: &dyn std::fmt::Display| {
             PluginError::Setup(format!("the process that compiles plugins does not start: {error}"))
@@ -56,7 +57,7 @@ impl Compiler {
         let stdin = child.stdin.take();
         let output = std::thread::scope(|scope| {
             scope.spawn(|| {
-                // A child that ends early does not read everything; why it ended is told below.
+                // A child that ends early does not read everything; its exit status is handled below.
                 let _ = stdin.map(|mut stdin| stdin.write_all(upload));
             });
             child.wait_with_output()
@@ -65,17 +66,17 @@ impl Compiler {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(self.failure(output.status, &String::from_utf8_lossy(&output.stderr)))
+        Err(self.describe_failure(output.status, &String::from_utf8_lossy(&output.stderr)))
     }
 
     fn seconds(&self) -> u64 {
         self.time.as_secs().max(1)
     }
 
-    fn failure(&self, status: ExitStatus, words: &str) -> PluginError {
-        let words = words.trim();
+    fn describe_failure(&self, status: ExitStatus, output: &str) -> PluginError {
+        let output = output.trim();
         if status.code() == Some(1) {
-            return PluginError::Refused(words.to_owned());
+            return PluginError::Refused(output.to_owned());
         }
         #[cfg(unix)]
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -84,34 +85,33 @@ impl Compiler {
         if signal == Some(rustix::process::Signal::XCPU.as_raw()) {
             return PluginError::CompileTime { seconds: self.seconds() };
         }
-        // The words of Rust's allocator when it gives up.
-        if words.contains("memory allocation of") {
+        // The message of Rust's allocator before it aborts.
+        if output.contains("memory allocation of") {
             return PluginError::CompileMemory { mib: self.memory_bytes >> 20 };
         }
-        let end = words.ceil_char_boundary(words.len().saturating_sub(MAX_WORDS));
-        PluginError::Compile(format!("the process that compiles ended with {status}: {}", &words[end..]))
+        let start = output.ceil_char_boundary(output.len().saturating_sub(MAX_MESSAGE_BYTES));
+        PluginError::Compile(format!("the process that compiles ended with {status}: {}", &output[start..]))
     }
 }
 
-/// What the child does, with the limits that it was called with: it bounds itself, and compiles standard input to
-/// standard output.
+/// The main function of the child: sets its own limits and compiles standard input to standard output.
 ///
 /// # Errors
-/// Says what is wrong with the upload; its text belongs on standard error, before the process ends with 1.
+/// The upload is refused. The caller writes the error's text to standard error and exits with 1.
 pub fn compile_in_child(seconds: u64, memory_bytes: u64) -> Result<(), PluginError> {
     let setup = |error: &dyn std::fmt::Display| PluginError::Setup(error.to_string());
     let limit = |resource, current, maximum| {
         setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) }).map_err(|error| setup(&error))
     };
     limit(Resource::Core, 0, 0)?;
-    // At the first a signal that tells the time was over, at the second the end without one.
+    // The soft limit sends SIGXCPU, by which the parent recognises the cause. The hard limit kills the process.
     limit(Resource::Cpu, seconds, seconds + 2)?;
-    // What is written to, in private mappings; addresses that are only reserved cost nothing.
+    // This limit counts writable private mappings. Reserved address space does not count.
     limit(Resource::Data, memory_bytes, memory_bytes)?;
 
     let mut upload = Vec::new();
     std::io::stdin().lock().read_to_end(&mut upload).map_err(|error| setup(&error))?;
-    // Its size was checked by who called.
+    // The parent has checked the size.
     let config = RuntimeConfig {
         max_module_bytes: usize::MAX,
         max_functions: u32::MAX,

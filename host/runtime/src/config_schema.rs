@@ -1,23 +1,23 @@
-//! Bounds what checking a config against a plugin's JSON Schema can cost, before anything is evaluated.
+//! Bounds the cost of validating a config against a plugin's JSON Schema, before the schema is used.
 //!
-//! A schema may refer to its own parts, so a kilobyte can mean billions of checks: every part counts as often as it is
-//! reached. What contains itself has no such number and is refused.
+//! A schema may refer to its own parts, so a kilobyte can cause billions of checks. Therefore each part counts as often
+//! as it is reached. A schema that contains itself has no finite count and is refused.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// Parts of a config schema, each counted as often as it is reached.
+/// The most parts of a config schema, each counted as often as it is reached.
 pub const MAX_SCHEMA_PARTS: u64 = 2000;
-/// Regular expressions in a config schema.
+/// The most regular expressions in a config schema.
 pub const MAX_PATTERNS: usize = 32;
-/// Bytes of a regular expression in a config schema.
+/// The most bytes of a regular expression in a config schema.
 pub const MAX_PATTERN_BYTES: usize = 256;
 
-/// Checks that a schema costs little to evaluate.
+/// Checks that a schema is cheap to evaluate.
 ///
 /// # Errors
-/// Which bound it exceeds, and where.
+/// The schema exceeds a bound; the error says which.
 pub fn check_config_schema(schema: &Value) -> Result<(), String> {
     check_patterns(schema)?;
     let parts = count_parts(schema)?;
@@ -30,25 +30,26 @@ pub fn check_config_schema(schema: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// A part of the schema on the way down: what it leads to, how many of these were counted, and what they sum up to.
-struct Step<'a> {
+/// A part of the schema on the stack of the traversal.
+struct OpenPart<'a> {
     part: &'a Value,
     next: Vec<&'a Value>,
     parts: u64,
 }
 
-/// How many parts the schema has, each counted as often as it is reached. Iterative: a schema cannot exhaust the stack.
+/// Counts the parts of a schema, each as often as it is reached. It is iterative, so that a deep schema cannot exhaust
+/// the stack.
 fn count_parts(root: &Value) -> Result<u64, String> {
-    // By address: the parts of one document do not move. None: it is being counted further up.
+    // Keyed by address, because the parts of one document do not move. None: the part is on the stack.
     let mut counted: HashMap<*const Value, Option<u64>> = HashMap::new();
-    let mut steps = vec![enter(root, root, &mut counted)?];
+    let mut steps = vec![open_part(root, root, &mut counted)?];
     let mut total = 0;
     while let Some(step) = steps.last_mut() {
         if let Some(next) = step.next.pop() {
             match counted.get(&std::ptr::from_ref(next)) {
                 Some(Some(parts)) => step.parts = step.parts.saturating_add(*parts),
                 Some(None) => return Err("a part of it contains itself by a $ref".to_owned()),
-                None => steps.push(enter(next, root, &mut counted)?),
+                None => steps.push(open_part(next, root, &mut counted)?),
             }
             continue;
         }
@@ -63,11 +64,11 @@ fn count_parts(root: &Value) -> Result<u64, String> {
     Ok(total)
 }
 
-fn enter<'a>(
+fn open_part<'a>(
     part: &'a Value,
     root: &'a Value,
     counted: &mut HashMap<*const Value, Option<u64>>,
-) -> Result<Step<'a>, String> {
+) -> Result<OpenPart<'a>, String> {
     counted.insert(std::ptr::from_ref(part), None);
     let mut next: Vec<&Value> = match part {
         Value::Array(items) => items.iter().collect(),
@@ -89,7 +90,7 @@ fn enter<'a>(
     if part.get("$id").is_some_and(Value::is_string) && !std::ptr::eq(part, root) {
         return Err("an $id below its root is not taken: its $refs would mean something else".to_owned());
     }
-    Ok(Step { part, next, parts: 1 })
+    Ok(OpenPart { part, next, parts: 1 })
 }
 
 fn check_patterns(root: &Value) -> Result<(), String> {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_bound_is_refused_by_name() {
+    fn schemas_without_a_bound_are_refused_with_a_reason() {
         let itself = json!({ "properties": { "child": { "$ref": "#" } } });
         for (schema, word) in [
             (itself, "contains itself"),
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_as_generators_write_them_are_taken() {
+    fn schemas_of_generators_are_accepted() {
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": "https://example.com/config",

@@ -1,8 +1,8 @@
-//! Deadlines: a thread that advances the engine's epoch, and the clock of one call.
+//! Deadlines of calls: a thread that advances the engine's epoch, and the clock of one call.
 //!
-//! Guests look at the epoch at loop heads and function entries. When theirs has passed, the host looks at the CPU time
-//! of the thread, not at the wall clock: a guest is stopped for what it used, not for how busy the machine was. It also
-//! looks whether somebody wants the call to stop.
+//! Guests check the epoch at loop heads and function entries. When their epoch has passed, the host checks the CPU time
+//! of the thread and not the wall clock, so that a busy machine does not cause a guest to be stopped. The host also
+//! checks the interrupt.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,10 +12,10 @@ use wasmtime::{Engine, UpdateDeadline};
 
 use crate::interrupt::Interrupt;
 
-/// The length of an epoch: deadlines are this exact. At 2 ms the thread takes about 0.2% of a core.
+/// The length of an epoch, which is the precision of deadlines. At 2 ms the thread takes about 0.2% of a core.
 const TICK: Duration = Duration::from_millis(2);
-/// The most epochs that pass before a call looks at its interrupt: about 10 ms.
-const MAX_TICKS_UNSEEN: u64 = 5;
+/// The most epochs between two checks of a call's interrupt: about 10 ms.
+const MAX_TICKS_BETWEEN_CHECKS: u64 = 5;
 
 /// The thread that advances the epoch until it is dropped.
 #[derive(Debug)]
@@ -41,13 +41,13 @@ impl Drop for Ticker {
         // Dropping the sender ends the thread's wait at once.
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // The thread has nothing that can panic, and a failed join would change nothing here.
+            // The thread does nothing that can panic, and a failed join could not be handled here.
             let _ = thread.join();
         }
     }
 }
 
-/// The clock of the call that a store is in.
+/// The clock of the current call of a store.
 #[derive(Debug, Default)]
 pub(crate) struct CallClock {
     started: Duration,
@@ -55,14 +55,14 @@ pub(crate) struct CallClock {
 }
 
 impl CallClock {
-    /// Starts a call that may take `budget` of CPU time.
+    /// Starts the clock of a call with `budget` of CPU time.
     pub(crate) fn start(budget: Duration) -> Self {
         Self { started: thread_cpu_time(), budget }
     }
 
-    /// The epochs after which to look at the clock first.
+    /// The number of epochs before the first check.
     pub(crate) fn ticks(&self) -> u64 {
-        ticks(self.budget).min(MAX_TICKS_UNSEEN)
+        ticks(self.budget).min(MAX_TICKS_BETWEEN_CHECKS)
     }
 
     /// The CPU time that the call has used so far.
@@ -70,19 +70,19 @@ impl CallClock {
         thread_cpu_time().saturating_sub(self.started)
     }
 
-    /// What to do with a guest whose epoch has passed.
-    pub(crate) fn judge(&self, interrupt: &Interrupt) -> wasmtime::Result<UpdateDeadline> {
+    /// Decides if a guest whose epoch has passed may continue.
+    pub(crate) fn check_deadline(&self, interrupt: &Interrupt) -> wasmtime::Result<UpdateDeadline> {
         if interrupt.is_raised() {
             return Err(wasmtime::Error::new(Interrupted));
         }
         match self.budget.checked_sub(self.used()) {
-            Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left).min(MAX_TICKS_UNSEEN))),
+            Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left).min(MAX_TICKS_BETWEEN_CHECKS))),
             _ => Err(wasmtime::Error::new(DeadlinePassed(self.budget))),
         }
     }
 }
 
-/// Somebody wanted the call to stop.
+/// The interrupt of the call was raised.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the call was interrupted")]
 pub(crate) struct Interrupted;
@@ -92,13 +92,13 @@ pub(crate) struct Interrupted;
 #[error("the deadline of {} ms has passed", .0.as_millis())]
 pub(crate) struct DeadlinePassed(pub(crate) Duration);
 
-/// Epochs that cover a span of time, and one for the epoch that has already begun.
+/// The number of epochs that cover a span of time, and one more for the epoch that has already begun.
 fn ticks(span: Duration) -> u64 {
     let ticks = span.as_nanos().div_ceil(TICK.as_nanos()) + 1;
     u64::try_from(ticks).unwrap_or(u64::MAX >> 1)
 }
 
-/// CPU time of this thread: what it has worked, not what it has waited.
+/// The CPU time of this thread, without the time in which it waited.
 #[cfg(unix)]
 pub fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -107,7 +107,7 @@ pub fn thread_cpu_time() -> Duration {
     Duration::new(seconds, nanos)
 }
 
-/// Wall time, where the CPU time of a thread is not to be had.
+/// The wall time, on systems where the CPU time of a thread is not available.
 #[cfg(not(unix))]
 pub fn thread_cpu_time() -> Duration {
     thread_local!(static START: std::time::Instant = std::time::Instant::now());
@@ -119,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_goes_on_while_it_has_budget() {
+    fn a_call_continues_until_its_budget_or_an_interrupt_ends_it() {
         let (interrupt, clock) = (Interrupt::default(), CallClock::start(Duration::from_secs(60)));
-        assert!(matches!(clock.judge(&interrupt), Ok(UpdateDeadline::Continue(_))));
-        let passed = CallClock::start(Duration::ZERO).judge(&interrupt);
+        assert!(matches!(clock.check_deadline(&interrupt), Ok(UpdateDeadline::Continue(_))));
+        let passed = CallClock::start(Duration::ZERO).check_deadline(&interrupt);
         assert!(passed.is_err_and(|error| error.is::<DeadlinePassed>()));
         interrupt.raise();
-        assert!(clock.judge(&interrupt).is_err_and(|error| error.is::<Interrupted>()));
-        assert_eq!(clock.ticks(), MAX_TICKS_UNSEEN, "an interrupt is seen soon, however long the call may take");
+        assert!(clock.check_deadline(&interrupt).is_err_and(|error| error.is::<Interrupted>()));
+        assert_eq!(clock.ticks(), MAX_TICKS_BETWEEN_CHECKS, "the interrupt is checked soon, even in a long call");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! What can go wrong: with an upload (`PluginError`) and with a row (`ScoreError`).
+//! Errors of uploads (`PluginError`), manifests (`ManifestError`), rows (`ScoreError`) and batches (`Unfinished`).
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why bytes are not taken as a plugin, or why a plugin cannot run with a config.
+/// The reason why bytes are no plugin, or why a plugin cannot run with a config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
-    /// Nothing was uploaded.
+    /// The upload is empty.
     #[error("expected a WebAssembly module or component, found 0 bytes")]
     Empty,
-    /// More bytes than allowed.
+    /// It has more bytes than allowed.
     #[error(
         "the plugin has {bytes} bytes, at most {max} are allowed; build it with --release and strip debug information"
     )]
@@ -19,41 +19,41 @@ pub enum PluginError {
         /// The limit.
         max: usize,
     },
-    /// Not WebAssembly, or damaged.
+    /// It is not WebAssembly, or damaged.
     #[error("expected a WebAssembly module or component, but the bytes cannot be read: {0}")]
     NotWasm(String),
-    /// Too costly to compile.
+    /// It would take too long to compile.
     #[error("{what}: {found} found, at most {max} are allowed")]
     TooComplex {
-        /// Of what there is too much.
+        /// The counted thing.
         what: &'static str,
-        /// How much there is.
+        /// The count.
         found: u64,
         /// The limit.
         max: u64,
     },
-    /// The plugin wants something of the host.
+    /// It imports something, by these names.
     #[error("a plugin may import nothing, this one imports {}", ImportList(.0))]
     Imports(Vec<String>),
-    /// A core module without any function of an interface.
+    /// It is a core module that exports no function of an interface.
     #[error(
         "this module exports no function of an interface, such as assay:plugin/scoring@1.0.0#score: build it with the \
          Assay SDK, or with wit-bindgen and the package assay:plugin"
     )]
     NoInterface,
-    /// It implements something else.
+    /// It exports another interface than the contract's.
     #[error("expected a plugin that exports assay:plugin/scoring@1, found {found}")]
     WrongWorld {
-        /// What it exports.
+        /// The names of its exports.
         found: String,
     },
-    /// It implements the contract wrongly.
+    /// Its exports do not have the contract's types.
     #[error("the plugin does not fit assay:plugin@1: {0}")]
     Misfit(String),
     /// wasmtime refused to compile it.
     #[error("the plugin cannot be compiled: {0}")]
     Compile(String),
-    /// The process that compiles refused it, in the words of one of the errors above.
+    /// The compiling process refused it; the text is that of one of the errors above.
     #[error("{0}")]
     Refused(String),
     /// Compiling it takes too long.
@@ -62,7 +62,7 @@ pub enum PluginError {
          its largest functions, or raise plugins.compile_time of the server"
     )]
     CompileTime {
-        /// CPU time that it was allowed.
+        /// The limit on CPU time, in seconds.
         seconds: u64,
     },
     /// Compiling it takes too much memory.
@@ -71,13 +71,13 @@ pub enum PluginError {
          not need, divide its largest functions, or raise plugins.compile_memory_mib of the server"
     )]
     CompileMemory {
-        /// Memory that it was allowed, in MiB.
+        /// The limit on memory, in MiB.
         mib: u64,
     },
     /// It cannot be instantiated within the limits.
     #[error("the plugin cannot be started: {0}")]
     Start(String),
-    /// It failed while it was asked what it is.
+    /// It failed in `describe`.
     #[error("the plugin failed in `describe`: {0}")]
     Describe(ScoreError),
     /// Its manifest breaks a rule.
@@ -86,7 +86,7 @@ pub enum PluginError {
     /// It refused its config; the text is the plugin's own.
     #[error("the plugin refuses the config: {0}")]
     ConfigRefused(String),
-    /// It failed while it was configured.
+    /// It failed in `configure`.
     #[error("the plugin failed in `configure`: {0}")]
     Configure(ScoreError),
     /// The runtime could not be set up.
@@ -94,7 +94,7 @@ pub enum PluginError {
     Setup(String),
 }
 
-/// Imports, each with what to do about it.
+/// Displays imports, each with advice.
 struct ImportList<'a>(&'a [String]);
 
 impl fmt::Display for ImportList<'_> {
@@ -107,7 +107,7 @@ impl fmt::Display for ImportList<'_> {
     }
 }
 
-/// What an author does about an import.
+/// The advice for the author of a plugin with this import.
 fn import_advice(name: &str) -> &'static str {
     if name.starts_with("wasi") {
         "build for wasm32-unknown-unknown and use no clock, randomness, file, environment or printing"
@@ -120,63 +120,64 @@ fn import_advice(name: &str) -> &'static str {
     }
 }
 
-/// Which rule a manifest breaks.
+/// The rule that a manifest breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// A name with a wrong form.
+    /// A name has a wrong form.
     #[error("{what} '{name}' is not a name: {why}")]
     Name {
-        /// What it names.
+        /// The kind of the named thing.
         what: &'static str,
         /// The name, shortened.
         name: String,
         /// The rule.
         why: &'static str,
     },
-    /// A name that appears twice.
+    /// A name appears twice.
     #[error("{what} '{name}' appears twice")]
     Duplicate {
-        /// What it names.
+        /// The kind of the named thing.
         what: &'static str,
         /// The name.
         name: String,
     },
-    /// Not a semantic version.
+    /// The version is not a semantic version.
     #[error("version '{version}' is not a semantic version such as 1.2.0: {why}")]
     Version {
         /// The version, shortened.
         version: String,
-        /// What is wrong.
+        /// The mistake.
         why: String,
     },
     /// The config schema is not a JSON object.
     #[error("the config schema must be a JSON Schema object: {0}")]
     Schema(String),
-    /// Too many or too long.
+    /// A list is too long, or a text.
     #[error("{what}: {found} found, at most {max} are allowed")]
     TooMuch {
-        /// Of what.
+        /// The counted thing.
         what: &'static str,
-        /// How many, or how long.
+        /// The count.
         found: usize,
         /// The limit.
         max: usize,
     },
 }
 
-/// Why a row has no verdict, or why a call failed.
+/// The reason why a row has no verdict, or why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
-    /// The guest trapped; the text is wasmtime's, with the names of the functions where that happened.
+    /// The guest trapped. The text is the message of the plugin's panic, if it has left one, else that of wasmtime,
+    /// with the names of the functions on the stack.
     #[error("the plugin trapped: {0}")]
     Trap(String),
-    /// It took longer than allowed.
+    /// It used up its CPU time.
     #[error("the plugin was stopped after {ms} ms")]
     Deadline {
-        /// CPU time that it was allowed, in milliseconds.
+        /// The limit on CPU time, in milliseconds.
         ms: u64,
     },
-    /// It wanted more memory or table elements than allowed.
+    /// It requested more memory or table elements than allowed.
     #[error("the plugin ran out of memory: {0}")]
     OutOfMemory(String),
     /// It answered with an error; the text is the plugin's own.
@@ -185,35 +186,35 @@ pub enum ScoreError {
     /// Its answer breaks the contract.
     #[error("the plugin's answer is malformed: {0}")]
     Malformed(String),
-    /// The host stopped it for reasons of its own. No row has failed by that; see [`Unfinished`].
+    /// The host interrupted it. That is no failure of a row; see [`Unfinished`].
     #[error("the plugin was interrupted")]
     Interrupted,
 }
 
-/// Why a batch was given up. Nothing is known of its rows: they are neither scored nor failed, and must be scored again
-/// from the states that they had before.
+/// The reason why a batch was abandoned. Its rows are neither scored nor failed; they must be scored again from the
+/// states before the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfinished {
     /// Its [`Interrupt`](crate::Interrupt) was raised.
     #[error("the call was interrupted")]
     Interrupted,
-    /// It took more of its thread's time than one batch may: a smaller batch does not.
+    /// It took more CPU time than one batch may. The rows must be scored in smaller batches.
     #[error("the batch was given up after {} ms, to go on with smaller ones", .spent.as_millis())]
     TooSlow {
-        /// CPU time.
+        /// The CPU time that it took.
         spent: Duration,
-        /// Wall time of the calls that ran out of time or memory.
+        /// The wall time of its calls that ran out of time or memory.
         exhausted: Duration,
     },
 }
 
 impl ScoreError {
-    /// True if the call ran out of time or memory: failures that take far longer than others.
+    /// True if the call ran out of time or memory. Such failures take far longer than others.
     pub fn is_exhaustion(&self) -> bool {
         matches!(self, Self::Deadline { .. } | Self::OutOfMemory(_))
     }
 
-    /// The kind of error, for dead letters and metrics.
+    /// The code of the error, for dead letters and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Trap(_) => "plugin-trap",
@@ -225,12 +226,13 @@ impl ScoreError {
         }
     }
 
-    /// What the plugin's author can do.
+    /// Advice for the plugin's author.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Trap(_) => {
-                "In Rust this is a panic: an index out of range, an overflow, an unwrap, in the functions that are named. \
-                 Run the event in a native test of the plugin, where the panic has a message and a line."
+                "In Rust this is a panic: an index out of range, an overflow, an unwrap. The message has its words and its \
+                 line, if the plugin was built with the SDK of this version, and the functions where it happened. Run \
+                 the event in a native test of the plugin."
             }
             Self::Deadline { .. } => {
                 "Look for a loop that does not end on this input. A plugin that needs the time gets it by \

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
 };
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, WasmCoreDump};
 
 use crate::answer::Answer;
 use crate::batch::{Batch, Blobs};
@@ -15,13 +15,14 @@ use crate::interrupt::Interrupt;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::manifest::RawManifest;
+use crate::panic_message::read_panic_message;
 use crate::states::States;
 use crate::trap::describe_trap;
 
-/// CPU time for `describe`, `configure` and start functions: they run once, and may build tables.
+/// The limit on CPU time of `describe`, `configure` and start functions. They run once and may build tables.
 const SETUP_TIME: Duration = Duration::from_secs(1);
 
-/// What a store carries beside the guest.
+/// The host's data in a guest's store.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     limiter: Limiter,
@@ -29,7 +30,7 @@ pub(crate) struct Sandbox {
     interrupt: Interrupt,
 }
 
-/// Where the functions of the contract are in a component.
+/// The indexes of the contract's functions in a component.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exports {
     describe: ComponentExportIndex,
@@ -39,7 +40,7 @@ pub(crate) struct Exports {
 }
 
 impl Exports {
-    /// Finds them in the exported interface named `scoring`.
+    /// Finds the functions in the exported interface named `scoring`.
     pub(crate) fn find(component: &Component, scoring: &str) -> Result<Self, PluginError> {
         let missing = |what: &str| PluginError::Misfit(format!("it does not export {what}"));
         let interface = component.get_export_index(None, scoring).ok_or_else(|| missing(scoring))?;
@@ -56,7 +57,7 @@ impl Exports {
 type ScoreFunc = TypedFunc<(&'static Batch<'static>,), (Result<Answer, String>,)>;
 type MigrateFunc = TypedFunc<(u32, Blobs<'static>), (Result<States, String>,)>;
 
-/// A guest in its sandbox. After an error it must not be called again.
+/// A guest in its sandbox. After an error it must not be called again, because its memory may be inconsistent.
 pub(crate) struct Guest {
     store: Store<Sandbox>,
     describe: TypedFunc<(), (RawManifest,)>,
@@ -66,7 +67,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Instantiates a component within limits; 20 to 40 us.
+    /// Instantiates a component within limits. It takes 20 to 40 us.
     pub(crate) fn start(
         pre: &InstancePre<Sandbox>,
         exports: Exports,
@@ -78,28 +79,28 @@ impl Guest {
         let sandbox = Sandbox { limiter: Limiter::new(limits), clock, interrupt: interrupt.clone() };
         let mut store = Store::new(pre.engine(), sandbox);
         store.limiter(|sandbox| &mut sandbox.limiter);
-        store.epoch_deadline_callback(|store| store.data().clock.judge(&store.data().interrupt));
+        store.epoch_deadline_callback(|store| store.data().clock.check_deadline(&store.data().interrupt));
         store.set_epoch_deadline(ticks);
         store.set_hostcall_fuel(limits.max_output_bytes);
         let instance = match pre.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => {
-                return Err(match cause(&mut store, &error) {
+                return Err(match classify_error(&mut store, &error) {
                     ScoreError::Interrupted => PluginError::Configure(ScoreError::Interrupted),
                     error => PluginError::Start(error.to_string()),
                 });
             }
         };
         Ok(Self {
-            describe: typed(&mut store, instance, exports.describe, "describe")?,
-            configure: typed(&mut store, instance, exports.configure, "configure")?,
-            score: typed(&mut store, instance, exports.score, "score")?,
-            migrate: typed(&mut store, instance, exports.migrate, "migrate")?,
+            describe: find_typed_function(&mut store, instance, exports.describe, "describe")?,
+            configure: find_typed_function(&mut store, instance, exports.configure, "configure")?,
+            score: find_typed_function(&mut store, instance, exports.score, "score")?,
+            migrate: find_typed_function(&mut store, instance, exports.migrate, "migrate")?,
             store,
         })
     }
 
-    /// From now on calls are stopped by this flag.
+    /// Sets the flag that interrupts later calls.
     pub(crate) fn set_interrupt(&mut self, interrupt: &Interrupt) {
         self.store.data_mut().interrupt = interrupt.clone();
     }
@@ -115,7 +116,7 @@ impl Guest {
         answer.map_err(PluginError::ConfigRefused)
     }
 
-    /// The guest's answer, well-formed as the component model sees it, otherwise unchecked.
+    /// The guest's answer. It is well-formed for the component model, and otherwise unchecked.
     pub(crate) fn score(&mut self, batch: &Batch<'_>, budget: Duration) -> Result<Answer, ScoreError> {
         let score: TypedFunc<(&Batch<'_>,), _> = self.score;
         let (answer,) = self.call(score, (batch,), budget)?;
@@ -143,12 +144,12 @@ impl Guest {
         self.store.data_mut().clock = clock;
         match function.call(&mut self.store, params) {
             Ok(answer) => Ok(answer),
-            Err(error) => Err(cause(&mut self.store, &error)),
+            Err(error) => Err(classify_error(&mut self.store, &error)),
         }
     }
 }
 
-fn typed<P, R>(
+fn find_typed_function<P, R>(
     store: &mut Store<Sandbox>,
     instance: Instance,
     index: ComponentExportIndex,
@@ -163,8 +164,8 @@ where
         .map_err(|error| PluginError::Misfit(format!("the type of `{name}` differs: {error:#}")))
 }
 
-/// What stopped a guest.
-fn cause(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
+/// The kind of error that ended a call.
+fn classify_error(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
     let refusal = store.data_mut().limiter.take_refusal();
     if error.is::<Interrupted>() {
         return ScoreError::Interrupted;
@@ -177,8 +178,10 @@ fn cause(store: &mut Store<Sandbox>, error: &wasmtime::Error) -> ScoreError {
         return ScoreError::OutOfMemory(refusal);
     }
     match error.downcast_ref::<Trap>() {
-        Some(trap) => ScoreError::Trap(describe_trap(trap, error)),
-        // The component model's own checks: pointers out of bounds, text that is not UTF-8, too much data.
+        Some(trap) => ScoreError::Trap(describe_trap(trap, error, read_panic_message(store, error))),
+        // The component model's own checks: pointers out of bounds, text that is not UTF-8, too much data. wasmtime
+        // adds a core dump to the error chain, which is left out.
+        None if error.is::<WasmCoreDump>() => ScoreError::Malformed(error.root_cause().to_string()),
         None => ScoreError::Malformed(format!("{error:#}")),
     }
 }

@@ -1,22 +1,22 @@
-//! A flag by which another thread stops the call that an instance is in: a pause, a change or a shutdown does not wait
-//! for a guest that goes on and on.
+//! A flag by which another thread stops the current call of an instance, so that a pause, a change or a shutdown need
+//! not wait for a guest that does not end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Stops calls while it is raised. Clones are the same flag. A guest looks at it every few milliseconds.
+/// Stops calls while it is raised. Clones share the flag. A guest checks it every few milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     is_raised: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Stops the calls of all instances that have this flag, those to come included, until it is cleared.
+    /// Stops current and later calls of all instances with this flag, until it is cleared.
     pub fn raise(&self) {
         self.is_raised.store(true, Ordering::SeqCst);
     }
 
-    /// Lets calls go on.
+    /// Allows calls again.
     pub fn clear(&self) {
         self.is_raised.store(false, Ordering::SeqCst);
     }

@@ -1,36 +1,38 @@
 //! Assay's WebAssembly runtime: it checks, compiles, instantiates, limits and calls scoring plugins.
 //!
-//! The only crate that knows wasmtime. It knows nothing of streams, rules or stores: columns go in, verdicts come out.
+//! It is the only crate that depends on wasmtime. It knows nothing about streams, rules or stores: its input is
+//! columns, its output verdicts.
 //!
-//! The way of a plugin: [`Runtime::load`] takes the uploaded bytes (`upload`: size, imports, exports; `wrap`: a plain
-//! module becomes a component), compiles them (`compiler`: in a process of its own) or finds them compiled (`cache`) and
-//! reads the [`Manifest`]. [`Plugin::instance`] makes one configured, limited guest (`guest`, `limiter`, `deadline`) for
-//! one thread. [`Instance::score`] calls it with a [`Batch`], in parts that take a few milliseconds each, and checks the
-//! answers (`answer`); when a call fails, `search` cuts the batch until exactly the rows that cause the failure are set
-//! aside (`cut`). An [`Interrupt`] stops a call in the middle.
+//! The path of a plugin: [`Runtime::load`] checks the uploaded bytes (`upload`: size, imports, exports), converts a
+//! plain module to a component (`componentize`), compiles it in a child process (`compiler`) or takes it from the
+//! `cache`, and reads the [`Manifest`]. [`Plugin::instance`] makes a configured, limited guest (`guest`, `limiter`,
+//! `deadline`) for one thread. [`Instance::score`] calls it with a [`Batch`], in parts that take a few milliseconds
+//! each, and checks the answers (`answer`). If a call fails, `failing_rows` divides the batch (`batch_slice`) until
+//! exactly the rows that cause the failure are separated. An [`Interrupt`] stops a running call.
 
 mod answer;
 mod batch;
+mod batch_slice;
 mod cache;
 mod compiler;
+mod componentize;
 mod config_schema;
-mod cut;
 mod deadline;
 mod error;
+mod failing_rows;
 mod guest;
 mod instance;
 mod interrupt;
 mod limiter;
 mod limits;
 mod manifest;
+mod panic_message;
 mod plugin;
 mod runtime;
-mod search;
 mod states;
 mod trap;
 mod upload;
 mod verdicts;
-mod wrap;
 
 pub use batch::{Batch, Blobs, Bools, Column, Floats, Ints, Texts};
 pub use compiler::{Compiler, compile_in_child};

@@ -1,5 +1,5 @@
-//! Counts the memory and tables of one store and refuses what is over its limits, remembering that it did: a guest that
-//! is refused memory aborts, and only this memory tells that abort from any other trap.
+//! Counts the memory and tables of one store and refuses requests above its limits. It records refusals: a guest
+//! without memory aborts, and only the record distinguishes that abort from other traps.
 
 use wasmtime::ResourceLimiter;
 
@@ -28,7 +28,7 @@ impl Limiter {
         }
     }
 
-    /// What was refused since the last call, if anything.
+    /// Takes the refusal since the last call of this function, if there is one.
     pub(crate) fn take_refusal(&mut self) -> Option<String> {
         self.refusal.take()
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_memories_count_together_and_refusals_are_remembered_once() {
+    fn all_memories_count_together_and_a_refusal_is_taken_once() {
         let mut limiter = Limiter::new(&Limits { memory_bytes: 100, ..Limits::default() });
         assert!(limiter.memory_growing(0, 60, None).is_ok_and(|granted| granted));
         assert!(limiter.memory_growing(0, 40, None).is_ok_and(|granted| granted));

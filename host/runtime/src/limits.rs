@@ -1,26 +1,26 @@
-//! What is allowed: to uploads as such (`RuntimeConfig`) and to each instance of a plugin (`Limits`).
+//! Limits on uploads (`RuntimeConfig`) and on each instance of a plugin (`Limits`).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::compiler::Compiler;
 
-/// How a [`Runtime`](crate::Runtime) works, and what it takes.
+/// The configuration of a [`Runtime`](crate::Runtime).
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Where compiled plugins are kept; none: each start compiles anew. The folder must belong to this process's user
-    /// alone, because what lies in it is run as machine code.
+    /// The folder of compiled plugins; none: each start compiles them again. Only this process's user may have access
+    /// to it, because its content is run as machine code.
     pub cache_dir: Option<PathBuf>,
-    /// The process that compiles; none: this one, without bounds other than those below.
+    /// The process that compiles; none: this process, with only the limits below.
     pub compiler: Option<Compiler>,
     /// The largest upload, in bytes.
     pub max_module_bytes: usize,
-    /// How many functions an upload may have: bounds the time to compile it.
+    /// The most functions of an upload. It bounds the time to compile it.
     pub max_functions: u32,
-    /// The largest body of one function, in bytes: the time to compile one grows faster than its size.
+    /// The largest body of one function, in bytes, because the time to compile a function grows faster than its size.
     pub max_function_bytes: usize,
-    /// Makes all NaNs that a guest computes the same bits, so that scores and states are equal on every machine.
-    /// Off only to measure what it costs.
+    /// True if all NaNs that a guest computes get the same bits, so that scores and states are equal on every machine.
+    /// It is false only in measurements of its cost.
     pub canonical_nans: bool,
 }
 
@@ -37,25 +37,26 @@ impl Default for RuntimeConfig {
     }
 }
 
-/// What one instance of a plugin may use, and how much it may say.
+/// Limits on the resources and answers of one instance of a plugin.
 ///
-/// A row may take `time_per_event`, but never less than `time_per_call_floor`, before it has failed. Times are CPU time of
-/// the calling thread, so that a busy machine does not blame a plugin. A call with several rows is divided long before
-/// that: see [`Instance::score`](crate::Instance::score).
+/// A row fails after `time_per_event`, or after `time_per_call_floor` if that is more. Times are CPU time of the
+/// calling thread, so that a busy machine does not cause failures. A call with several rows is divided much earlier:
+/// see [`Instance::score`](crate::Instance::score).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// CPU time per row of a batch.
     pub time_per_event: Duration,
-    /// CPU time that every call has, however few its rows are. Not below some milliseconds: deadlines are checked in
-    /// steps of 2 ms.
+    /// The least CPU time of a call, for any number of rows. It should be some milliseconds, because deadlines are
+    /// checked in steps of 2 ms.
     pub time_per_call_floor: Duration,
     /// Bytes of all linear memories together.
     pub memory_bytes: usize,
     /// Elements of one table.
     pub table_elements: usize,
-    /// Linear memories, and tables, of an instance.
+    /// The most linear memories, and the most tables, of an instance.
     pub memories: usize,
-    /// Core instances of an instance: a wrapped module has a few, a component composed of others has more.
+    /// The most core instances in an instance. A wrapped module has a few; a component that is composed of others has
+    /// more.
     pub core_instances: usize,
     /// Tags of one row.
     pub max_tags_per_row: u32,
@@ -67,8 +68,8 @@ pub struct Limits {
     pub max_attributes_per_row: u32,
     /// Bytes of one text in an answer: an end of an edge, the value of an attribute.
     pub max_text_bytes: usize,
-    /// Bytes of one answer, as the host holds it. The same for every number of rows: an answer that is too large is
-    /// asked for again in halves.
+    /// The most bytes of one answer in the host's memory. It does not depend on the number of rows: a batch whose
+    /// answer is too large is scored again in halves.
     pub max_output_bytes: usize,
     /// Bytes of one entity's state.
     pub max_state_bytes_per_entity: usize,

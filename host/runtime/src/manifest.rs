@@ -1,4 +1,4 @@
-//! What a plugin says of itself, checked: names, versions, schema, and a cap on everything.
+//! The manifest of a plugin, and its checks: names, versions, the schema, and limits on all sizes.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use wasmtime::component::{ComponentType, Lift};
 
 use crate::error::ManifestError;
 
-/// Inputs, tags, reasons, edges and attributes that a manifest may name, each.
+/// The most inputs of a manifest; likewise of tags, reasons, edges and attributes.
 const MAX_NAMES: usize = 256;
-/// Bytes of a doc text or a config schema.
-const MAX_TEXT: usize = 64 << 10;
-/// Bytes of an annotation's key or value.
-const MAX_ANNOTATION: usize = 4 << 10;
+/// The most bytes of a doc text or a config schema.
+const MAX_TEXT_BYTES: usize = 64 << 10;
+/// The most bytes of an annotation's key or value.
+const MAX_ANNOTATION_BYTES: usize = 4 << 10;
 
-/// What a plugin is and needs, from its own mouth.
+/// A plugin's description of itself: names, inputs, outputs and config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Lower-case letters, digits and dashes.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// For authors of rules. Markdown.
+    /// A description for authors of rules, in Markdown.
     pub doc: String,
     /// In the order of a batch's columns.
     pub inputs: Vec<Input>,
@@ -40,11 +40,11 @@ pub struct Manifest {
     pub config_schema: Value,
     /// The version of the layout of states; none: the plugin keeps no state.
     pub state_version: Option<u32>,
-    /// Anything else, as (key, value); the host gives it no meaning.
+    /// Other data as (key, value), which the host does not interpret.
     pub annotations: Vec<(String, String)>,
 }
 
-/// One value that a rule binds to an expression.
+/// An input, which a rule binds to an expression.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lift)]
 #[component(record)]
 pub struct Input {
@@ -54,7 +54,7 @@ pub struct Input {
     pub kind: Kind,
     /// False: rows may lack it, and a rule may leave it unbound.
     pub required: bool,
-    /// For authors of rules. Markdown.
+    /// A description for authors of rules, in Markdown.
     pub doc: String,
 }
 
@@ -81,7 +81,7 @@ pub enum Kind {
     Timestamp,
 }
 
-/// A manifest as a plugin gives it, not yet checked.
+/// A manifest before the checks.
 #[derive(Clone, Debug, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct RawManifest {
@@ -101,10 +101,10 @@ pub(crate) struct RawManifest {
 }
 
 impl RawManifest {
-    /// The manifest, if it follows every rule of the contract.
+    /// Checks all rules of the contract for manifests.
     pub(crate) fn check(self) -> Result<Manifest, ManifestError> {
         check_plugin_name(&self.name)?;
-        at_most("bytes of the doc", self.doc.len(), MAX_TEXT)?;
+        check_at_most("bytes of the doc", self.doc.len(), MAX_TEXT_BYTES)?;
         check_inputs(&self.inputs)?;
         check_names("tag", "tags", &self.tags)?;
         check_names("reason", "reasons", &self.reasons)?;
@@ -112,8 +112,8 @@ impl RawManifest {
         check_names("attribute", "attributes", &self.attributes)?;
         check_annotations(&self.annotations)?;
         Ok(Manifest {
-            version: read_version(&self.version)?,
-            config_schema: read_schema(&self.config_schema)?,
+            version: parse_version(&self.version)?,
+            config_schema: parse_schema(&self.config_schema)?,
             name: self.name,
             doc: self.doc,
             inputs: self.inputs,
@@ -130,29 +130,29 @@ impl RawManifest {
 fn check_plugin_name(name: &str) -> Result<(), ManifestError> {
     check_form("plugin", name)?;
     if name.contains('_') {
-        return Err(bad_name("plugin", name, "it may hold only a-z, 0-9 and '-'"));
+        return Err(invalid_name("plugin", name, "it may hold only a-z, 0-9 and '-'"));
     }
     Ok(())
 }
 
 fn check_inputs(inputs: &[Input]) -> Result<(), ManifestError> {
-    at_most("inputs", inputs.len(), MAX_NAMES)?;
+    check_at_most("inputs", inputs.len(), MAX_NAMES)?;
     let mut seen = BTreeSet::new();
     for input in inputs {
         check_form("input", &input.name)?;
         if input.name.contains('-') {
-            return Err(bad_name("input", &input.name, "it may hold only a-z, 0-9 and '_'"));
+            return Err(invalid_name("input", &input.name, "it may hold only a-z, 0-9 and '_'"));
         }
         if !seen.insert(input.name.as_str()) {
             return Err(ManifestError::Duplicate { what: "input", name: input.name.clone() });
         }
-        at_most("bytes of an input's doc", input.doc.len(), MAX_TEXT)?;
+        check_at_most("bytes of an input's doc", input.doc.len(), MAX_TEXT_BYTES)?;
     }
     Ok(())
 }
 
 fn check_names(what: &'static str, plural: &'static str, names: &[String]) -> Result<(), ManifestError> {
-    at_most(plural, names.len(), MAX_NAMES)?;
+    check_at_most(plural, names.len(), MAX_NAMES)?;
     let mut seen = BTreeSet::new();
     for name in names {
         check_form(what, name)?;
@@ -164,12 +164,12 @@ fn check_names(what: &'static str, plural: &'static str, names: &[String]) -> Re
 }
 
 fn check_annotations(annotations: &[(String, String)]) -> Result<(), ManifestError> {
-    at_most("annotations", annotations.len(), MAX_NAMES)?;
+    check_at_most("annotations", annotations.len(), MAX_NAMES)?;
     let mut seen = BTreeSet::new();
     for (key, value) in annotations {
-        at_most("bytes of an annotation", key.len().max(value.len()), MAX_ANNOTATION)?;
+        check_at_most("bytes of an annotation", key.len().max(value.len()), MAX_ANNOTATION_BYTES)?;
         if key.is_empty() {
-            return Err(bad_name("annotation", key, "it is empty"));
+            return Err(invalid_name("annotation", key, "it is empty"));
         }
         if !seen.insert(key) {
             return Err(ManifestError::Duplicate { what: "annotation", name: shorten(key) });
@@ -178,7 +178,7 @@ fn check_annotations(annotations: &[(String, String)]) -> Result<(), ManifestErr
     Ok(())
 }
 
-fn read_version(version: &str) -> Result<Version, ManifestError> {
+fn parse_version(version: &str) -> Result<Version, ManifestError> {
     let refused = |why| ManifestError::Version { version: shorten(version), why };
     if version.len() > 64 {
         return Err(refused("it is longer than 64 characters".to_owned()));
@@ -186,8 +186,8 @@ fn read_version(version: &str) -> Result<Version, ManifestError> {
     Version::parse(version).map_err(|error| refused(error.to_string()))
 }
 
-fn read_schema(schema: &str) -> Result<Value, ManifestError> {
-    at_most("bytes of the config schema", schema.len(), MAX_TEXT)?;
+fn parse_schema(schema: &str) -> Result<Value, ManifestError> {
+    check_at_most("bytes of the config schema", schema.len(), MAX_TEXT_BYTES)?;
     let value: Value = serde_json::from_str(schema).map_err(|error| ManifestError::Schema(error.to_string()))?;
     if !value.is_object() {
         return Err(ManifestError::Schema(format!("expected an object, found {}", shorten(schema))));
@@ -196,18 +196,18 @@ fn read_schema(schema: &str) -> Result<Value, ManifestError> {
 }
 
 fn check_form(what: &'static str, name: &str) -> Result<(), ManifestError> {
-    check_name(name).map_err(|error| bad_name(what, name, error.why))
+    check_name(name).map_err(|error| invalid_name(what, name, error.why))
 }
 
-fn bad_name(what: &'static str, name: &str, why: &'static str) -> ManifestError {
+fn invalid_name(what: &'static str, name: &str, why: &'static str) -> ManifestError {
     ManifestError::Name { what, name: shorten(name), why }
 }
 
-fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), ManifestError> {
+fn check_at_most(what: &'static str, found: usize, max: usize) -> Result<(), ManifestError> {
     if found > max { Err(ManifestError::TooMuch { what, found, max }) } else { Ok(()) }
 }
 
-/// A text from a plugin, fit for an error message.
+/// Shortens a text of a plugin for an error message.
 fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(64).collect();
     if short.len() < text.len() {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_follows_the_rules_is_taken_as_it_is() {
+    fn a_manifest_that_follows_the_rules_is_accepted() {
         let manifest = raw().check().expect("it follows the rules");
         assert_eq!(manifest.name, "card-velocity");
         assert_eq!(manifest.version, Version::new(1, 2, 0));

@@ -1,4 +1,4 @@
-//! A compiled plugin: immutable, shared by all threads.
+//! A compiled plugin: immutable and shared by all threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::runtime::Runtime;
 
-/// A plugin, compiled and ready to be instantiated. Cheap to clone.
+/// A compiled plugin that can be instantiated. It is cheap to clone.
 #[derive(Clone)]
 pub struct Plugin {
     inner: Arc<Inner>,
@@ -25,7 +25,7 @@ struct Inner {
     manifest: Manifest,
     pre: InstancePre<Sandbox>,
     exports: Exports,
-    /// Keeps the epochs going for as long as guests may run.
+    /// Keeps the epoch thread running as long as guests may run.
     _runtime: Runtime,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    /// Asks the component what it is.
+    /// Finds the component's exports and reads its manifest.
     pub(crate) fn new(
         runtime: Runtime,
         digest: Digest,
@@ -55,7 +55,7 @@ impl Plugin {
         self.inner.digest
     }
 
-    /// What the plugin says of itself.
+    /// The plugin's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.inner.manifest
     }
@@ -65,11 +65,12 @@ impl Plugin {
         self.inner.manifest.state_version.is_some()
     }
 
-    /// Makes an instance for one thread, configured with a JSON object that fits the manifest's schema (the caller
-    /// checks that) and held within limits.
+    /// Makes an instance for one thread, with limits and a config: a JSON object that fits the manifest's schema, which
+    /// the caller checks.
     ///
     /// # Errors
-    /// [`PluginError::ConfigRefused`] with the plugin's own words; or it cannot start within the limits.
+    /// [`PluginError::ConfigRefused`] with the plugin's own text, or another error if it cannot start within the
+    /// limits.
     pub fn instance(&self, config: &str, limits: Limits) -> Result<Instance, PluginError> {
         Instance::new(self.clone(), config.to_owned(), limits)
     }

@@ -1,4 +1,4 @@
-//! The engine that all plugins share: its settings, its epochs, its cache.
+//! The engine that all plugins share, with its settings, its epoch thread and its cache.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +15,8 @@ use crate::limits::RuntimeConfig;
 use crate::plugin::Plugin;
 use crate::upload::Upload;
 
-/// Compiles plugins. Cheap to clone; usable from all threads. Its epoch thread ends with the last clone, plugin and
-/// instance.
+/// Compiles plugins. It is cheap to clone and can be used from all threads. Its epoch thread ends with the last clone,
+/// plugin and instance.
 #[derive(Clone)]
 pub struct Runtime {
     shared: Arc<Shared>,
@@ -27,7 +27,7 @@ struct Shared {
     linker: Linker<Sandbox>,
     config: RuntimeConfig,
     cache: Option<Cache>,
-    /// One at a time, so that the bounds of one compilation hold for all together.
+    /// Held during a compilation: only one runs at a time, so that the limits of one hold for all together.
     compiling: Mutex<()>,
     _ticker: Ticker,
 }
@@ -42,7 +42,7 @@ impl Runtime {
     /// Sets up the engine, its epoch thread and its cache folder.
     ///
     /// # Errors
-    /// [`PluginError::Setup`] when the machine does not support the engine, or the cache folder cannot be made.
+    /// [`PluginError::Setup`] if the machine does not support the engine, or if the cache folder cannot be created.
     pub fn new(config: RuntimeConfig) -> Result<Self, PluginError> {
         let setup = |error: &dyn fmt::Display| PluginError::Setup(error.to_string());
         let engine = Engine::new(&engine_config(&config)).map_err(|error| setup(&format!("{error:#}")))?;
@@ -54,18 +54,18 @@ impl Runtime {
             None => None,
         };
         let ticker = Ticker::start(engine.clone()).map_err(|error| setup(&error))?;
-        // Nothing is ever added to it: a plugin imports nothing.
+        // The linker stays empty, because a plugin imports nothing.
         let linker = Linker::new(&engine);
         Ok(Self {
             shared: Arc::new(Shared { engine, linker, config, cache, compiling: Mutex::default(), _ticker: ticker }),
         })
     }
 
-    /// Takes uploaded bytes, a plain core module or a component, as a plugin: checks them, compiles them, and reads the
-    /// manifest. Takes from milliseconds to seconds, on all cores: not for a thread that scores.
+    /// Loads a plugin from uploaded bytes, a plain core module or a component: checks and compiles them, and reads the
+    /// manifest. It takes milliseconds to seconds on all cores, so a scoring thread must not call it.
     ///
     /// # Errors
-    /// Says what was expected and what was found.
+    /// The upload is no plugin; the error says what was expected and what was found.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, PluginError> {
         let upload = Upload::read(bytes, &self.shared.config)?;
         let digest = Digest::of(bytes);
@@ -82,7 +82,7 @@ impl Runtime {
         }
         let one_at_a_time = compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let component = match &config.compiler {
-            Some(compiler) => cache::trusted(engine, &compiler.compile(upload.bytes)?),
+            Some(compiler) => cache::load_trusted(engine, &compiler.compile(upload.bytes)?),
             None => Component::from_binary(engine, &upload.component()?),
         };
         drop(one_at_a_time);
@@ -101,10 +101,13 @@ pub(crate) fn engine_config(config: &RuntimeConfig) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(config.canonical_nans)
         .relaxed_simd_deterministic(true)
-        // Addresses only: a memory is reserved as 4 GiB of address space, so that no access needs a bounds check, and
-        // costs RAM for what it touches. With memories of 16 MiB the guard behind them need not be large.
+        // A memory reserves 4 GiB of address space, so that no access needs a bounds check. It takes RAM only for the
+        // pages that it touches. With memories of 16 MiB the guard after the reservation can be small.
         .memory_reservation(4 << 30)
         .memory_guard_size(64 << 10)
-        .memory_init_cow(true);
+        .memory_init_cow(true)
+        // The core dump has the memory with a panic's message. It costs a few microseconds per trap and nothing
+        // otherwise.
+        .coredump_on_trap(true);
     engine
 }

@@ -1,4 +1,4 @@
-//! Byte strings that the host owns: the states of a batch's entities.
+//! The states of a batch's entities: byte strings that the host owns.
 
 use crate::batch::Blobs;
 use wasmtime::component::{ComponentType, Lift};
@@ -9,20 +9,20 @@ use wasmtime::component::{ComponentType, Lift};
 pub struct States {
     /// One per entity, never decreasing, the last is the length of `data`.
     pub ends: Vec<u32>,
-    /// All states, one behind the other.
+    /// All states, without separators.
     pub data: Vec<u8>,
 }
 
 impl States {
-    /// The same, borrowed.
+    /// The states, borrowed.
     pub fn as_blobs(&self) -> Blobs<'_> {
         Blobs { ends: &self.ends, data: &self.data }
     }
 
-    /// Adds one behind the others.
+    /// Appends a state.
     ///
     /// # Panics
-    /// If all together would have more than 4 GiB.
+    /// If all states together have more than 4 GiB.
     pub fn push(&mut self, state: &[u8]) {
         self.data.extend_from_slice(state);
         let end = u32::try_from(self.data.len());
@@ -30,7 +30,7 @@ impl States {
         self.ends.extend(end.ok());
     }
 
-    /// How many there are.
+    /// The number of states.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -40,16 +40,16 @@ impl States {
         self.ends.is_empty()
     }
 
-    /// The bytes of one.
+    /// The state with an index.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If `index` is not below [`Self::len`].
     pub fn get(&self, index: usize) -> &[u8] {
         self.as_blobs().get(index)
     }
 
-    /// What about the layout or the sizes breaks the contract, if anything.
-    pub(crate) fn misfit(&self, count: usize, max_bytes: usize) -> Option<String> {
+    /// The first violation of the contract in the layout or the sizes; none if there is none.
+    pub(crate) fn find_violation(&self, count: usize, max_bytes: usize) -> Option<String> {
         if self.ends.len() != count {
             return Some(format!("expected {count} states, found {}", self.ends.len()));
         }
@@ -79,18 +79,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layouts_are_checked() {
+    fn wrong_counts_sizes_and_ends_are_violations() {
         let mut states = States::default();
         states.push(b"ab");
         states.push(b"");
         states.push(b"cde");
         assert_eq!((states.get(0), states.get(1), states.get(2)), (&b"ab"[..], &b""[..], &b"cde"[..]));
-        assert_eq!(states.misfit(3, 3), None);
-        assert!(states.misfit(2, 3).is_some(), "a state too many");
-        assert!(states.misfit(3, 2).is_some(), "a state too large");
+        assert_eq!(states.find_violation(3, 3), None);
+        assert!(states.find_violation(2, 3).is_some(), "a state too many");
+        assert!(states.find_violation(3, 2).is_some(), "a state too large");
         for ends in [vec![2, 1, 5], vec![2, 9, 5], vec![2, 2, 4]] {
             let wrong = States { ends, data: states.data.clone() };
-            assert!(wrong.misfit(3, 9).is_some(), "{:?}", wrong.ends);
+            assert!(wrong.find_violation(3, 9).is_some(), "{:?}", wrong.ends);
         }
     }
 }

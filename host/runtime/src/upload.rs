@@ -1,20 +1,20 @@
-//! The check of uploaded bytes before anything is compiled: size, imports, world.
+//! Checks uploaded bytes before they are compiled: size, imports, exports.
 
 use std::borrow::Cow;
 
 use semver::Version;
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::componentize::componentize;
 use crate::error::PluginError;
 use crate::limits::RuntimeConfig;
-use crate::wrap::wrap;
 
-/// The interface that a plugin exports, without its version.
-const SCORING: &str = "assay:plugin/scoring@";
-/// Interfaces that hold types only; a component that exports `scoring` imports them by name, without any function.
-const TYPES: [&str; 2] = ["assay:plugin/columns@", "assay:plugin/manifests@"];
+/// The interface that a plugin exports, up to its version.
+const SCORING_INTERFACE: &str = "assay:plugin/scoring@";
+/// Interfaces that have only types. A component that exports `scoring` imports them by name, without functions.
+const TYPES_INTERFACES: [&str; 2] = ["assay:plugin/columns@", "assay:plugin/manifests@"];
 
-/// Bytes that look like a plugin.
+/// Uploaded bytes that passed the checks.
 #[derive(Debug)]
 pub(crate) struct Upload<'a> {
     pub(crate) bytes: &'a [u8],
@@ -24,7 +24,7 @@ pub(crate) struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Takes a plain core module or a component.
+    /// Checks a plain core module or a component.
     pub(crate) fn read(bytes: &'a [u8], config: &RuntimeConfig) -> Result<Self, PluginError> {
         if bytes.is_empty() {
             return Err(PluginError::Empty);
@@ -32,27 +32,28 @@ impl<'a> Upload<'a> {
         if bytes.len() > config.max_module_bytes {
             return Err(PluginError::TooLarge { bytes: bytes.len(), max: config.max_module_bytes });
         }
-        let survey = Survey::of(bytes)?;
-        survey.check_size(config)?;
-        survey.check_imports()?;
-        let scoring = survey.scoring()?;
-        Ok(Self { bytes, encoding: survey.encoding, scoring })
+        let summary = BinarySummary::read(bytes)?;
+        summary.check_size(config)?;
+        summary.check_imports()?;
+        let scoring = summary.find_scoring_interface()?;
+        Ok(Self { bytes, encoding: summary.encoding, scoring })
     }
 
-    /// As a component, which a core module is made to.
+    /// The upload as a component. A core module is converted.
     pub(crate) fn component(&self) -> Result<Cow<'a, [u8]>, PluginError> {
         match self.encoding {
             Encoding::Component => Ok(Cow::Borrowed(self.bytes)),
             Encoding::Module => {
-                wrap(self.bytes, self.scoring.strip_prefix(SCORING).unwrap_or_default()).map(Cow::Owned)
+                componentize(self.bytes, self.scoring.strip_prefix(SCORING_INTERFACE).unwrap_or_default())
+                    .map(Cow::Owned)
             }
         }
     }
 }
 
-/// What the outermost level of a binary imports and exports (for a core module: the interfaces in the names of its
-/// exports), and how large its functions are on all levels.
-struct Survey {
+/// The imports and exports of the outermost level of a binary (for a core module: the interfaces in the names of its
+/// exports), and the number and size of functions on all levels.
+struct BinarySummary {
     encoding: Encoding,
     imports: Vec<String>,
     exports: Vec<String>,
@@ -60,9 +61,9 @@ struct Survey {
     largest_function: usize,
 }
 
-impl Survey {
-    fn of(bytes: &[u8]) -> Result<Self, PluginError> {
-        let mut survey = Self {
+impl BinarySummary {
+    fn read(bytes: &[u8]) -> Result<Self, PluginError> {
+        let mut summary = Self {
             encoding: Encoding::Module,
             imports: Vec::new(),
             exports: Vec::new(),
@@ -75,26 +76,26 @@ impl Survey {
             match &payload {
                 Payload::Version { encoding, .. } => {
                     if depth == 0 {
-                        survey.encoding = *encoding;
+                        summary.encoding = *encoding;
                     }
                     depth += 1;
                 }
                 Payload::End(_) => depth = depth.saturating_sub(1),
-                Payload::CodeSectionStart { count, .. } => survey.functions += u64::from(*count),
+                Payload::CodeSectionStart { count, .. } => summary.functions += u64::from(*count),
                 Payload::CodeSectionEntry(body) => {
-                    survey.largest_function = survey.largest_function.max(body.range().len());
+                    summary.largest_function = summary.largest_function.max(body.range().len());
                 }
                 _ => {}
             }
             if depth == 1 {
-                survey.note(payload).map_err(|error| PluginError::NotWasm(error.to_string()))?;
+                summary.add_section(payload).map_err(|error| PluginError::NotWasm(error.to_string()))?;
             }
         }
-        Ok(survey)
+        Ok(summary)
     }
 
-    /// Notes what the outermost level imports and exports.
-    fn note(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+    /// Adds the imports and exports of a section of the outermost level.
+    fn add_section(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
         match payload {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
@@ -109,7 +110,7 @@ impl Survey {
             }
             Payload::ExportSection(section) => {
                 for export in section {
-                    self.note_interface(export?.name);
+                    self.add_interface(export?.name);
                 }
             }
             Payload::ComponentExportSection(section) => {
@@ -122,10 +123,10 @@ impl Survey {
         Ok(())
     }
 
-    /// Notes the interface of a core module's export such as `assay:plugin/scoring@1.0.0#score`.
-    fn note_interface(&mut self, export: &str) {
+    /// Adds the interface of a core module's export such as `assay:plugin/scoring@1.0.0#score`.
+    fn add_interface(&mut self, export: &str) {
         let interface = export.split_once('#').map(|(interface, _)| interface);
-        // Functions that free what another returned have names of their own, which name no interface more.
+        // `cabi_post_...` functions free returned values. Their interfaces are known from other exports.
         let interface = interface.filter(|name| !name.starts_with("cabi_"));
         if let Some(name) = interface.filter(|name| !self.exports.iter().any(|known| known == name)) {
             self.exports.push(name.to_owned());
@@ -145,13 +146,13 @@ impl Survey {
     }
 
     fn check_imports(&self) -> Result<(), PluginError> {
-        let is_types = |name: &str| TYPES.iter().any(|types| is_version_1(name, types));
+        let is_types = |name: &str| TYPES_INTERFACES.iter().any(|types| is_version_1(name, types));
         let imports: Vec<String> = self.imports.iter().filter(|name| !is_types(name)).cloned().collect();
         if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports(imports)) }
     }
 
-    fn scoring(&self) -> Result<String, PluginError> {
-        if let Some(name) = self.exports.iter().find(|name| is_version_1(name, SCORING)) {
+    fn find_scoring_interface(&self) -> Result<String, PluginError> {
+        if let Some(name) = self.exports.iter().find(|name| is_version_1(name, SCORING_INTERFACE)) {
             return Ok(name.clone());
         }
         if self.exports.is_empty() && self.encoding == Encoding::Module {
@@ -162,7 +163,7 @@ impl Survey {
     }
 }
 
-/// True for `prefix` with a version 1.x behind it: records and functions never change inside 1.x.
+/// True for `prefix` followed by a version 1.x. Records and functions never change within 1.x.
 fn is_version_1(name: &str, prefix: &str) -> bool {
     let version = name.strip_prefix(prefix).and_then(|version| Version::parse(version).ok());
     version.is_some_and(|version| version.major == 1)
@@ -173,12 +174,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_1_x_is_the_same_contract() {
+    fn every_version_1_x_has_the_same_contract() {
         for good in ["assay:plugin/scoring@1.0.0", "assay:plugin/scoring@1.4.2"] {
-            assert!(is_version_1(good, SCORING), "{good}");
+            assert!(is_version_1(good, SCORING_INTERFACE), "{good}");
         }
         for bad in ["assay:plugin/scoring@2.0.0", "assay:plugin/scoring", "assay:plugin/scoring@1", "x@1.0.0"] {
-            assert!(!is_version_1(bad, SCORING), "{bad}");
+            assert!(!is_version_1(bad, SCORING_INTERFACE), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What comes out of a plugin: verdicts in columns, new states, and the rows that failed.
+//! The output of a plugin: verdicts in columns, new states, and the rows that failed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use wasmtime::component::{ComponentType, Lift};
 use crate::error::ScoreError;
 use crate::states::States;
 
-/// The outcome of a batch: each of its rows is scored or has failed.
+/// The result of a batch: each of its rows is scored or has failed.
 #[derive(Clone, Debug, Default)]
 pub struct Scored {
     /// The verdicts. A row that failed has none: its score is NaN and no list names it.
@@ -16,11 +16,11 @@ pub struct Scored {
     pub states: States,
     /// The rows that failed, in order.
     pub failures: Vec<RowFailure>,
-    /// Wall time of all calls, of rebuilding instances included.
+    /// The wall time of all calls, with the time to rebuild guests.
     pub elapsed: Duration,
-    /// CPU time of the same.
+    /// The CPU time of the same.
     pub cpu_time: Duration,
-    /// Wall time of the calls among them that ran out of time or memory.
+    /// The wall time of the calls that ran out of time or memory.
     pub exhausted_time: Duration,
 }
 
@@ -39,16 +39,16 @@ pub struct Verdicts {
     pub attributes: Vec<Attribute>,
 }
 
-/// A row that the plugin cannot score: alone, on a fresh instance, it fails.
+/// A row that the plugin cannot score: it fails alone on a fresh instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFailure {
     /// Index of the row.
     pub row: u32,
-    /// Why.
+    /// The error of that call.
     pub error: ScoreError,
 }
 
-/// A row has a tag.
+/// A tag of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct Tag {
@@ -58,7 +58,7 @@ pub struct Tag {
     pub name: u32,
 }
 
-/// Why a row has its score.
+/// A reason for the score of a row.
 #[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift)]
 #[component(record)]
 pub struct Reason {
@@ -66,11 +66,11 @@ pub struct Reason {
     pub row: u32,
     /// Index into the manifest's reasons.
     pub code: u32,
-    /// How much it counts, in the plugin's unit; finite.
+    /// Its contribution to the score, in the plugin's unit. It is finite.
     pub weight: f64,
 }
 
-/// Two things that a row connects.
+/// An edge of the graph between two nodes that a row connects.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct Edge {
@@ -97,7 +97,7 @@ pub struct Attribute {
 }
 
 impl Verdicts {
-    /// Takes the verdicts of a part of the batch that begins at row `first`. Parts must come in order.
+    /// Appends the verdicts of a part of the batch that begins at row `first`. Parts must be appended in order.
     pub(crate) fn append(&mut self, part: Self, first: u32) {
         self.scores.extend(part.scores);
         self.tags.extend(part.tags.into_iter().map(|tag| Tag { row: tag.row + first, ..tag }));

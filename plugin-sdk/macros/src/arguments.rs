@@ -8,7 +8,7 @@ use crate::names;
 
 const KNOWN: &str = "`tags`, `reasons`, `edges`, `attributes`, `state_version` and `migrate`";
 
-/// What stands in the parentheses, checked.
+/// The parsed and checked arguments.
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) tags: Vec<LitStr>,
@@ -68,6 +68,6 @@ fn parse_names(list: &str, input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
     let content;
     bracketed!(content in input);
     let names: Vec<LitStr> = Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?.into_iter().collect();
-    names::check(list, &names)?;
+    names::check_names(list, &names)?;
     Ok(names)
 }

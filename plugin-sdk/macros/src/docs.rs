@@ -3,12 +3,12 @@
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
 /// The text of doc comments, without the space that follows `///`.
-pub(crate) fn text(attributes: &[Attribute]) -> String {
-    let lines: Vec<String> = attributes.iter().filter_map(line).collect();
+pub(crate) fn join_doc_comments(attributes: &[Attribute]) -> String {
+    let lines: Vec<String> = attributes.iter().filter_map(doc_line).collect();
     lines.join("\n").trim().to_owned()
 }
 
-fn line(attribute: &Attribute) -> Option<String> {
+fn doc_line(attribute: &Attribute) -> Option<String> {
     let Meta::NameValue(meta) = &attribute.meta else {
         return None;
     };

@@ -1,4 +1,4 @@
-//! `#[derive(Input)]`.
+//! Expands `#[derive(Input)]`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -12,18 +12,18 @@ const ALLOWED: &str = "allowed are `f64`, `i64`, `bool`, `&str`, `String`, `Time
 
 pub(crate) fn expand(item: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = named_fields(item)?;
-    let lifetime = lifetime(item)?;
+    let lifetime = find_lifetime(item)?;
     for field in &fields.named {
         check_name(field)?;
         check_type(field)?;
     }
     let name = &item.ident;
     let (row_lifetime, self_type, row_type) = match lifetime {
-        // The struct's own name for it, so that the fields' types can stand as they are.
+        // The struct's own lifetime is used, so that the fields' types need not be rewritten.
         Some(lifetime) => (lifetime.clone(), quote!(#name<'static>), quote!(#name<#lifetime>)),
         None => (Lifetime::new("'row", Span::call_site()), quote!(#name), quote!(#name)),
     };
-    let specs = fields.named.iter().map(spec);
+    let specs = fields.named.iter().map(input_spec);
     let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
     let opens = fields.named.iter().enumerate().map(|(index, field)| {
         let (name, ty) = (input_name(field), &field.ty);
@@ -66,7 +66,7 @@ fn named_fields(item: &DeriveInput) -> syn::Result<&FieldsNamed> {
     }
 }
 
-fn lifetime(item: &DeriveInput) -> syn::Result<Option<&Lifetime>> {
+fn find_lifetime(item: &DeriveInput) -> syn::Result<Option<&Lifetime>> {
     let mut lifetimes = item.generics.params.iter().map(|parameter| match parameter {
         GenericParam::Lifetime(parameter) => Ok(&parameter.lifetime),
         other => Err(syn::Error::new(other.span(), "an input has no type parameters: a rule must know its types")),
@@ -94,8 +94,8 @@ fn check_name(field: &Field) -> syn::Result<()> {
     Err(syn::Error::new_spanned(&field.ident, message))
 }
 
-/// Refuses what is not one of the types by its name, so that the error is one and names the field: a bound on a trait
-/// would be reported once per use. The price: an alias of a type is refused as well.
+/// Compares the names of types, so that there is one error, which names the field: an unmet trait bound would be
+/// reported once per use. The cost is that an alias of an allowed type is refused.
 fn check_type(field: &Field) -> syn::Result<()> {
     let ty = option_item(&field.ty).unwrap_or(&field.ty);
     let advice = match ty {
@@ -106,18 +106,18 @@ fn check_type(field: &Field) -> syn::Result<()> {
             let name = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
             match name.as_str() {
                 "f64" | "i64" | "bool" | "String" | "Timestamp" => return Ok(()),
-                name => advice(name),
+                name => type_advice(name),
             }
         }
         _ => "an input is one value; make it several fields",
     };
-    let (name, shown) = (input_name(field), shown(&field.ty));
+    let (name, shown) = (input_name(field), format_type(&field.ty));
     let message = format!("field `{name}` cannot be `{shown}`: {advice}; {ALLOWED}");
     Err(syn::Error::new_spanned(&field.ty, message))
 }
 
-/// What to take instead of a type that authors try.
-fn advice(name: &str) -> &'static str {
+/// The advice for a type that authors may try.
+fn type_advice(name: &str) -> &'static str {
     match name {
         "f32" => "take `f64`",
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i128" | "isize" => "take `i64`",
@@ -135,8 +135,8 @@ fn is_named(ty: &Type, name: &str) -> bool {
     matches!(ty, Type::Path(path) if path.path.is_ident(name))
 }
 
-/// A type as its author wrote it, nearly: tokens have no spaces of their own.
-fn shown(ty: &Type) -> String {
+/// Formats a type nearly as its author wrote it: tokens do not keep their spaces.
+fn format_type(ty: &Type) -> String {
     let text = quote!(#ty).to_string();
     text.replace(" < ", "<").replace(" >", ">").replace("& ", "&").replace(" ,", ",").replace(" :: ", "::")
 }
@@ -153,8 +153,8 @@ fn option_item(ty: &Type) -> Option<&Type> {
     }
 }
 
-fn spec(field: &Field) -> TokenStream {
-    let (name, doc, ty) = (input_name(field), docs::text(&field.attrs), StaticType(&field.ty));
+fn input_spec(field: &Field) -> TokenStream {
+    let (name, doc, ty) = (input_name(field), docs::join_doc_comments(&field.attrs), StaticType(&field.ty));
     quote_spanned! {field.ty.span()=>
         ::assay_sdk::InputSpec {
             name: #name,

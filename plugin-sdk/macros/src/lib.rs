@@ -1,4 +1,4 @@
-//! The macros of assay-sdk: `#[derive(Input)]` and `#[plugin]`. Documented in assay-sdk, which re-exports them.
+//! The macros of assay-sdk: `#[derive(Input)]` and `#[plugin]`. assay-sdk re-exports and documents them.
 
 mod arguments;
 mod docs;
@@ -38,13 +38,15 @@ pub fn derive_input(item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = syn::parse(item.clone()).and_then(|function| plugin::expand(&syn::parse(arguments)?, &function));
-    // The function stays beside an error, so that the compiler does not complain of what only the function uses.
+    // The function is kept beside an error, so that the compiler does not also report items that only it uses as
+    // unused.
     let with_item = |error: syn::Error| [item, error.into_compile_error().into()].into_iter().collect();
     expanded.map(TokenStream::from).unwrap_or_else(with_item)
 }
 
-/// What wit-bindgen makes of `wit/plugin.wit`, made beforehand: an author need not compile wit-bindgen. A test compares it
-/// with what wit-bindgen makes now. It is a macro because the code has `unsafe`, which crates here forbid their own.
+/// The output of wit-bindgen for `wit/plugin.wit`, generated beforehand, so that authors need not compile wit-bindgen.
+/// A test compares it with the current output. It is a macro because the code has `unsafe`, which is forbidden in the
+/// crates of this workspace.
 #[doc(hidden)]
 #[proc_macro]
 pub fn bindings(_: TokenStream) -> TokenStream {
@@ -53,4 +55,18 @@ pub fn bindings(_: TokenStream) -> TokenStream {
         let error = syn::Error::new(proc_macro2::Span::call_site(), error.to_string());
         error.into_compile_error().into()
     })
+}
+
+/// The static to which a panic writes its message, exported under the name that the host looks for. It is a macro
+/// because the attribute is `unsafe` (no other export may have the name), which is forbidden in the crates of this
+/// workspace.
+#[doc(hidden)]
+#[proc_macro]
+pub fn export_panic_message(_: TokenStream) -> TokenStream {
+    let exported = quote::quote! {
+        #[allow(non_upper_case_globals, reason = "the name is that of the module's export")]
+        #[unsafe(no_mangle)]
+        static assay_panic_message: crate::panic_message::PanicMessage = crate::panic_message::PanicMessage::new();
+    };
+    exported.into()
 }

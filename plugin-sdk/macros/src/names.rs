@@ -4,11 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{LitStr, Visibility};
 
-/// A verdict's tags are one 64-bit word; the other lists have the same limit so that there is one to know.
-pub(crate) const MOST: usize = 64;
+/// The most names of a list. A verdict's tags are the bits of one 64-bit word; the other lists have the same limit for
+/// simplicity.
+pub(crate) const MAX_NAMES: usize = 64;
 
-/// Checks names as they are declared.
-pub(crate) fn check(list: &str, names: &[LitStr]) -> syn::Result<()> {
+/// Checks the declared names of a list.
+pub(crate) fn check_names(list: &str, names: &[LitStr]) -> syn::Result<()> {
     for (index, name) in names.iter().enumerate() {
         let text = name.value();
         let begins_well = text.starts_with(|c: char| c.is_ascii_lowercase());
@@ -23,14 +24,17 @@ pub(crate) fn check(list: &str, names: &[LitStr]) -> syn::Result<()> {
         if names[..index].iter().any(|earlier| earlier.value() == text) {
             return Err(syn::Error::new(name.span(), format!("`{text}` is twice in the {list}")));
         }
-        if index == MOST {
-            return Err(syn::Error::new(name.span(), format!("a plugin may declare {MOST} {list}, this is one more")));
+        if index == MAX_NAMES {
+            return Err(syn::Error::new(
+                name.span(),
+                format!("a plugin may declare {MAX_NAMES} {list}, this is one more"),
+            ));
         }
     }
     Ok(())
 }
 
-/// The module with a constant per name; nothing if there are no names.
+/// The module with a constant per name; empty if there are no names.
 pub(crate) fn module(list: &str, kind: &str, names: &[LitStr], visibility: &Visibility) -> TokenStream {
     if names.is_empty() {
         return TokenStream::new();
@@ -56,7 +60,7 @@ pub(crate) fn module(list: &str, kind: &str, names: &[LitStr], visibility: &Visi
     }
 }
 
-/// `high-risk` is `HIGH_RISK`; its span is the name's, so that an editor finds the declaration.
+/// `HIGH_RISK` for `high-risk`. It has the span of the name, so that an editor finds the declaration.
 fn constant(name: &LitStr) -> Ident {
     Ident::new(&name.value().to_ascii_uppercase().replace('-', "_"), name.span())
 }

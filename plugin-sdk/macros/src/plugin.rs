@@ -1,4 +1,4 @@
-//! `#[plugin]`: the function as it is, the constants of its names, a unit struct `Plugin`, and the exports.
+//! Expands `#[plugin]` to the unchanged function, the constants of its names, a unit struct `Plugin`, and the exports.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -10,14 +10,14 @@ use crate::signature::Signature;
 use crate::{docs, names};
 
 pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<TokenStream> {
-    let signature = Signature::of(function)?;
+    let signature = Signature::parse(function)?;
     check_state(arguments, &signature)?;
     let visibility = &function.vis;
     let modules = lists(arguments).map(|(list, kind, names)| names::module(list, kind, names, visibility));
     let implementation = implementation(arguments, function, &signature);
     let doc = format!("The plugin made of [`{}`].", function.sig.ident);
-    // The loop over a batch is in another crate: without this the function would be called, not inlined, and its
-    // verdict go through memory.
+    // The loop over a batch is in another crate. Without `#[inline]` the function would not be inlined into it, and
+    // each verdict would be copied through memory.
     let is_inline = function.attrs.iter().any(|attribute| attribute.path().is_ident("inline"));
     let inline = (!is_inline).then(|| quote!(#[inline]));
     Ok(quote! {
@@ -35,7 +35,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<To
             #implementation
         };
 
-        // Elsewhere the names of these exports mean nothing, and a linker for ELF cannot take them.
+        // Only Wasm needs these exports, and linkers for ELF refuse their names.
         #[cfg(target_arch = "wasm32")]
         ::assay_sdk::bindings::export_plugin!(Plugin with_types_in ::assay_sdk::bindings);
     })
@@ -66,7 +66,7 @@ fn implementation(arguments: &Arguments, function: &ItemFn, signature: &Signatur
     let migrate = migrate(arguments);
     let config = config.clone().unwrap_or_else(|| quote!(::assay_sdk::NoConfig));
     let state = state.clone().unwrap_or_else(|| quote!(::assay_sdk::NoState));
-    // At the return type, so that an error about it points there.
+    // It has the span of the return type, so that an error about the type points there.
     let outcome = quote_spanned!(function.sig.output.span()=> ::assay_sdk::Outcome::verdict(#name(#(#call),*)));
     quote! {
         ::std::thread_local! {
@@ -105,7 +105,7 @@ fn implementation(arguments: &Arguments, function: &ItemFn, signature: &Signatur
 }
 
 fn about(arguments: &Arguments, function: &ItemFn, signature: &Signature) -> TokenStream {
-    let doc = docs::text(&function.attrs);
+    let doc = docs::join_doc_comments(&function.attrs);
     let Arguments { tags, reasons, edges, attributes, state_version, .. } = arguments;
     let state_version = match (&signature.state, state_version) {
         (None, _) => quote!(::std::option::Option::None),

@@ -1,4 +1,4 @@
-//! The signature of a plugin's function: which parameter is the config, which the state, which the input.
+//! Parses the signature of a plugin's function, and finds the parameters for config, state and input.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -8,20 +8,20 @@ use syn::{FnArg, ItemFn, ReturnType, Type};
 const EXPECTED: &str = "a plugin is a `fn(config: &Config, state: &mut State, input: Input) -> Verdict`; \
                         config and state may be left out";
 
-/// The types of a plugin's function, and how to call it.
+/// The types of a plugin's function, and the arguments of a call.
 pub(crate) struct Signature {
-    /// The type behind `&`, if there is one.
+    /// The type of the parameter by `&`, if there is one.
     pub(crate) config: Option<TokenStream>,
-    /// The type behind `&mut`, if there is one.
+    /// The type of the parameter by `&mut`, if there is one.
     pub(crate) state: Option<TokenStream>,
     /// The type of the parameter by value, with `'static` for its lifetime.
     pub(crate) input: TokenStream,
-    /// The names of the values to call it with, in its order.
+    /// The names of the arguments, in the order of the parameters.
     pub(crate) call: Vec<TokenStream>,
 }
 
 impl Signature {
-    pub(crate) fn of(function: &ItemFn) -> syn::Result<Self> {
+    pub(crate) fn parse(function: &ItemFn) -> syn::Result<Self> {
         check_kind(function)?;
         let (mut config, mut state, mut input) = (None, None, None);
         let mut call = Vec::new();
@@ -67,7 +67,7 @@ fn check_kind(function: &ItemFn) -> syn::Result<()> {
     Ok(())
 }
 
-/// The tokens with every lifetime replaced by `'static`, for where a type is named outside of the function.
+/// Replaces every lifetime by `'static`, so that a type can be named outside of the function.
 pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
     let mut after_quote = false;
     let replace = |token: TokenTree| {

@@ -1,4 +1,4 @@
-//! The bindings that are kept are those that wit-bindgen makes of the contract.
+//! Tests that the stored bindings are the output of wit-bindgen for the contract.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -25,9 +25,9 @@ fn generate() -> String {
     String::from_utf8(text.to_vec()).unwrap()
 }
 
-/// After a change of the contract, or of wit-bindgen's version: run it once with ASSAY_UPDATE_BINDINGS=1.
+/// After a change of the contract or of wit-bindgen's version, run it once with ASSAY_UPDATE_BINDINGS=1.
 #[test]
-fn the_bindings_are_those_of_the_contract() {
+fn the_stored_bindings_are_up_to_date() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bindings.rs.in");
     let made = generate();
     if std::env::var_os("ASSAY_UPDATE_BINDINGS").is_some() {

@@ -1,7 +1,7 @@
-//! Runs a plugin natively through the code that scores batches in Wasm: columns, configs and states included.
+//! Runs a plugin natively through the code that scores batches in Wasm, with columns, configs and states.
 //!
-//! For what the function alone cannot show: that configs parse, that states survive their encoding, that a batch
-//! gives what its rows give. The function itself is a plain one; test it by calling it.
+//! It tests what the function alone cannot show: that configs parse, that states can be encoded and decoded, and that a
+//! batch gives the same as its rows one by one. The function itself is an ordinary one, which tests can call.
 
 mod rows;
 mod scored;
@@ -17,7 +17,7 @@ use crate::config;
 use crate::scoring::{Scoring, manifest};
 use crate::state;
 
-/// A small host for one plugin with one config. It keeps the states of entities from batch to batch.
+/// A small host for one plugin with one config. It keeps the states of entities between batches.
 ///
 /// ```
 /// use assay_sdk::testing::{Host, json};
@@ -28,7 +28,7 @@ use crate::state;
 ///     amount: f64,
 /// }
 ///
-/// /// Scores an amount by the sum of what was seen before it.
+/// /// Scores an amount by the sum of all amounts so far.
 /// #[plugin]
 /// fn score(sum: &mut f64, payment: Payment) -> Verdict {
 ///     *sum += payment.amount;
@@ -58,7 +58,7 @@ impl<P: Scoring> Host<P> {
         Ok(Self { config: config::parse(&config.to_string())?, manifest: manifest::<P>(), states: BTreeMap::new() })
     }
 
-    /// What the plugin says of itself.
+    /// The plugin's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -77,7 +77,7 @@ impl<P: Scoring> Host<P> {
         scored.pop().ok_or_else(|| "the plugin gave no verdict".to_owned())
     }
 
-    /// Scores events in one batch: (entity, row) each. After an error the states are what they were before.
+    /// Scores events, given as (entity, row), in one batch. An error changes no state.
     ///
     /// # Errors
     /// A row does not fit the inputs, or the plugin refuses one.
@@ -105,7 +105,7 @@ impl<P: Scoring> Host<P> {
         Ok(scored::by_row(&self.manifest, rows.len(), &verdicts))
     }
 
-    /// Carries all states over from an older version, as a host does after an upgrade.
+    /// Migrates all states from an older version, as a host does after an upgrade.
     ///
     /// # Errors
     /// The plugin refuses a state.

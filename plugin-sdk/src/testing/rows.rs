@@ -1,4 +1,4 @@
-//! Rows written as JSON objects, turned into the columns that a host would send.
+//! Converts rows in JSON to the columns that a host would send.
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn column(input: &Input, rows: &[(&str, Value)]) -> Result<Column, String> {
     })
 }
 
-/// One input's cells in all rows.
+/// The cells of one input in all rows.
 struct Cells<'a> {
     input: &'a Input,
     rows: &'a [(&'a str, Value)],
@@ -47,7 +47,7 @@ impl Cells<'_> {
         self.rows.iter().map(|(_, row)| row.get(&self.input.name).filter(|value| !value.is_null()))
     }
 
-    /// The presence bitmap: empty if no row lacks a value, as a host sends it.
+    /// The presence bitmap. As from a host, it is empty if every row has a value.
     fn present(&self) -> Result<Vec<u8>, String> {
         let present: Vec<bool> = self.iter().map(|cell| cell.is_some()).collect();
         match present.iter().position(|present| !present) {
@@ -59,7 +59,7 @@ impl Cells<'_> {
         }
     }
 
-    /// The values, a missing one as the type's default.
+    /// The values, with the type's default for missing ones.
     fn read<T: Default>(&self, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
         let read_cell = |(row, cell): (usize, Option<&Value>)| match cell {
             None => Ok(T::default()),

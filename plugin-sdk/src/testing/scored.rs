@@ -1,8 +1,8 @@
-//! Verdicts as a test wants to read them: per row, names instead of indexes.
+//! Verdicts for tests: per row, and with names instead of indexes.
 
 use crate::bindings::{Manifest, Verdicts};
 
-/// A row's verdict as the host understands it.
+/// The verdict of a row, as the host reads it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scored {
     /// The score, if the row has one.
@@ -17,7 +17,7 @@ pub struct Scored {
     pub attributes: Vec<(String, String)>,
 }
 
-/// The answer to a batch of `rows`, row by row.
+/// Splits the answer to a batch into the verdicts of its rows.
 pub(super) fn by_row(manifest: &Manifest, rows: usize, verdicts: &Verdicts) -> Vec<Scored> {
     let mut scored = vec![Scored::default(); rows];
     for (row, score) in scored.iter_mut().zip(&verdicts.scores) {

@@ -1,11 +1,11 @@
-//! Cargo's report of what it built: one JSON object a line, of which the artifacts matter here.
+//! Parses cargo's report of built artifacts: one JSON object per line.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// A thing that cargo built or found built.
+/// An artifact that cargo built, or that was up to date.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Artifact {
     target: Target,
@@ -27,10 +27,10 @@ enum Message {
 }
 
 /// Reads cargo's messages to their end.
-pub(crate) fn read(from: impl Read) -> io::Result<Vec<Artifact>> {
+pub(crate) fn read_artifacts(from: impl Read) -> io::Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for line in BufReader::new(from).lines() {
-        // Programs that cargo runs may print to the same pipe: what is not a message is none of ours.
+        // Lines that are no messages are skipped, because programs that cargo runs may print to the same pipe.
         if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line?) {
             artifacts.push(artifact);
         }
@@ -38,9 +38,9 @@ pub(crate) fn read(from: impl Read) -> io::Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// The modules among the artifacts; of these packages alone, unless there are none.
-pub(crate) fn modules(artifacts: &[Artifact], packages: &[&str]) -> Vec<PathBuf> {
-    // A library is named as its package is, with `_` for `-`.
+/// The Wasm modules among the artifacts, only those of `packages` if it is not empty.
+pub(crate) fn wasm_modules(artifacts: &[Artifact], packages: &[&str]) -> Vec<PathBuf> {
+    // A library has the name of its package, with `_` for `-`.
     let is_wanted = |name: &str| packages.iter().any(|package| package.replace('-', "_") == name.replace('-', "_"));
     let is_module = |path: &&PathBuf| Path::new(path).extension().is_some_and(|extension| extension == "wasm");
     artifacts
@@ -67,9 +67,9 @@ not a message
 
     #[test]
     fn modules_are_the_wasm_files_of_the_packages_that_were_asked_for() {
-        let artifacts = read(MESSAGES.as_bytes()).unwrap();
-        assert_eq!(modules(&artifacts, &[]), ["/t/geo_jump.wasm", "/t/velocity.wasm"].map(PathBuf::from));
-        assert_eq!(modules(&artifacts, &["geo-jump"]), [PathBuf::from("/t/geo_jump.wasm")]);
-        assert!(modules(&artifacts, &["serde"]).is_empty());
+        let artifacts = read_artifacts(MESSAGES.as_bytes()).unwrap();
+        assert_eq!(wasm_modules(&artifacts, &[]), ["/t/geo_jump.wasm", "/t/velocity.wasm"].map(PathBuf::from));
+        assert_eq!(wasm_modules(&artifacts, &["geo-jump"]), [PathBuf::from("/t/geo_jump.wasm")]);
+        assert!(wasm_modules(&artifacts, &["serde"]).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 use crate::artifacts::{self, Artifact};
 use crate::find::{TARGET, Toolchain};
 
-/// What to build.
+/// A build of plugins.
 #[derive(Clone, Copy, Debug)]
 pub struct Build<'a> {
     /// The folder of the plugin, or of a workspace.
@@ -17,7 +17,7 @@ pub struct Build<'a> {
     pub packages: &'a [&'a str],
     /// Cargo's profile.
     pub profile: &'a str,
-    /// Where cargo writes; none: where it would by itself.
+    /// The target folder; none: cargo's default.
     pub target_dir: Option<&'a Path>,
 }
 
@@ -28,26 +28,26 @@ impl<'a> Build<'a> {
     }
 }
 
-/// Why a plugin was not built.
+/// The reason why a plugin was not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Cargo could not be run, or not be listened to.
+    /// Cargo could not be run, or its output could not be read.
     #[error("cannot run {cargo}: {source}")]
     Cargo {
         /// The program.
         cargo: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Cargo said no.
+    /// The build failed.
     #[error("cargo could not build the plugin ({status})\n{errors}")]
     Failed {
-        /// How it ended.
+        /// Cargo's exit status.
         status: ExitStatus,
-        /// What it said, from the first error on.
+        /// Cargo's output, from the first error on.
         errors: String,
     },
-    /// Cargo built something, but no plugin.
+    /// The build succeeded, but its result has no plugin.
     #[error("{dir} has no plugin: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\", \"rlib\"]`")]
     NoPlugin {
         /// The folder.
@@ -58,27 +58,27 @@ pub enum BuildError {
 impl Toolchain {
     /// Builds plugins to Wasm and returns the paths of the modules, in the order in which they were built.
     ///
-    /// `on_line` gets what cargo says, line by line as it comes: `Compiling velocity v0.1.0`, warnings, errors.
+    /// `on_line` gets each line of cargo's output as it is written: `Compiling velocity v0.1.0`, warnings, errors.
     ///
     /// # Errors
-    /// The build fails, or has no plugin as its result.
+    /// The build fails, or its result has no plugin.
     pub fn build(&self, build: &Build<'_>, on_line: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>, BuildError> {
         let failed = |source| BuildError::Cargo { cargo: self.cargo.clone(), source };
-        let (status, artifacts, said) = run(&mut self.command(build), on_line).map_err(failed)?;
+        let (status, artifacts, lines) = run_cargo(&mut self.command(build), on_line).map_err(failed)?;
         if !status.success() {
-            let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
-            return Err(BuildError::Failed { status, errors: said[first..].join("\n") });
+            let first = lines.iter().position(|line| line.starts_with("error")).unwrap_or(0);
+            return Err(BuildError::Failed { status, errors: lines[first..].join("\n") });
         }
-        let modules = artifacts::modules(&artifacts, build.packages);
+        let modules = artifacts::wasm_modules(&artifacts, build.packages);
         if modules.is_empty() {
             return Err(BuildError::NoPlugin { dir: build.dir.to_owned() });
         }
         Ok(modules)
     }
 
-    /// Runs the tests of a plugin natively, and returns how they ended. What cargo and the tests say is seen as it comes.
+    /// Runs the tests of a plugin natively and returns the exit status. The output of cargo and the tests is shown.
     ///
-    /// With the profile of the build for Wasm, without what makes it slow to compile.
+    /// It uses the profile of the build for Wasm, with faster compilation.
     ///
     /// # Errors
     /// Cargo cannot be run.
@@ -100,7 +100,7 @@ impl Toolchain {
     fn command(&self, build: &Build<'_>) -> Command {
         let mut command = Command::new(&self.cargo);
         command.current_dir(build.dir).args(["build", "--target", TARGET, "--profile", build.profile]);
-        // Cargo renders errors to stderr as ever and reports artifacts to stdout.
+        // Cargo writes errors as text to stderr and artifacts as JSON to stdout.
         command.arg("--message-format=json-render-diagnostics").args(&self.arguments);
         for package in build.packages {
             command.args(["--package", package]);
@@ -113,17 +113,20 @@ impl Toolchain {
     }
 }
 
-/// Runs cargo to its end: how it ended, what it built, and what it said.
-fn run(command: &mut Command, on_line: &mut dyn FnMut(&str)) -> io::Result<(ExitStatus, Vec<Artifact>, Vec<String>)> {
+/// Runs cargo to its end. Returns the exit status, the artifacts, and the lines of its output.
+fn run_cargo(
+    command: &mut Command,
+    on_line: &mut dyn FnMut(&str),
+) -> io::Result<(ExitStatus, Vec<Artifact>, Vec<String>)> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no stdout"))?;
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
     thread::scope(|scope| {
-        // Both pipes are read at once: a full one would block cargo.
-        let artifacts = scope.spawn(|| artifacts::read(stdout));
-        let said = read_lines(stderr, on_line)?;
+        // Both pipes are read concurrently, because a full one would block cargo.
+        let artifacts = scope.spawn(|| artifacts::read_artifacts(stdout));
+        let lines = read_lines(stderr, on_line)?;
         let artifacts = artifacts.join().map_err(|_| io::Error::other("the reader of cargo's messages panicked"))??;
-        Ok((child.wait()?, artifacts, said))
+        Ok((child.wait()?, artifacts, lines))
     })
 }
 

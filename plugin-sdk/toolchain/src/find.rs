@@ -1,18 +1,21 @@
-//! Finds a Rust that can build for Wasm.
+//! Finds a Rust toolchain that can build for Wasm.
 //!
-//! Two ways are known: a Rust with the target `wasm32-unknown-unknown` (rustup adds it in seconds), and Debian's
-//! packages, which have the standard library's sources and build it along.
+//! There are two ways: a Rust with the target `wasm32-unknown-unknown` (rustup adds it in seconds), and Debian's
+//! packages, which have the standard library's sources, so that it is built with the plugin.
 
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-/// The target of plugins: no operating system, so nothing to import from one.
+use crate::rustup::add_target;
+
+/// The target of plugins. It has no operating system, so that modules import nothing.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// There is no Rust here that can build for Wasm.
+/// This machine has no Rust that can build for Wasm.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no Rust toolchain for Wasm here: install rustup from https://rustup.rs and run `rustup target add {TARGET}`, \
@@ -20,11 +23,11 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
     .rustup_said.as_ref().map(|said| format!(" (`rustup target add {TARGET}` said: {said})")).unwrap_or_default()
 )]
 pub struct NoToolchain {
-    /// Why rustup, which is here, could not add the target.
+    /// The reason why rustup could not add the target; none without rustup.
     pub rustup_said: Option<String>,
 }
 
-/// A cargo and how to call it to build for Wasm.
+/// A cargo, with the environment and the arguments to build for Wasm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toolchain {
     pub(crate) cargo: PathBuf,
@@ -39,41 +42,58 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// Finds a Rust that can build the crate in `dir` for Wasm; adds the target if rustup is here and lacks it.
+/// The most time for rustup to add the target if another Rust can build for Wasm.
+const MAX_RUSTUP_TIME: Duration = Duration::from_secs(30);
+
+/// The factor on that time if no other Rust can: a slow network is better than no toolchain.
+const RUSTUP_TIME_FACTOR_ALONE: u32 = 10;
+
+/// Finds a Rust that can build the crate in `dir` for Wasm. If rustup exists without the target, adds the target and
+/// reports that to `on_line`.
 ///
 /// # Errors
-/// Says in one line how to get one.
-pub fn find(dir: &Path) -> Result<Toolchain, NoToolchain> {
-    Machine::this().find(dir)
+/// There is none; the error says in one line how to get one.
+pub fn find(dir: &Path, on_line: &mut dyn FnMut(&str)) -> Result<Toolchain, NoToolchain> {
+    Machine::this().find(dir, on_line)
 }
 
-/// Where to look for programs.
+/// The places where programs are searched.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Folders of programs in the order in which they are searched.
+    /// The folders of programs, in the order of the search.
     pub path: Vec<PathBuf>,
-    /// Where the packages of the distribution put their programs: `/usr/bin`.
+    /// The folder of programs from the distribution's packages: `/usr/bin`.
     pub distribution: PathBuf,
+    /// The most time for rustup to add the target if the distribution's Rust can be used, too. Otherwise rustup has ten
+    /// times as long.
+    pub rustup_time: Duration,
 }
 
 impl Machine {
-    /// This machine, as the environment's `PATH` shows it.
+    /// This machine, with the environment's `PATH`.
     pub fn this() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        Self { path: env::split_paths(&path).collect(), distribution: PathBuf::from("/usr/bin") }
+        let distribution = PathBuf::from("/usr/bin");
+        Self { path: env::split_paths(&path).collect(), distribution, rustup_time: MAX_RUSTUP_TIME }
     }
 
     /// See [`find`].
     ///
     /// # Errors
-    /// Says in one line how to get a toolchain.
-    pub fn find(&self, dir: &Path) -> Result<Toolchain, NoToolchain> {
+    /// There is no toolchain; the error says in one line how to get one.
+    pub fn find(&self, dir: &Path, on_line: &mut dyn FnMut(&str)) -> Result<Toolchain, NoToolchain> {
         if let Some(toolchain) = self.with_target(dir) {
             return Ok(toolchain);
         }
+        let from_distribution = self.with_sources(dir);
         let mut rustup_said = None;
-        if let Some(rustup) = self.program("rustup") {
-            match add_target(&rustup, dir) {
+        if let Some(rustup) = self.find_program("rustup") {
+            let max_time = if from_distribution.is_some() {
+                self.rustup_time
+            } else {
+                self.rustup_time * RUSTUP_TIME_FACTOR_ALONE
+            };
+            match add_target(&rustup, dir, max_time, on_line) {
                 Ok(()) => {
                     if let Some(toolchain) = self.with_target(dir) {
                         return Ok(toolchain);
@@ -82,13 +102,13 @@ impl Machine {
                 Err(said) => rustup_said = Some(said),
             }
         }
-        self.with_sources(dir).ok_or(NoToolchain { rustup_said })
+        from_distribution.ok_or(NoToolchain { rustup_said })
     }
 
     /// A Rust that has the target's standard library.
     fn with_target(&self, dir: &Path) -> Option<Toolchain> {
-        let (rustc, cargo) = (self.program("rustc")?, self.program("cargo")?);
-        let sysroot = sysroot(&rustc, dir)?;
+        let (rustc, cargo) = (self.find_program("rustc")?, self.find_program("cargo")?);
+        let sysroot = find_sysroot(&rustc, dir)?;
         if !sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
             return None;
         }
@@ -102,11 +122,11 @@ impl Machine {
         if !rustc.is_file() || !cargo.is_file() {
             return None;
         }
-        let sources = sysroot(&rustc, dir)?.join("lib/rustlib/src/rust/library/std/Cargo.toml");
-        let linker = self.wasm_linker()?;
+        let sources = find_sysroot(&rustc, dir)?.join("lib/rustlib/src/rust/library/std/Cargo.toml");
+        let linker = self.find_wasm_linker()?;
         let environment = vec![
             ("RUSTC", rustc.into_os_string()),
-            // A distribution's Rust is a stable one; building the standard library is a matter of nightly ones.
+            // A distribution's Rust is stable, and `-Zbuild-std` needs the features of a nightly one.
             ("RUSTC_BOOTSTRAP", "1".into()),
             ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker.into_os_string()),
         ];
@@ -115,32 +135,22 @@ impl Machine {
         sources.is_file().then_some(Toolchain { cargo, environment, arguments, origin })
     }
 
-    /// LLVM's linker: `wasm-ld`, or the newest of those that carry LLVM's version in their name.
-    fn wasm_linker(&self) -> Option<PathBuf> {
+    /// LLVM's linker: `wasm-ld`, or the newest one with LLVM's version in its name.
+    fn find_wasm_linker(&self) -> Option<PathBuf> {
         let versioned = (14..=30).rev().map(|version| format!("wasm-ld-{version}"));
-        std::iter::once("wasm-ld".to_owned()).chain(versioned).find_map(|name| self.program(&name))
+        std::iter::once("wasm-ld".to_owned()).chain(versioned).find_map(|name| self.find_program(&name))
     }
 
-    fn program(&self, name: &str) -> Option<PathBuf> {
+    fn find_program(&self, name: &str) -> Option<PathBuf> {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);
         self.path.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
     }
 }
 
-/// Where a rustc keeps its libraries. Asked from `dir`, whose `rust-toolchain.toml` may choose another Rust.
-fn sysroot(rustc: &Path, dir: &Path) -> Option<PathBuf> {
+/// The folder of a rustc's libraries. rustc runs in `dir`, because a `rust-toolchain.toml` there may choose another
+/// Rust.
+fn find_sysroot(rustc: &Path, dir: &Path) -> Option<PathBuf> {
     let output = Command::new(rustc).args(["--print", "sysroot"]).current_dir(dir).stderr(Stdio::null()).output();
     let output = output.ok().filter(|output| output.status.success())?;
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
-}
-
-/// Adds the target to rustup's Rust; the error is the last line of what rustup said.
-fn add_target(rustup: &Path, dir: &Path) -> Result<(), String> {
-    let output = Command::new(rustup).args(["target", "add", TARGET]).current_dir(dir).output();
-    let output = output.map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.lines().last().unwrap_or("nothing").trim().to_owned())
 }

@@ -1,4 +1,4 @@
-//! Makes new plugins and builds them to Wasm: what `assay plugin new`, `assay plugin build` and `cargo xtask` share.
+//! Creates new plugins and builds them to Wasm, for `assay plugin new`, `assay plugin build` and `cargo xtask`.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -7,7 +7,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let dir = Path::new("my-plugin");
 //! scaffold("my-plugin", dir)?;
-//! let toolchain = find(dir)?;
+//! let toolchain = find(dir, &mut |line| eprintln!("{line}"))?;
 //! let artifacts = toolchain.build(&Build::release(dir), &mut |line| eprintln!("{line}"))?;
 //! # Ok(())
 //! # }
@@ -18,6 +18,7 @@
 mod artifacts;
 mod compile;
 mod find;
+mod rustup;
 mod scaffold;
 mod sdk;
 mod target;

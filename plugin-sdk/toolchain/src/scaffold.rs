@@ -1,11 +1,12 @@
-//! `assay plugin new`: a crate that builds with a Rust toolchain and crates.io, outside of any checkout.
+//! Implements `assay plugin new`: creates a crate that builds with a Rust toolchain and crates.io, without a checkout
+//! of Assay.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::sdk::{DEPENDENCIES, write_sdk};
 
-/// The files of a new plugin, and what they are made of.
+/// The files of a new plugin, with their templates.
 const FILES: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("../template/lib.rs")),
@@ -13,7 +14,7 @@ const FILES: [(&str, &str); 4] = [
     (".gitignore", include_str!("../template/gitignore")),
 ];
 
-/// Words that Rust keeps for itself, and crates that a plugin cannot be named after without trouble.
+/// Reserved words of Rust, and names of crates that would collide with a plugin's.
 const RESERVED: &[&str] = &[
     "abstract",
     "alloc",
@@ -80,7 +81,7 @@ const RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// Why no plugin was made.
+/// The reason why no plugin was created.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// The name is not one for a plugin.
@@ -88,10 +89,10 @@ pub enum ScaffoldError {
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: &'static str,
     },
-    /// Something is there already.
+    /// The folder exists and is not empty.
     #[error("{dir} is there already and is not an empty folder")]
     Occupied {
         /// The folder.
@@ -107,10 +108,10 @@ pub enum ScaffoldError {
     },
 }
 
-/// Makes a new plugin in `dir`, which must not exist or be empty: a small scorer with a test, and the SDK beside it.
+/// Creates a new plugin in `dir`, which must not exist or must be empty: a small scorer with a test, and the SDK.
 ///
 /// # Errors
-/// The name is not one for a plugin, the folder is not empty, or cannot be written. The first two change nothing.
+/// The name is not valid, the folder is not empty, or it cannot be written. In the first two cases nothing is changed.
 pub fn scaffold(name: &str, dir: &Path) -> Result<(), ScaffoldError> {
     check_plugin_name(name)?;
     if !is_free(dir) {
@@ -118,7 +119,7 @@ pub fn scaffold(name: &str, dir: &Path) -> Result<(), ScaffoldError> {
     }
     for (file, template) in FILES {
         let path = dir.join(file);
-        write(&path, &fill(template, name)).map_err(|source| ScaffoldError::Write { path, source })?;
+        write(&path, &fill_template(template, name)).map_err(|source| ScaffoldError::Write { path, source })?;
     }
     write_sdk(dir).map_err(|source| ScaffoldError::Write { path: dir.to_owned(), source })
 }
@@ -154,7 +155,7 @@ fn is_free(dir: &Path) -> bool {
     }
 }
 
-fn fill(template: &str, name: &str) -> String {
+fn fill_template(template: &str, name: &str) -> String {
     template
         .replace("{{name}}", name)
         .replace("{{module}}", &name.replace('-', "_"))
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_crates_are_names_of_plugins() {
+    fn plugin_names_are_lower_case_words_joined_by_hyphens() {
         for name in ["velocity", "geo-jump", "a1-b2", "x"] {
             assert!(check_plugin_name(name).is_ok(), "{name}");
         }
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_something_in_it_is_left_alone() {
+    fn a_folder_that_is_not_empty_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
         let error = scaffold("mine", dir.path()).unwrap_err();
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_writes_nothing() {
+    fn a_name_that_is_not_valid_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("new");
         let error = scaffold("My Plugin", &target).unwrap_err();

@@ -1,20 +1,20 @@
-//! The SDK's sources as they travel inside the binary, so that no crate of ours needs to be published.
+//! The SDK's sources, embedded in the binary, so that the SDK need not be published.
 
 use std::io;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
-/// `plugin-sdk/`, `plugin-sdk/macros/` and `wit/`, gathered by the build script.
+/// `plugin-sdk/`, `plugin-sdk/macros/` and `wit/`, collected by the build script.
 static SDK: Dir<'static> = include_dir!("$OUT_DIR/assay");
 
-/// What a new plugin depends on beside the SDK, as lines of TOML.
+/// The dependencies of a new plugin beside the SDK, as lines of TOML.
 pub(crate) const DEPENDENCIES: &str = include_str!(concat!(env!("OUT_DIR"), "/dependencies.toml"));
 
-/// Where the SDK lies in a plugin's folder.
+/// The folder of the SDK within a plugin's folder.
 const FOLDER: &str = "vendor/assay";
 
-/// Writes the SDK into a plugin's folder, in place of the one that is there: how a plugin gets a newer SDK.
+/// Writes the SDK to a plugin's folder and replaces an existing one, so that a plugin can be updated to a newer SDK.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifests_stand_on_their_own() {
+    fn the_embedded_manifests_inherit_nothing() {
         let manifests = ["plugin-sdk/Cargo.toml", "plugin-sdk/macros/Cargo.toml"];
         for path in manifests {
             let text = SDK.get_file(path).unwrap().contents_utf8().unwrap();

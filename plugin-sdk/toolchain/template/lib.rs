@@ -4,7 +4,7 @@ use assay_sdk::{Input, Verdict, plugin};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What a rule sets under `config:`. It is checked against a JSON Schema that is made from this type.
+/// The config that a rule sets under `config:`. It is checked against a JSON Schema that is generated from this type.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -22,7 +22,7 @@ impl Default for Config {
     }
 }
 
-/// What a rule binds under `inputs:`, one field per input.
+/// The inputs that a rule binds under `inputs:`, one field per input.
 #[derive(Debug, Input)]
 pub struct Event<'a> {
     /// The amount to score.

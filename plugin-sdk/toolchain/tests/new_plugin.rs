@@ -1,5 +1,5 @@
-//! A new plugin, made outside of any checkout, builds to Wasm for real. Slow: it compiles the SDK and what it needs,
-//! about a minute, and fetches from crates.io what this machine has not got yet.
+//! Creates a new plugin outside of the checkout and builds it to Wasm. It is slow: it compiles the SDK with its
+//! dependencies in about a minute, and downloads those that this machine does not have.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -14,7 +14,7 @@ fn a_new_plugin_builds_tests_itself_and_imports_nothing() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("first-try");
     scaffold("first-try", &dir).unwrap();
-    let toolchain = find(&dir).unwrap();
+    let toolchain = find(&dir, &mut |line| println!("{line}")).unwrap();
     let target = dir.join("target");
     let build = Build { target_dir: Some(&target), ..Build::release(&dir) };
 
@@ -23,15 +23,15 @@ fn a_new_plugin_builds_tests_itself_and_imports_nothing() {
     assert_eq!(modules, [target.join("wasm32-unknown-unknown/release/first_try.wasm")]);
     assert!(lines.iter().any(|line| line.contains("Compiling first-try v0.1.0")), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("warning")), "{lines:?}");
-    // Each crate more is time that every author waits: none of what makes the bindings is among them.
+    // Each additional crate costs every author time. The crates that generate the bindings must not be built.
     for heavy in ["wit-parser", "wit-bindgen-rust", "prettyplease", "indexmap", "anyhow"] {
         assert!(!lines.iter().any(|line| line.contains(&format!("Compiling {heavy} v"))), "{heavy} is compiled");
     }
     check_module(&modules[0]);
 
-    // Nothing compiles twice: these share what is built.
-    a_mistake_is_shown_with_its_place(&dir, &toolchain, &build);
-    its_own_tests_pass(&dir, &target);
+    // These share the target folder, so that dependencies are compiled only once.
+    check_mistake_is_shown_with_its_place(&dir, &toolchain, &build);
+    check_own_tests_pass(&dir, &target);
 }
 
 fn check_module(path: &Path) {
@@ -54,11 +54,12 @@ fn check_module(path: &Path) {
         let name = format!("assay:plugin/scoring@1.0.0#{function}");
         assert!(exports.contains(&name), "{name} is not among {exports:?}");
     }
+    assert!(exports.iter().any(|name| name == "assay_panic_message"), "the host reads panics there: {exports:?}");
     assert!(describes_itself, "the host needs the section `component-type` to wrap the module as a component");
     assert!(bytes.len() < 1_000_000, "{} bytes", bytes.len());
 }
 
-fn a_mistake_is_shown_with_its_place(dir: &Path, toolchain: &assay_toolchain::Toolchain, build: &Build<'_>) {
+fn check_mistake_is_shown_with_its_place(dir: &Path, toolchain: &assay_toolchain::Toolchain, build: &Build<'_>) {
     let source = dir.join("src/lib.rs");
     let right = fs::read_to_string(&source).unwrap();
     fs::write(&source, right.replace("tags::LARGE", "tags::LAGRE")).unwrap();
@@ -69,9 +70,9 @@ fn a_mistake_is_shown_with_its_place(dir: &Path, toolchain: &assay_toolchain::To
     assert!(text.contains("cannot find value `LAGRE` in module `tags`") && text.contains("src/lib.rs:"), "{text}");
 }
 
-fn its_own_tests_pass(dir: &Path, target: &Path) {
+fn check_own_tests_pass(dir: &Path, target: &Path) {
     let output = Command::new("cargo").args(["test", "--target-dir"]).arg(target).current_dir(dir).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("test result: ok. 2 passed"), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output_text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output_text.contains("test result: ok. 2 passed"), "{output_text}");
 }

@@ -1,6 +1,6 @@
 //! Finds cards that are used in two places too far apart for the time between: impossible travel.
 //!
-//! Keeps each card's last place and time. Nothing here is about cards alone: any entity that is seen at places will do.
+//! The state is each card's last place and time. Other entities that are seen at places work as well.
 
 mod sphere;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sphere::Place;
 
-/// What counts as too fast.
+/// The limits of speed and distance.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -28,7 +28,7 @@ impl Default for Config {
     }
 }
 
-/// Where and when an entity was seen last; none before its first event with a place.
+/// The last place and time of an entity; none before its first event with a place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     last: Option<(Place, Timestamp)>,
@@ -71,7 +71,7 @@ pub fn score(config: &Config, state: &mut State, sighting: Sighting) -> Verdict 
     if distance < config.min_km {
         return Verdict::score(0.0);
     }
-    // Nobody's clock is better than a second, and two events in one millisecond should not divide by zero.
+    // Clocks are not more precise than a second, and two events at one time must not divide by zero.
     let seconds = sighting.time.seconds_since(last_time).abs().max(1.0);
     let speed = distance * 3_600.0 / seconds;
     let ratio = (speed / config.max_kmh).powi(2);
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn places_that_are_near_are_one_place() {
+    fn places_nearer_than_min_km_score_zero() {
         let mut state = State::default();
         score(&Config::default(), &mut state, at(52.52, 13.405, 0));
         assert_eq!(score(&Config::default(), &mut state, at(52.40, 13.06, 0)).value(), Some(0.0));
     }
 
     #[test]
-    fn a_late_event_is_scored_but_does_not_move_the_card_back() {
+    fn a_late_event_is_scored_but_does_not_change_the_last_place() {
         let mut state = State::default();
         score(&Config::default(), &mut state, at(52.52, 13.405, 10));
         let before = state;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_do_not_share_their_places_and_states_last_from_batch_to_batch() {
+    fn each_card_has_its_own_state_which_lasts_between_batches() {
         let mut host = Host::<Plugin>::new(json!({"max_kmh": 500.0})).unwrap();
         let event = |lat, lon, hour| json!({"lat": lat, "lon": lon, "time": hour * HOUR});
         let first = host.score_batch(&[("anna", event(52.5, 13.4, 0)), ("bert", event(-33.9, 151.2, 0))]).unwrap();

@@ -1,4 +1,4 @@
-//! Distances on the Earth taken as a sphere. Not a geodesic: the error is below 0.6 %, far below what a card's speed needs.
+//! Distances on the Earth as a sphere. The error is below 0.6 %, which is precise enough for speeds.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place on Earth; none if the numbers are not.
+    /// A place on Earth; none if the numbers are out of range.
     pub fn new(lat: f64, lon: f64) -> Option<Self> {
-        let on_earth = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
-        on_earth.then_some(Self { lat, lon })
+        let is_on_earth = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+        is_on_earth.then_some(Self { lat, lon })
     }
 
     /// Kilometres between two places: the haversine formula, exact to rounding for near places.
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_those_of_an_atlas() {
+    fn distances_agree_with_known_ones() {
         let place = |lat, lon| Place::new(lat, lon).unwrap();
         let (berlin, sydney) = (place(52.52, 13.405), place(-33.8688, 151.2093));
         assert!((berlin.km_to(sydney) - 16_090.0).abs() < 20.0, "{}", berlin.km_to(sydney));

@@ -1,13 +1,13 @@
-//! Draws payments as edges of the graph: a card `paid` a merchant, a card `used` a device. Cards of a ring are then those
-//! that share devices or merchants.
+//! Adds payments to the graph as edges: a card `paid` a merchant, a card `used` a device. So cards of a fraud ring are
+//! connected by devices or merchants.
 //!
-//! The score is the payment's share of an amount that counts as large, so that it stands on the edges too.
+//! The score is the payment's share of an amount that counts as large. The edges have it, too.
 
 use assay_sdk::{Input, Verdict, plugin};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Which payments are drawn.
+/// The amounts by which payments are selected and scored.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -23,14 +23,14 @@ impl Default for Config {
     }
 }
 
-/// A payment and who took part in it.
+/// A payment with its card, merchant and device.
 #[derive(Clone, Copy, Debug, Input)]
 pub struct Payment<'a> {
-    /// Who pays.
+    /// The card that pays.
     pub card: &'a str,
-    /// Who is paid.
+    /// The merchant that is paid.
     pub merchant: &'a str,
-    /// How much.
+    /// The amount of the payment.
     pub amount: f64,
     /// The buyer's device.
     pub device: Option<&'a str>,
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_is_drawn_with_its_device() {
+    fn a_payment_adds_edges_to_its_merchant_and_device() {
         let mut host = Host::<Plugin>::new(json!({})).unwrap();
         let payment = json!({"card": "anna", "merchant": "shop", "amount": 250.0, "device": "phone"});
         let scored = host.score("anna", payment).unwrap();
@@ -73,14 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_device_there_is_one_edge() {
+    fn a_payment_without_a_device_adds_one_edge() {
         let mut host = Host::<Plugin>::new(json!({})).unwrap();
         let scored = host.score("anna", json!({"card": "anna", "merchant": "shop", "amount": 5000.0})).unwrap();
         assert_eq!((scored.score, scored.edges), (Some(1.0), vec![edge("paid", "merchant:shop")]));
     }
 
     #[test]
-    fn small_payments_are_not_drawn() {
+    fn payments_below_from_add_no_edges() {
         let mut host = Host::<Plugin>::new(json!({"from": 10.0})).unwrap();
         let scored = host.score("anna", json!({"card": "anna", "merchant": "shop", "amount": 9.99})).unwrap();
         assert_eq!(scored.edges, []);

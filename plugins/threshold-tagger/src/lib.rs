@@ -1,8 +1,8 @@
-//! Tags an event by counters that pass thresholds. The plugin for whoever wants levels and not a model.
+//! Tags an event by counters that reach thresholds: a plugin for levels instead of a model.
 //!
-//! A rule binds up to four values, `a` to `d`, to whatever it likes: fields, views, scores of other rules. The config
-//! says from where on each is `low`, `medium` or `high`. What a counter means is in the rule, so the plugin serves
-//! orders, logins and flights alike.
+//! A rule binds up to four values, `a` to `d`, to expressions: fields, views, scores of other rules. The config has the
+//! thresholds from which each is `low`, `medium` or `high`. The meaning of a counter is defined by the rule, so the
+//! plugin works for orders, logins and flights alike.
 
 use assay_sdk::{Input, Reason, Tag, Verdict, plugin};
 use schemars::JsonSchema;
@@ -22,7 +22,7 @@ pub struct Config {
     pub d: Option<Levels>,
 }
 
-/// From where on a counter is at a level, the threshold itself included. A level that is left out is never reached.
+/// The thresholds of a counter's levels, inclusive. A level without threshold is never reached.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Levels {
@@ -74,9 +74,9 @@ pub fn score(config: &Config, counters: Counters) -> Verdict {
         (config.c, counters.c, C, reasons::C),
         (config.d, counters.d, D, reasons::D),
     ] {
-        let level = level(levels, value);
+        let level = highest_level(levels, value);
         highest = highest.max(level);
-        verdict = told(verdict, level, value, tags, reason);
+        verdict = add_level(verdict, level, value, tags, reason);
     }
     match highest {
         None => verdict.with_score(0.0),
@@ -87,17 +87,17 @@ pub fn score(config: &Config, counters: Counters) -> Verdict {
     }
 }
 
-/// The verdict with what one counter adds to it.
-fn told(verdict: Verdict, level: Option<usize>, value: Option<f64>, tags: [Tag; 3], reason: Reason) -> Verdict {
+/// Adds the tag and the reason of one counter to a verdict.
+fn add_level(verdict: Verdict, level: Option<usize>, value: Option<f64>, tags: [Tag; 3], reason: Reason) -> Verdict {
     match (level, value) {
-        // A weight must be finite, a counter need not be.
+        // A weight must be finite, but a counter may be infinite.
         (Some(level), Some(value)) => verdict.tag(tags[level]).reason(reason, value.clamp(f64::MIN, f64::MAX)),
         _ => verdict,
     }
 }
 
 /// The highest level that a counter reaches: 0 is low, 2 is high.
-fn level(levels: Option<Levels>, value: Option<f64>) -> Option<usize> {
+fn highest_level(levels: Option<Levels>, value: Option<f64>) -> Option<usize> {
     let (levels, value) = levels.zip(value)?;
     let reached = |threshold: &Option<f64>| threshold.is_some_and(|threshold| value >= threshold);
     [levels.low, levels.medium, levels.high].iter().rposition(reached)

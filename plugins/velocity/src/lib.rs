@@ -1,7 +1,6 @@
-//! Scores a payment by its amount and by what its card spent in the last hour: a logistic regression, without state.
+//! Scores a payment by its amount and by its card's spending in the last hour: a logistic regression without state.
 //!
-//! The windowed inputs are optional, so that a rule without views can use it as well: an input that is not there adds
-//! nothing.
+//! The windowed inputs are optional, so that rules without views can use it, too. A missing input adds nothing.
 
 use assay_sdk::{Input, Verdict, plugin};
 use schemars::JsonSchema;
@@ -11,13 +10,13 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// What the sum begins with; the lower, the rarer are high scores.
+    /// The constant term of the sum. The lower it is, the rarer are high scores.
     pub bias: f64,
-    /// Per unit of the amount.
+    /// The weight per unit of the amount.
     pub amount: f64,
-    /// Per unit spent in the last hour.
+    /// The weight per unit spent in the last hour.
     pub spent_1h: f64,
-    /// Per payment in the last hour.
+    /// The weight per payment in the last hour.
     pub count_1h: f64,
     /// Scores from here on are tagged `high-velocity`.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -35,9 +34,9 @@ impl Default for Config {
 pub struct Payment {
     /// The amount of the payment.
     pub amount: f64,
-    /// What the card spent in the last hour, this payment included.
+    /// The sum of the card's payments in the last hour, this one included.
     pub spent_1h: Option<f64>,
-    /// How many payments the card made in the last hour, this one included.
+    /// The number of the card's payments in the last hour, this one included.
     pub count_1h: Option<i64>,
 }
 
@@ -54,7 +53,7 @@ pub fn score(config: &Config, payment: Payment) -> Verdict {
     if score < config.high {
         return verdict;
     }
-    // Only a high score needs to be explained; reasons on every row would be most of an answer's bytes.
+    // Only high scores have reasons: reasons on every row would be most of an answer's bytes.
     verdict
         .tag(tags::HIGH_VELOCITY)
         .reason(reasons::AMOUNT, amount)
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ordinary_payment_scores_low_and_says_nothing_more() {
+    fn an_ordinary_payment_scores_low_without_tags_and_reasons() {
         let verdict = score(&Config::default(), Payment { amount: 20.0, spent_1h: Some(20.0), count_1h: Some(1) });
         assert!(verdict.value().unwrap() < 0.01, "{verdict:?}");
         assert!(!verdict.has_tag(tags::HIGH_VELOCITY));

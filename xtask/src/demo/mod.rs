@@ -1,6 +1,6 @@
-//! The demo: server, plugins, pack, 200,000 payments, what came out of them, and a plugin replaced under load.
+//! The demo: server, plugins, pack, 200,000 payments, their results, and a plugin replaced under load.
 //!
-//! Everything that is shown is checked as well: with `--exit` the task succeeds only if all of it was right.
+//! Everything that is shown is also checked: with `--exit` the task succeeds only if all of it is correct.
 
 mod server;
 mod show;
@@ -16,16 +16,16 @@ use crate::run::{build_server, root, target};
 use crate::{plugins, run};
 use server::Server;
 
-/// How to run the demo.
+/// The options of the demo.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Stop the server at the end, and fail unless everything that was shown was checked.
+    /// Stop the server at the end, and fail if a check fails.
     #[arg(long)]
     exit: bool,
-    /// How many payments.
+    /// The number of payments.
     #[arg(long, default_value_t = 200_000)]
     count: u64,
-    /// Where the server listens; port 0: any free one.
+    /// The address of the server; port 0: any free one.
     #[arg(long, default_value = "127.0.0.1:7717")]
     listen: String,
 }
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     println!("   stored, scored and queryable after {seconds:.1} s: {:.0} events/s", args.count as f64 / seconds);
 
-    show::highest(&server)?;
+    show::show_highest_scores(&server)?;
     swap::replace_plugin(&server, &data, args.count)?;
 
     if args.exit {
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     server.wait()
 }
 
-/// A command that runs to its end and says nothing unless it fails.
-fn quietly(command: &mut Command) -> Result<()> {
+/// Runs a command, and prints its output only if it fails.
+fn run_quietly(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?} failed ({}): {said}", output.status);
@@ -78,7 +78,7 @@ fn quietly(command: &mut Command) -> Result<()> {
 }
 
 /// The first and the last id of a file of payments.
-fn ends_of(file: &Path) -> Result<(String, String)> {
+fn read_first_and_last_id(file: &Path) -> Result<(String, String)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let id = |line: Option<&str>| -> Result<String> {
         let event: serde_json::Value = serde_json::from_str(line.context("no payments")?)?;

@@ -1,4 +1,4 @@
-//! The demo's server: a real `assay serve`, started, asked and stopped.
+//! The demo's server: starts, queries and stops a real `assay serve`.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// How long the server may take to do what it was asked.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// How long the server may take for an action.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running server.
 pub(super) struct Server {
@@ -20,7 +20,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a fresh data folder and waits until it says where it listens and what the admin key is.
+    /// Starts a server on a fresh data folder and waits until it prints its address and the admin key.
     pub(super) fn start(program: &Path, data: &Path, listen: &str) -> Result<Self> {
         let mut child = Command::new(program)
             .args(["serve", "--listen", listen, "--data"])
@@ -41,20 +41,20 @@ impl Server {
                 key = Some(secret.trim().to_owned());
             }
         }
-        // Whatever else it prints is read, so that it never waits for us.
+        // The rest of its output is read too, so that it never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let (url, key) = (url.unwrap_or_default(), key.unwrap_or_default());
         Ok(Self { child, program: program.to_owned(), url, key })
     }
 
-    /// The command line, pointed at this server.
+    /// The command line for this server.
     pub(super) fn assay(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(args).env("ASSAY_URL", &self.url).env("ASSAY_KEY", &self.key);
         command
     }
 
-    /// Asks over HTTP.
+    /// Sends a GET request.
     pub(super) fn get(&self, path: &str) -> Result<Value> {
         let mut response = self.request(path)?;
         response.body_mut().read_json().with_context(|| format!("GET {path}"))
@@ -76,28 +76,28 @@ impl Server {
         Ok(text.lines().filter(of_name).map(value).sum::<f64>() as u64)
     }
 
-    /// Waits until so many events are scored and every follower has caught up.
+    /// Waits until a number of events is scored and no sink has a lag.
     pub(super) fn wait_scored(&self, events: u64) -> Result<()> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + SERVER_TIMEOUT;
         loop {
             let scored = self.counter("assay_events_scored_total")?;
-            let lag = self.counter("assay_follower_lag")?;
+            let lag = self.counter("assay_sink_lag")?;
             if scored >= events && lag == 0 {
                 ensure!(scored == events, "{scored} events were scored, {events} were sent");
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "{scored} of {events} events scored, followers {lag} records behind");
+            ensure!(Instant::now() < deadline, "{scored} of {events} events scored, sinks {lag} records behind");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Waits until the server ends by itself.
+    /// Waits until the server exits by itself.
     pub(super) fn wait(&mut self) -> Result<()> {
         self.child.wait()?;
         Ok(())
     }
 
-    /// Asks the server to end, as an operator would, and checks that it ends well.
+    /// Stops the server with a signal, and checks its exit code.
     pub(super) fn stop(&mut self) -> Result<()> {
         let id = self.child.id().to_string();
         ensure!(Command::new("kill").args(["-TERM", &id]).status()?.success(), "cannot signal the server");
@@ -109,7 +109,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Already ended is fine.
+        // The server may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -8,7 +8,7 @@ use super::server::Server;
 /// The rules of the pack.
 const RULES: [&str; 4] = ["card_geo", "card_thresholds", "card_velocity", "payment_risk"];
 
-pub(super) fn highest(server: &Server) -> Result<()> {
+pub(super) fn show_highest_scores(server: &Server) -> Result<()> {
     println!("\n4. The cards with the highest risk: GET /v1/scores?rule=payment_risk&limit=5");
     let scores = server.get("/v1/scores?rule=payment_risk&limit=5")?;
     let items = scores["items"].as_array().context("no items")?;
@@ -26,11 +26,11 @@ pub(super) fn highest(server: &Server) -> Result<()> {
     ensure!(falls, "the scores do not fall");
     ensure!(number(&items[0]["score"])? > 0.9, "the highest score is not above 0.9");
     let (card, event) = (text(&items[0]["key"]), text(&items[0]["event"]));
-    profile(server, &card, number(&items[0]["score"])?)?;
-    explanation(server, &card, &event, number(&items[0]["score"])?)
+    show_profile(server, &card, number(&items[0]["score"])?)?;
+    show_explanation(server, &card, &event, number(&items[0]["score"])?)
 }
 
-fn profile(server: &Server, card: &str, score: f64) -> Result<()> {
+fn show_profile(server: &Server, card: &str, score: f64) -> Result<()> {
     println!("\n5. The first card's profile: GET /v1/entities/payments/{card}");
     let profile = server.get(&format!("/v1/entities/payments/{card}"))?;
     println!("   tags: {}", list(&profile["tags"]));
@@ -46,7 +46,7 @@ fn profile(server: &Server, card: &str, score: f64) -> Result<()> {
     Ok(())
 }
 
-fn explanation(server: &Server, card: &str, event: &str, score: f64) -> Result<()> {
+fn show_explanation(server: &Server, card: &str, event: &str, score: f64) -> Result<()> {
     println!("\n6. Why? GET /v1/events/payments/{event}");
     let explained = server.get(&format!("/v1/events/payments/{event}"))?;
     let explained = explained["events"].as_array().and_then(|events| events.first()).context("no such event")?.clone();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::server::Server;
 use super::show::text;
-use super::{ends_of, quietly};
+use super::{read_first_and_last_id, run_quietly};
 use crate::plugins;
 use crate::run::root;
 
@@ -26,12 +26,12 @@ pub(super) fn replace_plugin(server: &Server, data: &Path, before: u64) -> Resul
     let (count, rate) = (COUNT.to_string(), RATE.to_string());
     let generate = ["generate", "payments", "--seed", "2", "--count", &count];
     let file = data.join("more.jsonl");
-    quietly(server.assay(&generate).arg("--to-file").arg(&file))?;
-    let (first, last) = ends_of(&file)?;
+    run_quietly(server.assay(&generate).arg("--to-file").arg(&file))?;
+    let (first, last) = read_first_and_last_id(&file)?;
     let mut sender = server.assay(&generate);
     let mut sending = sender.args(["--rate", &rate, "--to-stream", "payments"]).spawn().context("cannot send")?;
     std::thread::sleep(Duration::from_secs(1));
-    quietly(server.assay(&["plugin", "push"]).arg(next.join("velocity.wasm")))?;
+    run_quietly(server.assay(&["plugin", "push"]).arg(next.join("velocity.wasm")))?;
     ensure!(sending.wait()?.success(), "sending failed");
     server.wait_scored(before + COUNT)?;
 

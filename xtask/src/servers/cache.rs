@@ -1,4 +1,4 @@
-//! Where servers are installed: a folder that outlives `cargo clean` and that all checkouts share.
+//! The folder of installed servers, which survives `cargo clean` and is shared by all checkouts.
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
@@ -20,8 +20,8 @@ pub(super) fn folder() -> Result<PathBuf> {
     std::path::absolute(&folder).with_context(|| format!("no absolute path for {}", folder.display()))
 }
 
-/// The folder of a server, installed if it was not. Two installs at once are one install: the second waits. Until it is
-/// complete, an install is in a folder of another name.
+/// The folder of a server, which is installed if necessary. Concurrent installs wait for the first one. An incomplete
+/// install is in a folder of another name.
 pub(super) fn installed(server: &dyn Server) -> Result<PathBuf> {
     let cache = folder()?;
     let package = server.package();

@@ -1,4 +1,4 @@
-//! Apache Cassandra, one node: CQL, as ScyllaDB speaks it.
+//! Apache Cassandra, one node, with CQL like ScyllaDB.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ impl Server for Cassandra {
         Ok(vec![Program { name: "cassandra", command }])
     }
 
-    fn answers(&self, place: &Place) -> Result<()> {
+    fn check_answers(&self, place: &Place) -> Result<()> {
         const TIMEOUT: Duration = Duration::from_secs(2);
         // The CQL protocol, version 4: an OPTIONS request (5), answered by SUPPORTED (6).
         const OPTIONS: &[u8] = b"\x04\0\0\0\x05\0\0\0\0";
@@ -73,8 +73,9 @@ impl Server for Cassandra {
     }
 }
 
-/// Dropped tables leave no snapshots: tests drop many. What is acked is on disk (`group`): with the default, `periodic`, a
-/// lone node that is killed forgets the writes of its last moments, which no client can notice.
+/// Dropped tables leave no snapshots, because tests drop many. Acknowledged writes are on disk (`group`): with the
+/// default,
+/// `periodic`, a killed single node loses the writes of its last moments, which no client can notice.
 fn config(place: &Place) -> String {
     let (client, storage) = (place.ports[0], place.ports[1]);
     let data = place.folder.join("data").display().to_string();

@@ -58,7 +58,7 @@ impl Server for Dgraph {
         Ok(vec![Program { name: "zero", command: zero }, Program { name: "alpha", command: alpha }])
     }
 
-    fn answers(&self, place: &Place) -> Result<()> {
+    fn check_answers(&self, place: &Place) -> Result<()> {
         let health = http::get_json(&format!("http://127.0.0.1:{}/health", place.ports[3]))?;
         ensure!(health[0]["status"] == "healthy", "alpha says: {health}");
         Ok(())

@@ -1,4 +1,4 @@
-//! Ending servers, and deleting what they leave.
+//! Stops servers, and deletes their data.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use super::cache;
 use super::server::Server;
 use super::state::{self, State};
 
-/// Ends the processes of a server, the last one first, and notes it. Says whether any was running.
+/// Stops the processes of a server, the last one first, and records it. Returns whether any was running.
 pub(super) fn stop(server: &dyn Server, kill: bool) -> Result<bool> {
     let Some(mut state) = State::read(server.name())? else { return Ok(false) };
     let mut ran = false;
@@ -19,7 +19,7 @@ pub(super) fn stop(server: &dyn Server, kill: bool) -> Result<bool> {
     Ok(ran)
 }
 
-/// Ends a server and deletes all that is left of it: data, logs and its claim to its ports. Its install stays.
+/// Stops a server and deletes its data, its logs and its reserved ports. Its install stays.
 pub(super) fn wipe(server: &dyn Server) -> Result<bool> {
     let ran = stop(server, true)?;
     let folder = state::folder()?.join(server.name());

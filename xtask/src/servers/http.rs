@@ -1,4 +1,4 @@
-//! Asking the servers that speak HTTP whether they are up.
+//! Readiness checks of servers over HTTP.
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ impl Server for InfluxDb {
         Ok(vec![Program { name: "influxd", command }])
     }
 
-    fn answers(&self, place: &Place) -> Result<()> {
+    fn check_answers(&self, place: &Place) -> Result<()> {
         let url = format!("http://127.0.0.1:{}", place.ports[0]);
         let health = http::get_json(&format!("{url}/health"))?;
         ensure!(health["status"] == "pass", "influxd says: {health}");

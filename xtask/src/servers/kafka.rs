@@ -52,7 +52,7 @@ impl Server for Kafka {
         Ok(vec![Program { name: "kafka", command }])
     }
 
-    fn answers(&self, place: &Place) -> Result<()> {
+    fn check_answers(&self, place: &Place) -> Result<()> {
         let brokers = ask_brokers(place.ports[0])?;
         ensure!(brokers > 0, "the broker is not registered yet");
         Ok(())

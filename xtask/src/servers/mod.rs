@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail};
 
 use server::{NAMES, Server, choose};
 
-/// What to do with which servers.
+/// The task and its servers.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,32 +34,32 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Install what is missing, and start what is not running. Ports and data are those of the run before.
+    /// Install missing servers, and start those that are not running. Ports and data of the run before are kept.
     #[command(alias = "start")]
     Up(Names),
-    /// End servers. Their data stays, unless wiped.
+    /// Stop servers. Their data stays, unless wiped.
     #[command(alias = "stop")]
     Down {
         #[command(flatten)]
         names: Names,
-        /// End them by SIGKILL, as a crash would.
+        /// Kill them with SIGKILL, like a crash.
         #[arg(long)]
         kill: bool,
         /// Delete data, logs and the claim to their ports.
         #[arg(long)]
         wipe: bool,
     },
-    /// End servers and start them again, on the same ports with the same data.
+    /// Restart servers, on the same ports with the same data.
     Restart {
         #[command(flatten)]
         names: Names,
-        /// End them by SIGKILL, as a crash would.
+        /// Kill them with SIGKILL, like a crash.
         #[arg(long)]
         kill: bool,
     },
-    /// Show what is running, and where.
+    /// Show the running servers and their addresses.
     Status {
-        /// As addresses.json has it.
+        /// In the format of addresses.json.
         #[arg(long)]
         json: bool,
     },
@@ -67,10 +67,10 @@ enum Action {
     Env,
 }
 
-/// Which servers.
+/// The servers.
 #[derive(clap::Args)]
 struct Names {
-    /// Which servers; all, if none is named.
+    /// The servers; by default all.
     #[arg(value_parser = NAMES)]
     names: Vec<String>,
 }
@@ -94,13 +94,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Brings up all servers, and returns the variables by which tests find them.
+/// Starts all servers, and returns the variables by which tests find them.
 pub(crate) fn up_all() -> Result<Vec<(&'static str, String)>> {
     up(&[])?;
     report::variables()
 }
 
-/// Ends all servers.
+/// Stops all servers.
 pub(crate) fn down_all() -> Result<()> {
     down(&[], false, false)
 }
@@ -110,7 +110,8 @@ fn up(names: &[String]) -> Result<()> {
     start(&choose(names))
 }
 
-/// Starts all before it waits for any: they start side by side. One that fails does not keep the others from running.
+/// Starts all servers before it waits for any of them, so that they start concurrently. A failing one does not stop the
+/// others.
 fn start(servers: &[&dyn Server]) -> Result<()> {
     let started: Vec<Result<()>> = servers.iter().map(|server| up::start(*server)).collect();
     let mut failures = Vec::new();

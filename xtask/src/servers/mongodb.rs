@@ -36,7 +36,7 @@ impl Server for MongoDb {
         ];
         let source = work.join("ferretdb-source");
         go::source("github.com/FerretDB/FerretDB@v1.24.2", &source, steps)?;
-        mend(&source)?;
+        patch_source(&source)?;
         go::build(&files, ".", &into.join("ferretdb"), work, steps)
     }
 
@@ -52,7 +52,7 @@ impl Server for MongoDb {
         Ok(vec![Program { name: "ferretdb", command }])
     }
 
-    fn answers(&self, place: &Place) -> Result<()> {
+    fn check_answers(&self, place: &Place) -> Result<()> {
         // It listens only when its files are open.
         TcpStream::connect_timeout(&([127, 0, 0, 1], place.ports[0]).into(), Duration::from_secs(2))?;
         Ok(())
@@ -68,7 +68,7 @@ impl Server for MongoDb {
 }
 
 /// Two changes, without which updates of many documents by `_id` and something else end nowhere.
-fn mend(source: &Path) -> Result<()> {
+fn patch_source(source: &Path) -> Result<()> {
     // A command's statements each hold one of SQLite's 100 connections until the last of them is done: with 100 that find
     // their documents, here or in commands at the same time, nothing ever goes on again.
     let call = "result, err := common.UpdateDocument(ctx, c, \"update\", iter, &u)\n";

@@ -1,4 +1,4 @@
-//! The processes of servers: started so that they outlive this one, and ended only if they are still who they were.
+//! The processes of servers. They outlive this process, and are only stopped if they are still the same processes.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 /// How long a process may take to end when asked.
-const GRACE: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A process that was started: its id, and when, since ids are used again.
+/// A started process: its id and its start time, because ids are reused.
 pub(super) struct Process {
     pub(super) name: String,
     pub(super) pid: u32,
@@ -32,21 +32,21 @@ impl Process {
         Ok(Self { name: name.to_owned(), pid, started })
     }
 
-    /// Whether this very process is still running.
+    /// Whether the same process is still running.
     pub(super) fn is_alive(&self) -> bool {
         started(self.pid).is_some_and(|started| started == self.started)
     }
 
-    /// Ends it: asks and waits, and kills it if that takes too long, or at once if `kill` says so.
+    /// Stops the process: sends SIGTERM and waits, and kills it after a timeout, or at once with `kill`.
     pub(super) fn stop(&self, kill: bool) -> Result<()> {
         if !kill {
             self.signal("TERM")?;
-            if self.ended_within(GRACE) {
+            if self.ended_within(STOP_TIMEOUT) {
                 return Ok(());
             }
         }
         self.signal("KILL")?;
-        ensure!(self.ended_within(GRACE), "process {} ({}) does not end", self.pid, self.name);
+        ensure!(self.ended_within(STOP_TIMEOUT), "process {} ({}) does not end", self.pid, self.name);
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Process {
     }
 }
 
-/// Keeps a program out of this one's group: Ctrl-C here is not for it.
+/// Starts a program in its own process group, so that Ctrl-C does not reach it.
 #[cfg(unix)]
 fn leave_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);

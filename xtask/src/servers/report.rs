@@ -1,4 +1,4 @@
-//! What is up and where: a table for people, addresses.json for programs, variables for tests.
+//! Reports running servers: a table, addresses.json for programs, variables for tests.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 use super::server::{Server, choose};
 use super::state::{self, State, write_json};
 
-/// Where programs find the addresses.
+/// The file of the addresses.
 pub(super) fn addresses_file() -> Result<PathBuf> {
     Ok(state::folder()?.join("addresses.json"))
 }
 
-/// What a server does now, in a word.
+/// The state of a server as a word.
 fn condition(state: Option<&State>) -> &'static str {
     match state {
         None => "never started",
@@ -41,7 +41,7 @@ fn address(server: &dyn Server, state: &State) -> String {
     server.variables(&state.ports).into_iter().next().map(|(_, address)| address).unwrap_or_default()
 }
 
-/// All that programs may want to know of all servers. `control` is this very program: tests of faults call it.
+/// The addresses and processes of all servers. `control` is this program, which tests of faults call.
 pub(super) fn addresses() -> Result<Value> {
     let mut servers = Map::new();
     for server in choose(&[]) {
@@ -70,7 +70,7 @@ fn this_program() -> Result<String> {
     Ok(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
 }
 
-/// Brings addresses.json up to date.
+/// Updates addresses.json.
 pub(super) fn write_addresses() -> Result<()> {
     write_json(&addresses_file()?, &addresses()?)
 }

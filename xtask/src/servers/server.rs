@@ -1,4 +1,4 @@
-//! What a server is to these tasks: how it is installed, configured, asked whether it is up, and found by the tests.
+//! The interface of a server to these tasks: install, configuration, readiness check, variables for tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +10,13 @@ use super::{cassandra, dgraph, influxdb, kafka, mongodb};
 
 /// A real server of one protocol. Every server listens on 127.0.0.1 only.
 pub(super) trait Server {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     fn name(&self) -> &'static str;
 
     /// The product and its version: the name of its folder in the cache. A changed recipe needs another name.
     fn package(&self) -> &'static str;
 
-    /// The programs that must be there, to install it and to run it.
+    /// The programs that are required to install and to run it.
     fn needs(&self) -> &'static [Tool];
 
     /// Installs into `into`, an empty folder. What is only needed on the way goes to `work`.
@@ -29,7 +29,7 @@ pub(super) trait Server {
     fn programs(&self, place: &Place) -> Result<Vec<Program>>;
 
     /// Asks once whether it serves clients. Does what is to be done once after the first start; doing it again is fine.
-    fn answers(&self, place: &Place) -> Result<()>;
+    fn check_answers(&self, place: &Place) -> Result<()>;
 
     /// The variables by which tests find it; the first one holds its address.
     fn variables(&self, ports: &[u16]) -> Vec<(&'static str, String)>;
@@ -40,7 +40,7 @@ pub(super) trait Server {
     }
 }
 
-/// Where a server of one checkout is, on disk and on the network.
+/// The folders and ports of a server of one checkout.
 pub(super) struct Place {
     /// Its files in the cache; shared with other checkouts, never written to.
     pub(super) installed: PathBuf,
@@ -57,10 +57,10 @@ pub(super) struct Program {
     pub(super) command: Command,
 }
 
-/// A program that has to be there.
+/// A required program.
 pub(super) struct Tool {
     pub(super) program: &'static str,
-    /// What to install for it.
+    /// The package to install for it.
     pub(super) advice: &'static str,
 }
 

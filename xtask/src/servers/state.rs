@@ -1,4 +1,4 @@
-//! What is known of a server of this checkout: its ports and its processes, kept in its run folder.
+//! The recorded state of a server of this checkout: its ports and its processes, in its run folder.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(super) fn folder() -> Result<PathBuf> {
     std::path::absolute(&folder).with_context(|| format!("no absolute path for {}", folder.display()))
 }
 
-/// A server of this checkout: what was noted when it was started last.
+/// The state of a server at its last start.
 pub(super) struct State {
     /// The package whose data is in the folder.
     pub(super) package: String,
@@ -25,7 +25,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What is noted of a server; none if it never ran here.
+    /// The recorded state of a server; none if it never ran here.
     pub(super) fn read(name: &str) -> Result<Option<Self>> {
         let file = file(name)?;
         if !file.exists() {
@@ -37,7 +37,7 @@ impl State {
         state.map(Some).with_context(advice)
     }
 
-    /// Notes it, whole or not at all.
+    /// Writes the state atomically.
     pub(super) fn write(&self, name: &str) -> Result<()> {
         let of = |process: &Process| json!({"name": process.name, "pid": process.pid, "started": process.started});
         let processes: Vec<Value> = self.processes.iter().map(of).collect();

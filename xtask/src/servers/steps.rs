@@ -1,4 +1,4 @@
-//! Showing what is being done: a spinner on a terminal, plain lines elsewhere, and everything in a log file.
+//! Shows progress: a spinner on a terminal, else plain lines; everything is in a log file.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
 /// How much of a log an error shows.
-const LINES: usize = 15;
+const MAX_SHOWN_LINES: usize = 15;
 
 /// The steps of one install.
 pub(super) struct Steps {
@@ -26,12 +26,12 @@ impl Steps {
         Ok(Self { server, bar: spinner(), log: log.to_owned() })
     }
 
-    /// Shows what is being done now.
+    /// Shows the current step.
     pub(super) fn step(&self, text: &str) {
         show(&self.bar, &format!("{}: {text}", self.server));
     }
 
-    /// Runs a command; all that it says goes to the log, and the end of that into the error if it fails.
+    /// Runs a command. Its output goes to the log, and the end of the log into the error if it fails.
     pub(super) fn run(&self, command: &mut Command) -> Result<()> {
         let mut log = File::options().append(true).open(&self.log)?;
         writeln!(log, "$ {command:?}")?;
@@ -71,6 +71,6 @@ pub(super) fn end_of(log: &Path) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
-    let last = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
+    let last = lines[lines.len().saturating_sub(MAX_SHOWN_LINES)..].join("\n    ");
     format!("The end of {}:\n    {last}", log.display())
 }

@@ -1,4 +1,4 @@
-//! Bringing servers up: installed, configured, started, and asked until they answer.
+//! Starts servers: installs, configures and starts them, and waits until they answer.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use super::{cache, down, ports};
 /// How long a server may take until it answers, on a machine that is busy with builds.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How long ports may stay taken after the process that had them ended.
+/// How long ports may stay in use after their process has ended.
 const PORTS_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Brings a server up as far as starting its processes. Does nothing if they run.
+/// Installs, configures and starts a server, if it is not running.
 pub(super) fn start(server: &dyn Server) -> Result<()> {
     let known = State::read(server.name())?;
     if known.as_ref().is_some_and(State::is_running) {
@@ -36,7 +36,7 @@ pub(super) fn start(server: &dyn Server) -> Result<()> {
     Ok(())
 }
 
-/// Waits until its ports are free: those of a process that was killed are so only a little after it.
+/// Waits until its ports are free, which takes a moment after a kill.
 fn wait_for_ports(server: &dyn Server, ports: &[u16]) -> Result<()> {
     let deadline = Instant::now() + PORTS_DEADLINE;
     while let Some(port) = ports.iter().find(|port| !ports::is_free(**port)) {
@@ -73,7 +73,7 @@ fn prepare(server: &dyn Server, known: Option<State>) -> Result<State> {
     Ok(state)
 }
 
-/// Waits until a started server answers. One that does not is stopped.
+/// Waits until a started server answers. A server that does not is stopped.
 pub(super) fn wait(server: &dyn Server) -> Result<()> {
     let state = State::read(server.name())?.context("it was not started")?;
     let place = state.place(server)?;
@@ -81,7 +81,7 @@ pub(super) fn wait(server: &dyn Server) -> Result<()> {
     show(&bar, &format!("{}: waiting for its answer", server.name()));
     let deadline = Instant::now() + DEADLINE;
     let answered = loop {
-        match server.answers(&place) {
+        match server.check_answers(&place) {
             Ok(()) => break Ok(()),
             Err(error) if Instant::now() > deadline => {
                 break Err(error.context(format!("no answer within {} s", DEADLINE.as_secs())));

@@ -1,8 +1,8 @@
-//! The password in `Authorization: Basic`: what clients of schema registries send. The user name is not looked at: a
-//! secret tells whose it is.
+//! The password in `Authorization: Basic`, which clients of schema registries send. The user name is ignored, because
+//! the secret identifies the key.
 
 /// The password in the credentials of the scheme Basic (RFC 7617); none if they are malformed.
-pub(super) fn password(credentials: &str) -> Option<String> {
+pub(super) fn read_password(credentials: &str) -> Option<String> {
     let text = String::from_utf8(decode_base64(credentials)?).ok()?;
     let (_user, password) = text.split_once(':')?;
     Some(password.to_owned())
@@ -17,18 +17,18 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits {
-        bits = ((bits << 6) | u32::from(sextet(*digit)?)) & 0xfff;
+        bits = ((bits << 6) | u32::from(decode_digit(*digit)?)) & 0xfff;
         count += 6;
         if count >= 8 {
             count -= 8;
-            // Eight bits: those above the `count` that stay.
+            // The eight bits above the `count` bits that stay.
             bytes.push(((bits >> count) & 0xff) as u8);
         }
     }
     Some(bytes)
 }
 
-fn sextet(digit: u8) -> Option<u8> {
+fn decode_digit(digit: u8) -> Option<u8> {
     match digit {
         b'A'..=b'Z' => Some(digit - b'A'),
         b'a'..=b'z' => Some(digit - b'a' + 26),
@@ -67,10 +67,10 @@ mod tests {
     /// The examples of RFC 7617, section 2.
     #[test]
     fn the_password_is_what_follows_the_first_colon() {
-        assert_eq!(password("QWxhZGRpbjpvcGVuIHNlc2FtZQ==").as_deref(), Some("open sesame"));
-        assert_eq!(password("dGVzdDoxMjPCow==").as_deref(), Some("123£"));
-        assert_eq!(password("OmE6Yg==").as_deref(), Some("a:b"));
-        assert_eq!(password("bm8gY29sb24="), None);
-        assert_eq!(password("Ov8="), None);
+        assert_eq!(read_password("QWxhZGRpbjpvcGVuIHNlc2FtZQ==").as_deref(), Some("open sesame"));
+        assert_eq!(read_password("dGVzdDoxMjPCow==").as_deref(), Some("123£"));
+        assert_eq!(read_password("OmE6Yg==").as_deref(), Some("a:b"));
+        assert_eq!(read_password("bm8gY29sb24="), None);
+        assert_eq!(read_password("Ov8="), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The keys in effect, read from the catalog and kept decoded until the catalog's version changes.
+//! The current keys, decoded from the catalog and cached until the catalog's version changes.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use super::secret::{Secret, equal_in_constant_time, hash_from_hex};
 
-/// A key as the catalog keeps it.
+/// A key in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyBody {
     /// SHA-256 of the secret, as 64 hex digits.
     pub(crate) hash: String,
-    /// What its bearer may do.
+    /// The roles of its bearer.
     pub(crate) roles: Vec<Role>,
-    /// When it was made, ms since 1970.
+    /// Its creation, ms since 1970.
     pub(crate) created: i64,
 }
 
 impl KeyBody {
-    /// The body of a key's revision; none if it is not one of ours.
-    pub(crate) fn of(revision: &Revision) -> Option<Self> {
+    /// The body of a key's revision; none if it cannot be read.
+    pub(crate) fn from_revision(revision: &Revision) -> Option<Self> {
         serde_json::from_value(revision.body.clone()?).ok()
     }
 
@@ -31,34 +31,35 @@ impl KeyBody {
     }
 }
 
-/// Who sends a request: a key.
+/// The key of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The key's name: the author of changes.
     pub(crate) name: String,
-    /// What it may do.
+    /// The roles of the key.
     pub(crate) roles: Vec<Role>,
 }
 
 impl Caller {
-    pub(crate) fn may(&self, role: Role) -> bool {
+    pub(crate) fn has_role(&self, role: Role) -> bool {
         self.roles.iter().any(|have| have.implies(role))
     }
 }
 
 /// The keys of one version of the catalog.
 #[derive(Default)]
-struct Table {
+struct KeyTable {
     version: Option<u64>,
     keys: Vec<([u8; 32], Arc<Caller>)>,
 }
 
-impl Table {
+impl KeyTable {
     fn read(snapshot: &Snapshot) -> Self {
         let keys = snapshot.of(Kind::Key).filter_map(|revision| {
-            let decoded = KeyBody::of(revision).and_then(|body| Some((hash_from_hex(&body.hash)?, body.roles)));
+            let decoded =
+                KeyBody::from_revision(revision).and_then(|body| Some((hash_from_hex(&body.hash)?, body.roles)));
             let Some((hash, roles)) = decoded else {
-                tracing::warn!(key = revision.name, "a key in the catalog cannot be read; it opens nothing");
+                tracing::warn!(key = revision.name, "a key in the catalog cannot be read; it is ignored");
                 return None;
             };
             Some((hash, Arc::new(Caller { name: revision.name.clone(), roles })))
@@ -66,7 +67,8 @@ impl Table {
         Self { version: Some(snapshot.version), keys: keys.collect() }
     }
 
-    /// The caller with this secret. Every key is compared, each in constant time: keys are few.
+    /// The key with this hash. Each key is compared in constant time, so that the time of a request tells nothing about
+    /// keys.
     fn find(&self, hash: &[u8; 32]) -> Option<Arc<Caller>> {
         let mut found = None;
         for (have, caller) in &self.keys {
@@ -78,28 +80,28 @@ impl Table {
     }
 }
 
-/// The keys in effect.
+/// The current keys.
 #[derive(Default)]
 pub(crate) struct KeyRing {
-    table: RwLock<Arc<Table>>,
-    /// Held while keys change, so that two requests cannot each delete the other's last admin key.
+    table: RwLock<Arc<KeyTable>>,
+    /// Held while keys change, so that two requests cannot delete the last two admin keys at once.
     pub(crate) changes: tokio::sync::Mutex<()>,
 }
 
 impl KeyRing {
-    /// Who bears a secret; none: no key has it.
-    pub(crate) fn caller(&self, engine: &Engine, secret: &str) -> Option<Arc<Caller>> {
+    /// The key with a secret; none if no key has it.
+    pub(crate) fn find_caller(&self, engine: &Engine, secret: &str) -> Option<Arc<Caller>> {
         let plan = engine.plan();
-        self.table(&plan.snapshot).find(&Secret::given(secret).hash())
+        self.load_table(&plan.snapshot).find(&Secret::from_text(secret).hash())
     }
 
-    fn table(&self, snapshot: &Snapshot) -> Arc<Table> {
+    fn load_table(&self, snapshot: &Snapshot) -> Arc<KeyTable> {
         // The table is replaced as a whole, so a panic elsewhere cannot leave it half-written.
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner).clone();
         if table.version == Some(snapshot.version) {
             return table;
         }
-        let fresh = Arc::new(Table::read(snapshot));
+        let fresh = Arc::new(KeyTable::read(snapshot));
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         fresh
     }
@@ -112,14 +114,14 @@ mod tests {
 
     fn snapshot(version: u64, keys: &[(&str, &str, &[Role])]) -> Snapshot {
         let revision = |(name, secret, roles): &(&str, &str, &[Role])| {
-            let body = KeyBody { hash: hex(&Secret::given(secret).hash()), roles: roles.to_vec(), created: 0 };
+            let body = KeyBody { hash: hex(&Secret::from_text(secret).hash()), roles: roles.to_vec(), created: 0 };
             let body = serde_json::to_value(body).ok();
             Revision {
                 kind: Kind::Key,
                 name: (*name).to_owned(),
                 revision: 1,
                 version,
-                born: version,
+                created_at_version: version,
                 author: "t".into(),
                 at: 0,
                 body,
@@ -129,7 +131,7 @@ mod tests {
     }
 
     fn name_of(ring: &KeyRing, snapshot: &Snapshot, secret: &str) -> Option<String> {
-        ring.table(snapshot).find(&Secret::given(secret).hash()).map(|caller| caller.name.clone())
+        ring.load_table(snapshot).find(&Secret::from_text(secret).hash()).map(|caller| caller.name.clone())
     }
 
     #[test]

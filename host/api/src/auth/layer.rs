@@ -1,4 +1,4 @@
-//! The layer that lets a request through only with a key of the right role. It stands before the body is read.
+//! The layer that checks the key and its role. It runs before the body is read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,16 +14,18 @@ use crate::app::App;
 use crate::connections::Connection;
 use crate::http::{ApiError, Code};
 
-/// How much of a refused request's body is read away before the answer, and how long that may take.
-const READ_AWAY: (usize, Duration) = (256 << 10, Duration::from_secs(1));
+/// How much of a refused request's body is read and discarded before the answer.
+const MAX_DISCARD_BYTES: usize = 256 << 10;
+/// How long reading it may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lets a request through if its key has one of the roles, and tells the handler who it is.
+/// Lets a request pass if its key has one of the roles, and puts the caller into the request.
 pub(crate) async fn require(
     State((app, roles)): State<(App, &'static [Role])>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match permit(&app, roles, request.headers()) {
+    match authenticate(&app, roles, request.headers()) {
         Ok(caller) => {
             if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
                 connection.note_key();
@@ -34,30 +36,31 @@ pub(crate) async fn require(
             response
         }
         Err(error) => {
-            // A client that is still sending would see a reset connection instead of the answer. Whether all was read
-            // does not matter: the answer is the same.
-            let (most, patience) = READ_AWAY;
-            let _ = tokio::time::timeout(patience, axum::body::to_bytes(request.into_body(), most)).await;
+            // A client that is still sending would see a reset connection instead of the answer. The result does not
+            // matter: the answer is the same.
+            let body = axum::body::to_bytes(request.into_body(), MAX_DISCARD_BYTES);
+            let _ = tokio::time::timeout(DISCARD_TIMEOUT, body).await;
             error.into_response()
         }
     }
 }
 
-/// Keeps what needs a key out of caches: it may be a secret. What has a tag may be kept, and is asked for again each time.
+/// Keeps answers that need a key out of shared caches. Answers with a tag may be stored by the client, which
+/// revalidates them.
 fn forbid_storing(response: &mut Response) {
     let has_tag = response.headers().contains_key(header::ETAG);
-    let rule = HeaderValue::from_static(if has_tag { "private, no-cache" } else { "no-store" });
-    response.headers_mut().insert(header::CACHE_CONTROL, rule);
+    let caching = HeaderValue::from_static(if has_tag { "private, no-cache" } else { "no-store" });
+    response.headers_mut().insert(header::CACHE_CONTROL, caching);
 }
 
-fn permit(app: &App, needed: &[Role], headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
-    let secret = secret(headers)?;
-    let caller = app.keys.caller(&app.engine, &secret);
+fn authenticate(app: &App, needed: &[Role], headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+    let secret = read_secret(headers)?;
+    let caller = app.keys.find_caller(&app.engine, &secret);
     let unknown = || ApiError::new(Code::Unauthorized, "no API key has this secret; it may have been deleted");
     let caller = caller.ok_or_else(unknown)?;
-    if !needed.iter().any(|role| caller.may(*role)) {
-        let list = |roles: &[Role], word: &str| roles.iter().map(Role::to_string).collect::<Vec<_>>().join(word);
-        let (needed, have) = (list(needed, " or "), list(&caller.roles, ", "));
+    if !needed.iter().any(|role| caller.has_role(*role)) {
+        let join = |roles: &[Role], word: &str| roles.iter().map(Role::to_string).collect::<Vec<_>>().join(word);
+        let (needed, have) = (join(needed, " or "), join(&caller.roles, ", "));
         let detail = format!("this needs the role {needed}; the key '{}' has: {have}", caller.name);
         return Err(ApiError::new(Code::Forbidden, detail));
     }
@@ -65,7 +68,7 @@ fn permit(app: &App, needed: &[Role], headers: &HeaderMap) -> Result<Arc<Caller>
 }
 
 /// The secret in `Authorization: Bearer SECRET`, or the password in `Authorization: Basic ...`.
-fn secret(headers: &HeaderMap) -> Result<Cow<'_, str>, ApiError> {
+fn read_secret(headers: &HeaderMap) -> Result<Cow<'_, str>, ApiError> {
     let refused = |detail| Err(ApiError::new(Code::Unauthorized, detail));
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return refused(
@@ -82,7 +85,7 @@ fn secret(headers: &HeaderMap) -> Result<Cow<'_, str>, ApiError> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return refused("expected 'Authorization: Bearer KEY', with the scheme Bearer or Basic");
     }
-    match basic::password(credentials) {
+    match basic::read_password(credentials) {
         Some(password) => Ok(Cow::Owned(password)),
         None => refused("expected 'Authorization: Basic' with NAME:KEY in Base64"),
     }
@@ -95,7 +98,7 @@ mod tests {
     fn secret_in(value: &'static str) -> Option<String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-        secret(&headers).ok().map(Cow::into_owned)
+        read_secret(&headers).ok().map(Cow::into_owned)
     }
 
     #[test]
@@ -106,6 +109,6 @@ mod tests {
         assert_eq!(secret_in("Basic abc"), None);
         assert_eq!(secret_in("Digest abc"), None);
         assert_eq!(secret_in("abc"), None);
-        assert!(secret(&HeaderMap::new()).is_err());
+        assert!(read_secret(&HeaderMap::new()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! API keys: who may do what. Everything needs a key but what the router lists as open.
+//! API keys and their roles. Every route needs a key, except those that the router lists as open.
 
 mod basic;
 mod keyring;

@@ -1,4 +1,4 @@
-//! The roles of keys and what each implies.
+//! The roles of keys, and the roles that each implies.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether this role lets its bearer do what needs `needed`.
+    /// Whether this role includes the permissions of `needed`.
     pub fn implies(self, needed: Self) -> bool {
         match self {
             Self::Admin => true,
@@ -29,8 +29,8 @@ impl Role {
         }
     }
 
-    /// The role as the list of those of which one is needed.
-    pub(crate) fn alone(self) -> &'static [Self] {
+    /// The role as a list of one.
+    pub(crate) fn as_slice(self) -> &'static [Self] {
         match self {
             Self::Ingest => &[Self::Ingest],
             Self::Read => &[Self::Read],

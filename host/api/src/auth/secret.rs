@@ -2,14 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
-/// What every secret that we make begins with, so that scanners for leaked keys can find it.
+/// The prefix of every generated secret, by which scanners for leaked keys can find it.
 const PREFIX: &str = "assay_";
 
 /// A secret. It has no `Debug` and no `Display`, so that it does not get into logs.
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// A new one: `assay_` and 256 random bits as 64 hex digits.
+    /// A new secret: `assay_` and 256 random bits as 64 hex digits.
     ///
     /// # Errors
     /// The operating system gives no randomness.
@@ -19,12 +19,12 @@ impl Secret {
         Ok(Self(format!("{PREFIX}{}", hex(&bytes))))
     }
 
-    /// One that somebody else made.
-    pub(crate) fn given(text: &str) -> Self {
+    /// A given secret.
+    pub(crate) fn from_text(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// What is kept of it. A plain hash is enough: there is nothing to guess about 256 random bits.
+    /// The hash that the catalog stores. A plain SHA-256 is enough, because 256 random bits cannot be guessed.
     pub(crate) fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
@@ -49,13 +49,13 @@ pub(crate) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let nibble = |digit: u8| char::from(digit).to_digit(16);
-        // Two digits below 16 make a byte.
+        // Two digits below 16 fit in a byte.
         *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
     }
     Some(bytes)
 }
 
-/// Whether two hashes are equal, in a time that does not tell where they differ.
+/// Whether two hashes are equal, in a time that does not depend on the position of a difference.
 pub(crate) fn equal_in_constant_time(a: &[u8; 32], b: &[u8; 32]) -> bool {
     a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_read_as_it_is_written() {
-        let hash = Secret::given("abc").hash();
+        let hash = Secret::from_text("abc").hash();
         assert_eq!(hex(&hash), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(hash_from_hex(&hex(&hash)), Some(hash));
         assert_eq!(hash_from_hex("ba78"), None);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn hashes_that_differ_in_one_bit_are_not_equal() {
-        let hash = Secret::given("abc").hash();
+        let hash = Secret::from_text("abc").hash();
         assert!(equal_in_constant_time(&hash, &hash));
         for bit in 0..256 {
             let mut other = hash;

@@ -1,4 +1,4 @@
-//! The first admin key: made when there is none, or given by whoever starts the server.
+//! The first admin key: generated, or given by the environment of the server.
 
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::{ChangeError, Engine};
@@ -8,10 +8,10 @@ use super::{KeyBody, Role};
 use assay_engine::now_ms;
 
 /// The name of the first key.
-const ADMIN: &str = "admin";
-/// The author of changes that no key made.
-const AUTHOR: &str = "server";
-/// The least length of an admin secret that comes from outside.
+const ADMIN_KEY_NAME: &str = "admin";
+/// The author of the server's own changes.
+const SERVER_AUTHOR: &str = "server";
+/// The minimum length of a given admin secret.
 pub const MIN_SECRET_CHARS: usize = 20;
 
 /// Why the first key could not be made.
@@ -30,7 +30,7 @@ pub enum KeyError {
     Change(#[from] ChangeError),
 }
 
-/// Makes the key `admin` if there is no key at all, and returns its secret: it cannot be read again later. Blocking.
+/// Makes the key `admin` if there is no key at all, and returns its secret, which cannot be read again. Blocking.
 ///
 /// # Errors
 /// No randomness, or the catalog fails.
@@ -39,7 +39,7 @@ pub fn first_key(engine: &Engine) -> Result<Option<String>, KeyError> {
         return Ok(None);
     }
     let secret = Secret::generate()?;
-    match keep_admin(engine, &secret, Some(0)) {
+    match save_admin_key(engine, &secret, Some(0)) {
         Ok(()) => Ok(Some(secret.reveal())),
         // Another process of the same Assay, started at the same moment, has made it.
         Err(KeyError::Change(ChangeError::Conflict(_))) => Ok(None),
@@ -47,7 +47,7 @@ pub fn first_key(engine: &Engine) -> Result<Option<String>, KeyError> {
     }
 }
 
-/// Makes the key `admin` have this secret. Blocking; changes nothing when it has it already.
+/// Gives the key `admin` this secret. Blocking. Changes nothing if the key has it already.
 ///
 /// # Errors
 /// The secret is too short, or the catalog fails.
@@ -56,24 +56,24 @@ pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
     if length < MIN_SECRET_CHARS || length != secret.chars().count() {
         return Err(KeyError::TooShort(length));
     }
-    let secret = Secret::given(secret);
+    let secret = Secret::from_text(secret);
     let hash = hex(&secret.hash());
     let plan = engine.plan();
-    let have = plan.snapshot.get(Kind::Key, ADMIN).and_then(KeyBody::of);
+    let have = plan.snapshot.get(Kind::Key, ADMIN_KEY_NAME).and_then(KeyBody::from_revision);
     if have.is_some_and(|have| have.hash == hash && have.allows(Role::Admin)) {
         return Ok(());
     }
-    match keep_admin(engine, &secret, None) {
+    match save_admin_key(engine, &secret, None) {
         // Another process does the same at the same moment, with the same secret.
         Err(KeyError::Change(ChangeError::Conflict(_))) => Ok(()),
         kept => kept,
     }
 }
 
-fn keep_admin(engine: &Engine, secret: &Secret, expected_revision: Option<u32>) -> Result<(), KeyError> {
+fn save_admin_key(engine: &Engine, secret: &Secret, expected_revision: Option<u32>) -> Result<(), KeyError> {
     let body = KeyBody { hash: hex(&secret.hash()), roles: vec![Role::Admin], created: now_ms() };
     // Plain fields always become JSON.
-    let change = Change { kind: Kind::Key, name: ADMIN.to_owned(), body: serde_json::to_value(body).ok() };
-    engine.change(vec![change], AUTHOR, expected_revision, false)?;
+    let change = Change { kind: Kind::Key, name: ADMIN_KEY_NAME.to_owned(), body: serde_json::to_value(body).ok() };
+    engine.change(vec![change], SERVER_AUTHOR, expected_revision, false)?;
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! Which definitions of a list are wanted. Several filters narrow it together.
 
+use assay_core::rule::Mode;
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
-
-use crate::http::ApiError;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which streams are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -40,8 +39,8 @@ pub(crate) struct RuleFilter {
     #[param(example = "payments")]
     pub(super) stream: Option<String>,
     /// Only those in this mode.
-    #[param(example = "active")]
-    mode: Option<String>,
+    #[param(inline, example = "active")]
+    mode: Option<RuleMode>,
     /// Only those with this plugin: by name, or as the rule has it, such as `velocity@1`.
     #[param(example = "velocity")]
     plugin: Option<String>,
@@ -59,24 +58,32 @@ impl ViewFilter {
     }
 }
 
-/// The modes that a rule may have.
-const MODES: [&str; 3] = ["active", "shadow", "paused"];
+/// A rule's mode.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum RuleMode {
+    Active,
+    Shadow,
+    Paused,
+}
 
-impl RuleFilter {
-    /// Refuses a mode that no rule can have.
-    pub(super) fn check(&self) -> Result<(), ApiError> {
-        match self.mode.as_deref().filter(|mode| !MODES.contains(mode)) {
-            Some(mode) => Err(ApiError::bad_request(format!("mode: expected {}, got '{mode}'", MODES.join(" or ")))),
-            None => Ok(()),
+impl From<RuleMode> for Mode {
+    fn from(mode: RuleMode) -> Self {
+        match mode {
+            RuleMode::Active => Self::Active,
+            RuleMode::Shadow => Self::Shadow,
+            RuleMode::Paused => Self::Paused,
         }
     }
+}
 
+impl RuleFilter {
     pub(crate) fn takes(&self, rule: &Value) -> bool {
         let plugin = text(rule, "plugin");
-        let mode = text(rule, "mode");
+        let mode = || rule.get("mode").and_then(|mode| Mode::deserialize(mode).ok());
         contains(rule, "rule", &self.name)
             && is(rule, "stream", &self.stream)
-            && self.mode.as_deref().is_none_or(|wanted| mode.split(':').next() == Some(wanted))
+            && self.mode.is_none_or(|wanted| mode() == Some(wanted.into()))
             && self
                 .plugin
                 .as_deref()
@@ -94,4 +101,19 @@ fn is(definition: &Value, field: &str, wanted: &Option<String>) -> bool {
 
 fn contains(definition: &Value, field: &str, wanted: &Option<String>) -> bool {
     wanted.as_deref().is_none_or(|wanted| text(definition, field).contains(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_of_rules_can_be_asked_for() {
+        for name in Mode::NAMES {
+            let filter: RuleFilter = serde_json::from_value(serde_json::json!({ "mode": name })).unwrap();
+            for mode in Mode::NAMES {
+                assert_eq!(filter.takes(&serde_json::json!({ "rule": "r", "mode": mode })), mode == name);
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/rules/{name}/rollback`: an earlier revision of a rule again, as a new one.
 //!
 //! A revision is what was judged by: the definition and the plugin's version. Being paused is no part of it: a rollback
-//! neither pauses nor resumes.
+//! neither pauses nor resumes. A rule that is paused goes on in the mode of the revision when it is resumed.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub(crate) struct RollbackQuery {
 /// Go back to an earlier revision of a rule, also of a deleted one: it becomes a new revision, checked as any other.
 ///
 /// The plugin's version goes back, too: where the reference (`velocity@1`) means another version by now, the new
-/// revision names the earlier one exactly. A rule that is paused stays so, and one that runs goes on running.
+/// revision names the earlier one exactly. A rule that is paused stays so, and is resumed in the mode of that revision;
+/// one that runs goes on running.
 #[utoipa::path(
     post,
     path = "/v1/rules/{name}/rollback",
@@ -96,12 +97,19 @@ fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<RuleDef, Strin
     let rule = running(&revisions[found..]);
     let mut rule = rule.ok_or(format!("revision {} deleted it", revisions[found].revision))?;
     match is_paused {
-        Some(Mode::Paused) => rule.mode = Mode::Paused,
+        Some(Mode::Paused) => pause(&mut rule),
         Some(_) => {}
         // Of a deleted rule the revision itself says whether it ran.
-        None => rule.mode = definition_of(&revisions[found]).map_or(rule.mode, |then| then.mode),
+        None if definition_of(&revisions[found]).is_ok_and(|then| then.mode == Mode::Paused) => pause(&mut rule),
+        None => {}
     }
     Ok(rule)
+}
+
+/// Pauses a rule that is to go on in the mode that it has.
+fn pause(rule: &mut RuleDef) {
+    rule.resume_mode = Some(rule.mode);
+    rule.mode = Mode::Paused;
 }
 
 /// What the first of these revisions says, in the mode that it has when it is not paused; none: it deleted the rule.
@@ -110,6 +118,7 @@ fn running(revisions: &[Revision]) -> Option<RuleDef> {
     let mut rule = definition_of(newest).ok()?;
     if rule.mode == Mode::Paused {
         rule.mode = mode_before_pause(revisions);
+        rule.resume_mode = None;
     }
     Some(rule)
 }
@@ -128,12 +137,34 @@ mod tests {
             name: "r".into(),
             revision: number,
             version: 1,
-            born: 1,
+            created_at_version: 1,
             author: "a".into(),
             at: 0,
             body: said.map(body),
         };
         all.iter().zip(numbers).map(revision).collect()
+    }
+
+    /// Revisions from the newest on after a rollback of the first of them, and the mode in which the rule goes on.
+    fn resumed_after(all: &[Option<(&str, &str)>], wanted: Option<u32>) -> (Vec<Revision>, Mode) {
+        let mut revisions = revisions(all);
+        let rule = earlier(&revisions, wanted).unwrap();
+        assert_eq!(rule.mode, Mode::Paused);
+        let body = Some(serde_json::to_value(rule).unwrap());
+        revisions.insert(0, Revision { revision: all.len() as u32 + 1, body, ..revisions[0].clone() });
+        let mode = mode_before_pause(&revisions);
+        (revisions, mode)
+    }
+
+    #[test]
+    fn a_rule_that_was_rolled_back_while_paused_goes_on_in_the_mode_of_that_revision() {
+        let all = [Some(("2.0", "paused")), Some(("2.0", "active")), Some(("1.0", "active")), Some(("1.0", "shadow"))];
+        assert_eq!(resumed_after(&all, None).1, Mode::Active);
+        let (revisions, mode) = resumed_after(&all, Some(1));
+        assert_eq!(mode, Mode::Shadow);
+        // A rollback of the rollback: what ran before it.
+        assert_eq!(earlier(&revisions, Some(4)).unwrap().resume_mode, Some(Mode::Active));
+        assert_eq!(resumed_after(&[&[None], &all[..]].concat(), Some(4)).1, Mode::Active);
     }
 
     fn back(all: &[Option<(&str, &str)>], wanted: Option<u32>) -> Result<(String, Mode), String> {

@@ -3,7 +3,7 @@
 use assay_core::rule::Mode;
 use assay_engine::ports::Place;
 use assay_engine::ports::catalog::{Kind, Revision};
-use assay_engine::standing::{Counts, Standing, WINDOW};
+use assay_engine::rule_stats::{Counts, RECENT_WINDOW, RuleStats};
 use assay_engine::{Engine, breaker_reason};
 use axum::Json;
 use axum::extract::State;
@@ -131,7 +131,7 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
     let stamp = stream.and_then(|stream| stream.rules.iter().find(|rule| rule.stamp.rule == def.rule));
     let plugin = stamp.and_then(|rule| rule.stamp.plugin.as_ref());
     let plugin = plugin.map(|plugin| format!("{}@{}", plugin.name, plugin.version));
-    let standing = engine.standing(&def.rule);
+    let rule_stats = engine.rule_stats(&def.rule);
     let halted = engine.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
         place: Place { partition: of.partition, offset: halt.before }.into(),
         code: halt.code.to_owned(),
@@ -139,26 +139,22 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
     });
     let reason = breaker_reason(revision).filter(|_| def.mode == Mode::Paused).map(str::to_owned);
     let is_open = reason.is_some();
-    let counts = |of: fn(&Standing) -> Counts| standing.as_ref().map(of).unwrap_or_default();
-    let mut last_minute = counts_json(counts(|standing| standing.recent));
-    last_minute.per_second = Some(last_minute.judged as f64 / WINDOW.as_secs_f64());
+    let counts = |of: fn(&RuleStats) -> Counts| rule_stats.as_ref().map(of).unwrap_or_default();
+    let mut last_minute = counts_json(counts(|rule_stats| rule_stats.recent));
+    last_minute.per_second = Some(last_minute.judged as f64 / RECENT_WINDOW.as_secs_f64());
     Ok(RuleStatus {
         revision: revision.revision,
         mode: def.mode,
         // A paused rule is not compiled to run: then it is what the definition says.
         plugin: plugin.or_else(|| def.plugin.as_ref().map(ToString::to_string)),
         last_minute,
-        since_start: counts_json(counts(|standing| standing.total)),
-        last_verdict: standing.as_ref().and_then(|standing| standing.last).map(|(place, score, at)| LastVerdictJson {
-            place: place.into(),
-            score,
-            at,
-        }),
-        last_failure: standing.and_then(|standing| standing.failure).map(|(place, failure, at)| LastFailureJson {
-            place: place.into(),
-            code: failure.code.to_owned(),
-            message: failure.message,
-            at,
+        since_start: counts_json(counts(|rule_stats| rule_stats.total)),
+        last_verdict: rule_stats
+            .as_ref()
+            .and_then(|rule_stats| rule_stats.last)
+            .map(|(place, score, at)| LastVerdictJson { place: place.into(), score, at }),
+        last_failure: rule_stats.and_then(|rule_stats| rule_stats.failure).map(|(place, failure, at)| {
+            LastFailureJson { place: place.into(), code: failure.code.to_owned(), message: failure.message, at }
         }),
         halted: halted.collect(),
         breaker: BreakerJson {

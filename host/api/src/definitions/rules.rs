@@ -72,7 +72,6 @@ pub(crate) async fn get_rule(State(app): State<App>, Path(name): Path<String>) -
     responses((status = 200, description = "By name", body = DefinitionList))
 )]
 pub(crate) async fn list_rules(State(app): State<App>, Query(filter): Query<RuleFilter>) -> Result<Response, ApiError> {
-    filter.check()?;
     store::list(&app, Kind::Rule, filter.stream.as_deref(), |rule| filter.takes(rule))
 }
 
@@ -155,10 +154,10 @@ pub(super) fn revisions_of(engine: &Engine, name: &str) -> Result<Vec<Revision>,
     Ok(revisions)
 }
 
-/// The mode of the newest revision that ran; active, if none did.
+/// The mode of the newest revision that ran, or that says how it goes on after its pause; active, if there is none.
 pub(super) fn mode_before_pause(revisions: &[Revision]) -> Mode {
-    let mut modes = revisions.iter().filter_map(|revision| definition_of(revision).ok()).map(|rule| rule.mode);
-    modes.find(|mode| *mode != Mode::Paused).unwrap_or(Mode::Active)
+    let mut rules = revisions.iter().filter_map(|revision| definition_of(revision).ok());
+    rules.find_map(|rule| rule.running_mode()).unwrap_or(Mode::Active)
 }
 
 fn set_mode(
@@ -193,7 +192,7 @@ mod tests {
             name: "r".into(),
             revision: 1,
             version: 1,
-            born: 1,
+            created_at_version: 1,
             author: "a".into(),
             at: 0,
             body,

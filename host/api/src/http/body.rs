@@ -1,4 +1,4 @@
-//! Reads request bodies: what they are by their content type, and never more than a limit.
+//! Reads request bodies up to a limit, and their format from the content type.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use axum::http::{HeaderMap, header};
 use futures_util::StreamExt as _;
 
 use super::budget::{Budget, Hold};
-use super::encoding::{Encoding, Undo};
+use super::encoding::{DecompressError, Encoding};
 use super::error::ApiResult;
 use super::{ApiError, Code};
 
-/// How long a body may stop: nothing of it arrives.
+/// The longest pause between two frames of a body.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
 
-/// How much of a body that is too large is read away before the answer, and how long that may take.
-const MAX_READ_AWAY: usize = 4 << 20;
-const READ_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of a body that is too large is read and discarded before the answer.
+const MAX_DISCARD_BYTES: usize = 4 << 20;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The content types that bodies come in.
+/// The formats of bodies, each with its content types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFormat {
     Json,
     JsonLines,
     Yaml,
     Avro,
-    /// Bytes that say themselves what they are.
+    /// Bytes whose format follows from their content.
     Octets,
 }
 
 impl BodyFormat {
-    /// The content types that mean it; the first is the registered one, or the one in common use.
+    /// The content types of the format. The first is the registered one, or the one in common use.
     fn content_types(self) -> &'static [&'static str] {
         match self {
             Self::Json => &["application/json", "text/json"],
@@ -44,14 +45,14 @@ impl BodyFormat {
     }
 }
 
-/// The media type of a body without its parameters, in lower case (RFC 9110, 8.3.1); none: it is not said.
+/// The media type of a body without its parameters, in lower case (RFC 9110, 8.3.1); none without the header.
 pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let given = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
-    // Parameters such as a charset may follow; all formats that are taken are UTF-8 or binary anyway.
+    // Parameters such as a charset may follow. They do not matter: all formats are UTF-8 or binary.
     Some(given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-/// What a body is by its content type; JSON without one.
+/// The format of a body by its content type; JSON without one.
 pub(crate) fn body_format(headers: &HeaderMap, taken: &[BodyFormat]) -> ApiResult<BodyFormat> {
     let Some(essence) = essence(headers) else { return Ok(BodyFormat::Json) };
     let found = taken.iter().find(|format| format.content_types().contains(&essence.as_str()));
@@ -62,7 +63,7 @@ pub(crate) fn body_format(headers: &HeaderMap, taken: &[BodyFormat]) -> ApiResul
     })
 }
 
-/// A body in memory, and the part of the budget that it holds.
+/// A body in memory, with its part of the budget.
 pub(crate) struct HeldBody {
     pub(crate) bytes: Bytes,
     pub(crate) hold: Hold,
@@ -76,16 +77,16 @@ impl std::ops::Deref for HeldBody {
     }
 }
 
-/// How bodies are read.
+/// Reads bodies within a budget and a timeout.
 pub(crate) struct BodyReader<'a> {
     pub(crate) budget: &'a Budget,
-    /// How long a body may take.
-    pub(crate) patience: Duration,
+    /// How long a body may take to arrive.
+    pub(crate) timeout: Duration,
 }
 
 impl BodyReader<'_> {
-    /// Reads a body of at most `limit` bytes, before and after its `Content-Encoding` is undone; `advice` says what to do
-    /// with a larger one.
+    /// Reads a body of at most `limit` bytes, compressed and uncompressed. `advice` is the end of the error about a
+    /// larger one.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
@@ -93,11 +94,11 @@ impl BodyReader<'_> {
         limit: usize,
         advice: &str,
     ) -> ApiResult<HeldBody> {
-        let encoding = Encoding::of(headers)?;
+        let encoding = Encoding::from_headers(headers)?;
         let mut hold = self.budget.hold();
         let bytes = self.collect(body, limit, advice, &mut hold).await?;
         let Some(encoding) = encoding else {
-            return match Encoding::seen_in(&bytes) {
+            return match Encoding::detect(&bytes) {
                 Some(name) => {
                     let detail = format!("the body is compressed: send the header 'Content-Encoding: {name}' with it");
                     Err(ApiError::bad_request(detail))
@@ -105,15 +106,15 @@ impl BodyReader<'_> {
                 None => Ok(HeldBody { bytes, hold }),
             };
         };
-        hold.grow(encoding.most_unpacked(bytes.len(), limit)).await?;
-        let undone = tokio::task::spawn_blocking(move || encoding.undo(&bytes, limit)).await;
-        match undone.map_err(|_| ApiError::internal())? {
+        hold.grow(encoding.max_decompressed_bytes(bytes.len(), limit)).await?;
+        let decompressed = tokio::task::spawn_blocking(move || encoding.decompress(&bytes, limit)).await;
+        match decompressed.map_err(|_| ApiError::internal())? {
             Ok(bytes) => {
                 hold.shrink_to(bytes.len());
                 Ok(HeldBody { bytes: bytes.into(), hold })
             }
-            Err(Undo::TooLarge) => Err(too_large(limit, advice)),
-            Err(Undo::Broken(why)) => {
+            Err(DecompressError::TooLarge) => Err(too_large(limit, advice)),
+            Err(DecompressError::Broken(why)) => {
                 Err(ApiError::bad_request(format!("the body is not what Content-Encoding says: {why}")))
             }
         }
@@ -121,30 +122,31 @@ impl BodyReader<'_> {
 
     async fn collect(&self, body: Body, limit: usize, advice: &str, hold: &mut Hold) -> ApiResult<Bytes> {
         if HttpBody::size_hint(&body).lower() > limit as u64 {
-            read_away(body.into_data_stream()).await;
+            discard_rest(body.into_data_stream()).await;
             return Err(too_large(limit, advice));
         }
-        let late = |seconds: u64, what: &str| Err(ApiError::new(Code::Timeout, format!("{what} within {seconds} s")));
-        let deadline = tokio::time::Instant::now() + self.patience;
-        let silence = MAX_SILENCE.min(self.patience);
+        let timed_out =
+            |seconds: u64, what: &str| Err(ApiError::new(Code::Timeout, format!("{what} within {seconds} s")));
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let silence = MAX_SILENCE.min(self.timeout);
         let mut frames = body.into_data_stream();
         let mut bytes = Vec::new();
         loop {
             let now = tokio::time::Instant::now();
             if now >= deadline {
-                return late(self.patience.as_secs(), "the body did not arrive");
+                return timed_out(self.timeout.as_secs(), "the body did not arrive");
             }
             let frame = match tokio::time::timeout_at(deadline.min(now + silence), frames.next()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body broke off")),
                 Ok(None) => return Ok(bytes.into()),
                 Err(_) if now + silence < deadline => {
-                    return late(silence.as_secs(), "nothing more of the body arrived");
+                    return timed_out(silence.as_secs(), "nothing more of the body arrived");
                 }
-                Err(_) => return late(self.patience.as_secs(), "the body did not arrive"),
+                Err(_) => return timed_out(self.timeout.as_secs(), "the body did not arrive"),
             };
             if frame.len() > limit - bytes.len() {
-                read_away(frames).await;
+                discard_rest(frames).await;
                 return Err(too_large(limit, advice));
             }
             hold.grow(frame.len()).await?;
@@ -153,27 +155,28 @@ impl BodyReader<'_> {
     }
 }
 
-/// Reads some of what a refused client is still sending: it would see a reset connection instead of the answer.
-async fn read_away(mut frames: BodyDataStream) {
+/// Reads and discards a part of the body that a refused client is still sending. Otherwise the client would see a reset
+/// connection instead of the answer.
+async fn discard_rest(mut frames: BodyDataStream) {
     let mut bytes = 0;
     let reading = async {
         while let Some(Ok(frame)) = frames.next().await {
             bytes += frame.len();
-            if bytes > MAX_READ_AWAY {
+            if bytes > MAX_DISCARD_BYTES {
                 return;
             }
         }
     };
-    // The answer is the same whether all was read or not.
-    let _ = tokio::time::timeout(READ_AWAY_TIMEOUT, reading).await;
+    // The answer is the same, no matter how much was read.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 fn too_large(limit: usize, advice: &str) -> ApiError {
-    ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", in_bytes(limit)))
+    ApiError::new(Code::TooLarge, format!("the body is larger than {}; {advice}", format_bytes(limit)))
 }
 
-/// A number of bytes for people.
-pub(crate) fn in_bytes(bytes: usize) -> String {
+/// A number of bytes in readable units.
+pub(crate) fn format_bytes(bytes: usize) -> String {
     match bytes {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
@@ -202,17 +205,17 @@ mod tests {
         );
     }
 
-    async fn read(body: Body, patience: Duration) -> ApiResult<HeldBody> {
+    async fn read(body: Body, timeout: Duration) -> ApiResult<HeldBody> {
         let budget = Budget::new(1 << 20, 2048, Duration::from_secs(5));
-        BodyReader { budget: &budget, patience }.read(&HeaderMap::new(), body, 1024, "send less").await
+        BodyReader { budget: &budget, timeout }.read(&HeaderMap::new(), body, 1024, "send less").await
     }
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_with_advice() {
-        assert_eq!(read(Body::from(vec![b'x'; 1024]), PATIENCE).await.ok().map(|body| body.len()), Some(1024));
-        let refused = read(Body::from(vec![b'x'; 1025]), PATIENCE).await.err().unwrap();
+        assert_eq!(read(Body::from(vec![b'x'; 1024]), TIMEOUT).await.ok().map(|body| body.len()), Some(1024));
+        let refused = read(Body::from(vec![b'x'; 1025]), TIMEOUT).await.err().unwrap();
         assert_eq!(refused.code, Code::TooLarge);
         assert_eq!(refused.detail, "the body is larger than 1 KiB; send less");
     }
@@ -220,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_unknown_length_over_the_limit_is_refused_too() {
         // A body without a size hint, as one sent in chunks is.
-        let refused = read(Body::new(OneByOne(2000)), PATIENCE).await.err().unwrap();
+        let refused = read(Body::new(OneByOne(2000)), TIMEOUT).await.err().unwrap();
         assert_eq!(refused.code, Code::TooLarge);
     }
 
@@ -232,9 +235,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_compressed_body_without_the_header_is_told_so() {
+    async fn a_compressed_body_without_the_header_is_refused_with_advice() {
         for (magic, name) in [(&b"\x1f\x8b\x08rest"[..], "gzip"), (&b"\x28\xb5\x2f\xfdrest"[..], "zstd")] {
-            let refused = read(Body::from(magic), PATIENCE).await.err().unwrap();
+            let refused = read(Body::from(magic), TIMEOUT).await.err().unwrap();
             assert!(refused.detail.contains(&format!("'Content-Encoding: {name}'")), "{}", refused.detail);
         }
     }

@@ -1,22 +1,22 @@
-//! Bounds on what errors say: they may repeat what a client has sent, which may be as large as a body.
+//! Limits on the size of errors, because an error may quote data of the client as large as a body.
 
 use serde_json::{Map, Value};
 
 /// Bytes of a problem's detail, as JSON.
 pub(crate) const MAX_DETAIL_BYTES: usize = 8 << 10;
-/// Bytes of a message that stands in a list with others, as JSON.
+/// Bytes of a message in a list of messages, as JSON.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 /// Bytes of a list of messages, as JSON.
 const MAX_LIST_BYTES: usize = 32 << 10;
 
-/// Cuts a text in place, in the middle.
-pub(crate) fn shorten(text: &mut String, most: usize) {
-    if let std::borrow::Cow::Owned(short) = assay_core::shorten::shorten(text, most) {
+/// Shortens a text in the middle, in place.
+pub(crate) fn shorten(text: &mut String, max_bytes: usize) {
+    if let std::borrow::Cow::Owned(short) = assay_core::shorten::shorten(text, max_bytes) {
         *text = short;
     }
 }
 
-/// Cuts the texts and the lists of a problem's extension members. What a list lacks is counted beside it.
+/// Shortens the texts and lists of a problem's extension members. `NAME_left_out` counts the removed items of a list.
 pub(super) fn bound_extensions(extensions: &mut Map<String, Value>) {
     let mut left_out = Vec::new();
     for (name, value) in extensions.iter_mut() {
@@ -36,7 +36,7 @@ pub(super) fn bound_extensions(extensions: &mut Map<String, Value>) {
     extensions.extend(left_out);
 }
 
-/// Cuts all texts of a value that the API has made, which is shallow.
+/// Shortens all texts of a value. The API's own values are shallow, so the recursion is too.
 fn shorten_texts(value: &mut Value) {
     match value {
         Value::String(text) => shorten(text, MAX_MESSAGE_BYTES),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_cut_and_says_how_much_it_lacks() {
+    fn a_long_list_is_cut_and_its_missing_items_are_counted() {
         let problem = json!({ "name": "n".repeat(100_000), "message": "\n".repeat(100_000) });
         let mut extensions = Map::new();
         extensions.insert("problems".to_owned(), json!(vec![problem; 1000]));

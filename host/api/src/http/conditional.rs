@@ -1,11 +1,11 @@
-//! Entity tags (RFC 9110, 8.8.3), and `If-None-Match` of reads: what the client has already is not sent again.
+//! Entity tags (RFC 9110, 8.8.3), and `If-None-Match` of reads, which are answered with 304 if nothing has changed.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// What a header of conditions names.
+/// The value of a conditional header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum EntityTags {
     /// `*`.
@@ -17,7 +17,7 @@ pub(crate) enum EntityTags {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EntityTag {
     pub(crate) tag: String,
-    /// It says that content means the same, not that it is the same to the byte. Proxies that compress make tags weak.
+    /// A weak tag promises the same meaning, not the same bytes. Proxies that compress make tags weak.
     pub(crate) is_weak: bool,
 }
 
@@ -37,15 +37,15 @@ impl EntityTags {
         Some(Self::List(tags))
     }
 
-    /// Whether one of them is this tag by the weak comparison (RFC 9110, 8.8.3.2), which reads need.
-    fn has_weakly(&self, wanted: &EntityTag) -> bool {
+    /// Whether a tag is among them by the weak comparison (RFC 9110, 8.8.3.2), which reads use.
+    fn matches_weakly(&self, wanted: &EntityTag) -> bool {
         match self {
             Self::Any => true,
             Self::List(tags) => tags.iter().any(|tag| tag.tag == wanted.tag),
         }
     }
 
-    /// The strong ones: those that can match by the strong comparison, which changes need.
+    /// The strong tags, which alone can match by the strong comparison of changes.
     pub(crate) fn strong(&self) -> impl Iterator<Item = &str> {
         let tags = match self {
             Self::Any => &[],
@@ -65,7 +65,7 @@ impl EntityTag {
     }
 }
 
-/// The parts between commas that are outside of quotes; empty ones are passed over (RFC 9110, 5.6.1.2).
+/// The parts between commas outside of quotes, without empty ones (RFC 9110, 5.6.1.2).
 fn split_list(line: &str) -> Vec<&str> {
     let mut is_quoted = false;
     let parts = line.split(move |c: char| {
@@ -75,14 +75,14 @@ fn split_list(line: &str) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// Answers 304 instead of what the client has already.
+/// Answers 304 if the client has the current version already.
 pub(crate) async fn skip_unchanged(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = if is_read { EntityTags::of(request.headers(), header::IF_NONE_MATCH) } else { None };
     let response = next.run(request).await;
     let tag = response.headers().get(header::ETAG).and_then(|tag| Some((tag, EntityTag::read(tag.to_str().ok()?))));
     let (Some(known), Some((header, tag))) = (known, tag) else { return response };
-    if response.status() != StatusCode::OK || !known.has_weakly(&tag) {
+    if response.status() != StatusCode::OK || !known.matches_weakly(&tag) {
         return response;
     }
     let caching = response.headers().get(header::CACHE_CONTROL).cloned();
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn reads_compare_weakly_and_changes_strongly() {
-        let has = |lines: &[&'static str]| tags(lines).unwrap().has_weakly(&EntityTag::read("\"3\""));
+        let has = |lines: &[&'static str]| tags(lines).unwrap().matches_weakly(&EntityTag::read("\"3\""));
         assert!(has(&["\"3\""]) && has(&["\"2\", W/\"3\""]) && has(&["*"]) && has(&["\"2\"", "\"3\""]));
         assert!(!has(&["\"2\""]) && !has(&[""]) && !has(&["\"33\""]) && !has(&["\"2,3\""]));
         let all = tags(&["\"1\", W/\"2\" ,, \"3,4\"", "5"]).unwrap();

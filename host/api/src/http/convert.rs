@@ -1,4 +1,4 @@
-//! How the engine's refusals become problem details.
+//! Converts the engine's errors to problem details.
 
 use assay_engine::ports::StoreError;
 use assay_engine::{ChangeError, IngestError, ReadError};

@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): the one shape of every error that the API answers.
+//! Problem details (RFC 9457), the form of every error of the API.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -71,7 +71,7 @@ impl Code {
     }
 }
 
-/// An error on its way to the client.
+/// An error for the client.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) code: Code,
@@ -80,28 +80,28 @@ pub(crate) struct ApiError {
     pub(crate) extensions: Map<String, Value>,
 }
 
-/// What any handler gives.
+/// The result of a handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 /// An error as the client gets it: problem details (RFC 9457), `application/problem+json`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
-    /// What kind of error, stable: `urn:assay:` and a code.
+    /// The kind of error, stable: `urn:assay:` and a code.
     #[schema(example = "urn:assay:not-found")]
     r#type: String,
-    /// The kind of error for people.
+    /// A title for people.
     #[schema(example = "It is not there")]
     title: &'static str,
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
-    /// What happened here, and what to do.
+    /// The failure of this request, and the remedy.
     #[schema(example = "there is no rule 'card-velocity'")]
     detail: String,
     /// More members, by the kind of error: `problems` (invalid-definition), `users` (in-use), `accepted`, `rejected` and
-    /// `errors` (invalid-events), `from` and `to` (not-kept: the times that can be answered, ms since 1970; `to` null: no
-    /// end). `NAME_left_out` counts the items of a list that are not shown: an error has less than 64 KiB.
+    /// `errors` (invalid-events), `from` and `to` (not-kept: the possible times, ms since 1970; `to` null: no end).
+    /// `NAME_left_out` counts the items of a list that are not shown, because an error has less than 64 KiB.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     extensions: Map<String, Value>,
@@ -120,14 +120,14 @@ impl ApiError {
         Self::new(Code::NotFound, detail)
     }
 
-    /// Nothing is known of an entity, or of a node of the graph.
+    /// The error about an unknown entity or node of the graph.
     pub(crate) fn entity_not_found(detail: impl Into<String>) -> Self {
         Self::new(Code::EntityNotFound, detail)
     }
 
-    /// A failure whose cause is in the server's log, not for the client.
+    /// A failure whose cause is only for the server's log.
     pub(crate) fn internal() -> Self {
-        Self::new(Code::Internal, "an unexpected failure; the server's log says more")
+        Self::new(Code::Internal, "an unexpected failure; the server's log has the reason")
     }
 
     /// Adds an extension member.

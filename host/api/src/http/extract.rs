@@ -1,4 +1,4 @@
-//! Reads paths and query strings, as the framework does, but refuses what cannot be read in the API's own words.
+//! Reads paths and query strings like the framework, but with the API's own errors.
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::ApiError;
 
-/// What the framework writes before the parameter that it could not read.
+/// The framework's prefix of an error about a parameter.
 const FOREIGN_PREFIX: &str = "Failed to deserialize query string: ";
 
 /// The parts of the path.
@@ -31,7 +31,7 @@ fn unreadable_path(rejection: PathRejection) -> ApiError {
         ErrorKind::ParseErrorAtKey { value, expected_type, .. }
         | ErrorKind::ParseErrorAtIndex { value, expected_type, .. }
         | ErrorKind::ParseError { value, expected_type } => {
-            ApiError::bad_request(format!("'{value}' in the path: expected {}", in_words(expected_type)))
+            ApiError::bad_request(format!("'{value}' in the path: expected {}", describe(expected_type)))
         }
         ErrorKind::InvalidUtf8InPathParam { key } => {
             ApiError::bad_request(format!("the {key} in the path is not percent-encoded UTF-8"))
@@ -40,8 +40,8 @@ fn unreadable_path(rejection: PathRejection) -> ApiError {
     }
 }
 
-/// A type of the program for people.
-fn in_words(expected_type: &str) -> &str {
+/// The expected form of a value of a Rust type.
+fn describe(expected_type: &str) -> &str {
     match expected_type {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number from 0 on",
@@ -51,8 +51,8 @@ fn in_words(expected_type: &str) -> &str {
     }
 }
 
-/// The query string. What it may hold was checked against the document before; what remains are times and spans, whose
-/// parsers speak for themselves.
+/// The query string. It was checked against the document before, so the only errors left are those of times and spans,
+/// whose parsers have readable messages.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

@@ -1,4 +1,4 @@
-//! The layers around all routes: the request log, panics, bodies that nobody reads, and errors that are not ours.
+//! The layers around all routes: the request log, panics, unread bodies, and the framework's own errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -19,24 +19,24 @@ use super::{ApiError, Code};
 use crate::app::App;
 use crate::registry;
 
-/// The longest text of the framework that is taken into a problem's detail.
-const MAX_FOREIGN_TEXT: usize = 16 << 10;
+/// How much of the framework's text goes into a problem's detail.
+const MAX_FRAMEWORK_TEXT_BYTES: usize = 16 << 10;
 
-/// Counts every request, and logs it at debug: by its route, so that keys and ids stay out of logs and metrics.
+/// Counts every request and logs it at debug level by its route, so that keys and ids are not in logs and metrics.
 pub(crate) async fn log_requests(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let label = RouteLabel { method: known(&method).to_owned(), route: route.clone(), status };
+    let label = RouteLabel { method: method_label(&method).to_owned(), route: route.clone(), status };
     app.engine.metrics().requests.get_or_create(&label).inc();
     tracing::debug!(%method, route, status, micros = started.elapsed().as_micros() as u64, "request");
     response
 }
 
-/// A method as metrics name it. A client may make up methods, each of which would be a series of its own.
-fn known(method: &Method) -> &str {
+/// A method as a label of metrics. Unknown methods share one label, because each label is a time series.
+fn method_label(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS | Method::PATCH => {
             method.as_str()
@@ -45,11 +45,11 @@ fn known(method: &Method) -> &str {
     }
 }
 
-/// Turns a panic of a handler into an answer; the connection and all other requests live on.
+/// Answers a panic of a handler with 500. The connection and all other requests continue.
 pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
     let mut answer = pin!(next.run(request));
     let caught = std::future::poll_fn(|context| {
-        // What the panicking handler left half-done is dropped with it: nothing of it is used again.
+        // The state of the panicking handler is dropped with it, so no half-changed value is used again.
         match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
@@ -62,14 +62,14 @@ pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
     })
 }
 
-/// Closes the connection after a request whose body was not read to its end. hyper would close without a word, and a
-/// client that keeps connections would send its next request into the void.
+/// Announces the end of the connection after a request whose body was not read to its end. hyper closes such a
+/// connection without a header, and a client with a connection pool would lose its next request.
 pub(crate) async fn close_if_unread(request: Request, next: Next) -> Response {
     if HttpBody::is_end_stream(request.body()) {
         return next.run(request).await;
     }
     let is_read = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| Body::new(Watched { body, is_read: is_read.clone() }));
+    let request = request.map(|body| Body::new(WatchedBody { body, is_read: is_read.clone() }));
     let mut response = next.run(request).await;
     if !is_read.load(Ordering::Acquire) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -77,13 +77,13 @@ pub(crate) async fn close_if_unread(request: Request, next: Next) -> Response {
     response
 }
 
-/// A body, and whether it was read to its end.
-struct Watched {
+/// A body that records whether it was read to its end.
+struct WatchedBody {
     body: Body,
     is_read: Arc<AtomicBool>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -107,8 +107,7 @@ impl HttpBody for Watched {
     }
 }
 
-/// Makes problem details of errors that the framework answers in plain text: unknown routes, wrong methods, parameters
-/// that cannot be read.
+/// Converts the framework's plain-text errors to problem details: unknown routes, wrong methods, unreadable parameters.
 pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -116,12 +115,12 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
     let is_rendered = kind.starts_with(b"application/problem+json") || kind == registry::MEDIA_TYPE.as_bytes();
-    // What says that it is not ready says why in a document of its own.
+    // /readyz answers 503 with a document of its own.
     if is_rendered || path == "/readyz" || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let allow = response.headers().get(header::ALLOW).cloned();
-    let text = foreign_text(response.into_body()).await;
+    let text = framework_text(response.into_body()).await;
     let error = match status {
         StatusCode::NOT_FOUND if text.is_empty() => {
             ApiError::not_found(format!("there is no {path} here; /openapi.json lists what there is"))
@@ -144,7 +143,7 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     response
 }
 
-async fn foreign_text(body: Body) -> String {
-    let bytes = to_bytes(body, MAX_FOREIGN_TEXT).await.unwrap_or_default();
+async fn framework_text(body: Body) -> String {
+    let bytes = to_bytes(body, MAX_FRAMEWORK_TEXT_BYTES).await.unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }

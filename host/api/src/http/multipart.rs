@@ -1,23 +1,23 @@
-//! Bodies of several parts: `multipart/form-data` (RFC 7578), read whole from memory. Parts have no encodings of their
-//! own, which is how every client sends them.
+//! Bodies of several parts: `multipart/form-data` (RFC 7578), read from memory. Encodings of single parts are not
+//! supported; no common client uses them.
 
 use axum::body::Bytes;
 
 use super::error::{ApiError, ApiResult};
 
-/// The most parts of one body.
+/// How many parts a body may have.
 const MAX_PARTS: usize = 64;
 
 /// One part of a body.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Part {
-    /// Its name.
+    /// The name in its head.
     pub(crate) name: String,
     /// Its content.
     pub(crate) bytes: Bytes,
 }
 
-/// The boundary in a content type; none: it is no form.
+/// The boundary in a content type; none if it is not a form.
 pub(crate) fn form_boundary(content_type: &str) -> Option<&str> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -28,10 +28,10 @@ pub(crate) fn form_boundary(content_type: &str) -> Option<&str> {
     Some(boundary.trim_matches('"')).filter(|boundary| !boundary.is_empty())
 }
 
-/// Cuts a body into its parts.
+/// Splits a body into its parts.
 ///
 /// # Errors
-/// It is not a form, breaks off, or has too many parts.
+/// The body is not a form, is truncated, or has too many parts.
 pub(crate) fn read_parts(body: &Bytes, boundary: &str) -> ApiResult<Vec<Part>> {
     let bad = |what: &str| ApiError::bad_request(format!("the form cannot be read: {what}"));
     let delimiter = format!("\r\n--{boundary}");

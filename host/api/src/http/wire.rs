@@ -1,4 +1,4 @@
-//! What answers have of HTTP beyond their content: compression, and which other origins' pages may read them.
+//! Compression of answers, and CORS.
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::CompressionLevel;
@@ -6,23 +6,23 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, DefaultPredicate, Predicate as _, SizeAbove};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-/// Answers that are smaller are not worth the work.
-const COMPRESS_ABOVE: u64 = 1024;
-/// How long a browser may remember what it may send.
-const REMEMBER: std::time::Duration = std::time::Duration::from_secs(600);
+/// Smaller answers are not compressed.
+const MIN_COMPRESSED_BYTES: u64 = 1024;
+/// How long a browser may cache the answer to a preflight request.
+const CORS_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Compresses answers as `Accept-Encoding` wishes; never a live stream.
+/// Compresses answers as `Accept-Encoding` asks, but never a live stream.
 pub(crate) fn compression() -> CompressionLayer<And<DefaultPredicate, SizeAbove>> {
-    let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESS_ABOVE));
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
+    let predicate = DefaultPredicate::new().and(SizeAbove::new(MIN_COMPRESSED_BYTES));
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
 }
 
-/// Lets pages of these origins ask; `*` is every origin. Keys are in a header, so there are no cookies to protect.
+/// Allows requests of pages of these origins; `*` means all. Keys are in a header, so there are no cookies to protect.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let allowed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let allowed =
         if origins.iter().any(|origin| origin == "*") { AllowOrigin::from(Any) } else { AllowOrigin::list(allowed) };
-    let asked = [
+    let request_headers = [
         header::AUTHORIZATION,
         header::CONTENT_TYPE,
         header::CONTENT_ENCODING,
@@ -33,7 +33,7 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::PUT, Method::POST, Method::DELETE])
-        .allow_headers(asked)
+        .allow_headers(request_headers)
         .expose_headers([header::ETAG, header::RETRY_AFTER])
-        .max_age(REMEMBER)
+        .max_age(CORS_MAX_AGE)
 }

@@ -1,5 +1,5 @@
-//! The answer with verdicts. It is written while it is read from the log, a chunk at a time: neither the number of events
-//! nor that of rules nor a slow client makes it take memory.
+//! The answer with verdicts. It is written in chunks while verdicts are read from the log, so its memory does not
+//! depend on the number of events, the number of rules, or the speed of the client.
 
 use std::io;
 use std::time::Duration;
@@ -19,55 +19,57 @@ use crate::app::App;
 use crate::http::Hold;
 use crate::render::outcome_json;
 
-/// Bytes of an answer that are written at once, about.
+/// About how many bytes of an answer are in a chunk.
 const CHUNK_BYTES: usize = 64 << 10;
-/// One permit of what answers may read from, in bytes.
-const UNIT: usize = 64 << 10;
-/// Events in a block of verdicts, at most, by default; the estimate needs no better.
+/// The bytes of verdict blocks for one permit.
+const UNIT_BYTES: usize = 64 << 10;
+/// The default of the largest number of events in a verdict block, which is exact enough for the estimate.
 const BLOCK_EVENTS: usize = 4096;
-/// Bytes in a block of verdicts per event, and per event and rule, about.
-const EVENT_BYTES: (usize, usize) = (48, 24);
-/// How often to look for verdicts that are scored and not in the log yet.
-const RETRY: Duration = Duration::from_millis(10);
+/// About how many bytes an event takes in a verdict block, without its verdicts.
+const EVENT_BYTES: usize = 48;
+/// About how many bytes a verdict takes in a verdict block.
+const VERDICT_BYTES: usize = 24;
+/// The interval at which the log is read again for verdicts that are scored but not appended yet.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many units answers may read from at once.
+/// How many units all answers may read at once.
 pub(crate) fn answer_units(bytes: usize) -> usize {
-    (bytes / UNIT).clamp(1, u32::MAX as usize)
+    (bytes / UNIT_BYTES).clamp(1, u32::MAX as usize)
 }
 
-/// Events whose verdicts are wanted.
-pub(super) struct Asked {
+/// The events whose verdicts the answer contains.
+pub(super) struct VerdictsRequest {
     pub(super) stream: String,
-    /// Their rows in the request, and where they are.
+    /// The rows of the events in the request, and their places, in the same order.
     pub(super) rows: Vec<usize>,
     pub(super) places: Vec<Place>,
     pub(super) marks: VerdictMarks,
-    /// What the answer begins with.
+    /// The beginning of the answer.
     pub(super) answer: IngestAnswer,
-    /// What `rows` and `places` take of the budget.
+    /// The memory of `rows` and `places` in the budget.
     pub(super) hold: Hold,
 }
 
-/// Answers when the events are scored: 200 with their verdicts. If that takes longer than `at_most`: 202 with a note.
-pub(super) async fn answer_with_verdicts(app: &App, mut asked: Asked, at_most: Duration) -> Response {
-    let deadline = Instant::now() + at_most;
-    let scored = app.engine.wait_scored(&asked.stream, &asked.places, at_most).await;
+/// Answers when the events are scored: 200 with their verdicts. After `timeout`: 202 with a note.
+pub(super) async fn answer_with_verdicts(app: &App, mut request: VerdictsRequest, timeout: Duration) -> Response {
+    let deadline = Instant::now() + timeout;
+    let scored = app.engine.wait_scored(&request.stream, &request.places, timeout).await;
     if let Err(error) = scored {
-        return without_verdicts(asked.answer, error.to_string());
+        return without_verdicts(request.answer, error.to_string());
     }
-    let units = app.answers.clone().acquire_many_owned(units_of(app, &asked));
+    let units = app.answers.clone().acquire_many_owned(count_units(app, &request));
     let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, units).await else {
-        let note = "too many answers with verdicts are under way; the events are stored and scored: GET \
+        let note = "too many answers with verdicts are in progress; the events are stored and scored: GET \
                     /v1/events/{stream}/{id} has their verdicts";
-        return without_verdicts(asked.answer, note.to_owned());
+        return without_verdicts(request.answer, note.to_owned());
     };
-    let head = head(std::mem::take(&mut asked.answer));
-    let mut writer = Writer {
-        reader: Some(app.engine.outcomes(&asked.stream, asked.marks)),
-        events: asked.rows.into_iter().zip(asked.places).collect(),
+    let head = begin_answer(std::mem::take(&mut request.answer));
+    let mut writer = ResultsWriter {
+        reader: Some(app.engine.outcomes(&request.stream, request.marks)),
+        events: request.rows.into_iter().zip(request.places).collect(),
         written: 0,
-        deadline: deadline.max(Instant::now() + RETRY),
-        _hold: asked.hold,
+        deadline: deadline.max(Instant::now() + RETRY_INTERVAL),
+        _hold: request.hold,
         _permit: permit,
     };
     let (first, is_last) = writer.next_chunk(head).await;
@@ -80,19 +82,20 @@ fn without_verdicts(mut answer: IngestAnswer, note: String) -> Response {
     (StatusCode::ACCEPTED, Json(answer)).into_response()
 }
 
-/// Units of the blocks that the events' verdicts are read from, one of each partition at a time.
-fn units_of(app: &App, asked: &Asked) -> u32 {
-    let partitions = asked.places.iter().map(|place| place.partition).collect::<std::collections::BTreeSet<_>>().len();
+/// The units of the verdict blocks that are in memory at once: one block of each partition.
+fn count_units(app: &App, request: &VerdictsRequest) -> u32 {
+    let partitions =
+        request.places.iter().map(|place| place.partition).collect::<std::collections::BTreeSet<_>>().len();
     let plan = app.engine.plan();
-    let rules = plan.streams.get(&asked.stream).map_or(0, |stream| stream.rules.len());
-    let per_event = EVENT_BYTES.0 + EVENT_BYTES.1 * rules;
-    let bytes = partitions * per_event * asked.places.len().min(BLOCK_EVENTS);
-    let most = answer_units(app.config.max_answers_in_flight);
-    u32::try_from(bytes.div_ceil(UNIT).clamp(1, most)).unwrap_or(u32::MAX)
+    let rules = plan.streams.get(&request.stream).map_or(0, |stream| stream.rules.len());
+    let per_event = EVENT_BYTES + VERDICT_BYTES * rules;
+    let bytes = partitions * per_event * request.places.len().min(BLOCK_EVENTS);
+    let max_units = answer_units(app.config.max_answers_in_flight);
+    u32::try_from(bytes.div_ceil(UNIT_BYTES).clamp(1, max_units)).unwrap_or(u32::MAX)
 }
 
 /// The answer up to its results.
-fn head(answer: IngestAnswer) -> Vec<u8> {
+fn begin_answer(answer: IngestAnswer) -> Vec<u8> {
     // Plain values always serialize.
     let mut head = serde_json::to_vec(&answer).unwrap_or_default();
     head.pop();
@@ -100,79 +103,82 @@ fn head(answer: IngestAnswer) -> Vec<u8> {
     head
 }
 
-/// Writes the results.
-struct Writer {
-    /// None only while it reads on another thread.
+/// Writes the results of an answer.
+struct ResultsWriter {
+    /// None only while another thread reads.
     reader: Option<OutcomeReader>,
     events: Vec<(usize, Place)>,
     written: usize,
-    /// Until when what is not in the log yet is waited for.
+    /// How long verdicts that are not in the log yet are waited for.
     deadline: Instant,
     _hold: Hold,
     _permit: OwnedSemaphorePermit,
 }
 
-/// How far a chunk came.
-enum Written {
+/// The state of a chunk.
+enum ChunkStatus {
     Full,
     All,
     /// The next verdicts are not in the log yet.
-    NotThere,
+    NotAppended,
 }
 
-impl Writer {
-    /// Adds results to a chunk until it is full; the last chunk has the end of the answer. Returns whether it is that.
+impl ResultsWriter {
+    /// Adds results to a chunk until it is full. The last chunk has the end of the answer. Returns whether this is the
+    /// last.
     async fn next_chunk(&mut self, mut chunk: Vec<u8>) -> (Vec<u8>, bool) {
         loop {
             match self.write(&mut chunk).await {
-                Ok(Written::Full) => return (chunk, false),
-                Ok(Written::All) => return (end(chunk, None), true),
-                Ok(Written::NotThere) if Instant::now() < self.deadline => tokio::time::sleep(RETRY).await,
-                Ok(Written::NotThere) => {
+                Ok(ChunkStatus::Full) => return (chunk, false),
+                Ok(ChunkStatus::All) => return (finish_answer(chunk, None), true),
+                Ok(ChunkStatus::NotAppended) if Instant::now() < self.deadline => {
+                    tokio::time::sleep(RETRY_INTERVAL).await
+                }
+                Ok(ChunkStatus::NotAppended) => {
                     let note =
                         format!("the verdicts of the events from the {}. on were not there in time", self.written + 1);
-                    return (end(chunk, Some(note)), true);
+                    return (finish_answer(chunk, Some(note)), true);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "an answer with verdicts lacks some");
+                    tracing::warn!(%error, "an answer lacks verdicts");
                     let note =
                         format!("the verdicts of the events from the {}. on cannot be read: {error}", self.written + 1);
-                    return (end(chunk, Some(note)), true);
+                    return (finish_answer(chunk, Some(note)), true);
                 }
             }
         }
     }
 
-    /// Reads and writes on a thread that may block.
-    async fn write(&mut self, chunk: &mut Vec<u8>) -> Result<Written, StoreError> {
-        let lost = |what: &str| StoreError::Broken { store: "log", message: format!("reading verdicts {what}") };
-        let Some(mut reader) = self.reader.take() else { return Err(lost("ended")) };
+    /// Reads and writes on a thread of the blocking pool.
+    async fn write(&mut self, chunk: &mut Vec<u8>) -> Result<ChunkStatus, StoreError> {
+        let read_error = |what: &str| StoreError::Broken { store: "log", message: format!("reading verdicts {what}") };
+        let Some(mut reader) = self.reader.take() else { return Err(read_error("ended")) };
         let (events, mut out) = (std::mem::take(&mut self.events), std::mem::take(chunk));
         let from = self.written;
         let work = tokio::task::spawn_blocking(move || {
             let (written, result) = write_results(&mut reader, &events, from, &mut out);
             (reader, events, out, written, result)
         });
-        let (reader, events, out, written, result) = work.await.map_err(|_| lost("failed"))?;
+        let (reader, events, out, written, result) = work.await.map_err(|_| read_error("failed"))?;
         (self.reader, self.events, self.written, *chunk) = (Some(reader), events, written, out);
         result
     }
 }
 
-/// Writes the results of events from the one with number `at` on. Returns how many events are written then.
+/// Writes the results of the events from index `at` on. Returns the number of written events.
 fn write_results(
     reader: &mut OutcomeReader,
     events: &[(usize, Place)],
     mut at: usize,
     out: &mut Vec<u8>,
-) -> (usize, Result<Written, StoreError>) {
+) -> (usize, Result<ChunkStatus, StoreError>) {
     while let Some((row, place)) = events.get(at) {
         if out.len() >= CHUNK_BYTES {
-            return (at, Ok(Written::Full));
+            return (at, Ok(ChunkStatus::Full));
         }
         let outcome = match reader.read(*place) {
             Ok(Some(outcome)) => outcome,
-            Ok(None) => return (at, Ok(Written::NotThere)),
+            Ok(None) => return (at, Ok(ChunkStatus::NotAppended)),
             Err(error) => return (at, Err(error)),
         };
         if at > 0 {
@@ -183,11 +189,11 @@ fn write_results(
         out.extend(serde_json::to_vec(&result).unwrap_or_default());
         at += 1;
     }
-    (at, Ok(Written::All))
+    (at, Ok(ChunkStatus::All))
 }
 
-/// Ends the results and the answer.
-fn end(mut chunk: Vec<u8>, note: Option<String>) -> Vec<u8> {
+/// Appends the end of the results and of the answer.
+fn finish_answer(mut chunk: Vec<u8>, note: Option<String>) -> Vec<u8> {
     chunk.push(b']');
     if let Some(note) = note {
         chunk.extend_from_slice(b",\"note\":");
@@ -198,40 +204,40 @@ fn end(mut chunk: Vec<u8>, note: Option<String>) -> Vec<u8> {
 }
 
 /// A part of the body.
-enum Part {
+enum BodyPart {
     More(Vec<u8>),
     Last(Vec<u8>),
 }
 
-/// The body of an answer that takes more than one chunk. A client that does not take all of it within `at_most` gets
-/// less, and an end of the connection that tells it so; what the answer held is given back then.
-fn stream_rest(first: Vec<u8>, mut writer: Writer, at_most: Duration) -> Body {
-    // One chunk waits for the client, no more.
+/// The body of an answer with more than one chunk. If the client does not read all of it within `timeout`, the body
+/// ends with an error, the connection is closed, and the answer's memory is returned.
+fn stream_rest(first: Vec<u8>, mut writer: ResultsWriter, timeout: Duration) -> Body {
+    // At most one chunk waits for the client.
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let all = async {
-            let mut part = Part::More(first);
+            let mut part = BodyPart::More(first);
             loop {
-                let is_last = matches!(part, Part::Last(_));
+                let is_last = matches!(part, BodyPart::Last(_));
                 if sender.send(part).await.is_err() || is_last {
                     return;
                 }
                 let (chunk, is_last) = writer.next_chunk(Vec::new()).await;
-                part = if is_last { Part::Last(chunk) } else { Part::More(chunk) };
+                part = if is_last { BodyPart::Last(chunk) } else { BodyPart::More(chunk) };
             }
         };
-        if tokio::time::timeout(at_most, all).await.is_err() {
-            tracing::warn!(seconds = at_most.as_secs(), "a client did not take its answer with verdicts in time");
+        if tokio::time::timeout(timeout, all).await.is_err() {
+            tracing::warn!(seconds = timeout.as_secs(), "a client did not read its answer with verdicts in time");
         }
     });
     let chunks = stream::unfold(Some(receiver), |receiver| async {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Part::More(chunk)) => Some((Ok(Bytes::from(chunk)), Some(receiver))),
-            Some(Part::Last(chunk)) => Some((Ok(Bytes::from(chunk)), None)),
-            None => Some((Err(io::Error::other("the client did not take its answer in time")), None)),
+            Some(BodyPart::More(chunk)) => Some((Ok(Bytes::from(chunk)), Some(receiver))),
+            Some(BodyPart::Last(chunk)) => Some((Ok(Bytes::from(chunk)), None)),
+            None => Some((Err(io::Error::other("the client did not read its answer in time")), None)),
         }
     });
-    // What compresses the answer asks again after its end.
+    // The compression layer polls once more after the end.
     Body::from_stream(chunks.fuse())
 }

@@ -1,32 +1,33 @@
-//! The format of a body of events: by its content type, and by its content where that says more.
+//! The format of a body of events, by its content type and its content.
 
-use super::rows::string_end;
+use super::rows::find_string_end;
 use crate::http::{ApiError, BodyFormat};
 
 /// The first bytes of an Avro object container file.
 const AVRO_MAGIC: &[u8] = b"Obj\x01";
 
-/// What a body is. JSON that turns out to be one object a line is taken as that: clients often send it so.
+/// The format of a body. JSON with one object per line is read as lines, because clients often send it with the content
+/// type of JSON.
 ///
 /// # Errors
-/// Several JSON values follow each other in another way.
-pub(super) fn format_of(announced: BodyFormat, body: &[u8]) -> Result<BodyFormat, ApiError> {
+/// Several JSON values follow each other within a line.
+pub(super) fn detect_format(announced: BodyFormat, body: &[u8]) -> Result<BodyFormat, ApiError> {
     match announced {
         BodyFormat::Octets if body.starts_with(AVRO_MAGIC) => Ok(BodyFormat::Avro),
-        BodyFormat::Octets | BodyFormat::Json => match first_object_end(body) {
-            Some(end) => after_first_object(body, end),
+        BodyFormat::Octets | BodyFormat::Json => match find_first_object_end(body) {
+            Some(end) => format_by_rest(body, end),
             None => Ok(BodyFormat::Json),
         },
         other => Ok(other),
     }
 }
 
-/// What a body is that begins with an object, by what follows it.
-fn after_first_object(body: &[u8], end: usize) -> Result<BodyFormat, ApiError> {
+/// The format of a body that begins with an object, by the bytes after the object.
+fn format_by_rest(body: &[u8], end: usize) -> Result<BodyFormat, ApiError> {
     let rest = &body[end..];
     let Some(next) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) else { return Ok(BodyFormat::Json) };
-    let is_in_one_line = !body[..end].trim_ascii_start().contains(&b'\n');
-    if is_in_one_line && rest[..next].contains(&b'\n') {
+    let is_on_one_line = !body[..end].trim_ascii_start().contains(&b'\n');
+    if is_on_one_line && rest[..next].contains(&b'\n') {
         return Ok(BodyFormat::JsonLines);
     }
     Err(ApiError::bad_request(format!(
@@ -36,8 +37,8 @@ fn after_first_object(body: &[u8], end: usize) -> Result<BodyFormat, ApiError> {
     )))
 }
 
-/// Where the object ends that a body begins with; none: it does not begin with one, or that does not end.
-fn first_object_end(body: &[u8]) -> Option<usize> {
+/// The end of the object at the beginning of a body; none if there is no complete object.
+fn find_first_object_end(body: &[u8]) -> Option<usize> {
     let body_start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let start = body_start + body[body_start..].iter().position(|byte| !byte.is_ascii_whitespace())?;
     if body[start] != b'{' {
@@ -46,7 +47,7 @@ fn first_object_end(body: &[u8]) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, start);
     loop {
         match *body.get(at)? {
-            b'"' => at = string_end(body, at)?,
+            b'"' => at = find_string_end(body, at)?,
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
@@ -63,11 +64,11 @@ mod tests {
     use super::*;
 
     fn format(body: &str) -> Result<BodyFormat, String> {
-        format_of(BodyFormat::Json, body.as_bytes()).map_err(|error| error.detail)
+        detect_format(BodyFormat::Json, body.as_bytes()).map_err(|error| error.detail)
     }
 
     #[test]
-    fn lines_are_told_from_json() {
+    fn lines_are_distinguished_from_json() {
         for body in ["{}", " {\"a\": 1}\n", "[{}]", "{\n\"a\": [1,\n2]\n}\n\n", "", "nonsense", "{\"a\": \"}\\\"{\""] {
             assert_eq!(format(body), Ok(BodyFormat::Json), "{body}");
         }
@@ -80,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn octets_are_told_by_their_content() {
-        let format = |body: &[u8]| format_of(BodyFormat::Octets, body).ok();
+    fn octets_are_recognised_by_their_content() {
+        let format = |body: &[u8]| detect_format(BodyFormat::Octets, body).ok();
         assert_eq!(format(b"Obj\x01rest"), Some(BodyFormat::Avro));
         assert_eq!(format(b"{}\n{}"), Some(BodyFormat::JsonLines));
         assert_eq!(format(b"[{}]"), Some(BodyFormat::Json));
-        assert_eq!(format_of(BodyFormat::Avro, b"{}").ok(), Some(BodyFormat::Avro));
+        assert_eq!(detect_format(BodyFormat::Avro, b"{}").ok(), Some(BodyFormat::Avro));
     }
 }

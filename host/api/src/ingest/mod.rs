@@ -1,4 +1,4 @@
-//! Events come in: bodies are split into rows, rows go to the log, their verdicts may be waited for.
+//! Ingest: splits bodies into rows, submits the rows to the log, and may wait for their verdicts.
 
 mod answer;
 mod codec;

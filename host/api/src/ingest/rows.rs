@@ -1,47 +1,46 @@
-//! Splits a body into its events without reading them: one by one they are read where they are checked.
-//!
-//! So a malformed event costs none of its neighbours, and no JSON tree is ever built of a body.
+//! Splits a body into its events without parsing them. Each event is parsed alone, so a malformed one does not affect
+//! the others, and no JSON tree of a whole body is built.
 
-/// One event's text, and where it stood in the body.
+/// One event's text, and its number in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row<'a> {
-    /// In an array: which element, counted from 1. In NDJSON: which line.
+    /// The element of the array, or the line of NDJSON, from 1.
     pub(crate) number: usize,
     /// Its JSON.
     pub(crate) text: &'a [u8],
 }
 
-/// A body that is neither an object nor an array of values.
+/// The error about a body that is neither an object nor an array of values.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} (byte {at} of the body); nothing was stored")]
-pub(crate) struct Malformed {
+pub(crate) struct MalformedBody {
     what: &'static str,
     at: usize,
 }
 
-/// Splits lines; empty ones are passed over.
+/// Splits lines, and skips empty ones.
 pub(crate) fn split_lines(body: &[u8]) -> Vec<Row<'_>> {
     let lines = without_bom(body).split(|byte| *byte == b'\n').enumerate();
     let rows = lines.map(|(i, line)| Row { number: i + 1, text: line.trim_ascii() });
     rows.filter(|row| !row.text.is_empty()).collect()
 }
 
-/// Splits a JSON array into its elements; a lone object is one row. Only brackets, strings and commas are looked at.
-pub(crate) fn split_json(body: &[u8]) -> Result<Vec<Row<'_>>, Malformed> {
+/// Splits a JSON array into its elements. A single object is one row. Only brackets, strings and commas are parsed.
+pub(crate) fn split_json(body: &[u8]) -> Result<Vec<Row<'_>>, MalformedBody> {
     let body = without_bom(body);
     let start = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(body.len());
     match body.get(start) {
         Some(b'{') => Ok(vec![Row { number: 1, text: body.trim_ascii() }]),
         Some(b'[') => split_array(body, start + 1),
-        Some(_) => Err(Malformed { what: "expected a JSON object or an array of them", at: start }),
-        None => Err(Malformed { what: "the body is empty: expected a JSON object or an array of them", at: start }),
+        Some(_) => Err(MalformedBody { what: "expected a JSON object or an array of them", at: start }),
+        None => Err(MalformedBody { what: "the body is empty: expected a JSON object or an array of them", at: start }),
     }
 }
 
-fn split_array(body: &[u8], mut at: usize) -> Result<Vec<Row<'_>>, Malformed> {
+fn split_array(body: &[u8], mut at: usize) -> Result<Vec<Row<'_>>, MalformedBody> {
     let mut rows = Vec::new();
     loop {
-        let end = element_end(body, at).ok_or(Malformed { what: "the array does not end", at: body.len() })?;
+        let end = find_element_end(body, at).ok_or(MalformedBody { what: "the array does not end", at: body.len() })?;
         let text = body[at..end].trim_ascii();
         let is_last = body[end] == b']';
         // `[]` has no element, but `[1,]` has an empty one, which is refused like any other malformed event.
@@ -54,17 +53,17 @@ fn split_array(body: &[u8], mut at: usize) -> Result<Vec<Row<'_>>, Malformed> {
         }
     }
     match body[at..].iter().position(|byte| !byte.is_ascii_whitespace()) {
-        Some(more) => Err(Malformed { what: "something follows the end of the array", at: at + more }),
+        Some(more) => Err(MalformedBody { what: "something follows the end of the array", at: at + more }),
         None => Ok(rows),
     }
 }
 
-/// Where the element that begins at `at` ends: at a comma or a closing bracket outside of strings and brackets.
-fn element_end(body: &[u8], mut at: usize) -> Option<usize> {
+/// The end of the element that begins at `at`: a comma or a closing bracket outside of strings and brackets.
+fn find_element_end(body: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
         match *body.get(at)? {
-            b'"' => at = string_end(body, at)?,
+            b'"' => at = find_string_end(body, at)?,
             b'{' | b'[' => depth += 1,
             b',' | b']' if depth == 0 => return Some(at),
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -75,7 +74,7 @@ fn element_end(body: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The closing quote of the string that begins at `at`.
-pub(super) fn string_end(body: &[u8], at: usize) -> Option<usize> {
+pub(super) fn find_string_end(body: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         match *body.get(at)? {
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_array_is_refused_with_its_place() {
+    fn bodies_other_than_arrays_are_refused_with_their_place() {
         for (body, message) in [
             ("", "the body is empty: expected a JSON object or an array of them (byte 0 of the body)"),
             ("  12", "expected a JSON object or an array of them (byte 2 of the body)"),

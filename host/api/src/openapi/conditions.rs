@@ -1,28 +1,28 @@
-//! The headers of conditions, which all definitions take: told here once instead of at every handler.
+//! The conditional headers of all operations on definitions, described once instead of at every handler.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, ResponseBuilder, Schema};
 
-/// Adds them to the operations on definitions.
-pub(super) fn add(path: &str, item: &mut PathItem) {
+/// Adds the headers to the operations on definitions.
+pub(super) fn add_conditions(path: &str, item: &mut PathItem) {
     let is_list = ["/v1/streams", "/v1/views", "/v1/rules"].contains(&path);
     let is_one =
         path.strip_suffix("/{name}").is_some_and(|list| ["/v1/streams", "/v1/views", "/v1/rules"].contains(&list));
     if let Some(get) = item.get.as_mut().filter(|_| is_list || is_one) {
-        take(get, "If-None-Match", "The `ETag` of an answer that is known already: 304 if it still holds");
-        let unchanged = ResponseBuilder::new().description("As the client knows it");
+        add_header(get, "If-None-Match", "The `ETag` of an earlier answer: 304 if nothing has changed");
+        let unchanged = ResponseBuilder::new().description("Nothing has changed");
         get.responses.responses.insert("304".to_owned(), unchanged.build().into());
     }
     for change in [&mut item.put, &mut item.delete].into_iter().flatten().filter(|_| is_one) {
-        take(change, "If-Match", "The `ETag` of the revision that must be in effect, else 412; `*`: any");
+        add_header(change, "If-Match", "The `ETag` of the current revision, else 412; `*`: any");
     }
     if let Some(put) = item.put.as_mut().filter(|_| is_one) {
-        take(put, "If-None-Match", "`*`: there must be none yet, else 412");
+        add_header(put, "If-None-Match", "`*`: the definition must not exist, else 412");
     }
 }
 
-fn take(operation: &mut Operation, name: &str, description: &str) {
+fn add_header(operation: &mut Operation, name: &str, description: &str) {
     operation.parameters.get_or_insert_default().push(RefOr::T(header(name, description)));
 }
 

@@ -15,16 +15,16 @@ use crate::http::{ApiError, MAX_DETAIL_BYTES, shorten};
 
 /// The content type of all answers.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
-/// The challenge names Basic here and nowhere else: a browser that is asked for a password sends it along with whatever
-/// any page makes it send to this server.
+/// Only this part of the API names Basic in its challenge: a browser that has asked for a password sends it with every
+/// request to this server, even with one that another page has made.
 const CHALLENGE: &str = "Bearer realm=\"assay\", Basic realm=\"assay\", charset=\"UTF-8\"";
 /// The largest problem document that is turned into an error of the registry.
 const MAX_PROBLEM_BYTES: usize = 1 << 20;
 
-/// An answer.
-pub(super) struct Answer<T>(pub(super) T);
+/// An answer as JSON.
+pub(super) struct RegistryAnswer<T>(pub(super) T);
 
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Serialize> IntoResponse for RegistryAnswer<T> {
     fn into_response(self) -> Response {
         // Plain structs and lists always serialize.
         let json = serde_json::to_vec(&self.0).unwrap_or_default();
@@ -32,21 +32,21 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-/// A schema's own text as the answer: it is JSON.
-pub(super) fn verbatim(schema: String) -> Response {
+/// A schema's text, which is JSON, as the answer.
+pub(super) fn schema_text(schema: String) -> Response {
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], schema).into_response()
 }
 
-/// What a handler gives.
-pub(super) type Outcome<T> = Result<Answer<T>, Failure>;
+/// The result of a handler.
+pub(super) type RegistryResult<T> = Result<RegistryAnswer<T>, RegistryFailure>;
 
-/// Refusals that are not the engine's.
-pub(super) enum Refused {
+/// Refusals of this module, beside those of the engine.
+pub(super) enum RegistryRefusal {
     /// 40403.
     UnknownId(String),
-    /// 40408: the subject follows the level for all.
+    /// 40408: the subject has no compatibility level of its own.
     NoOwnLevel(String),
-    /// 40409: the subject follows the mode for all.
+    /// 40409: the subject has no mode of its own.
     NoOwnMode(String),
     /// 42201.
     Schema(String),
@@ -56,60 +56,60 @@ pub(super) enum Refused {
     Import(String),
 }
 
-/// An error on its way to the client.
-pub(super) enum Failure {
-    /// By the protocol.
+/// An error for the client.
+pub(super) enum RegistryFailure {
+    /// An error of the protocol.
     Registry(RegistryError),
-    /// By this server's limits on the protocol.
-    Refused(Refused),
-    /// As everywhere in the API: the body, a panic.
+    /// A part of the protocol that this server does not support.
+    Refusal(RegistryRefusal),
+    /// An error of the whole API, such as one about the body.
     Api(ApiError),
 }
 
-impl From<RegistryError> for Failure {
+impl From<RegistryError> for RegistryFailure {
     fn from(error: RegistryError) -> Self {
         Self::Registry(error)
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<RegistryRefusal> for RegistryFailure {
+    fn from(refused: RegistryRefusal) -> Self {
+        Self::Refusal(refused)
     }
 }
 
-impl From<ApiError> for Failure {
+impl From<ApiError> for RegistryFailure {
     fn from(error: ApiError) -> Self {
         Self::Api(error)
     }
 }
 
-impl Failure {
+impl RegistryFailure {
     /// The error code and the message.
     fn parts(self) -> (u32, String) {
         match self {
-            Self::Registry(error) => (code(&error), error.to_string()),
-            Self::Refused(refused) => match refused {
-                Refused::UnknownId(id) => (40403, format!("Schema {id} not found")),
-                Refused::NoOwnLevel(subject) => {
+            Self::Registry(error) => (error_code(&error), error.to_string()),
+            Self::Refusal(refused) => match refused {
+                RegistryRefusal::UnknownId(id) => (40403, format!("Schema {id} not found")),
+                RegistryRefusal::NoOwnLevel(subject) => {
                     (40408, format!("Subject '{subject}' does not have subject-level compatibility configured"))
                 }
-                Refused::NoOwnMode(subject) => {
+                RegistryRefusal::NoOwnMode(subject) => {
                     (40409, format!("Subject '{subject}' does not have subject-level mode configured"))
                 }
-                Refused::Schema(message) => (42201, format!("Invalid schema: {message}")),
-                Refused::Version(text) => {
+                RegistryRefusal::Schema(message) => (42201, format!("Invalid schema: {message}")),
+                RegistryRefusal::Version(text) => {
                     let allowed = "Allowed values are between [1, 2^31-1] and the string \"latest\"";
                     (42202, format!("The specified version '{text}' is not a valid version id. {allowed}"))
                 }
-                Refused::Import(message) => (42205, message),
+                RegistryRefusal::Import(message) => (42205, message),
             },
             Self::Api(error) => (u32::from(error.code.parts().1.as_u16()), error.detail),
         }
     }
 }
 
-fn code(error: &RegistryError) -> u32 {
+fn error_code(error: &RegistryError) -> u32 {
     match error {
         RegistryError::UnknownSubject(_) => 40401,
         RegistryError::UnknownVersion(_) => 40402,
@@ -123,7 +123,7 @@ fn code(error: &RegistryError) -> u32 {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for RegistryFailure {
     fn into_response(self) -> Response {
         let (code, mut message) = self.parts();
         shorten(&mut message, MAX_DETAIL_BYTES);
@@ -133,11 +133,11 @@ impl IntoResponse for Failure {
         if status.is_server_error() {
             tracing::warn!(code, message, "the schema registry failed");
         }
-        (status, Answer(json!({ "error_code": code, "message": message }))).into_response()
+        (status, RegistryAnswer(json!({ "error_code": code, "message": message }))).into_response()
     }
 }
 
-/// Turns problem details under `/registry` into errors of the registry: those of the layers and of the framework.
+/// Converts problem details of the layers and the framework under `/registry` to errors of the registry.
 pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_ours = path == "/registry" || path.starts_with("/registry/");
@@ -166,7 +166,7 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(error))
 }
 
-/// Why a method that other registries have is missing.
+/// Why this registry lacks a method that other registries have.
 fn why_fixed(path: &str) -> &'static str {
     match path.split('/').nth(2) {
         Some("subjects") => {

@@ -1,8 +1,8 @@
-//! `/registry`: the schema registry, as Confluent's API has it, for the serializers of Kafka clients. What it means is
-//! in [`assay_engine::registry`]; here are its routes, its JSON and its error codes.
+//! `/registry`: the schema registry with Confluent's API, for the serializers of Kafka clients. This module has its routes,
+//! its JSON and its error codes; [`assay_engine::registry`] implements it.
 //!
 //! Absent on purpose: deleting (events may be written in any schema), levels of compatibility other than BACKWARD,
-//! references, JSON Schema and Protobuf, contexts, modes. What would change one of these is refused and says so.
+//! references, JSON Schema and Protobuf, contexts, modes. Requests for these are refused with a reason.
 
 mod answer;
 mod request;
@@ -16,20 +16,20 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::auth::Role;
-use answer::{Failure, Refused};
 pub(crate) use answer::{MEDIA_TYPE, render_errors};
+use answer::{RegistryFailure, RegistryRefusal};
 
-/// Producers read what they and others have registered.
+/// The roles that may read. Producers look up their own schemas and those of others.
 const READERS: &[Role] = &[Role::Read, Role::Ingest];
-/// Producers register schemas as they begin to write in them, authors ahead of it.
+/// The roles that may register. Producers register a schema when they begin to use it, authors before that.
 const WRITERS: &[Role] = &[Role::Ingest, Role::Author];
 
-/// The registry's routes; `guard` puts a lock before those that need one of some roles.
+/// The registry's routes. `guard` adds the check of the roles.
 pub(crate) fn routes(guard: impl Fn(&'static [Role], Router<App>) -> Router<App>) -> Router<App> {
-    guard(READERS, reading()).merge(guard(WRITERS, writing()))
+    guard(READERS, read_routes()).merge(guard(WRITERS, write_routes()))
 }
 
-fn reading() -> Router<App> {
+fn read_routes() -> Router<App> {
     Router::new()
         .route("/registry", get(settings::root))
         .route("/registry/", get(settings::root))
@@ -50,15 +50,15 @@ fn reading() -> Router<App> {
         .route("/registry/mode/{subject}", get(settings::mode_of))
 }
 
-fn writing() -> Router<App> {
+fn write_routes() -> Router<App> {
     Router::new().route("/registry/subjects/{subject}/versions", post(subjects::register))
 }
 
-/// Asks the registry on a thread that may block.
-async fn ask<T: Send + 'static>(
+/// Calls the registry on a thread of the blocking pool.
+async fn run_on_registry<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(Registry<'_>) -> Result<T, RegistryError> + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<T, RegistryFailure> {
     let answer = app.blocking(move |engine| Ok(work(Registry::new(&*engine.ports().catalog)))).await;
     Ok(answer??)
 }

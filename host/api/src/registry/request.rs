@@ -1,4 +1,4 @@
-//! What clients send: a schema in a body, and parameters.
+//! Requests: a schema in a body, and parameters.
 
 use assay_engine::registry::Version;
 use axum::body::Body;
@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::MEDIA_TYPE;
-use super::{Failure, Refused};
+use super::{RegistryFailure, RegistryRefusal};
 use crate::app::App;
 use crate::http::{ApiError, Code, read_json};
 
-/// The body of requests about a schema, as the Java client calls it. Members that are not named here are passed over.
+/// The body of requests about a schema, as the Java client calls it. Other members are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SchemaRequest {
@@ -23,7 +23,7 @@ struct SchemaRequest {
     rule_set: Option<Value>,
 }
 
-/// All parameters that mean something here; others are passed over, as Confluent's registry does. Python writes `False`.
+/// The supported parameters. Others are ignored, as in Confluent's registry. Python clients write `False`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Params {
@@ -50,7 +50,7 @@ impl Params {
         is_true(&self.default_to_global)
     }
 
-    /// The part of a listing that is wanted. Nothing is ever deleted. A negative limit is none.
+    /// The requested page of a listing. Nothing is ever deleted. A negative limit means no limit.
     pub(super) fn page<T>(&self, items: Vec<T>) -> Result<Vec<T>, ApiError> {
         let number = |name: &str, text: &Option<String>| {
             let read = text.as_ref().map(|text| {
@@ -73,22 +73,24 @@ fn is_true(flag: &Option<String>) -> bool {
     flag.as_deref().is_some_and(|flag| flag.eq_ignore_ascii_case("true"))
 }
 
-/// Reads a body with a schema, and refuses what is not kept here.
-pub(super) async fn read_schema(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Failure> {
+/// Reads a body with a schema, and refuses unsupported members.
+pub(super) async fn read_schema(app: &App, headers: &HeaderMap, body: Body) -> Result<String, RegistryFailure> {
     check_content_type(headers)?;
     let limit = app.config.max_definition_body;
     let text = app.read_body(headers, body, limit, "a schema is smaller").await?;
     let request: SchemaRequest = read_json(&text, "{\"schema\": \"...\"}")?;
-    check_kept(&request)?;
+    check_supported(&request)?;
     match request.schema {
         Some(Value::String(schema)) => Ok(schema),
-        Some(_) => Err(Refused::Schema("'schema' must be a string that holds the schema's JSON".to_owned()).into()),
-        None => Err(Refused::Schema("the body has no 'schema'".to_owned()).into()),
+        Some(_) => {
+            Err(RegistryRefusal::Schema("'schema' must be a string that holds the schema's JSON".to_owned()).into())
+        }
+        None => Err(RegistryRefusal::Schema("the body has no 'schema'".to_owned()).into()),
     }
 }
 
-/// The content types in which clients send schemas. One has to be named: a page in a browser can send a body without.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+/// Checks the content type, which is required: a page in a browser can send a body without one to any server.
+fn check_content_type(headers: &HeaderMap) -> Result<(), RegistryFailure> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
@@ -100,31 +102,35 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-fn check_kept(request: &SchemaRequest) -> Result<(), Refused> {
+fn check_supported(request: &SchemaRequest) -> Result<(), RegistryRefusal> {
     let kind = request.schema_type.as_deref().unwrap_or("AVRO");
     if !kind.is_empty() && kind != "AVRO" {
-        return Err(Refused::Schema(format!("this registry takes the schema type AVRO, not {kind}")));
+        return Err(RegistryRefusal::Schema(format!("this registry takes the schema type AVRO, not {kind}")));
     }
     if request.references.as_ref().is_some_and(|references| !references.is_empty()) {
-        return Err(Refused::Schema("references are not taken: spell the types out inside the schema".to_owned()));
+        return Err(RegistryRefusal::Schema(
+            "references are not taken: spell the types out inside the schema".to_owned(),
+        ));
     }
-    let is_said = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
-    if is_said(&request.metadata) || is_said(&request.rule_set) {
-        return Err(Refused::Schema("'metadata' and 'ruleSet' are not kept here".to_owned()));
+    let is_present = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
+    if is_present(&request.metadata) || is_present(&request.rule_set) {
+        return Err(RegistryRefusal::Schema("'metadata' and 'ruleSet' are not kept here".to_owned()));
     }
     match request.id {
-        Some(id) if id >= 0 => Err(Refused::Import(format!("ids are given by this registry; leave out the id {id}"))),
+        Some(id) if id >= 0 => {
+            Err(RegistryRefusal::Import(format!("ids are given by this registry; leave out the id {id}")))
+        }
         _ => Ok(()),
     }
 }
 
-/// A version in a path: a number from 1, or `latest`, which older clients write -1.
-pub(super) fn read_version(text: &str) -> Result<Version, Refused> {
+/// Reads a version in a path: a number from 1, or `latest`, which older clients write as -1.
+pub(super) fn read_version(text: &str) -> Result<Version, RegistryRefusal> {
     match text.parse::<i32>() {
         _ if text == "latest" => Ok(Version::Latest),
         Ok(-1) => Ok(Version::Latest),
         Ok(number @ 1..) => Ok(Version::Number(number.unsigned_abs())),
-        _ => Err(Refused::Version(text.to_owned())),
+        _ => Err(RegistryRefusal::Version(text.to_owned())),
     }
 }
 

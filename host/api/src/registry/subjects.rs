@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_engine::registry::Registered;
+use assay_engine::registry::RegisteredSchema;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
@@ -10,9 +10,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer::{Answer, Outcome, verbatim};
+use super::answer::{RegistryAnswer, RegistryResult, schema_text};
 use super::request::{Params, read_schema, read_version};
-use super::{Failure, ask};
+use super::{RegistryFailure, run_on_registry};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{Path, Query};
@@ -32,29 +32,29 @@ pub(super) struct VersionJson {
     schema: String,
 }
 
-impl From<Registered> for VersionJson {
-    fn from(registered: Registered) -> Self {
-        let Registered { subject, version, id, schema } = registered;
+impl From<RegisteredSchema> for VersionJson {
+    fn from(registered: RegisteredSchema) -> Self {
+        let RegisteredSchema { subject, version, id, schema } = registered;
         Self { subject, version, id, schema }
     }
 }
 
-/// Whether a schema would be taken.
+/// Whether a schema would be accepted.
 #[derive(Serialize)]
 pub(super) struct CompatibilityJson {
     is_compatible: bool,
-    /// Why not, if that was asked for.
+    /// The reasons against it, if the request asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<Vec<String>>,
 }
 
 /// `GET /subjects`
-pub(super) async fn list(State(app): State<App>, Query(params): Query<Params>) -> Outcome<Vec<String>> {
-    let mut subjects = ask(&app, |registry| registry.subjects()).await?;
+pub(super) async fn list(State(app): State<App>, Query(params): Query<Params>) -> RegistryResult<Vec<String>> {
+    let mut subjects = run_on_registry(&app, |registry| registry.subjects()).await?;
     if let Some(prefix) = &params.subject_prefix {
         subjects.retain(|subject| subject.starts_with(prefix));
     }
-    Ok(Answer(params.page(subjects)?))
+    Ok(RegistryAnswer(params.page(subjects)?))
 }
 
 /// `GET /subjects/{subject}/versions`
@@ -62,39 +62,39 @@ pub(super) async fn versions(
     State(app): State<App>,
     Path(subject): Path<String>,
     Query(params): Query<Params>,
-) -> Outcome<Vec<u32>> {
-    let versions = ask(&app, move |registry| registry.versions(&subject)).await?;
-    Ok(Answer(params.page(versions)?))
+) -> RegistryResult<Vec<u32>> {
+    let versions = run_on_registry(&app, move |registry| registry.versions(&subject)).await?;
+    Ok(RegistryAnswer(params.page(versions)?))
 }
 
 /// `GET /subjects/{subject}/versions/{version}`
 pub(super) async fn version(
     State(app): State<App>,
     Path((subject, version)): Path<(String, String)>,
-) -> Outcome<VersionJson> {
+) -> RegistryResult<VersionJson> {
     let version = read_version(&version)?;
-    Ok(Answer(ask(&app, move |registry| registry.version(&subject, version)).await?.into()))
+    Ok(RegistryAnswer(run_on_registry(&app, move |registry| registry.version(&subject, version)).await?.into()))
 }
 
 /// `GET /subjects/{subject}/versions/{version}/schema`
 pub(super) async fn version_schema(
     State(app): State<App>,
     Path((subject, version)): Path<(String, String)>,
-) -> Result<Response, Failure> {
+) -> Result<Response, RegistryFailure> {
     let version = read_version(&version)?;
-    let registered = ask(&app, move |registry| registry.version(&subject, version)).await?;
-    Ok(verbatim(registered.schema))
+    let registered = run_on_registry(&app, move |registry| registry.version(&subject, version)).await?;
+    Ok(schema_text(registered.schema))
 }
 
-/// `POST /subjects/{subject}`: is this schema there?
+/// `POST /subjects/{subject}`: looks up a schema.
 pub(super) async fn lookup(
     State(app): State<App>,
     Path(subject): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Outcome<VersionJson> {
+) -> RegistryResult<VersionJson> {
     let schema = read_schema(&app, &headers, body).await?;
-    Ok(Answer(ask(&app, move |registry| registry.lookup(&subject, &schema)).await?.into()))
+    Ok(RegistryAnswer(run_on_registry(&app, move |registry| registry.lookup(&subject, &schema)).await?.into()))
 }
 
 /// `POST /subjects/{subject}/versions`
@@ -104,10 +104,10 @@ pub(super) async fn register(
     Path(subject): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Outcome<IdJson> {
+) -> RegistryResult<IdJson> {
     let schema = read_schema(&app, &headers, body).await?;
-    let registered = ask(&app, move |registry| registry.register(&subject, &schema, &caller.name)).await?;
-    Ok(Answer(IdJson { id: registered.id }))
+    let registered = run_on_registry(&app, move |registry| registry.register(&subject, &schema, &caller.name)).await?;
+    Ok(RegistryAnswer(IdJson { id: registered.id }))
 }
 
 /// `POST /compatibility/subjects/{subject}/versions/{version}`
@@ -117,10 +117,10 @@ pub(super) async fn compatibility(
     Query(params): Query<Params>,
     headers: HeaderMap,
     body: Body,
-) -> Outcome<CompatibilityJson> {
+) -> RegistryResult<CompatibilityJson> {
     let version = read_version(&version)?;
     let schema = read_schema(&app, &headers, body).await?;
-    let misfits = ask(&app, move |registry| registry.misfits(&subject, version, &schema)).await?;
+    let misfits = run_on_registry(&app, move |registry| registry.misfits(&subject, version, &schema)).await?;
     let is_compatible = misfits.is_empty();
-    Ok(Answer(CompatibilityJson { is_compatible, messages: params.verbose().then_some(misfits) }))
+    Ok(RegistryAnswer(CompatibilityJson { is_compatible, messages: params.verbose().then_some(misfits) }))
 }

@@ -1,8 +1,8 @@
-//! `GET /v1/dead-letters`: events that could not be scored, and why.
+//! `GET /v1/dead-letters`: events that could not be scored, or not be stored by a sink, with the reasons.
 
 use assay_core::names::{Digest, Offset, Partition};
 use assay_engine::Engine;
-use assay_engine::ports::StreamPartition;
+use assay_engine::ports::PartitionId;
 use assay_engine::ports::archive::ArchivedEvent;
 use assay_engine::ports::catalog::Kind;
 use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::known::check_was_defined;
+use super::existence::check_was_defined;
 use crate::app::App;
 use crate::auth::secret::hex;
 use crate::http::{ApiError, Listing, Path, Query, page_limit};
 use crate::render::PlaceJson;
 
-/// Which dead letters are wanted.
+/// The filter of dead letters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -28,19 +28,19 @@ pub(crate) struct DeadLettersQuery {
     stream: Option<String>,
     /// Of this rule.
     rule: Option<String>,
-    /// The most items of the page: 1 to 1000, else 50.
+    /// The number of items of the page: 1 to 1000; 50 by default.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<usize>,
-    /// The `cursor` of the page before; none: the first page.
+    /// The `cursor` of the page before. Without it: the first page.
     cursor: Option<String>,
 }
 
-/// An event that a rule could not score.
+/// An event that a rule could not score, or that one of the stores does not take.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLetterJson {
     /// The stream.
     stream: String,
-    /// Where the event is.
+    /// The event's place in the log.
     place: PlaceJson,
     /// The event's time, ms since 1970; 0 if it could not be read.
     time: i64,
@@ -50,8 +50,11 @@ pub(crate) struct DeadLetterJson {
     /// The event's id; missing when the stream declares none.
     #[serde(skip_serializing_if = "String::is_empty")]
     id: String,
-    /// The rule that failed; null: the event could not be read.
+    /// The rule that failed; null: the event could not be read, or `sink` could not store it.
     rule: Option<String>,
+    /// The sink that could not write the event to its store, such as `graph`; missing: the event could not be scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sink: Option<String>,
     /// The rule's revision.
     revision: Option<u32>,
     /// The plugin, as NAME@VERSION.
@@ -68,8 +71,8 @@ pub(crate) struct DeadLetterJson {
 
 impl From<DeadLetter> for DeadLetterJson {
     fn from(letter: DeadLetter) -> Self {
-        let DeadLetter { stream, place, time, key, id, rule, revision, plugin, digest, code, message } = letter;
-        Self { stream, place: place.into(), time, key, id, rule, revision, plugin, digest, code, message }
+        let DeadLetter { stream, place, time, key, id, rule, sink, revision, plugin, digest, code, message } = letter;
+        Self { stream, place: place.into(), time, key, id, rule, sink, revision, plugin, digest, code, message }
     }
 }
 
@@ -78,19 +81,19 @@ impl From<DeadLetter> for DeadLetterJson {
 pub(crate) struct DeadLettersPage {
     /// By stream, then partition, then the newest first.
     items: Vec<DeadLetterJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 
 /// The dead letters of one event, with the event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadEventJson {
-    /// One per rule that failed.
+    /// One per rule that failed, and one per sink that could not write the event.
     letters: Vec<DeadLetterJson>,
     /// The event; null if it cannot be read, or is no longer stored.
     #[schema(value_type = Option<Object>)]
     event: Option<Value>,
-    /// Its bytes as they are stored, in hex; only of an event that cannot be read.
+    /// The stored bytes in hex, only for an event that cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_hex: Option<String>,
 }
@@ -133,7 +136,7 @@ pub(crate) async fn list_dead_letters(
         ("partition" = u32, Path, description = "The event's partition", example = 3),
         ("offset" = u64, Path, description = "The event's offset", example = 4711),
     ),
-    responses((status = 200, description = "Why each rule failed, and the event", body = DeadEventJson))
+    responses((status = 200, description = "The failures of the event, and the event", body = DeadEventJson))
 )]
 pub(crate) async fn get_dead_letter(
     State(app): State<App>,
@@ -141,22 +144,22 @@ pub(crate) async fn get_dead_letter(
 ) -> Result<Json<DeadEventJson>, ApiError> {
     app.blocking(move |engine| {
         check_was_defined(engine, Kind::Stream, &stream)?;
-        let of = StreamPartition { stream: stream.as_str().into(), partition: Partition(partition) };
+        let partition_id = PartitionId { stream: stream.as_str().into(), partition: Partition(partition) };
         let offset = Offset(offset);
-        let letters = engine.ports().dead_letters.of_event(&of, offset)?;
+        let letters = engine.ports().dead_letters.of_event(&partition_id, offset)?;
         if letters.is_empty() {
-            return Err(ApiError::not_found(format!("there is no dead letter of {of} at offset {offset}")));
+            return Err(ApiError::not_found(format!("there is no dead letter of {partition_id} at offset {offset}")));
         }
         let letters = letters.into_iter().map(DeadLetterJson::from).collect();
-        let event = engine.ports().archive.event(&of, offset)?;
-        let (event, event_hex) = event.map_or((None, None), |event| content(engine, &stream, &event));
+        let event = engine.ports().archive.event(&partition_id, offset)?;
+        let (event, event_hex) = event.map_or((None, None), |event| event_content(engine, &stream, &event));
         Ok(Json(DeadEventJson { letters, event, event_hex }))
     })
     .await
 }
 
 /// An event's JSON, or its bytes if it cannot be read.
-fn content(engine: &Engine, stream: &str, event: &ArchivedEvent) -> (Option<Value>, Option<String>) {
+fn event_content(engine: &Engine, stream: &str, event: &ArchivedEvent) -> (Option<Value>, Option<String>) {
     match engine.event_json(stream, event) {
         Ok(json) => (Some(json), None),
         Err(_) => (None, Some(hex(&event.bytes))),

@@ -1,4 +1,4 @@
-//! `/v1/entities/{stream}/{key}`: an entity's profile, with what its views have counted, and the deletion of its data.
+//! `/v1/entities/{stream}/{key}`: an entity's profile with the values of its views, and the deletion of its data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::known::{has_events, partition_of, unknown_entity};
+use super::existence::{has_events, partition_of, unknown_entity};
 use super::{LatestJson, Measured};
 use crate::app::App;
 use crate::auth::Caller;
@@ -26,11 +26,11 @@ pub(crate) struct EntityJson {
     key: String,
     /// The tags of the latest verdicts of all rules that are active now. Those that have expired are left out.
     tags: BTreeSet<String>,
-    /// The same with the rule and the time of each.
+    /// The same tags with their rules and times.
     tagged: Vec<TagJson>,
     /// Rule -> its latest verdict on the entity.
     rules: BTreeMap<String, LatestJson>,
-    /// View -> what it has counted for the entity.
+    /// View -> its values for the entity.
     views: BTreeMap<String, Measured>,
 }
 
@@ -46,8 +46,8 @@ pub(crate) struct TagJson {
     /// The time of the event that last gave it, ms since 1970.
     #[schema(example = 1_767_225_600_000_i64)]
     at: i64,
-    /// From which time on it is not shown any more, ms since 1970, as the rule's `expire` says. Missing: it stays until
-    /// the rule's next verdict on the entity.
+    /// The time at which it expires, ms since 1970, by the rule's `expire`. Missing: it stays until the rule's next
+    /// verdict on the entity.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
 }
@@ -58,7 +58,7 @@ impl From<EntityTag> for TagJson {
     }
 }
 
-/// At which time an entity is looked at.
+/// The time of the query.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -69,10 +69,10 @@ pub(crate) struct EntityQuery {
     at: Option<Time>,
 }
 
-/// An entity's latest scores and tags, and what its views have counted.
+/// An entity's latest scores and tags, and the values of its views.
 ///
-/// Verdicts of deleted rules are not shown, also if a rule of the same name was made again. Profiles follow the verdicts
-/// within milliseconds; views are answered by the worker that keeps them.
+/// Verdicts of deleted rules are not shown, even if a rule of the same name was made again. Profiles receive verdicts
+/// some milliseconds later. Values of views come from the worker that owns the partition.
 #[utoipa::path(
     get,
     path = "/v1/entities/{stream}/{key}",
@@ -93,7 +93,7 @@ pub(crate) async fn get_entity(
     app.blocking(move |engine| read_entity(engine, stream, key, at).map(Json)).await
 }
 
-/// What was deleted of an entity.
+/// The deleted data of an entity.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct DeletedEntity {
     /// Its events, and their copies in derived streams.
@@ -108,10 +108,10 @@ pub(crate) struct DeletedEntity {
     profile: bool,
 }
 
-/// Delete what is held of an entity. What comes later begins from nothing.
+/// Delete all data of an entity. Later events begin with an empty state.
 ///
-/// Answered when it is done and written out of the files of the data folder. What was begun is carried out in any case,
-/// also after a crash; counts are then of what was left to do. Not on servers (501).
+/// The answer comes when everything is deleted, also from the files of the data folder. A deletion that has begun is
+/// completed even after a crash; the counts are then those of the last part. Not on servers (501).
 #[utoipa::path(
     delete,
     path = "/v1/entities/{stream}/{key}",
@@ -120,7 +120,7 @@ pub(crate) struct DeletedEntity {
         ("stream" = String, Path, description = "The stream", example = "payments"),
         ("key" = String, Path, description = "The entity, percent-encoded", example = "card-1"),
     ),
-    responses((status = 200, description = "What was deleted; 404 if nothing was held of it", body = DeletedEntity))
+    responses((status = 200, description = "The deleted data; 404 if there was none", body = DeletedEntity))
 )]
 pub(crate) async fn delete_entity(
     State(app): State<App>,
@@ -146,9 +146,9 @@ pub(crate) async fn delete_entity(
 
 fn read_entity(engine: &Engine, stream: String, key: String, at: i64) -> Result<EntityJson, ApiError> {
     let key = engine.canonical_key(&stream, &key);
-    let of = partition_of(engine, &stream, &key)?;
+    let partition_id = partition_of(engine, &stream, &key)?;
     let plan = engine.plan();
-    let profile = engine.profile(&of, &key, at)?;
+    let profile = engine.profile(&partition_id, &key, at)?;
     let mut views = BTreeMap::new();
     let mut is_known = profile.is_known;
     // The stream may have been deleted since its partition was found.
@@ -159,17 +159,17 @@ fn read_entity(engine: &Engine, stream: String, key: String, at: i64) -> Result<
                 is_known |= values.as_of.is_some();
                 views.insert(view.def.view.clone(), values.into());
             }
-            // It was deleted meanwhile, or has nothing of this key.
+            // The view was deleted meanwhile, or has no events of this key.
             Err(ReadError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    if !is_known && !has_events(engine, &of, &key)? {
+    if !is_known && !has_events(engine, &partition_id, &key)? {
         return Err(unknown_entity(&stream, &key));
     }
     let tags = profile.tags.iter().map(|tag| tag.tag.clone()).collect();
     let tagged = profile.tags.into_iter().map(TagJson::from).collect();
-    let partition = of.partition.0;
+    let partition = partition_id.partition.0;
     let rules = profile.rules.into_iter().map(|(rule, latest)| (rule, LatestJson::new(latest, partition))).collect();
     Ok(EntityJson { stream, key, tags, tagged, rules, views })
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/events/{stream}/{id}`: an event, what the rules saw of it, and what they said.
+//! `GET /v1/events/{stream}/{id}`: an event with the inputs and the verdicts of the rules.
 
 use assay_core::names::{Offset, Partition};
 use assay_engine::Explained;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::http::{ApiError, Listing, PageQuery, Path, Query, page_limit};
 use crate::render::{FailureJson, PlaceJson, VerdictJson, failure_json, verdict_json};
 
-/// An event with all that was said of it.
+/// An event with its verdicts, failures and dead letters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedJson {
     /// Where it is.
@@ -24,17 +24,17 @@ pub(crate) struct ExplainedJson {
     /// The event.
     #[schema(value_type = Object)]
     event: Value,
-    /// Whether any rule has judged it, or failed on it. False also while it waits for its turn.
+    /// Whether any rule has judged it or failed on it. False while it waits to be scored.
     judged: bool,
-    /// Its entity; null: not judged.
+    /// Its entity; null if it was not judged.
     key: Option<String>,
-    /// Its time, ms since 1970; null: not judged.
+    /// Its time, ms since 1970; null if it was not judged.
     time: Option<i64>,
-    /// One per rule that judged it, with the inputs that the rule saw.
+    /// One per rule that judged it, with the rule's inputs.
     verdicts: Vec<VerdictJson>,
     /// One per rule that failed on it.
     failures: Vec<FailureJson>,
-    /// What is in the dead letters of it.
+    /// The dead letters of the event.
     dead_letters: Vec<DeadLetterJson>,
 }
 
@@ -45,13 +45,13 @@ pub(crate) struct ExplanationJson {
     stream: String,
     /// The id that was asked for.
     id: String,
-    /// By partition, then the oldest first; more than one if a producer sent the same id again.
+    /// By partition, then oldest first. More than one if a producer sent the same id again.
     events: Vec<ExplainedJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 
-/// Explain an event: what it was, what each rule saw, which plugin said what.
+/// Explain an event: its content, and the inputs and the verdict of each rule.
 #[utoipa::path(
     get,
     path = "/v1/events/{stream}/{id}",
@@ -71,7 +71,7 @@ pub(crate) async fn explain_event(
     let limit = page_limit(query.limit)?;
     let listing = Listing::new("events", &[&stream, &id]);
     let cursor = listing.open(query.cursor)?;
-    let after = cursor.as_deref().map(|cursor| place_of(cursor).ok_or(StoreError::BadCursor)).transpose()?;
+    let after = cursor.as_deref().map(|cursor| read_place(cursor).ok_or(StoreError::BadCursor)).transpose()?;
     app.blocking(move |engine| {
         let page = engine.explain(&stream, &id, after, limit)?;
         let events: Vec<_> = page.events.into_iter().map(explained_json).collect();
@@ -85,7 +85,7 @@ pub(crate) async fn explain_event(
 }
 
 /// Reads the place in a cursor, `PARTITION-OFFSET-`.
-fn place_of(cursor: &str) -> Option<Place> {
+fn read_place(cursor: &str) -> Option<Place> {
     let (partition, offset) = cursor.strip_suffix('-')?.split_once('-')?;
     Some(Place { partition: Partition(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/graph/{node}`: what a node is connected with.
+//! `GET /v1/graph/{node}`: the edges of a node.
 
 use assay_core::verdict::Facets;
 use assay_engine::ports::graph::GraphEdge;
@@ -44,7 +44,7 @@ impl From<GraphEdge> for GraphEdgeJson {
 pub(crate) struct GraphPage {
     /// By name, then by the other end.
     items: Vec<GraphEdgeJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 

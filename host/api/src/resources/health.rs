@@ -1,4 +1,4 @@
-//! Whether the process lives, whether it can do its work, and its metrics.
+//! Liveness, readiness and metrics.
 
 use assay_engine::PartStatus;
 use axum::Json;
@@ -10,54 +10,54 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 
-/// That the process lives.
+/// The liveness of the process.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// Always `ok`: who can answer lives.
+    /// Always `ok`.
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// Whether all parts of the engine can do their work.
+/// The state of all parts of the engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadinessJson {
-    /// Whether events can be taken and scored.
+    /// Whether events can be accepted and scored.
     ready: bool,
-    /// Workers, followers, stores.
+    /// Partitions, sinks, threads, stores.
     parts: Vec<PartJson>,
 }
 
 /// One part of the engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartJson {
-    /// Which part.
+    /// The name of the part.
     name: String,
-    /// Whether it does its work.
+    /// Whether it works.
     ok: bool,
-    /// What is wrong; empty if nothing is.
+    /// The failure; empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
-    /// What will go wrong if nothing is done, though it works; empty if nothing will.
+    /// A failure that will happen if nothing is done; empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     warning: String,
-    /// How many events or blocks it is behind.
+    /// The number of events or blocks that wait for it.
     lag: u64,
 }
 
-/// Whether the process lives.
-#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It lives", body = Health)))]
+/// Whether the process runs.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It runs", body = Health)))]
 pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether it can do its work: for load balancers, and for scripts that wait for a start.
+/// Whether the process can accept and score events: for load balancers, and for scripts that wait for a start.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
     responses(
         (status = 200, description = "It can", body = ReadinessJson),
-        (status = 503, description = "It cannot; the parts say why", body = ReadinessJson),
+        (status = 503, description = "It cannot; the parts have the reasons", body = ReadinessJson),
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {

@@ -1,21 +1,21 @@
-//! `GET /v1/entities/{stream}/{key}/events` and `.../verdicts`: what happened, the newest first.
+//! `GET /v1/entities/{stream}/{key}/events` and `.../verdicts`: the history of an entity, newest first.
 
 use assay_core::verdict::Outcome;
 use assay_engine::Engine;
 use assay_engine::ports::archive::{ArchivedEvent, HistoryQuery};
-use assay_engine::ports::{Page, StreamPartition};
+use assay_engine::ports::{Page, PartitionId};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::known::{check_entity, partition_of};
+use super::existence::{check_entity, partition_of};
 use crate::app::App;
-use crate::http::{ApiError, Listing, Path, Query, Time, page_limit, times};
+use crate::http::{ApiError, Listing, Path, Query, Time, page_limit, time_range};
 use crate::render::{OutcomeJson, PlaceJson, outcome_json};
 
-/// Which part of a history is wanted.
+/// The times and the page of a history.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -23,13 +23,13 @@ pub(crate) struct TimesQuery {
     /// The earliest time of an event: RFC 3339 or ms since 1970.
     #[param(value_type = Option<String>, example = "2026-01-31T00:00:00Z")]
     from: Option<Time>,
-    /// The time behind the latest.
+    /// The exclusive end of the times.
     #[param(value_type = Option<String>, example = "2026-02-01T00:00:00Z")]
     to: Option<Time>,
-    /// The most items of the page: 1 to 1000, else 50.
+    /// The number of items of the page: 1 to 1000; 50 by default.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<usize>,
-    /// The `cursor` of the page before; none: the first page.
+    /// The `cursor` of the page before. Without it: the first page.
     cursor: Option<String>,
 }
 
@@ -54,16 +54,16 @@ pub(crate) struct EventJson {
 pub(crate) struct EventsPage {
     /// The newest time first.
     items: Vec<EventJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 
-/// What was said of an entity's events.
+/// The verdicts on an entity's events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VerdictsPage {
-    /// The newest time first; events that no rule has judged, or not yet, are left out.
+    /// Newest first; events that no rule has judged are left out.
     items: Vec<OutcomeJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 
@@ -110,10 +110,10 @@ pub(crate) async fn entity_verdicts(
     Query(query): Query<TimesQuery>,
 ) -> Result<Json<VerdictsPage>, ApiError> {
     app.blocking(move |engine| {
-        let (of, page) = read_history(engine, &stream, key, query)?;
+        let (partition, page) = read_history(engine, &stream, key, query)?;
         let mut items = Vec::with_capacity(page.items.len());
         for event in &page.items {
-            let outcome: Option<Outcome> = engine.ports().archive.outcome(&of, event.place.offset)?;
+            let outcome: Option<Outcome> = engine.ports().archive.outcome(&partition, event.place.offset)?;
             items.extend(outcome.map(|outcome| outcome_json(event.place, &outcome)));
         }
         Ok(Json(VerdictsPage { items, cursor: page.cursor }))
@@ -126,23 +126,23 @@ fn read_history(
     stream: &str,
     key: String,
     query: TimesQuery,
-) -> Result<(StreamPartition, Page<ArchivedEvent>), ApiError> {
+) -> Result<(PartitionId, Page<ArchivedEvent>), ApiError> {
     let key = engine.canonical_key(stream, &key);
-    let of = partition_of(engine, stream, &key)?;
+    let partition = partition_of(engine, stream, &key)?;
     let (from, to) = (query.from.map(|time| time.0), query.to.map(|time| time.0));
-    // Events and verdicts have the same places: a cursor of one listing goes on in the other.
+    // Events and verdicts have the same places, so a cursor of one listing is valid for the other.
     let listing = Listing::new("history", &[&stream, &key, &from, &to]);
-    let times = times(query.from, query.to);
+    let times = time_range(query.from, query.to);
     let query = HistoryQuery { key, times, limit: page_limit(query.limit)?, cursor: listing.open(query.cursor)? };
-    let mut page = engine.ports().archive.history(&of, &query)?;
+    let mut page = engine.ports().archive.history(&partition, &query)?;
     if page.items.is_empty() && query.cursor.is_none() {
-        check_entity(engine, &of, &query.key)?;
+        check_entity(engine, &partition, &query.key)?;
     }
     page.cursor = listing.seal(page.cursor);
-    Ok((of, page))
+    Ok((partition, page))
 }
 
-/// An event as JSON; one that cannot be read says why instead.
+/// An event as JSON, or the reason why it cannot be read.
 pub(super) fn event_json(engine: &Engine, stream: &str, event: &ArchivedEvent) -> EventJson {
     let (json, error) = match engine.event_json(stream, event) {
         Ok(json) => (Some(json), None),

@@ -17,17 +17,17 @@ use crate::auth::secret::hex;
 use crate::auth::{Caller, KeyBody, Role, Secret};
 use crate::http::{ApiError, Code, Path, read_json};
 
-/// The most keys there may be: each is compared at every request.
+/// How many keys there may be, because every request compares all of them.
 const MAX_KEYS: usize = 1000;
 
-/// A wish for a key.
+/// A request for a key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
-    /// Its name: the author of what its bearer changes.
+    /// Its name, which becomes the author of changes.
     #[schema(example = "payments-gateway")]
     name: String,
-    /// What its bearer may do.
+    /// The roles of its bearer.
     #[schema(example = json!(["ingest"]))]
     roles: Vec<Role>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct NewKey {
 pub(crate) struct KeyJson {
     /// Its name.
     name: String,
-    /// What its bearer may do.
+    /// The roles of its bearer.
     roles: Vec<Role>,
     /// When it was made, ms since 1970.
     created: i64,
@@ -50,7 +50,7 @@ pub(crate) struct KeyJson {
 pub(crate) struct MadeKey {
     /// Its name.
     name: String,
-    /// What its bearer may do.
+    /// The roles of its bearer.
     roles: Vec<Role>,
     /// The secret: send it as `Authorization: Bearer KEY`. It cannot be read again.
     #[schema(example = "assay_5f1c...")]
@@ -64,7 +64,7 @@ pub(crate) struct KeyList {
     items: Vec<KeyJson>,
 }
 
-/// Make a key. Its secret is in this answer and nowhere else.
+/// Make a key. Only this answer contains its secret.
 #[utoipa::path(
     post,
     path = "/v1/keys",
@@ -79,29 +79,28 @@ pub(crate) async fn post_key(
     body: Body,
 ) -> Result<(StatusCode, Json<MadeKey>), ApiError> {
     let text = app.read_body(&headers, body, 1 << 16, "a key is smaller").await?;
-    let mut wanted: NewKey = read_json(&text, "{\"name\": \"...\", \"roles\": [\"ingest\", ...]}")?;
-    check_name(&wanted.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    wanted.roles.sort();
-    wanted.roles.dedup();
-    if wanted.roles.is_empty() {
+    let mut requested: NewKey = read_json(&text, "{\"name\": \"...\", \"roles\": [\"ingest\", ...]}")?;
+    check_name(&requested.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    requested.roles.sort();
+    requested.roles.dedup();
+    if requested.roles.is_empty() {
         return Err(ApiError::bad_request("roles: expected at least one of ingest, read, author, admin"));
     }
-    let _changing = app.keys.changes.lock().await;
-    app.blocking(move |engine| make(engine, wanted, &caller.name)).await.map(|made| (StatusCode::CREATED, Json(made)))
+    let _guard = app.keys.changes.lock().await;
+    app.blocking(move |engine| create_key(engine, requested, &caller.name))
+        .await
+        .map(|made| (StatusCode::CREATED, Json(made)))
 }
 
-fn make(engine: &Engine, wanted: NewKey, author: &str) -> Result<MadeKey, ApiError> {
-    let NewKey { name, roles } = wanted;
+fn create_key(engine: &Engine, requested: NewKey, author: &str) -> Result<MadeKey, ApiError> {
+    let NewKey { name, roles } = requested;
     let plan = engine.plan();
     if plan.snapshot.get(Kind::Key, &name).is_some() {
         let detail = format!("there is a key '{name}' already; delete it first, or take another name");
         return Err(ApiError::new(Code::Conflict, detail));
     }
     if plan.snapshot.of(Kind::Key).count() >= MAX_KEYS {
-        return Err(ApiError::new(
-            Code::Conflict,
-            format!("there are {MAX_KEYS} keys, which is the most there may be"),
-        ));
+        return Err(ApiError::new(Code::Conflict, format!("there are {MAX_KEYS} keys already, which is the limit")));
     }
     let secret = Secret::generate().map_err(|error| {
         tracing::error!(%error, "no randomness for a new key");
@@ -118,14 +117,14 @@ fn make(engine: &Engine, wanted: NewKey, author: &str) -> Result<MadeKey, ApiErr
 pub(crate) async fn list_keys(State(app): State<App>) -> Json<KeyList> {
     let plan = app.engine.plan();
     let items = plan.snapshot.of(Kind::Key).filter_map(|revision| {
-        let body = KeyBody::of(revision)?;
+        let body = KeyBody::from_revision(revision)?;
         let (name, author) = (revision.name.clone(), revision.author.clone());
         Some(KeyJson { name, roles: body.roles, created: body.created, author })
     });
     Json(KeyList { items: items.collect() })
 }
 
-/// Delete a key: it opens nothing any more. The last key with the role admin stays.
+/// Delete a key. The last key with the role admin cannot be deleted.
 #[utoipa::path(
     delete,
     path = "/v1/keys/{name}",
@@ -138,13 +137,13 @@ pub(crate) async fn delete_key(
     Extension(caller): Extension<Arc<Caller>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let _changing = app.keys.changes.lock().await;
+    let _guard = app.keys.changes.lock().await;
     app.blocking(move |engine| {
         let plan = engine.plan();
         if plan.snapshot.get(Kind::Key, &name).is_none() {
             return Err(ApiError::not_found(format!("there is no key '{name}'")));
         }
-        if !has_admin_besides(&plan.snapshot, &name) {
+        if !has_other_admin(&plan.snapshot, &name) {
             let detail = format!("'{name}' is the last key with the role admin; make another one first");
             return Err(ApiError::new(Code::Conflict, detail));
         }
@@ -154,7 +153,7 @@ pub(crate) async fn delete_key(
     .await
 }
 
-fn has_admin_besides(snapshot: &Snapshot, name: &str) -> bool {
+fn has_other_admin(snapshot: &Snapshot, name: &str) -> bool {
     let others = snapshot.of(Kind::Key).filter(|revision| revision.name != name);
-    others.filter_map(KeyBody::of).any(|body| body.allows(Role::Admin))
+    others.filter_map(KeyBody::from_revision).any(|body| body.allows(Role::Admin))
 }

@@ -1,13 +1,13 @@
-//! What is read, and plugins and keys: one file per resource.
+//! Resources other than definitions and events: one file each.
 
 mod dead_letters;
 mod entities;
+mod existence;
 mod explain;
 mod graph;
 mod health;
 mod history;
 mod keys;
-mod known;
 mod live;
 mod plugins;
 mod scores;

@@ -1,4 +1,4 @@
-//! `/v1/plugins`: WebAssembly artifacts. A version is uploaded once and never changes.
+//! `/v1/plugins`: uploaded WebAssembly. A version never changes.
 
 use std::sync::Arc;
 
@@ -30,13 +30,13 @@ pub(crate) struct PluginInfo {
     digest: Value,
     /// Its size in bytes.
     size: Value,
-    /// True: only rules that name exactly this version use it.
+    /// True if only rules that name exactly this version use it.
     yanked: bool,
     /// The key that uploaded it.
     author: String,
     /// When, ms since 1970.
     at: i64,
-    /// What it says of itself: inputs, tags, the JSON Schema of its config, and more.
+    /// Its manifest: inputs, tags, the JSON Schema of its config, and more.
     #[schema(value_type = Object)]
     manifest: Value,
 }
@@ -48,7 +48,7 @@ pub(crate) struct PluginChanged {
     plugin: PluginInfo,
     /// True: only checked.
     dry_run: bool,
-    /// What that does to rules, or would do.
+    /// The effects on rules.
     effects: Vec<EffectJson>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct PluginChanged {
 #[schema(value_type = String, format = Binary)]
 pub(crate) struct WasmFile(#[allow(dead_code, reason = "only its schema is used")] Vec<u8>);
 
-/// Which plugins are wanted.
+/// The filter of plugins.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PluginFilter {
@@ -74,7 +74,7 @@ pub(crate) struct PluginList {
 }
 
 impl PluginInfo {
-    fn of(revision: &Revision) -> Self {
+    fn from_revision(revision: &Revision) -> Self {
         let (name, version) = revision.name.split_once('@').unwrap_or((&revision.name, ""));
         let part = |field: &str| revision.body.as_ref().and_then(|body| body.get(field)).cloned().unwrap_or_default();
         Self {
@@ -92,9 +92,9 @@ impl PluginInfo {
 
 /// Upload a plugin: a WebAssembly module or component.
 ///
-/// Name and version are those of its own manifest. The same bytes again are 200; other bytes under a version that is
-/// there are 409; a plugin that does not fit the host, or a rule that would take it up, is 422 and says why. With
-/// `dry_run=true` everything is checked, compiled and told, and nothing is kept.
+/// Name and version are those of its own manifest. The same bytes again are 200. Other bytes for an existing version are
+/// 409. A plugin that does not fit the host, or a rule that would use it, is 422 with the reason. With `dry_run=true`
+/// the plugin is checked and compiled, and nothing is kept.
 #[utoipa::path(
     post,
     path = "/v1/plugins",
@@ -105,7 +105,7 @@ impl PluginInfo {
         description = "The bytes of the .wasm file"
     ),
     responses(
-        (status = 200, description = "These very bytes were there, or they were only checked", body = PluginChanged),
+        (status = 200, description = "The same bytes were there already, or they were only checked", body = PluginChanged),
         (status = 201, description = "Uploaded", body = PluginChanged),
     )
 )]
@@ -128,8 +128,8 @@ pub(crate) async fn post_plugin(
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
         let plan = engine.plan();
         let info = match plan.snapshot.get(Kind::Plugin, &format!("{plugin}@{version}")) {
-            Some(revision) => PluginInfo::of(revision),
-            // It was only checked, or somebody deleted it in this very moment.
+            Some(revision) => PluginInfo::from_revision(revision),
+            // The plugin was only checked, or it was deleted meanwhile.
             None => PluginInfo {
                 name: plugin,
                 version,
@@ -158,7 +158,7 @@ pub(crate) async fn post_plugin(
 )]
 pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<PluginFilter>) -> Json<PluginList> {
     let is_wanted = |info: &PluginInfo| filter.name.as_deref().is_none_or(|name| info.name.contains(name));
-    Json(PluginList { items: plugins(&app, is_wanted) })
+    Json(PluginList { items: list_plugin_infos(&app, is_wanted) })
 }
 
 /// All versions of a plugin.
@@ -170,7 +170,7 @@ pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<Pl
     responses((status = 200, description = "The newest version first", body = PluginList))
 )]
 pub(crate) async fn get_plugin(State(app): State<App>, Path(name): Path<String>) -> Result<Json<PluginList>, ApiError> {
-    let items = plugins(&app, |info| info.name == name);
+    let items = list_plugin_infos(&app, |info| info.name == name);
     if items.is_empty() {
         return Err(ApiError::not_found(format!("there is no plugin '{name}'")));
     }
@@ -186,7 +186,7 @@ pub(crate) async fn get_plugin(State(app): State<App>, Path(name): Path<String>)
         ("name" = String, Path, description = "The plugin's name", example = "velocity"),
         ("version" = String, Path, description = "Its version", example = "1.2.0"),
     ),
-    responses((status = 200, description = "It", body = PluginInfo))
+    responses((status = 200, description = "The version", body = PluginInfo))
 )]
 pub(crate) async fn get_plugin_version(
     State(app): State<App>,
@@ -195,14 +195,14 @@ pub(crate) async fn get_plugin_version(
     let plan = app.engine.plan();
     let found = plan.snapshot.get(Kind::Plugin, &format!("{name}@{version}"));
     found
-        .map(|revision| Json(PluginInfo::of(revision)))
+        .map(|revision| Json(PluginInfo::from_revision(revision)))
         .ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
 }
 
-/// Take a version back: rules that follow newer versions no longer use it.
+/// Yank a version: only rules that name exactly this version still use it.
 ///
-/// Rules that follow it (`velocity@1`) go over to the newest version that is not yanked, each by a new revision; if a
-/// rule would have none left, that is 422 and nothing changes. Rules that name exactly this version keep it.
+/// Other rules (`velocity@1`) switch to the newest version that is not yanked, each by a new revision. If a rule would
+/// have no version left, the answer is 422 and nothing changes.
 #[utoipa::path(
     post,
     path = "/v1/plugins/{name}/{version}/yank",
@@ -223,7 +223,7 @@ pub(crate) async fn yank_plugin(
     set_yanked(app, caller, plugin, true, query.dry_run).await
 }
 
-/// Offer a version again that was yanked: rules that follow newer versions take it up.
+/// Unyank a version: rules such as those with `velocity@1` may switch to it.
 #[utoipa::path(
     post,
     path = "/v1/plugins/{name}/{version}/unyank",
@@ -255,23 +255,24 @@ async fn set_yanked(
         let name = format!("{name}@{version}");
         let applied = engine.yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
         let plan = engine.plan();
-        let there = plan.snapshot.get(Kind::Plugin, &name);
-        let there = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
-        let plugin = PluginInfo { yanked: is_yanked, ..PluginInfo::of(there) };
+        let revision = plan.snapshot.get(Kind::Plugin, &name);
+        let revision = revision.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
+        let plugin = PluginInfo { yanked: is_yanked, ..PluginInfo::from_revision(revision) };
         Ok(Json(PluginChanged { plugin, dry_run, effects: effects_json(applied.effects) }))
     })
     .await
 }
 
-fn plugins(app: &App, wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
+fn list_plugin_infos(app: &App, is_wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
     let plan = app.engine.plan();
-    let mut found: Vec<PluginInfo> = plan.snapshot.of(Kind::Plugin).map(PluginInfo::of).filter(wanted).collect();
-    sort(&mut found);
+    let mut found: Vec<PluginInfo> =
+        plan.snapshot.of(Kind::Plugin).map(PluginInfo::from_revision).filter(is_wanted).collect();
+    sort_by_name_and_version(&mut found);
     found
 }
 
 /// By name, then the newest version first, as semantic versions compare.
-fn sort(plugins: &mut [PluginInfo]) {
+fn sort_by_name_and_version(plugins: &mut [PluginInfo]) {
     plugins.sort_by(|a, b| {
         let versions = |info: &PluginInfo| info.version.parse::<semver::Version>().ok();
         a.name.cmp(&b.name).then_with(|| versions(b).cmp(&versions(a)))
@@ -285,19 +286,19 @@ mod tests {
     #[test]
     fn the_newest_version_comes_first() {
         let info = |name: &str| {
-            PluginInfo::of(&Revision {
+            PluginInfo::from_revision(&Revision {
                 kind: Kind::Plugin,
                 name: name.to_owned(),
                 revision: 1,
                 version: 1,
-                born: 1,
+                created_at_version: 1,
                 author: "a".into(),
                 at: 0,
                 body: Some(serde_json::json!({"digest": "sha256:ab", "size": 3, "manifest": {}})),
             })
         };
         let mut all = ["b@1.0.0", "a@1.9.0", "a@1.10.0", "a@1.10.0-beta.1"].map(info);
-        sort(&mut all);
+        sort_by_name_and_version(&mut all);
         let order: Vec<_> = all.iter().map(|info| format!("{}@{}", info.name, info.version)).collect();
         assert_eq!(order, ["a@1.10.0", "a@1.10.0-beta.1", "a@1.9.0", "b@1.0.0"]);
     }

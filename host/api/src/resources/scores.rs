@@ -9,11 +9,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::known::check_was_defined;
+use super::existence::check_was_defined;
 use crate::app::App;
 use crate::http::{ApiError, Listing, Query, page_limit};
 
-/// Which scores are wanted.
+/// The filter of scores.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -21,15 +21,15 @@ pub(crate) struct ScoresQuery {
     /// The rule.
     #[param(example = "card-velocity")]
     rule: String,
-    /// The rule's stream. It need not be said.
+    /// The rule's stream; optional.
     stream: Option<String>,
     /// Only scores of at least this.
     #[param(example = 0.9)]
     min: Option<f64>,
-    /// The most items of the page: 1 to 1000, else 50.
+    /// The number of items of the page: 1 to 1000; 50 by default.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<usize>,
-    /// The `cursor` of the page before; none: the first page.
+    /// The `cursor` of the page before. Without it: the first page.
     cursor: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct LatestJson {
     /// The score, or null.
     #[schema(example = 0.93)]
     pub(super) score: Option<f64>,
-    /// The tags; none if they have expired.
+    /// The tags; empty if they have expired.
     pub(super) tags: Vec<String>,
     /// The event's time, ms since 1970.
     pub(super) time: i64,
@@ -57,7 +57,7 @@ pub(crate) struct LatestJson {
 }
 
 impl LatestJson {
-    /// With the partition, which makes an id for events that have none of their own.
+    /// The verdict as JSON. The partition is part of the id of events without an id of their own.
     pub(super) fn new(latest: LatestVerdict, partition: u32) -> Self {
         let offset = latest.offset.0;
         let event = if latest.event.is_empty() { format!("{partition}-{offset}") } else { latest.event };
@@ -90,15 +90,15 @@ pub(crate) struct ScoresPage {
     stream: String,
     /// The rule.
     rule: String,
-    /// The highest first, equal ones by key.
+    /// Highest first, equal scores by key.
     items: Vec<RankedJson>,
-    /// Hand it back as `cursor` for the next page; null: this was the last.
+    /// Send it back as `cursor` for the next page; null on the last page.
     cursor: Option<String>,
 }
 
 /// The entities with the highest latest scores of a rule.
 ///
-/// Verdicts of a deleted rule are not listed, also if a rule of this name was made again.
+/// Verdicts of a deleted rule are not listed, even if a rule of this name was made again.
 #[utoipa::path(
     get,
     path = "/v1/scores",
@@ -122,7 +122,8 @@ pub(crate) async fn get_scores(
         let wanted = WantedScores { rule: rule.clone(), stream, min, limit, cursor, at: now_ms() };
         let (stream, page) = engine.highest_scores(wanted)?;
         let items = page.items.into_iter().map(|ranked| {
-            let partition = engine.partition_of(&stream, &ranked.key).map_or(0, |of| of.partition.0);
+            let partition =
+                engine.partition_of(&stream, &ranked.key).map_or(0, |partition_id| partition_id.partition.0);
             RankedJson { latest: LatestJson::new(ranked.latest, partition), key: ranked.key }
         });
         let items = items.collect();

@@ -1,4 +1,4 @@
-//! `GET /v1/views/{name}/buckets`: the buckets that a tumbling view keeps of one key.
+//! `GET /v1/views/{name}/buckets`: the buckets of a tumbling view for one key.
 
 use assay_engine::ViewBuckets;
 use axum::Json;
@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::BucketSpan;
-use super::known::check_view_entity;
+use super::existence::check_view_entity;
 use crate::app::App;
-use crate::http::{ApiError, Path, Query, Time, times};
+use crate::http::{ApiError, Path, Query, Time, time_range};
 
-/// Which buckets are wanted.
+/// The key and the times of the buckets.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -20,15 +20,15 @@ pub(crate) struct BucketsQuery {
     /// The key: an entity of the view's stream.
     #[param(example = "card-1")]
     key: String,
-    /// A time in the first bucket: RFC 3339 or ms since 1970. Without it: the oldest that is kept.
+    /// A time in the first bucket: RFC 3339 or ms since 1970. Without it: the oldest kept bucket.
     #[param(value_type = Option<String>, example = "2026-01-31T00:00:00Z")]
     from: Option<Time>,
-    /// The time behind the last bucket: buckets that begin then or later are left out.
+    /// The exclusive end: buckets that begin then or later are left out.
     #[param(value_type = Option<String>, example = "2026-02-01T00:00:00Z")]
     to: Option<Time>,
 }
 
-/// The buckets that a tumbling view keeps of one key.
+/// The buckets of a tumbling view for one key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ViewBucketsJson {
     /// The view.
@@ -39,11 +39,11 @@ pub(crate) struct ViewBucketsJson {
     key: String,
     /// The time of the newest event that was counted, ms since 1970; null: nothing was counted yet.
     as_of: Option<i64>,
-    /// The oldest first, at most 1440; those without events are left out.
+    /// Oldest first, at most 1440; buckets without events are left out.
     buckets: Vec<BucketJson>,
 }
 
-/// What a tumbling view has counted in one bucket.
+/// One bucket of a tumbling view.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BucketJson {
     #[serde(flatten)]
@@ -63,7 +63,7 @@ impl From<ViewBuckets> for ViewBucketsJson {
     }
 }
 
-/// The buckets that a tumbling view keeps of one key.
+/// The buckets of a tumbling view for one key.
 #[utoipa::path(
     get,
     path = "/v1/views/{name}/buckets",
@@ -71,7 +71,7 @@ impl From<ViewBuckets> for ViewBucketsJson {
     params(("name" = String, Path, description = "The view's name", example = "card_hours"), BucketsQuery),
     responses((
         status = 200,
-        description = "The buckets, from the worker that keeps them; 400 if the view has none: it does not tumble",
+        description = "The buckets, from the worker that owns the partition; 400 if the view does not tumble",
         body = ViewBucketsJson
     ))
 )]
@@ -80,7 +80,7 @@ pub(crate) async fn get_view_buckets(
     Path(name): Path<String>,
     Query(query): Query<BucketsQuery>,
 ) -> Result<Json<ViewBucketsJson>, ApiError> {
-    let times = times(query.from, query.to);
+    let times = time_range(query.from, query.to);
     app.blocking(move |engine| {
         let buckets = engine.buckets(&name, &query.key, times)?;
         if buckets.as_of.is_none() {

@@ -1,4 +1,4 @@
-//! `GET /v1/views/{name}/values`: what a view has counted for one key.
+//! `GET /v1/views/{name}/values`: the values of a view for one key.
 
 use assay_engine::ViewValues;
 use axum::Json;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::known::check_view_entity;
+use super::existence::check_view_entity;
 use crate::app::App;
 use crate::http::{ApiError, Path, Query, Time};
 
-/// Which values are wanted.
+/// The key and the time of the values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -19,8 +19,8 @@ pub(crate) struct ViewQuery {
     /// The key: an entity of the view's stream.
     #[param(example = "card-1")]
     key: String,
-    /// At which time a sliding window ends, or a time in the bucket of a tumbling view: RFC 3339 or ms since 1970.
-    /// Without it: that of the entity's newest event.
+    /// The end of a sliding window, or a time in the bucket of a tumbling view: RFC 3339 or ms since 1970. Without it: the
+    /// time of the entity's newest event.
     #[param(value_type = Option<String>, example = "2026-01-31T12:00:00Z")]
     at: Option<Time>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct ViewValuesJson {
 pub(crate) struct Measured {
     /// The time of the newest event that was counted, ms since 1970; null: nothing was counted yet.
     as_of: Option<i64>,
-    /// Of a tumbling view: the bucket that the values are of. Missing if nothing was counted and no time was asked for.
+    /// The bucket of a tumbling view's values. Missing if nothing was counted and the request has no time.
     #[serde(skip_serializing_if = "Option::is_none")]
     bucket: Option<BucketSpan>,
     /// Measure's name -> value; null: no value.
@@ -51,13 +51,13 @@ pub(crate) struct Measured {
     measures: Map<String, Value>,
 }
 
-/// When a bucket of a tumbling view begins and ends.
+/// The times of a bucket of a tumbling view.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BucketSpan {
-    /// Its begin, ms since 1970.
+    /// Its start, ms since 1970.
     #[schema(example = 1_767_225_600_000_i64)]
     pub(super) from: i64,
-    /// Its end, ms since 1970: the first time that is not in it.
+    /// Its exclusive end, ms since 1970.
     #[schema(example = 1_767_229_200_000_i64)]
     pub(super) to: i64,
 }
@@ -70,7 +70,7 @@ impl From<ViewValues> for Measured {
     }
 }
 
-/// What a view has counted for one key.
+/// The values of a view for one key.
 #[utoipa::path(
     get,
     path = "/v1/views/{name}/values",
@@ -78,7 +78,7 @@ impl From<ViewValues> for Measured {
     params(("name" = String, Path, description = "The view's name", example = "card_spend"), ViewQuery),
     responses((
         status = 200,
-        description = "The values, from the worker that keeps them; 409 (not-kept) if some of what they cover at that time is not kept any more: `from` and `to` are the times that can be answered",
+        description = "The values, from the worker that owns the partition; 409 (not-kept) if not all tiles of that time are kept: `from` and `to` are the possible times",
         body = ViewValuesJson
     ))
 )]

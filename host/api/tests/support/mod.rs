@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_api::{ApiConfig, App, first_key};
+use assay_embedded::{Config, Embedded};
 use assay_engine::{Engine, EngineConfig, Metrics};
 use assay_runtime::{Runtime, RuntimeConfig};
-use assay_stores::embedded::{Config, Embedded};
 use serde_json::{Value, json};
 
 /// The longest a test waits for something that comes in milliseconds.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that stops when it is dropped.
 pub struct Server {
@@ -172,10 +172,10 @@ impl Server {
         made["key"].as_str().unwrap().to_owned()
     }
 
-    /// Asks again until the answer is as wanted: followers come a moment after the verdicts.
+    /// Asks again until the answer is as wanted: sinks come a moment after the verdicts.
     #[track_caller]
     pub fn until(&self, path: &str, wanted: impl Fn(&Answer) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             let answer = self.get(path);
             if wanted(&answer) {

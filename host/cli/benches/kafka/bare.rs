@@ -1,5 +1,5 @@
-//! What Assay is measured beside: librdkafka alone. A loop that takes one message after the other and writes one for
-//! each, which is what the simplest service on Kafka would do.
+//! The baseline: librdkafka alone. A loop that reads messages and writes one for each, like the simplest service on
+//! Kafka.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::events::PARTITIONS;
 use crate::topics::brokers;
 use crate::watch::{Clock, Run};
 
-/// Settings of a producer that loses and doubles nothing, with the compression of Assay's and librdkafka's own linger.
+/// The settings of an idempotent producer, with Assay's compression and librdkafka's default linger.
 pub(crate) fn producer_settings() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers()).set("enable.idempotence", "true").set("acks", "all");
@@ -27,23 +27,23 @@ pub(crate) fn producer() -> BaseProducer {
     producer_settings().create().unwrap()
 }
 
-/// Waits until everything is acked.
-pub(crate) fn wait(producer: &BaseProducer) {
+/// Waits until all messages are acknowledged.
+pub(crate) fn wait_for_acks(producer: &BaseProducer) {
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
     }
 }
 
-/// A consumer that reads nothing yet.
+/// A consumer without partitions.
 pub(crate) fn idle_consumer() -> BaseConsumer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers()).set("group.id", "bench").set("enable.auto.commit", "false");
-    // As in Assay's: the default of a second makes a consumer that is nearly full wait so long.
+    // As in Assay. With the default, a consumer whose queue is nearly full waits for a second.
     config.set("fetch.queue.backoff.ms", "5");
     config.create().unwrap()
 }
 
-/// Makes a consumer read all partitions of a topic, each from an offset on.
+/// Assigns all partitions of a topic to a consumer, each from an offset on.
 pub(crate) fn assign(consumer: &BaseConsumer, topic: &str, from: impl Fn(usize) -> Offset) {
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS as usize {
@@ -60,16 +60,16 @@ pub(crate) fn consumer(topic: &str, from: Offset) -> BaseConsumer {
 }
 
 /// The next message, if one comes in time.
-pub(crate) fn next(consumer: &BaseConsumer, patience: Duration) -> Option<rdkafka::message::BorrowedMessage<'_>> {
-    match consumer.poll(patience)? {
+pub(crate) fn next(consumer: &BaseConsumer, timeout: Duration) -> Option<rdkafka::message::BorrowedMessage<'_>> {
+    match consumer.poll(timeout)? {
         Ok(message) => Some(message),
         Err(KafkaError::PartitionEOF(_)) => None,
         Err(error) => panic!("{error}"),
     }
 }
 
-/// Reads so many messages and writes one of a size for each, with its key, into the same partition of another topic.
-/// Done when all are acked.
+/// Reads a number of messages, and writes one of a given size for each, with its key, to the same partition of another
+/// topic. Returns when all are acknowledged.
 pub(crate) fn run(from: &str, to: &str, count: usize, size: usize) -> Run {
     let producer = producer();
     let payload = vec![7_u8; size];
@@ -85,6 +85,6 @@ pub(crate) fn run(from: &str, to: &str, count: usize, size: usize) -> Run {
             producer.poll(Duration::ZERO);
         }
     }
-    wait(&producer);
+    wait_for_acks(&producer);
     Run::new(count, clock.lap())
 }

@@ -1,4 +1,4 @@
-//! Payments as producers write them: Avro in Confluent's frame, each card's in one partition.
+//! Payments as producers write them: Avro in Confluent's frame, all payments of a card in one partition.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use crate::bare;
 use crate::topics;
 
-/// Of all topics.
+/// The number of partitions of all topics.
 pub(crate) const PARTITIONS: u32 = 8;
 
-/// So many payments of so many cards, in the order of their arrival.
+/// Generates payments in the order of their arrival.
 pub(crate) fn payments(count: usize, cards: u32) -> Vec<Payment> {
     let config = PaymentsConfig { cards, ..PaymentsConfig::default() };
     Payments::new(&config).unwrap().take(count).collect()
@@ -28,7 +28,7 @@ pub(crate) fn number(id: &str) -> u64 {
     id.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("an id ends with the payment's number")
 }
 
-/// Hands a payment to a producer. `opaque` comes back with the report of its delivery.
+/// Sends a payment with a producer. The delivery report contains `opaque`.
 pub(crate) fn send<C: ProducerContext>(
     producer: &BaseProducer<C>,
     (topic, schema): (&str, i32),
@@ -43,7 +43,7 @@ pub(crate) fn send<C: ProducerContext>(
     producer.send(record.key(&key).payload(&message)).map_err(|(error, _)| error).unwrap();
 }
 
-/// Fills a topic, and sees that all payments are in it.
+/// Fills a topic, and checks that it has all payments.
 pub(crate) fn fill(topic: &str, schema: i32, payments: &[Payment]) {
     let before: u64 = topics::ends(topic).iter().sum();
     let producer = bare::producer();
@@ -53,7 +53,7 @@ pub(crate) fn fill(topic: &str, schema: i32, payments: &[Payment]) {
             producer.poll(Duration::ZERO);
         }
     }
-    bare::wait(&producer);
+    bare::wait_for_acks(&producer);
     let after: u64 = topics::ends(topic).iter().sum();
     assert_eq!(after - before, payments.len() as u64, "payments in {topic}");
 }

@@ -1,22 +1,22 @@
 //! The distributed pipeline's figures: real `assay serve` processes on real servers, which share the machine's cores
 //! with them and with this bench. `cargo xtask bench kafka` brings the servers up and runs it.
 //!
-//! One file per figure: `ratio` (log to log beside a bare loop), `latency` (at a steady rate), `followers` (what each
+//! One file per figure: `ratio` (log to log beside a bare loop), `latency` (at a steady rate), `sinks` (what each
 //! of them costs), `recovery` (a member dies). What is measured is written as JSON to the path in `ASSAY_BENCH_JSON`.
 //!
 //! `ASSAY_BENCH_EVENTS` (1,000,000): the backlog of `ratio` and the entities of `recovery`; a thirtieth of it is that of
-//! `followers`. `ASSAY_BENCH_ONLY`: some of the figures, separated by commas.
+//! `sinks`. `ASSAY_BENCH_ONLY`: some of the figures, separated by commas.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench fails by panicking")]
 
 mod bare;
 mod events;
-mod followers;
 mod latency;
 mod quantiles;
 mod ratio;
 mod recovery;
 mod scrape;
+mod sinks;
 #[path = "../../tests/support/stack.rs"]
 mod stack;
 mod stage;
@@ -31,7 +31,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-const FIGURES: [&str; 4] = ["ratio", "latency", "followers", "recovery"];
+const FIGURES: [&str; 4] = ["ratio", "latency", "sinks", "recovery"];
 const EVENTS: usize = 1_000_000;
 
 fn main() {
@@ -55,7 +55,7 @@ fn measure(figure: &str, folder: &Path, events: usize) -> Value {
     match figure {
         "ratio" => ratio::measure(folder, events),
         "latency" => latency::measure(folder),
-        "followers" => followers::measure(folder, events / 30),
+        "sinks" => sinks::measure(folder, events / 30),
         _ => recovery::measure(folder, events as u32),
     }
 }

@@ -1,10 +1,10 @@
-//! Latencies: how late each of many events was, and what that comes to.
+//! The latencies of many events, and their quantiles.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How late each of some events was, by its index. None: nothing was seen of it.
+/// The latency of each event, by its index; none if no verdict was seen.
 pub(crate) struct Latencies(Vec<Option<Duration>>);
 
 impl Latencies {
@@ -12,21 +12,21 @@ impl Latencies {
         Self(vec![None; events])
     }
 
-    /// Something of an event was seen. The last counts.
+    /// Records the latency of a verdict on an event. The last verdict counts.
     pub(crate) fn note(&mut self, event: usize, late: Duration) {
         if let Some(slot) = self.0.get_mut(event) {
             *slot = Some(slot.map_or(late, |before| before.max(late)));
         }
     }
 
-    /// Of the events from one on.
+    /// The quantiles of the events from an index on.
     pub(crate) fn to_json(&self, from: usize) -> Value {
         let late: Vec<Duration> = self.0[from..].iter().flatten().copied().collect();
         summary(late)
     }
 }
 
-/// Median, 99th percentile, greatest and how many, in ms.
+/// Median, 99th percentile and maximum in ms, and the count.
 pub(crate) fn summary(mut late: Vec<Duration>) -> Value {
     late.sort_unstable();
     let ms = |late: &Duration| (late.as_secs_f64() * 1e5).round() / 1e2;

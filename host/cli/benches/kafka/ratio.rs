@@ -1,8 +1,8 @@
-//! Log to log: a process of Assay that finds a backlog and writes its verdicts, beside a bare loop over the same topic
+//! Throughput from log to log: a process of Assay that scores a backlog, compared with a bare loop over the same topic
 //! that writes a message of the same size for each event.
 //!
-//! Both begin when they have their partitions and are done when all that they wrote is acked. Assay's batches go out as
-//! one message each; its state is saved to the state store every second meanwhile. Its followers are off.
+//! Both begin when they have their partitions, and end when all their writes are acknowledged. Assay writes one message
+//! per batch, and saves a checkpoint every second. Its sinks are disabled.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::events;
 use crate::scrape::{metric, partitions, scored, wait_until};
-use crate::stage::{Followers, Pack, Stage};
+use crate::stage::{Pack, Sinks, Stage};
 use crate::support::Server;
 use crate::topics::LastRecords;
 use crate::watch::{Clock, Run};
@@ -21,11 +21,12 @@ use crate::{bare, topics};
 
 const CARDS: u32 = 100_000;
 const ROUNDS: usize = 3;
-/// Before what counts: the broker's and the state store's Java has to be compiled, and verdicts have to have a size.
-const WARM_UP: usize = 200_000;
-const AT_MOST: Duration = Duration::from_secs(180);
+/// Events before the measurement: the JVMs of broker and state store have to warm up, and the size of verdicts must be
+/// known.
+const WARM_UP_EVENTS: usize = 200_000;
+const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// One round: both over one topic.
+/// One round: both loops over one topic.
 struct Round {
     bare: Run,
     assay: Run,
@@ -36,17 +37,17 @@ struct Round {
 
 pub(crate) fn measure(folder: &Path, count: usize) -> Value {
     let payments = events::payments(count, CARDS);
-    let warm_up = &payments[..count.min(WARM_UP)];
+    let warm_up = &payments[..count.min(WARM_UP_EVENTS)];
     println!("warming up with {} payments", warm_up.len());
-    let mut size = round(folder, "warm_up", warm_up, 100, &[]).size;
+    let mut size = run_round(folder, "warm_up", warm_up, 100, &[]).size;
     let mut rounds: Vec<Round> = Vec::new();
     for index in 1..=ROUNDS {
-        let round = round(folder, &format!("ratio_{index}"), &payments, size, &[]);
+        let round = run_round(folder, &format!("ratio_{index}"), &payments, size, &[]);
         size = round.size;
         print(&index.to_string(), &round);
         rounds.push(round);
     }
-    let unsaved = round(folder, "unsaved", &payments, size, &[("ASSAY_ENGINE__CHECKPOINT_EVERY", "1h")]);
+    let unsaved = run_round(folder, "unsaved", &payments, size, &[("ASSAY_ENGINE__CHECKPOINT_EVERY", "1h")]);
     print("without checkpoints", &unsaved);
     let best = |of: fn(&Round) -> &Run| rounds.iter().map(|round| of(round).events_per_s()).fold(0.0, f64::max);
     let (bare, assay) = (best(|round| &round.bare), best(|round| &round.assay));
@@ -69,7 +70,7 @@ pub(crate) fn measure(folder: &Path, count: usize) -> Value {
                      partitions until everything written is acked",
             "bare": "one message in, one out, of the size of the verdicts per event; one thread beside librdkafka's",
             "assay": "strict decoding, a sliding hour, velocity in Wasm, verdicts with inputs; states of cards loaded when \
-                      first seen, and saved every second; one message per batch; no followers",
+                      first seen, and saved every second; one message per batch; no sinks",
             "assay_without_checkpoints": "the same, but states are saved at the end only, which is not in the figure",
         },
     })
@@ -80,16 +81,16 @@ fn print(name: &str, round: &Round) {
     println!("{name}: assay     {}; checkpoints: {}", round.assay.line(), round.checkpoints);
 }
 
-fn round(folder: &Path, name: &str, payments: &[Payment], size: usize, more: &[(&str, &str)]) -> Round {
+fn run_round(folder: &Path, name: &str, payments: &[Payment], size: usize, more: &[(&str, &str)]) -> Round {
     let stage = Stage::new(name, folder, Pack::Smallest);
-    let first = stage.start("process", Followers::None, &[]);
+    let first = stage.start("process", Sinks::None, &[]);
     let schema = stage.apply(&first);
     assert!(first.stop().success());
     events::fill(stage.topic(), schema, payments);
     let target = format!("{}.bare", stage.topic());
     topics::create(&target);
     let bare = bare::run(stage.topic(), &target, payments.len(), size);
-    let server = stage.start("process", Followers::None, more);
+    let server = stage.start("process", Sinks::None, more);
     let assay = judge(&server, &stage, payments.len());
     let part = |name: &str| metric(&server, &format!("assay_checkpoint_time_seconds_{name}")).unwrap_or(0.0);
     let mean = part("sum") * 1e3 / part("count").max(1.0);
@@ -109,9 +110,9 @@ fn judge(server: &Server, stage: &Stage, count: usize) -> Run {
         let blocks = last_records.read();
         blocks.iter().all(|(partition, block)| block_flags(block).unwrap().1.0 == ends[*partition])
     };
-    assert!(wait_until(AT_MOST, || !partitions(server).is_empty()), "no partitions: {}", server.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, || !partitions(server).is_empty()), "no partitions: {}", server.log_tail());
     let (clock, already) = (Clock::start(server.pid()), scored(server) as usize);
-    assert!(wait_until(AT_MOST, || scored(server) as usize == count), "not all is judged: {}", server.log_tail());
-    assert!(wait_until(AT_MOST, is_said), "verdicts are missing: {}", server.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, || scored(server) as usize == count), "not all is judged: {}", server.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, is_said), "verdicts are missing: {}", server.log_tail());
     Run::new(count - already, clock.lap())
 }

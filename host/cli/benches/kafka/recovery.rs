@@ -1,5 +1,6 @@
-//! A member dies: two processes share the partitions of a stream with many entities; one is killed under a light
-//! load. Measured is how long until the other has judged events, sent after the kill, of all partitions of the dead.
+//! Recovery after the death of a member: two processes share the partitions of a stream with many entities, and one is
+//! killed under a light load. The figure is the time until the other one has scored events that were sent after the
+//! kill, for each partition of the dead process.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,31 +19,31 @@ use serde_json::{Value, json};
 
 use crate::events::{self, PARTITIONS};
 use crate::scrape::{partitions, scored, wait_until};
-use crate::stage::{Followers, Pack, Stage};
+use crate::stage::{Pack, Sinks, Stage};
 use crate::support::Server;
 use crate::{bare, topics};
 
-const SESSION: Duration = Duration::from_secs(3);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Events per second while a member dies.
 const RATE: u32 = 1_000;
-/// Under load before the kill, so that checkpoints are as always.
-const BEFORE: Duration = Duration::from_secs(4);
-const AT_MOST: Duration = Duration::from_secs(300);
-const TAKEN_OVER: Duration = Duration::from_secs(60);
+/// The time under load before the kill, so that checkpoints are as usual.
+const LOAD_TIME: Duration = Duration::from_secs(4);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(folder: &Path, entities: u32) -> Value {
     let stage = Stage::new("recovery", folder, Pack::Smallest);
-    let session = format!("{}s", SESSION.as_secs());
+    let session = format!("{}s", SESSION_TIMEOUT.as_secs());
     let more = [("ASSAY_KAFKA__SESSION_TIMEOUT", session.as_str())];
-    let [one, two] = ["one", "two"].map(|member| stage.start(member, Followers::None, &more));
+    let [one, two] = ["one", "two"].map(|member| stage.start(member, Sinks::None, &more));
     let schema = stage.apply(&one);
     let shared = || !partitions(&one).is_empty() && partitions(&one).len() + partitions(&two).len() == 8;
-    assert!(wait_until(AT_MOST, shared), "{}\n{}", one.log_tail(), two.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, shared), "{}\n{}", one.log_tail(), two.log_tail());
     let payments = each_card_once(entities);
     events::fill(stage.topic(), schema, &payments);
     let all = u64::from(entities);
-    assert!(wait_until(AT_MOST, || scored(&one) + scored(&two) == all), "{}\n{}", one.log_tail(), two.log_tail());
-    assert!(wait_until(AT_MOST, || saved(&stage) == all), "{}\n{}", one.log_tail(), two.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, || scored(&one) + scored(&two) == all), "{}\n{}", one.log_tail(), two.log_tail());
+    assert!(wait_until(WAIT_TIMEOUT, || saved(&stage) == all), "{}\n{}", one.log_tail(), two.log_tail());
     println!("{entities} entities are judged and their states saved");
     kill_one(&stage, schema, &payments, (&one, &two), entities)
 }
@@ -54,7 +55,7 @@ fn each_card_once(cards: u32) -> Vec<Payment> {
     payments
 }
 
-/// The offsets up to which state is saved, all partitions together: members commit them in the group's name.
+/// The sum of the offsets up to which state is saved. Members commit them for the consumer group.
 fn saved(stage: &Stage) -> u64 {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", topics::brokers()).set("group.id", &stage.names.name);
@@ -65,10 +66,10 @@ fn saved(stage: &Stage) -> u64 {
     committed.elements().iter().filter_map(|one| one.offset().to_raw()).filter(|offset| *offset > 0).sum::<i64>() as u64
 }
 
-/// Where an event came to stand, and when it was sent.
+/// The places of events in the log, and the times at which they were sent.
 type Sent = Mutex<Vec<(i32, u64, Instant)>>;
 
-/// Notes where events came to stand.
+/// Records the places of delivered events.
 struct Places(Arc<Sent>);
 
 impl ClientContext for Places {}
@@ -82,7 +83,7 @@ impl ProducerContext for Places {
     }
 }
 
-/// Up to where events of a partition are judged, and when that was seen.
+/// The offsets up to which events of a partition are judged, with the times at which this was seen.
 type Judged = Mutex<Vec<(i32, u64, Instant)>>;
 
 fn kill_one(
@@ -97,13 +98,13 @@ fn kill_one(
     let seconds = std::thread::scope(|scope| {
         scope.spawn(|| watch(stage, &judged, &is_over));
         scope.spawn(|| load(stage, schema, payments, &sent, &is_over));
-        std::thread::sleep(BEFORE);
+        std::thread::sleep(LOAD_TIME);
         let lost = partitions(dead);
         let killed_at = Instant::now();
         dead.kill();
         let mut seconds = Vec::new();
-        let is_taken_over = wait_until(TAKEN_OVER, || {
-            let found = lost.iter().map(|partition| until_judged(*partition, killed_at, &sent, &judged));
+        let is_taken_over = wait_until(TAKEOVER_TIMEOUT, || {
+            let found = lost.iter().map(|partition| seconds_until_judged(*partition, killed_at, &sent, &judged));
             seconds = found.flatten().collect();
             seconds.len() == lost.len()
         });
@@ -114,8 +115,8 @@ fn kill_one(
     report(stage, &seconds, entities)
 }
 
-/// How long after the kill the first event of a partition that was sent after it was judged, in seconds.
-fn until_judged(partition: u32, killed_at: Instant, sent: &Sent, judged: &Judged) -> Option<f64> {
+/// The time from the kill until the first event of a partition that was sent after it was judged, in seconds.
+fn seconds_until_judged(partition: u32, killed_at: Instant, sent: &Sent, judged: &Judged) -> Option<f64> {
     let (sent, judged) = (sent.lock().unwrap(), judged.lock().unwrap());
     let (_, offset, _) = sent.iter().find(|(of, _, at)| *of as u32 == partition && *at > killed_at)?;
     let (_, _, at) = judged.iter().find(|(of, next, _)| *of as u32 == partition && next > offset)?;
@@ -126,7 +127,7 @@ fn report(stage: &Stage, seconds: &[f64], entities: u32) -> Value {
     stage.clear();
     let last = seconds.iter().copied().fold(0.0, f64::max);
     let first = seconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let beyond = last - SESSION.as_secs_f64();
+    let beyond = last - SESSION_TIMEOUT.as_secs_f64();
     println!(
         "partitions of the dead go on after {first:.2} to {last:.2} s, session timeout 3 s: {beyond:.2} s beyond it"
     );
@@ -138,10 +139,10 @@ fn report(stage: &Stage, seconds: &[f64], entities: u32) -> Value {
         "load_per_s": RATE,
         "first_partition_s": round(first),
         "last_partition_s": round(last),
-        "session_timeout_s": SESSION.as_secs_f64(),
+        "session_timeout_s": SESSION_TIMEOUT.as_secs_f64(),
         "beyond_session_timeout_s": round(beyond),
         "goal_beyond_s": 3,
-        "what": "from SIGKILL until the first event sent after it is judged, in each partition of the dead; no followers",
+        "what": "from SIGKILL until the first event sent after it is judged, in each partition of the dead; no sinks",
     })
 }
 
@@ -150,7 +151,7 @@ fn load(stage: &Stage, schema: i32, payments: &[Payment], sent: &Arc<Sent>, is_o
     let settings = bare::producer_settings().set("linger.ms", "1").clone();
     let producer: BaseProducer<Places> = settings.create_with_context(Places(sent.clone())).unwrap();
     let started = Instant::now();
-    // Many cards of all partitions, one after the other.
+    // Cards of all partitions in turn.
     for (index, payment) in (0..).zip(payments.iter().cycle().step_by(7)) {
         if is_over.load(Ordering::SeqCst) {
             break;
@@ -163,7 +164,7 @@ fn load(stage: &Stage, schema: i32, payments: &[Payment], sent: &Arc<Sent>, is_o
     producer.flush(Duration::from_secs(10)).unwrap();
 }
 
-/// Follows the verdict log.
+/// Reads the verdict log.
 fn watch(stage: &Stage, judged: &Judged, is_over: &AtomicBool) {
     let consumer = bare::consumer(&stage.verdict_log(), Offset::End);
     while !is_over.load(Ordering::SeqCst) {

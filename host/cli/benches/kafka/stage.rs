@@ -1,4 +1,4 @@
-//! Where a figure is measured: names of its own on the servers, a pack, and the processes that judge by it.
+//! The environment of a measurement: its own names on the servers, a pack, and the processes that score it.
 
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,15 @@ series:
   fields: [amount, merchant]
 ";
 
-/// Which followers a process runs.
+/// The sinks of a process.
 #[derive(Clone, Copy)]
-pub(crate) enum Followers {
+pub(crate) enum Sinks {
     None,
     Only(&'static str),
     All,
 }
 
-/// Which definitions.
+/// The definitions of a measurement.
 #[derive(Clone, Copy)]
 pub(crate) enum Pack {
     /// A stream, a sliding view and the rule on the plugin `velocity`.
@@ -34,7 +34,7 @@ pub(crate) enum Pack {
     Whole,
 }
 
-/// Where a figure is measured.
+/// The environment of a measurement.
 pub(crate) struct Stage {
     folder: PathBuf,
     pub(crate) names: Names,
@@ -42,7 +42,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage that nobody was on before.
+    /// A new environment, with unused names.
     pub(crate) fn new(name: &str, folder: &Path, kind: Pack) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).unwrap();
@@ -69,27 +69,26 @@ impl Stage {
         format!("{}.verdicts", self.topic())
     }
 
-    /// Starts a process, with more variables of its environment.
-    pub(crate) fn start(&self, member: &str, followers: Followers, more: &[(&str, &str)]) -> Server {
+    /// Starts a process, with additional environment variables.
+    pub(crate) fn start(&self, member: &str, sinks: Sinks, more: &[(&str, &str)]) -> Server {
         let own = |settings: &[(&str, String)]| -> Vec<(String, String)> {
             settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
         let mut settings = self.names.settings.clone();
-        settings.extend(match followers {
-            Followers::All => Vec::new(),
-            Followers::Only(name) => own(&[("ASSAY_ENGINE__FOLLOWERS", format!("[\"{name}\"]"))]),
-            // The only one that is wanted has nothing to write to.
-            Followers::None => own(&[
-                ("ASSAY_ENGINE__FOLLOWERS", "[\"outbox\"]".to_owned()),
-                ("ASSAY_KAFKA__PUBLISH", "false".to_owned()),
-            ]),
+        settings.extend(match sinks {
+            Sinks::All => Vec::new(),
+            Sinks::Only(name) => own(&[("ASSAY_ENGINE__SINKS", format!("[\"{name}\"]"))]),
+            // No sink: the only enabled one has no store.
+            Sinks::None => {
+                own(&[("ASSAY_ENGINE__SINKS", "[\"outbox\"]".to_owned()), ("ASSAY_KAFKA__PUBLISH", "false".to_owned())])
+            }
         });
         let settings: Vec<(&str, &str)> =
             settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied()).collect();
         Server::start(&self.folder.join(member), Some(KEY), &settings)
     }
 
-    /// Makes the stream with everything that judges it. Returns the id of the schema that producers write in.
+    /// Applies the pack. Returns the id of the schema for producers.
     pub(crate) fn apply(&self, server: &Server) -> i32 {
         server.command(&[&"apply", &self.pack, &"--plugins", &plugins()]);
         let schema = json!({ "schema": payments_schema().unwrap().to_string() }).to_string();
@@ -101,7 +100,7 @@ impl Stage {
         answer["id"].as_i64().unwrap() as i32
     }
 
-    /// Deletes its topics. What is in stores stays, as after tests.
+    /// Deletes its topics. Data in stores stays, as after tests.
     pub(crate) fn clear(&self) {
         let (verdict_log, published) = (self.verdict_log(), self.published());
         let letters = format!("{}.dead-letters", self.topic());

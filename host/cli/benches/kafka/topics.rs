@@ -1,4 +1,4 @@
-//! Topics: made, deleted, and how far they go.
+//! Creates and deletes topics, and reads their ends.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use rdkafka::message::Message as _;
 use crate::bare;
 use crate::events::PARTITIONS;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where Kafka is.
+/// The addresses of Kafka.
 pub(crate) fn brokers() -> String {
     std::env::var("ASSAY_TEST_KAFKA").expect("run: cargo xtask bench kafka")
 }
@@ -24,20 +24,20 @@ fn admin() -> (AdminClient<DefaultClientContext>, tokio::runtime::Runtime) {
     (client, tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap())
 }
 
-/// Makes a topic and waits until it can be written to.
+/// Creates a topic and waits until it accepts writes.
 pub(crate) fn create(topic: &str) {
     let (client, runtime) = admin();
     let new = NewTopic::new(topic, PARTITIONS as i32, TopicReplication::Fixed(1));
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().operation_timeout(Some(KAFKA_TIMEOUT));
     let made = runtime.block_on(client.create_topics([&new], &options)).unwrap();
     made.into_iter().for_each(|result| drop(result.unwrap()));
     ends(topic);
 }
 
-/// Deletes what is there of some topics: a backlog is large.
+/// Deletes topics, because a backlog is large.
 pub(crate) fn delete(topics: &[&str]) {
     let (client, runtime) = admin();
-    // One that is not there is fine.
+    // Missing topics are not an error.
     runtime.block_on(client.delete_topics(topics, &AdminOptions::new())).unwrap();
 }
 
@@ -48,11 +48,11 @@ pub(crate) fn ends(topic: &str) -> Vec<u64> {
 
 fn ends_by(consumer: &BaseConsumer, topic: &str) -> Vec<u64> {
     let end = |partition| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + KAFKA_TIMEOUT;
         loop {
-            match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            match consumer.fetch_watermarks(topic, partition, KAFKA_TIMEOUT) {
                 Ok((_, end)) => return end as u64,
-                // A new topic's leader has to hear of it first.
+                // The leader of a new topic may not know it yet.
                 Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
                 Err(error) => panic!("the end of {topic}/{partition}: {error}"),
             }
@@ -61,7 +61,7 @@ fn ends_by(consumer: &BaseConsumer, topic: &str) -> Vec<u64> {
     (0..PARTITIONS as i32).map(end).collect()
 }
 
-/// Reads the last record of each partition of a topic, some milliseconds after it is asked to.
+/// Reads the last record of each partition of a topic, within some milliseconds.
 pub(crate) struct LastRecords<'a> {
     topic: &'a str,
     consumer: BaseConsumer,
@@ -81,9 +81,9 @@ impl<'a> LastRecords<'a> {
         bare::assign(&self.consumer, self.topic, |partition| Offset::Offset(ends[partition] as i64 - 1));
         let mut found: Vec<(usize, Vec<u8>)> = Vec::new();
         while found.len() < ends.len() {
-            let message = bare::next(&self.consumer, PATIENCE).expect("a last record in each partition");
+            let message = bare::next(&self.consumer, KAFKA_TIMEOUT).expect("a last record in each partition");
             let partition = message.partition() as usize;
-            // Another one may have come behind it.
+            // A newer record may have been appended meanwhile.
             if found.iter().all(|(of, _)| *of != partition) {
                 found.push((partition, message.payload().unwrap_or_default().to_vec()));
             }
@@ -98,7 +98,7 @@ pub(crate) fn bytes(topic: &str) -> u64 {
     let consumer = bare::consumer(topic, Offset::Beginning);
     let mut bytes = 0;
     while left > 0 {
-        let message = bare::next(&consumer, PATIENCE).expect("all records of the topic");
+        let message = bare::next(&consumer, KAFKA_TIMEOUT).expect("all records of the topic");
         bytes += message.payload_len() as u64;
         left -= 1;
     }

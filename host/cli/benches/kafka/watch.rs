@@ -1,18 +1,18 @@
-//! How long something took, and what it cost: CPU of the process that is measured, of its threads, of the servers that
-//! it uses, and of everything else that ran meanwhile and so made the figures worse.
+//! Measures time and CPU: of the measured process, of its threads, of the servers that it uses, and of everything else
+//! that ran meanwhile and disturbed the figures.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// Costs below that, in ns of CPU per event, are not told: servers that have nothing to do use a little all the same.
-const LEAST_COST: f64 = 50.0;
+/// Smaller costs, in ns of CPU per event, are not reported, because idle servers also use some CPU.
+const MIN_COST_NS: f64 = 50.0;
 
 /// Seconds of CPU by what used them.
 type Cpu = BTreeMap<String, f64>;
 
-/// Started with what is measured.
+/// Started together with the measured work.
 pub(crate) struct Clock {
     pid: u32,
     servers: Vec<(String, Vec<u32>)>,
@@ -20,28 +20,28 @@ pub(crate) struct Clock {
     before: Used,
 }
 
-/// What was used up to a moment.
+/// The CPU used up to a moment.
 struct Used {
     /// `own`, and each server.
     parts: Cpu,
-    /// The process's threads, those of a kind together.
+    /// The process's threads, grouped by kind.
     threads: Cpu,
-    /// All that the machine did.
+    /// The whole machine.
     machine: f64,
     bench: f64,
 }
 
-/// What a clock has measured up to a moment.
+/// The measurements of a clock up to a moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Lap {
     seconds: f64,
     parts: Cpu,
     threads: Cpu,
-    /// Cores that were busy with something else.
+    /// Cores that were busy with other work.
     others: f64,
 }
 
-/// Events that were carried, and what that took.
+/// A number of processed events, and their cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) events: usize,
@@ -56,7 +56,7 @@ impl Clock {
         Self { pid, servers, started: Instant::now(), before }
     }
 
-    /// What it took up to now.
+    /// The measurements up to now.
     pub(crate) fn lap(&self) -> Lap {
         let seconds = self.started.elapsed().as_secs_f64();
         let Used { parts, threads, machine, bench } = Used::now(self.pid, &self.servers);
@@ -91,7 +91,7 @@ impl Run {
     /// ns of CPU per event, the greatest first.
     fn costs(&self, of: &Cpu) -> Vec<(String, f64)> {
         let cost = |(name, cpu): (&String, &f64)| (name.clone(), (cpu * 1e9 / self.events.max(1) as f64).round());
-        let mut costs: Vec<(String, f64)> = of.iter().map(cost).filter(|(_, cost)| *cost >= LEAST_COST).collect();
+        let mut costs: Vec<(String, f64)> = of.iter().map(cost).filter(|(_, cost)| *cost >= MIN_COST_NS).collect();
         costs.sort_by(|a, b| b.1.total_cmp(&a.1));
         costs
     }
@@ -107,7 +107,7 @@ impl Run {
         })
     }
 
-    /// For people.
+    /// The run as a line of text.
     pub(crate) fn line(&self) -> String {
         let costs: Vec<String> =
             self.costs(&self.lap.parts).iter().map(|(name, cost)| format!("{name} {cost:.0}")).collect();
@@ -135,12 +135,12 @@ pub(crate) fn cpu(pid: u32) -> f64 {
 
 fn cpu_in(path: &str) -> f64 {
     let stat = std::fs::read_to_string(path).unwrap_or_default();
-    // Behind the name, which may hold anything, the 12th and 13th are the ticks of user and system.
+    // After the name, which may contain any character, the 12th and 13th fields are the ticks of user and system.
     let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
     ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// What the threads of a process have used that live still, by their names without numbers.
+/// The CPU of the living threads of a process, by their names without numbers.
 fn threads(pid: u32) -> Cpu {
     let mut threads = Cpu::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
@@ -152,7 +152,7 @@ fn threads(pid: u32) -> Cpu {
     threads
 }
 
-/// What all processes have used.
+/// The CPU of all processes.
 fn machine() -> f64 {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);

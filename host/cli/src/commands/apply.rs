@@ -21,23 +21,24 @@ use crate::pack;
 #[command(after_help = "\
 Examples:
   assay apply rules/payments
-  assay apply rules/payments --plugins target/plugins   upload these plugins along
-  assay apply rules/payments --dry-run                   say what would change
-  assay apply rules/payments --diff                      show how it would change; exit code 3 if anything would
-  assay apply rules/payments --prune                     delete what the pack has no longer
-  assay apply rules/payments --prune --yes               without asking
+  assay apply rules/payments --plugins target/plugins   with these plugins
+  assay apply rules/payments --dry-run                   check only, and print the changes
+  assay apply rules/payments --diff                      print diffs; exit code 3 if anything would change
+  assay apply rules/payments --prune                     delete views and rules that the pack lacks
+  assay apply rules/payments --prune --yes               delete without asking
 
-All definitions and plugins take effect at once, between two batches, or none does. Applying a pack twice changes nothing.")]
+All definitions and plugins take effect together, between two batches, or none does. Applying a pack twice changes
+nothing.")]
 pub struct Args {
     /// The pack's folder.
     dir: PathBuf,
-    /// A folder of plugins (.wasm) to upload along; the pack's own plugins/ is always taken.
+    /// A folder of plugins (.wasm) to upload too. The pack's own plugins/ is always used.
     #[arg(long, value_name = "DIR")]
     plugins: Vec<PathBuf>,
-    /// Check everything, rules against the plugins of the pack, too, and say what would change; change nothing.
+    /// Check everything, including the plugins of the pack, and print what would change. Change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// As --dry-run, with a diff per definition. The exit code is 0 if nothing would change, 3 if something would.
+    /// Like --dry-run, with a diff per definition. The exit code is 0 if nothing would change, else 3.
     #[arg(long)]
     diff: bool,
     /// Delete views and rules of the pack's streams that the pack does not have. Streams and plugins are never deleted.
@@ -48,16 +49,16 @@ pub struct Args {
     yes: bool,
 }
 
-/// The exit code of --diff when something would change.
-const DIFFERENT: u8 = 3;
+/// The exit code of --diff if something would change.
+const EXIT_CODE_DIFFERENT: u8 = 3;
 
 /// Applies a pack.
 ///
 /// # Errors
-/// A file cannot be read, or the server refuses the change; nothing has changed then.
+/// A file cannot be read, or the server refuses the change. Nothing has changed then.
 pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<ExitCode> {
     let mut changes = pack::read_definitions(&args.dir)?;
-    let plugins = new_plugins(args, client)?;
+    let plugins = read_plugins(args, client)?;
     let is_dry = args.dry_run || args.diff;
     if args.prune {
         let gone = prune::find(&changes, client)?;
@@ -66,36 +67,36 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
         }
         changes.extend(gone);
     }
-    let before = if args.diff { diff::definitions(client)? } else { Vec::new() };
+    let before = if args.diff { diff::load_definitions(client)? } else { Vec::new() };
     let progress = Progress::new("apply", Unit::Steps, None, quiet);
     progress.bar().set_message("the server checks and compiles");
     let mut applied = send(&changes, &plugins, is_dry, client)?;
     drop(progress);
     let gone = changes.iter().filter(|change| change.body.is_none());
     applied["deleted"] = gone.map(|change| json!({ "kind": change.kind, "name": change.name })).collect();
-    let diffs = diff::texts(&before, &applied);
+    let diffs = diff::diff_definitions(&before, &applied);
     print(output, &applied, |applied| {
         if args.diff {
             return diff::coloured(&diffs.concat());
         }
         let mut rows = plugin_rows(&plugins, applied, is_dry);
         for change in &changes {
-            rows.push(vec![change.kind.to_string(), change.name.clone(), state_of(applied, change, is_dry)]);
+            rows.push(vec![change.kind.to_string(), change.name.clone(), change_state(applied, change, is_dry)]);
         }
         format!("{}catalog version {}\n{}", table(&rows), field(applied, "version"), effects(applied))
     });
-    Ok(if args.diff && !diffs.is_empty() { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
+    Ok(if args.diff && !diffs.is_empty() { ExitCode::from(EXIT_CODE_DIFFERENT) } else { ExitCode::SUCCESS })
 }
 
 /// Sends definitions and new plugins as one set of changes.
-fn send(changes: &[Change], plugins: &[Module], is_dry: bool, client: &Client) -> Result<Value> {
+fn send(changes: &[Change], plugins: &[PluginFile], is_dry: bool, client: &Client) -> Result<Value> {
     let bodies: Vec<Value> = changes
         .iter()
         .map(|change| json!({ "kind": change.kind, "name": change.name, "definition": change.body }))
         .collect();
     let set = json!({ "changes": bodies });
     let path = if is_dry { "/v1/changes?dry_run=true" } else { "/v1/changes" };
-    let new: Vec<&Module> = plugins.iter().filter(|plugin| plugin.known_as.is_none()).collect();
+    let new: Vec<&PluginFile> = plugins.iter().filter(|plugin| plugin.known_as.is_none()).collect();
     if new.is_empty() {
         return Ok(client.request("POST", path, &Body::Json(&set))?);
     }
@@ -107,19 +108,19 @@ fn send(changes: &[Change], plugins: &[Module], is_dry: bool, client: &Client) -
 }
 
 /// A plugin of the pack.
-struct Module {
+struct PluginFile {
     file: PathBuf,
     wasm: Vec<u8>,
-    /// Its name and version, if the server has these very bytes.
+    /// The name and version, if the server has the same bytes.
     known_as: Option<String>,
 }
 
-/// The plugins of the pack and of the folders that were named. Those that the server has are not sent again.
-fn new_plugins(args: &Args, client: &Client) -> Result<Vec<Module>> {
+/// Reads the plugins of the pack and of the folders of `--plugins`, and compares them with those of the server.
+fn read_plugins(args: &Args, client: &Client) -> Result<Vec<PluginFile>> {
     for folder in &args.plugins {
         ensure!(folder.is_dir(), "--plugins {}: there is no such folder", folder.display());
     }
-    let mut modules: Vec<Module> = Vec::new();
+    let mut modules: Vec<PluginFile> = Vec::new();
     let mut known = None;
     for folder in args.plugins.iter().chain([&args.dir.join("plugins")]) {
         for file in pack::modules(folder)? {
@@ -132,15 +133,15 @@ fn new_plugins(args: &Args, client: &Client) -> Result<Vec<Module>> {
             let there = items(known).find(|plugin| field(plugin, "digest") == digest);
             let known_as = there.map(|plugin| format!("{}@{}", field(plugin, "name"), field(plugin, "version")));
             if modules.iter().all(|module| module.wasm != wasm) {
-                modules.push(Module { file, wasm, known_as });
+                modules.push(PluginFile { file, wasm, known_as });
             }
         }
     }
     Ok(modules)
 }
 
-fn plugin_rows(plugins: &[Module], applied: &Value, is_dry: bool) -> Vec<Vec<String>> {
-    // The server tells of those that were sent, in their order.
+fn plugin_rows(plugins: &[PluginFile], applied: &Value, is_dry: bool) -> Vec<Vec<String>> {
+    // The answer lists the sent plugins in their order.
     let mut sent = applied["plugins"].as_array().into_iter().flatten();
     let rows = plugins.iter().map(|plugin| match &plugin.known_as {
         Some(name) => vec!["plugin".to_owned(), name.clone()],
@@ -153,12 +154,12 @@ fn plugin_rows(plugins: &[Module], applied: &Value, is_dry: bool) -> Vec<Vec<Str
     rows.collect()
 }
 
-fn state_of(applied: &Value, change: &Change, is_dry: bool) -> String {
+fn change_state(applied: &Value, change: &Change, is_dry: bool) -> String {
     if change.body.is_none() {
         return if is_dry { "would be deleted" } else { "deleted" }.to_owned();
     }
-    let is_it = |item: &&Value| item["kind"] == json!(change.kind) && item["name"] == json!(change.name);
-    let Some(changed) = applied["changed"].as_array().and_then(|all| all.iter().find(is_it)) else {
+    let is_changed = |item: &&Value| item["kind"] == json!(change.kind) && item["name"] == json!(change.name);
+    let Some(changed) = applied["changed"].as_array().and_then(|all| all.iter().find(is_changed)) else {
         return "unchanged".to_owned();
     };
     let revision = field(changed, "revision");

@@ -1,4 +1,4 @@
-//! `assay check`: is all of a data folder there and whole?
+//! `assay check`: verifies that a data folder is complete and undamaged.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use assay_core::names::Digest;
+use assay_embedded::{Embedded, Report};
 use assay_engine::EngineConfig;
-use assay_engine::plan::{Plan, Shelf};
+use assay_engine::plan::{Plan, PluginCache};
 use assay_runtime::{Runtime, RuntimeConfig};
-use assay_stores::embedded::{self, Embedded, Report};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -23,9 +23,9 @@ Examples:
   assay check /var/lib/assay
   assay check /backup/assay --output json
 
-Compares the checksum of every file, reads every row, and looks whether the parts fit each other. Exit code 0: all is
-there. 1: something is damaged or missing; each such thing is a line. Files are only looked at; if nothing is gone, the
-database is opened as a start does it. Check a copy if you want to be sure that nothing changes.")]
+Compares the checksum of every file, reads every row, and compares the parts with each other. Exit code 0: the folder is
+complete. 1: something is damaged or missing; each problem is a line. Files are only read. If nothing is missing, the
+database is opened as at a start. Check a copy if nothing may change.")]
 pub struct Args {
     /// The data folder.
     #[arg(value_name = "DIR", default_value = "assay-data")]
@@ -35,25 +35,25 @@ pub struct Args {
 /// Runs the check.
 ///
 /// # Errors
-/// It is not a data folder, a server has it, or it cannot be read at all.
+/// It is not a data folder, a server uses it, or it cannot be read at all.
 pub fn run(args: &Args, output: Output, quiet: bool) -> Result<ExitCode> {
     let bar = if quiet || output == Output::Json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let style = ProgressStyle::with_template("{spinner} {elapsed} checking {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    let mut progress = |what: &str| {
+    let mut progress = |step: &str| {
         if bar.is_hidden() && !quiet && output == Output::Text {
-            // Nobody sees a bar: a line each, so that long work says what it does.
-            eprintln!("checking {what}");
+            // Without a terminal each step is a line.
+            eprintln!("checking {step}");
         }
-        bar.set_message(what.to_owned());
+        bar.set_message(step.to_owned());
         bar.tick();
     };
-    let mut checked = embedded::check(&args.dir.join("store"), &embedded::Config::default(), &mut progress);
+    let mut checked = assay_embedded::check(&args.dir.join("store"), &assay_embedded::Config::default(), &mut progress);
     if let Ok(report) = &mut checked
         && report.problems.is_empty()
     {
         progress("whether the definitions still make sense");
-        report.problems.extend(compile(&args.dir)?);
+        report.problems.extend(compile_catalog(&args.dir)?);
     }
     bar.finish_and_clear();
     let report = checked?;
@@ -70,15 +70,15 @@ pub fn run(args: &Args, output: Output, quiet: bool) -> Result<ExitCode> {
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Compiles what the catalog holds, as a start does it. Returns what is wrong with it.
-fn compile(dir: &Path) -> Result<Vec<String>> {
-    let store = Embedded::open(&dir.join("store"), &embedded::Config::default())?;
+/// Compiles the definitions in the catalog, as at a start. Returns the problems.
+fn compile_catalog(dir: &Path) -> Result<Vec<String>> {
+    let store = Embedded::open(&dir.join("store"), &assay_embedded::Config::default())?;
     let catalog = store.ports().catalog;
     let config = RuntimeConfig { cache_dir: Some(dir.join("plugins")), ..RuntimeConfig::default() };
-    let shelf = Shelf::new(Runtime::new(config)?);
+    let plugin_cache = PluginCache::new(Runtime::new(config)?);
     let snapshot = Arc::new(catalog.snapshot(None)?);
     let artifact = |digest: &Digest| catalog.artifact(digest);
-    let compiled = Plan::compile(snapshot, &shelf, &artifact, &EngineConfig::default().limits);
+    let compiled = Plan::compile(snapshot, &plugin_cache, &artifact, &EngineConfig::default().limits);
     let problems = compiled.err().unwrap_or_default();
     Ok(problems.iter().map(|problem| format!("the catalog does not compile: {problem}")).collect())
 }
@@ -89,11 +89,11 @@ fn summary(report: &Report) -> String {
     if *is_complete {
         text += &format!("records {records} in the log\nrows    {rows} in the other parts\n");
     } else {
-        text += "rows    not looked at: mend the files first\n";
+        text += "rows    not checked: repair the files first\n";
     }
     problems.iter().for_each(|problem| text += &format!("PROBLEM {problem}\n"));
     text += &match problems.len() {
-        0 => "all is there and whole\n".to_owned(),
+        0 => "the folder is complete and undamaged\n".to_owned(),
         1 => "1 problem\n".to_owned(),
         count => format!("{count} problems\n"),
     };

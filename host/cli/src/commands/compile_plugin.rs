@@ -1,4 +1,4 @@
-//! `assay compile-plugin`: what the server calls to compile an upload in a process of its own. Not for people.
+//! `assay compile-plugin`: compiles an upload in a process of its own. Only the server calls it.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,9 +13,9 @@ pub struct Args {
     memory_bytes: u64,
 }
 
-/// How this program calls itself to compile, without the limits; none where the system does not tell where it is.
+/// The command by which the server calls itself to compile, without the limits; none if its path is unknown.
 pub(crate) fn command() -> Option<Vec<OsString>> {
-    // On Linux by what runs, not by its name: the file may have been replaced by a newer version since.
+    // On Linux the running program, not its path: a newer version may have replaced the file.
     let program =
         if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe().ok()?.into() };
     Some(vec![program, "compile-plugin".into()])

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::say;
+use super::print_text;
 
 /// Print completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -19,5 +19,5 @@ pub struct Args {
 pub fn run(args: &Args, mut command: Command) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "assay", &mut script);
-    say(&String::from_utf8_lossy(&script));
+    print_text(&String::from_utf8_lossy(&script));
 }

@@ -19,23 +19,23 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List them, the newest of each partition first.
+    /// List dead letters, the newest of each partition first.
     #[command(after_help = "\
 Examples:
   assay dead-letters list
   assay dead-letters list --stream payments --rule card_velocity --limit 10")]
     List {
-        /// Of this stream.
+        /// Only letters of this stream.
         #[arg(long)]
         stream: Option<String>,
-        /// Of this rule.
+        /// Only letters of this rule.
         #[arg(long)]
         rule: Option<String>,
-        /// At most so many.
+        /// The largest number of letters.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Show one event with why it failed.
+    /// Show one event with its failures.
     #[command(after_help = "\
 Examples:
   assay dead-letters show payments 3 4711")]
@@ -49,10 +49,10 @@ Examples:
     },
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     match &args.action {
         Action::List { stream, rule, limit } => {

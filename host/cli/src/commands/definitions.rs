@@ -1,4 +1,4 @@
-//! `assay stream`, `assay view`: what is defined on the server. Packs change it: see `assay apply`.
+//! `assay stream`, `assay view`: the definitions on the server. `assay apply` changes them.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -24,12 +24,12 @@ enum StreamAction {
 Examples:
   assay stream list
   assay stream list --name pay
-  assay stream list --from payments     those with the events of this stream under another key")]
+  assay stream list --from payments     streams that are derived from payments")]
     List {
-        /// Those with this in their name.
+        /// Only those whose name contains this.
         #[arg(long)]
         name: Option<String>,
-        /// Those that are derived from this stream.
+        /// Only streams that are derived from this one.
         #[arg(long, value_name = "STREAM")]
         from: Option<String>,
     },
@@ -63,10 +63,10 @@ Examples:
   assay view list --name card
   assay view list --stream payments")]
     List {
-        /// Those with this in their name.
+        /// Only those whose name contains this.
         #[arg(long)]
         name: Option<String>,
-        /// Of this stream.
+        /// Only views of this stream.
         #[arg(long)]
         stream: Option<String>,
     },
@@ -83,7 +83,7 @@ Examples:
 /// Lists or shows streams.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run_stream(args: &StreamArgs, client: &Client, output: Output) -> Result<()> {
     match &args.action {
         StreamAction::List { name, from } => {
@@ -100,7 +100,7 @@ pub fn run_stream(args: &StreamArgs, client: &Client, output: Output) -> Result<
 /// Lists or shows views.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run_view(args: &ViewArgs, client: &Client, output: Output) -> Result<()> {
     match &args.action {
         ViewAction::List { name, stream } => {

@@ -1,4 +1,4 @@
-//! `assay entity`: the deletion of what is held of one entity.
+//! `assay entity`: deletes all data of an entity.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::{Output, items, print};
 use crate::client::{Client, RequestError, escape};
 
-/// The longest page of a listing.
-const PAGE: usize = 1000;
+/// The largest number of items of a page.
+const MAX_PAGE_ITEMS: usize = 1000;
 
-/// Delete what is held of one entity.
+/// Delete all data of an entity.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +22,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Delete an entity's events with all that came of them. It needs a key with the role admin.
+    /// Delete an entity's events and everything that was derived from them. Needs a key with the role admin.
     #[command(after_help = "\
 Examples:
   assay entity delete payments card-1          show what would be deleted
@@ -33,16 +33,16 @@ Examples:
         /// The entity.
         #[arg(value_name = "KEY")]
         entity: String,
-        /// Really delete. Nothing brings it back.
+        /// Delete for good.
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// The server says no, or it was not told to delete really.
+/// The server answers with an error, or --yes is missing.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     let Action::Delete { stream, entity, yes } = &args.action;
     let path = format!("/v1/entities/{}/{}", escape(stream), escape(entity));
@@ -66,14 +66,14 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// What there is of the entity; null: nothing.
+/// The data of the entity; null if there is none.
 fn preview(client: &Client, path: &str) -> Result<Value, RequestError> {
     let entity = match client.get(path) {
         Err(RequestError::Refused { status: 404, .. }) => return Ok(Value::Null),
         entity => entity?,
     };
-    let events = count(client, &format!("{path}/events"))?;
-    let verdicts = count(client, &format!("{path}/verdicts"))?;
+    let events = count_items(client, &format!("{path}/events"))?;
+    let verdicts = count_items(client, &format!("{path}/verdicts"))?;
     let names = |part: &str| entity[part].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
     let (rules, views): (Vec<Value>, Vec<Value>) = (names("rules"), names("views"));
     Ok(json!({ "events": events, "verdicts": verdicts, "rules": rules, "views": views }))
@@ -94,11 +94,11 @@ fn preview_text(held: &Value, stream: &str, entity: &str) -> String {
     )
 }
 
-/// How many items a listing has.
-fn count(client: &Client, path: &str) -> Result<usize, RequestError> {
+/// The number of items of a listing.
+fn count_items(client: &Client, path: &str) -> Result<usize, RequestError> {
     let (mut total, mut cursor) = (0, String::new());
     loop {
-        let page = client.get(&format!("{path}?limit={PAGE}{cursor}"))?;
+        let page = client.get(&format!("{path}?limit={MAX_PAGE_ITEMS}{cursor}"))?;
         total += items(&page).count();
         match &page["cursor"] {
             Value::String(next) => cursor = format!("&cursor={next}"),

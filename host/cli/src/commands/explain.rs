@@ -1,10 +1,10 @@
-//! `assay explain`: what a code means, and what to do.
+//! `assay explain`: the meaning of a code, and the remedy.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{Output, print, table};
-use crate::codes::{CODES, Code, Of, find, nearest};
+use crate::codes::{CODES, Code, CodeSource, find, nearest};
 
 /// Explain a code of a dead letter or of an error.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
     code: Option<String>,
 }
 
-/// Explains.
+/// Prints the explanation of a code, or all codes.
 ///
 /// # Errors
 /// There is no such code.
@@ -45,9 +45,9 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 }
 
 fn place(code: &Code) -> String {
-    match code.of {
-        Of::DeadLetter => "dead letter".to_owned(),
-        Of::Problem(status) => format!("HTTP {status}"),
+    match code.source {
+        CodeSource::DeadLetter => "dead letter".to_owned(),
+        CodeSource::Problem(status) => format!("HTTP {status}"),
     }
 }
 

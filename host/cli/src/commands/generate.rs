@@ -1,4 +1,4 @@
-//! `assay generate`: a realistic producer of events, to a file, to standard output, or to a server.
+//! `assay generate`: generates realistic events for a file, standard output, or a server.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use assay_core::time_text::parse_time;
 use indicatif::ProgressBar;
 
+use super::exit_after_stdout_error;
 use super::progress::{Progress, Unit};
-use super::stdout_failed;
 use crate::client::{Client, ServerArgs};
 use crate::generate::{
     ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json,
@@ -20,14 +21,14 @@ use crate::send::{SendOptions, Sender};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  assay generate payments --count 10                             look at some
+  assay generate payments --count 10                             print some
   assay generate payments --count 200000 --to-file payments.jsonl
   assay generate payments --count 200000 --to-file payments.avro   an Avro object container file
   assay generate payments --rate 1000 --to-stream payments       to the server, 1,000 a second, until Ctrl-C
 
 The same seed gives the same events on every machine.")]
 pub struct Args {
-    /// Which pack's events.
+    /// The pack whose events are generated.
     #[command(subcommand)]
     pack: Pack,
 }
@@ -47,25 +48,25 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 struct PaymentsArgs {
-    /// How many; without it, 10 to standard output and no end to a stream.
+    /// The number of payments; by default 10 for standard output and no limit for a stream.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Another seed gives other payments.
+    /// The seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many a second are sent; without it, as fast as possible.
+    /// The number of payments per second; by default as many as possible.
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rate: Option<u64>,
-    /// How many cards.
+    /// The number of cards.
     #[arg(long, default_value_t = 100_000)]
     cards: u32,
     /// The share of payments that are fraud.
     #[arg(long, default_value_t = 0.002)]
     fraud_share: f64,
-    /// The time of the first payment, as 2026-01-05T08:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    start: Option<jiff::Timestamp>,
-    /// Write to a file: Avro if its name ends in .avro, else a JSON object a line.
+    /// The time of the first payment, as 2026-01-05T08:00:00Z or in milliseconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_negative_numbers = true)]
+    start: Option<i64>,
+    /// Write to a file: Avro if its name ends in .avro, else one JSON object per line.
     #[arg(long, value_name = "FILE", conflicts_with = "to_stream")]
     to_file: Option<PathBuf>,
     /// Send to a stream of the server.
@@ -86,31 +87,31 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
         ..PaymentsConfig::default()
     };
     if let Some(start) = args.start {
-        config.start_ms = start.as_millisecond();
+        config.start_ms = start;
     }
     let payments = Payments::new(&config)?;
     let is_endless = args.to_stream.is_some() && args.count.is_none();
     let count = args.count.unwrap_or(if is_endless { u64::MAX } else { 10 });
     let length = (!is_endless).then_some(count);
-    let is_shown = args.to_file.is_none() && args.to_stream.is_none();
-    let progress = Progress::new("generate", Unit::Events, length, quiet || is_shown);
-    let paced = Pace::new(payments.take(usize::try_from(count)?), args.rate, progress.bar().clone());
+    let is_printed = args.to_file.is_none() && args.to_stream.is_none();
+    let progress = Progress::new("generate", Unit::Events, length, quiet || is_printed);
+    let events = RateLimited::new(payments.take(usize::try_from(count)?), args.rate, progress.bar().clone());
     match (&args.to_file, &args.to_stream) {
-        (Some(file), _) => to_file(paced, file, args.seed)?,
-        (None, Some(stream)) => to_stream(paced, Client::new(server)?, stream, args.rate)?,
+        (Some(file), _) => write_file(events, file, args.seed)?,
+        (None, Some(stream)) => send_to_stream(events, Client::new(server)?, stream, args.rate)?,
         (None, None) => {
             let out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-            to_lines(paced, out).unwrap_or_else(|error| stdout_failed(&error));
+            write_lines(events, out).unwrap_or_else(|error| exit_after_stdout_error(&error));
         }
     }
     Ok(())
 }
 
-fn to_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> Result<()> {
+fn write_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> Result<()> {
     let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
     let out = BufWriter::with_capacity(1 << 20, out);
     if file.extension().is_none_or(|extension| extension != "avro") {
-        return to_lines(payments, out).with_context(|| format!("cannot write {}", file.display()));
+        return write_lines(payments, out).with_context(|| format!("cannot write {}", file.display()));
     }
     let mut container = ContainerWriter::new(out, &payments_schema()?, sync_marker(seed))?;
     for payment in payments {
@@ -120,7 +121,7 @@ fn to_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> R
     Ok(())
 }
 
-fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std::io::Result<()> {
+fn write_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std::io::Result<()> {
     let mut line = Vec::new();
     for payment in payments {
         line.clear();
@@ -131,8 +132,13 @@ fn to_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std
     out.flush()
 }
 
-fn to_stream(payments: impl Iterator<Item = Payment>, client: Client, stream: &str, rate: Option<u64>) -> Result<()> {
-    // At a slow pace a batch is a tenth of a second, so that events come as they would.
+fn send_to_stream(
+    payments: impl Iterator<Item = Payment>,
+    client: Client,
+    stream: &str,
+    rate: Option<u64>,
+) -> Result<()> {
+    // At a low rate a batch has the events of a tenth of a second, so that they arrive evenly.
     let batch = rate.map_or(5000, |rate| (rate / 10).clamp(1, 5000));
     let options = SendOptions { max_events: usize::try_from(batch)?, is_compressed: false, avro_header: None };
     let mut sender = Sender::start(client, stream, options);
@@ -144,43 +150,43 @@ fn to_stream(payments: impl Iterator<Item = Payment>, client: Client, stream: &s
             break;
         }
     }
-    // It also says why no more could be sent.
+    // Its error is the reason why pushing failed.
     let summary = sender.finish()?;
     summary.errors.iter().take(10).for_each(|error| eprintln!("{error}"));
     ensure!(summary.rejected == 0, "{} of the events were refused", summary.rejected);
     Ok(())
 }
 
-/// Gives events at a rate, and moves a progress bar.
-struct Pace<I> {
+/// Yields events at a rate, and moves a progress bar.
+struct RateLimited<I> {
     events: I,
     rate: Option<u64>,
     started: Instant,
-    given: u64,
+    yielded: u64,
     bar: ProgressBar,
 }
 
-impl<I> Pace<I> {
+impl<I> RateLimited<I> {
     fn new(events: I, rate: Option<u64>, bar: ProgressBar) -> Self {
-        Self { events, rate, started: Instant::now(), given: 0, bar }
+        Self { events, rate, started: Instant::now(), yielded: 0, bar }
     }
 }
 
-impl<I: Iterator> Iterator for Pace<I> {
+impl<I: Iterator> Iterator for RateLimited<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
         if let Some(rate) = self.rate {
-            let due = Duration::from_secs_f64(self.given as f64 / rate as f64);
-            // Short sleeps are late by more than they are long: catch up in steps of a millisecond.
+            let due = Duration::from_secs_f64(self.yielded as f64 / rate as f64);
+            // Short sleeps are inaccurate, so the rate is kept in steps of a millisecond.
             if let Some(early) = due.checked_sub(self.started.elapsed()).filter(|early| early.as_millis() > 0) {
                 std::thread::sleep(early);
             }
         }
-        self.given += 1;
-        // A bar that moves with each event costs more than the event; at a slow pace it need not lag behind.
-        if self.given.is_multiple_of(1024) || self.rate.is_some_and(|rate| rate < 10_000) {
-            self.bar.set_position(self.given);
+        self.yielded += 1;
+        // Moving the bar costs more than an event, so it is moved for each event only at low rates.
+        if self.yielded.is_multiple_of(1024) || self.rate.is_some_and(|rate| rate < 10_000) {
+            self.bar.set_position(self.yielded);
         }
         self.events.next()
     }

@@ -1,4 +1,4 @@
-//! `assay ingest`: events of a file into a stream; the next batch is read while one is under way.
+//! `assay ingest`: sends the events of a file to a stream. The next batch is read while one is in flight.
 
 mod avro;
 mod cells;
@@ -19,8 +19,8 @@ use crate::send::{SendOptions, Sender, Summary};
 use cells::Columns;
 use source::{Shape, Source};
 
-/// The most refused events that are told without `--errors`.
-const MAX_TOLD: usize = 10;
+/// How many refused events are printed without `--errors`.
+const MAX_SHOWN_ERRORS: usize = 10;
 
 /// Send the events of a file to a stream.
 #[derive(Debug, clap::Args)]
@@ -33,25 +33,25 @@ Examples:
   tail -f payments.jsonl | assay ingest payments -
   assay ingest payments payments.jsonl --errors refused.txt --batch 100
 
-The file has JSON objects (one a line, one after another, or as an array), is CSV with a header of field names (also
-with ';' or tabs; an empty cell is no value), or is an Avro object container file; each of them plain or compressed
-with gzip or zstd. What it is, is seen from its content. CSV needs a key that may read the stream's schema.
+The file has JSON objects (one per line, one after another, or as an array), is CSV with a header of field names (also
+with ';' or tabs; an empty cell means no value), or is an Avro object container file. Each may be compressed with gzip or
+zstd. The format is recognised by the content. CSV needs a key that may read the stream's schema.
 
-Events are sent in their order, 0.2 s after they were read at the latest. A request that gets no answer is sent again,
-so an event can be stored twice when the network fails between the server and its answer.")]
+Events are sent in order, at most 0.2 s after they were read. A request without an answer is sent again, so an event can
+be stored twice if the network loses an answer.")]
 pub struct Args {
     /// The stream.
     stream: String,
     /// The file, or - for standard input.
     file: PathBuf,
-    /// Write the refused lines' numbers and reasons to this file. The server tells the first 100 of a request, so
+    /// Write the numbers of refused lines and the reasons to this file. The server lists the first 100 of a request, so
     /// --batch 100 gets all of them.
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
-    /// The most events of a request.
+    /// The largest number of events of a request.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
-    /// Compress what is sent; auto: if the server is on another machine.
+    /// Compress requests; auto: if the server is on another machine.
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     compress: Compress,
 }
@@ -86,16 +86,16 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     let options = SendOptions {
         max_events: args.batch as usize,
         is_compressed: args.compress == Compress::Always || (args.compress == Compress::Auto && !client.is_local()),
-        avro_header: if shape == Shape::Avro { Some(avro::header(&mut input)?) } else { None },
+        avro_header: if shape == Shape::Avro { Some(avro::read_header(&mut input)?) } else { None },
     };
     let mut sender = Sender::start(client.clone(), &args.stream, options);
     let read = match (shape, columns) {
         (Shape::Avro, _) => send_blocks(input, &mut sender),
         (Shape::Values, _) => send_values(input, &mut sender),
-        (_, Some((records, columns))) => send_records(records.over(input), &columns, &mut sender),
+        (_, Some((records, columns))) => send_records(records.resume(input), &columns, &mut sender),
         _ => send_lines(input, &mut sender),
     };
-    // What was read before a mistake is sent all the same. A request that failed is the better reason to stop.
+    // Events before a mistake in the file are sent. The error of a failed request takes precedence over that mistake.
     let summary = sender.finish()?;
     drop(progress);
     report(&summary, refused.as_mut())?;
@@ -108,10 +108,10 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     Ok(summary.rejected == 0)
 }
 
-/// Sends an Avro file, some blocks at a time.
+/// Sends the blocks of an Avro file.
 fn send_blocks(mut file: impl BufRead, sender: &mut Sender) -> Result<()> {
     let mut next = 1;
-    while let Some(block) = avro::block(&mut file)? {
+    while let Some(block) = avro::read_block(&mut file)? {
         sender.push_block(next, block.events, block.bytes)?;
         next += block.events;
     }
@@ -152,23 +152,23 @@ fn send_records(mut records: csv::Records<impl BufRead>, columns: &Columns, send
     Ok(())
 }
 
-/// Reads the header of a CSV file, and what its columns are in the stream's schema.
-fn csv_columns(input: &mut impl BufRead, stream: &str, client: &Client) -> Result<(csv::Begun, Columns)> {
+/// Reads the header of a CSV file, and finds its columns in the stream's schema.
+fn csv_columns(input: &mut impl BufRead, stream: &str, client: &Client) -> Result<(csv::CsvPosition, Columns)> {
     let mut records = csv::Records::begin(input)?;
     let Some((_, header)) = records.next_record()? else { bail!("the file has no header") };
     let definition = match client.get(&format!("/v1/streams/{}", escape(stream))) {
         Err(RequestError::Refused { status: 403, .. }) => {
-            bail!("CSV is sent by the stream's schema, which this key may not read: it needs the role read, too")
+            bail!("CSV needs the stream's schema, which this key may not read: it also needs the role read")
         }
         definition => definition?,
     };
     let schema: &Value = &definition["definition"]["schema"];
     let columns = Columns::new(&header, schema)?;
-    Ok((records.begun(), columns))
+    Ok((records.position(), columns))
 }
 
 fn report(summary: &Summary, file: Option<&mut std::fs::File>) -> Result<()> {
-    let told = match file {
+    let shown = match file {
         Some(file) => {
             for error in &summary.errors {
                 writeln!(file, "{error}").context("cannot write the file of --errors")?;
@@ -176,12 +176,12 @@ fn report(summary: &Summary, file: Option<&mut std::fs::File>) -> Result<()> {
             summary.errors.len()
         }
         None => {
-            summary.errors.iter().take(MAX_TOLD).for_each(|error| eprintln!("{error}"));
-            summary.errors.len().min(MAX_TOLD)
+            summary.errors.iter().take(MAX_SHOWN_ERRORS).for_each(|error| eprintln!("{error}"));
+            summary.errors.len().min(MAX_SHOWN_ERRORS)
         }
     };
-    if summary.rejected > told as u64 {
-        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - told as u64);
+    if summary.rejected > shown as u64 {
+        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - shown as u64);
     }
     Ok(())
 }

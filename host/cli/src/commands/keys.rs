@@ -15,7 +15,8 @@ Examples:
   assay keys create ci --role author --role ingest
   assay keys delete producer
 
-Roles: ingest sends events; read queries; author changes streams, views, rules and plugins, and reads; admin does all.")]
+Roles: ingest sends events; read queries; author changes streams, views, rules and plugins, and reads; admin may do
+everything.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -23,7 +24,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List all keys; never their secrets.
+    /// List all keys, without their secrets.
     #[command(after_help = "\
 Examples:
   assay keys list")]
@@ -34,26 +35,26 @@ Examples:
   assay keys create producer --role ingest
   assay keys create ci --role author --role ingest")]
     Create {
-        /// Its name, which is the author of what it changes.
+        /// The key's name, which becomes the author of changes.
         name: String,
-        /// What it may do.
+        /// The roles of the key.
         #[arg(long = "role", required = true, value_parser = ["ingest", "read", "author", "admin"])]
         roles: Vec<String>,
     },
-    /// Delete a key: it is refused from then on.
+    /// Delete a key.
     #[command(after_help = "\
 Examples:
   assay keys delete producer")]
     Delete {
-        /// Its name.
+        /// The key's name.
         name: String,
     },
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     match &args.action {
         Action::List => {

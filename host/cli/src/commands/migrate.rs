@@ -1,8 +1,8 @@
-//! `assay migrate`: from a data folder to the servers of the distributed stack.
+//! `assay migrate`: copies a data folder to the servers of the distributed stack.
 //!
-//! The catalog, plugins, both logs with their offsets, and state are copied; archive, profiles, graph and time series
-//! are filled from the logs by the followers at the first start. What is there already is not copied again, so an
-//! interrupted run is simply repeated.
+//! It copies the catalog, plugins, both logs with their offsets, and state. The sinks fill archive, profiles, graph and
+//! time series from the logs at the first start. Existing records are not copied again, so an interrupted run can be
+//! repeated.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,24 +11,24 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use assay_core::names::{Digest, Offset};
 use assay_core::schema::{Extractor, History, Scalar, Schema};
 use assay_core::stream::StreamDef;
+use assay_embedded::Embedded;
 use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
 use assay_engine::ports::log::{Durability, Records, Topic};
-use assay_engine::ports::{Ports, StreamPartition};
-use assay_engine::{in_schema, progress_of};
-use assay_stores::embedded::Embedded;
+use assay_engine::ports::{PartitionId, Ports};
+use assay_engine::{derive_progress_id, resolve_to_newest};
 use indicatif::ProgressBar;
 
 use super::progress::{Progress, Unit};
+use crate::config;
 use crate::config::stores::{Mode, Partitioner};
-use crate::config::{self};
 use crate::stores::Stores;
 
-/// Records that are read and appended at once, about.
-const RECORDS: usize = 10_000;
-/// Bytes that are read and appended at once, about.
-const BYTES: usize = 4 << 20;
-/// Entities whose state is copied at once.
-const ENTITIES: usize = 1_000;
+/// About how many records are read and appended at once.
+const MAX_RECORDS: usize = 10_000;
+/// About how many bytes are read and appended at once.
+const MAX_BYTES: usize = 4 << 20;
+/// How many entities' states are copied at once.
+const MAX_ENTITIES: usize = 1_000;
 
 /// Copy a data folder to the servers of the distributed stack.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,9 @@ Examples:
   assay migrate --data assay-data --config distributed.toml
   assay serve --config distributed.toml
 
-Stop the server of the data folder first; the folder is only read. Streams must not have events on the servers yet, other
-than those of an earlier run of this command. kafka.partitioner must be 'xxh3', because that is how the data folder placed
-its entities. After an interruption, run it again.")]
+Stop the server of the data folder first; the folder is only read. Streams must not have events on the servers, except
+those of an earlier run of this command. kafka.partitioner must be 'xxh3', the partitioner of the data folder. After an
+interruption, run it again.")]
 pub struct Args {
     /// The data folder to copy.
     #[arg(long, value_name = "DIR")]
@@ -49,10 +49,10 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Copies.
+/// Copies a data folder.
 ///
 /// # Errors
-/// A store fails, or holds something else.
+/// A store fails, or has other data already.
 pub fn run(args: &Args, quiet: bool) -> Result<()> {
     let config = config::load(Some(&args.config))?;
     ensure!(config.stores.mode == Mode::Distributed, "{}: stores.mode must be 'distributed'", args.config.display());
@@ -63,11 +63,11 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
     );
     let folder = args.data.join("store");
     ensure!(folder.is_dir(), "{} is not a data folder: it has no folder 'store'", args.data.display());
-    let source = Embedded::open(&folder, &config.embedded())?;
+    let source = Embedded::open(&folder, &config.embedded_config())?;
     let target = Stores::open(&config)?;
     let progress = Progress::new("migrate", Unit::Events, Some(0), quiet);
-    let copy = Copy { from: source.ports(), to: target.ports(), bar: progress.bar().clone() };
-    let catalog = copy.catalog()?;
+    let copy = Migration { from: source.ports(), to: target.ports(), bar: progress.bar().clone() };
+    let catalog = copy.copy_catalog()?;
     let streams: Vec<StreamDef> = catalog
         .of(Kind::Stream)
         .filter_map(|revision| revision.body.clone())
@@ -80,27 +80,27 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
         copy.to.log.create(stream)?;
         let version = catalog.get(Kind::Stream, &stream.stream).map_or(0, |revision| revision.version);
         for partition in 0..stream.partitions.unwrap_or(1) {
-            let of = StreamPartition {
+            let partition_id = PartitionId {
                 stream: stream.stream.as_str().into(),
                 partition: assay_core::names::Partition(partition),
             };
-            let judged_by = copy.from.state.checkpoint(&of)?.map_or(version, |checkpoint| checkpoint.catalog);
+            let judged_by = copy.from.state.checkpoint(&partition_id)?.map_or(version, |checkpoint| checkpoint.catalog);
             ensure!(
                 stream.earlier.is_empty() || judged_by >= version,
-                "{of} has not gone over to the stream's last change: start the server on the data folder once"
+                "{partition_id} has not gone over to the stream's last change: start the server on the data folder once"
             );
-            let keys = copy.log(stream, &of, Topic::Events)?;
-            copy.log(stream, &of, Topic::Verdicts)?;
-            entities += copy.state(&of, &keys)?;
+            let keys = copy.copy_log(stream, &partition_id, Topic::Events)?;
+            copy.copy_log(stream, &partition_id, Topic::Verdicts)?;
+            entities += copy.copy_state(&partition_id, &keys)?;
             for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
-                copy.state(&progress_of(&derived.stream, of.partition), &BTreeSet::new())?;
+                copy.copy_state(&derive_progress_id(&derived.stream, partition_id.partition), &BTreeSet::new())?;
             }
-            events += copy.from.log.end(&of.stream, Topic::Events, of.partition)?.0;
+            events += copy.from.log.end(&partition_id.stream, Topic::Events, partition_id.partition)?.0;
         }
     }
     drop(progress);
     target.shutdown()?;
-    super::say(&format!(
+    super::print_text(&format!(
         "copied {} versions of the catalog, {} streams, {events} events, the state of {entities} entities\n\
          start it with: assay serve --config {}\n",
         catalog.version,
@@ -110,15 +110,15 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-struct Copy {
+struct Migration {
     from: Ports,
     to: Ports,
     bar: ProgressBar,
 }
 
-impl Copy {
-    /// Copies the catalog, version by version, so that revisions, versions and authors are those of before.
-    fn catalog(&self) -> Result<Snapshot> {
+impl Migration {
+    /// Copies the catalog, version by version, so that revisions, versions and authors stay the same.
+    fn copy_catalog(&self) -> Result<Snapshot> {
         let (from, to) = (&self.from.catalog, &self.to.catalog);
         let last = from.version()?;
         let have = to.version()?;
@@ -146,7 +146,7 @@ impl Copy {
             for revision in changed {
                 (author, at) = (revision.author.clone(), revision.at);
                 if revision.kind == Kind::Plugin {
-                    self.artifact(revision.body.as_ref())?;
+                    self.copy_artifact(revision.body.as_ref())?;
                 }
                 let (kind, name, body) = (revision.kind, revision.name.clone(), revision.body.clone());
                 changes.push(Change { kind, name, body });
@@ -163,14 +163,14 @@ impl Copy {
                 CommitError::Conflict { .. } => anyhow!("something else changes the target's catalog: stop it first"),
                 CommitError::Store(error) => error.into(),
             })?;
-            ensure!(committed == now, "version {version} of the catalog came out otherwise than it was");
+            ensure!(committed == now, "version {version} of the catalog differs after the copy");
             before = now;
             self.bar.set_position(version);
         }
         Ok(before)
     }
 
-    fn artifact(&self, body: Option<&serde_json::Value>) -> Result<()> {
+    fn copy_artifact(&self, body: Option<&serde_json::Value>) -> Result<()> {
         let digest = body.and_then(|body| body.get("digest")).and_then(serde_json::Value::as_str);
         let digest: Digest = digest.context("a plugin in the catalog has no digest")?.parse()?;
         let bytes = self.from.catalog.artifact(&digest)?;
@@ -197,32 +197,36 @@ impl Copy {
     }
 
     /// Copies one topic of a partition, and returns the keys of its events.
-    fn log(&self, stream: &StreamDef, of: &StreamPartition, topic: Topic) -> Result<BTreeSet<String>> {
-        let what = if topic == Topic::Events { "events" } else { "verdicts" };
-        let end = self.from.log.end(&of.stream, topic, of.partition)?;
-        let have = self.to.log.end(&of.stream, topic, of.partition)?;
-        ensure!(have <= end, "{what} of {of}: the target has {have}, the data folder {end}: it holds something else");
-        self.bar.set_message(format!("{what} of {of}"));
+    fn copy_log(&self, stream: &StreamDef, partition: &PartitionId, topic: Topic) -> Result<BTreeSet<String>> {
+        let name = if topic == Topic::Events { "events" } else { "verdicts" };
+        let end = self.from.log.end(&partition.stream, topic, partition.partition)?;
+        let have = self.to.log.end(&partition.stream, topic, partition.partition)?;
+        ensure!(
+            have <= end,
+            "{name} of {partition}: the target has {have}, the data folder {end}: the target has other data"
+        );
+        self.bar.set_message(format!("{name} of {partition}"));
         self.bar.set_length(end.0);
         let schema = Schema::parse_value(&stream.schema)?;
-        let history = history(stream, &schema)?;
+        let history = schema_history(stream, &schema)?;
         let extractor = Extractor::new(&schema, &[stream.key.as_str()])?;
         let mut keys = BTreeSet::new();
         let mut at = Offset(0);
         while at < end {
-            let mut blocks = self.from.log.read(&of.stream, topic, of.partition, at, RECORDS, BYTES)?;
+            let mut blocks =
+                self.from.log.read(&partition.stream, topic, partition.partition, at, MAX_RECORDS, MAX_BYTES)?;
             if topic == Topic::Events {
-                // All are written in the stream's schema of now.
-                blocks = in_schema(&history, blocks);
+                // All events are written in the stream's current schema.
+                blocks = resolve_to_newest(&history, blocks);
             }
-            let Some(last) = blocks.last() else { bail!("{what} of {of} end at {at}, not at {end}") };
+            let Some(last) = blocks.last() else { bail!("{name} of {partition} end at {at}, not at {end}") };
             let next = last.next();
             for block in blocks {
                 if topic == Topic::Events {
-                    keys.extend(block.iter().filter_map(|(_, event)| key(&extractor, event)));
+                    keys.extend(block.iter().filter_map(|(_, event)| event_key(&extractor, event)));
                 }
                 if block.next() > have {
-                    self.append(of, topic, block, have)?;
+                    self.append(partition, topic, block, have)?;
                 }
             }
             at = next;
@@ -231,20 +235,20 @@ impl Copy {
         Ok(keys)
     }
 
-    /// Appends what the target has not got of a block, and sees that offsets stay as they are.
-    fn append(&self, of: &StreamPartition, topic: Topic, block: Records, have: Offset) -> Result<()> {
+    /// Appends the records of a block that the target lacks, and checks that their offsets stay the same.
+    fn append(&self, partition: &PartitionId, topic: Topic, block: Records, have: Offset) -> Result<()> {
         let mut records = Records { appended_at: block.appended_at, ..Records::default() };
         let first = Offset(block.first.0.max(have.0));
         block.iter().filter(|(offset, _)| *offset >= first).for_each(|(_, record)| records.push(record));
         let count = records.len();
-        let batches = vec![(of.partition, records)];
-        let appended = self.to.log.append(&of.stream, topic, batches, Durability::Synced)?.blocking_recv()??;
+        let batches = vec![(partition.partition, records)];
+        let appended = self.to.log.append(&partition.stream, topic, batches, Durability::Synced)?.blocking_recv()??;
         for index in 0..count {
             let place = appended.first().and_then(|appended| appended.place(index)).context("no place")?;
             let expected = first.0 + index as u64;
             ensure!(
                 place.offset.0 == expected,
-                "a record of {of} went to offset {} instead of {expected}: something else writes to the topic; stop it, \
+                "a record of {partition} went to offset {} instead of {expected}: something else writes to the topic; stop it, \
                  and begin with new topics",
                 place.offset
             );
@@ -252,32 +256,32 @@ impl Copy {
         Ok(())
     }
 
-    /// Copies the state of a partition's entities, and how far it goes.
-    fn state(&self, of: &StreamPartition, keys: &BTreeSet<String>) -> Result<usize> {
-        let Some(checkpoint) = self.from.state.checkpoint(of)? else { return Ok(0) };
-        self.bar.set_message(format!("state of {of}"));
+    /// Copies the states of a partition's entities, and its checkpoint.
+    fn copy_state(&self, partition: &PartitionId, keys: &BTreeSet<String>) -> Result<usize> {
+        let Some(checkpoint) = self.from.state.checkpoint(partition)? else { return Ok(0) };
+        self.bar.set_message(format!("state of {partition}"));
         self.bar.set_length(keys.len() as u64);
         self.bar.set_position(0);
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let mut copied = 0;
-        for some in keys.chunks(ENTITIES) {
-            let states = self.from.state.load(of, some)?;
+        for chunk in keys.chunks(MAX_ENTITIES) {
+            let states = self.from.state.load(partition, chunk)?;
             let row = |(key, state): (&&str, Option<Vec<u8>>)| {
                 Some(assay_engine::ports::state::StateRow { key: (*key).to_owned(), state: state? })
             };
-            let rows: Vec<_> = some.iter().zip(states).filter_map(row).collect();
+            let rows: Vec<_> = chunk.iter().zip(states).filter_map(row).collect();
             copied += rows.len();
-            self.to.state.save(of, &checkpoint, &rows)?;
-            self.bar.inc(some.len() as u64);
+            self.to.state.save(partition, &checkpoint, &rows)?;
+            self.bar.inc(chunk.len() as u64);
         }
         if keys.is_empty() {
-            self.to.state.save(of, &checkpoint, &[])?;
+            self.to.state.save(partition, &checkpoint, &[])?;
         }
         Ok(copied)
     }
 }
 
-/// Whether a catalog is a copy, but for the schemas that an earlier run registered when it wrote events.
+/// Whether a catalog is a copy, apart from schemas that an earlier run registered when it wrote events.
 fn has_only_schemas_beside(have: &Snapshot, copied: &Snapshot) -> bool {
     let others = |snapshot: &Snapshot| {
         let others = snapshot.revisions.iter().filter(|revision| revision.kind != Kind::Schema);
@@ -286,15 +290,15 @@ fn has_only_schemas_beside(have: &Snapshot, copied: &Snapshot) -> bool {
     others(have) == others(copied)
 }
 
-/// How events of the schemas before the last one are read.
-fn history(stream: &StreamDef, schema: &Schema) -> Result<History> {
+/// The schemas of a stream, to read events of earlier ones.
+fn schema_history(stream: &StreamDef, schema: &Schema) -> Result<History> {
     let earlier = stream.earlier.iter().map(Schema::parse_value).collect::<Result<Vec<_>, _>>()?;
     History::new(&earlier, schema)
         .map_err(|(number, why)| anyhow!("schema number {number} of '{}': {why}", stream.stream))
 }
 
-/// The entity of an event; none if the event cannot be read, which was a dead letter then.
-fn key(extractor: &Extractor, event: &[u8]) -> Option<String> {
+/// The entity of an event; none if the event cannot be read, and became a dead letter.
+fn event_key(extractor: &Extractor, event: &[u8]) -> Option<String> {
     let mut found = [Scalar::Null];
     extractor.extract(event, &mut found).ok()?;
     Some(found[0].key()?.into_owned())

@@ -1,4 +1,4 @@
-//! One file per command. Each has its arguments, with examples, and does one thing through the client.
+//! The commands, one file each: its arguments, with examples, and its calls of the client.
 
 pub mod apply;
 pub mod check;
@@ -22,7 +22,7 @@ use std::io::Write as _;
 
 use serde_json::Value;
 
-/// How results are printed.
+/// The format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
     /// For people.
@@ -31,24 +31,24 @@ pub enum Output {
     Json,
 }
 
-/// Prints a result as JSON, or as the text that is made of it.
+/// Prints a result as JSON or as text.
 pub(crate) fn print(output: Output, value: &Value, text: impl FnOnce(&Value) -> String) {
     match output {
-        Output::Json => say(&format!("{value:#}\n")),
-        Output::Text => say(&text(value)),
+        Output::Json => print_text(&format!("{value:#}\n")),
+        Output::Text => print_text(&text(value)),
     }
 }
 
-/// Writes to standard output. A reader that has seen enough, such as `head`, ends the command quietly.
-pub(crate) fn say(text: &str) {
+/// Writes to standard output. If the reader, such as `head`, has closed the pipe, the process exits quietly.
+pub(crate) fn print_text(text: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        stdout_failed(&error);
+        exit_after_stdout_error(&error);
     }
 }
 
-/// Ends the process: without a word if nobody reads any more.
-pub(crate) fn stdout_failed(error: &std::io::Error) -> ! {
+/// Ends the process after a failed write, quietly if the reader has closed the pipe.
+pub(crate) fn exit_after_stdout_error(error: &std::io::Error) -> ! {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
@@ -56,7 +56,7 @@ pub(crate) fn stdout_failed(error: &std::io::Error) -> ! {
     std::process::exit(1);
 }
 
-/// A table with aligned columns, a line a row.
+/// A table with aligned columns, one line per row.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
@@ -70,7 +70,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A field of a JSON object as text: texts bare, anything else as JSON.
+/// A field of a JSON object as text: a string without quotes, other values as JSON.
 pub(crate) fn field(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::String(text) => text.clone(),
@@ -84,13 +84,13 @@ pub(crate) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value["items"].as_array().into_iter().flatten()
 }
 
-/// A time in ms since 1970 as people read it, in UTC.
+/// A time in ms since 1970 as readable text, in UTC.
 pub(crate) fn time(ms: &Value) -> String {
     let time = ms.as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map_or_else(String::new, |time| format!("{time:.0}"))
 }
 
-/// What else a change does, a line each.
+/// The effects of a change, one line each.
 pub(crate) fn effects(answer: &Value) -> String {
     let effects = answer["effects"].as_array().into_iter().flatten();
     effects.map(|one| format!("  {} {}: {}\n", field(one, "kind"), field(one, "name"), field(one, "effect"))).collect()

@@ -1,7 +1,8 @@
-//! `assay plugin`: make, build, test, look at and upload plugins; list those of the server, and take versions back.
+//! `assay plugin`: creates, builds, tests, inspects and uploads plugins; lists and yanks those of the server.
 
 mod build;
 mod catalog;
+mod target;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use anyhow::Result;
 use super::Output;
 use crate::client::{Client, ServerArgs};
 
-/// Make, build, test, upload and list plugins; take versions back.
+/// Make, build, test, upload, list and yank plugins.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,8 +19,8 @@ Examples:
   cd my-scorer && assay plugin test
   assay plugin build              to WebAssembly; prints the file
   assay plugin push               build and upload
-  assay plugin inspect FILE.wasm  what a plugin says of itself
-  assay plugin list               what the server has
+  assay plugin inspect FILE.wasm  show a plugin's manifest
+  assay plugin list               list the plugins of the server
   assay plugin yank my-scorer@0.2.0")]
 pub struct Args {
     #[command(subcommand)]
@@ -34,9 +35,9 @@ Examples:
   assay plugin new my-scorer
   assay plugin new my-scorer --dir plugins/my-scorer")]
     New {
-        /// Its name: a-z, 0-9 and '-'.
+        /// The plugin's name: a-z, 0-9 and '-'.
         name: String,
-        /// Where; a folder of the plugin's name, without it.
+        /// The folder of the crate; by default named like the plugin.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
@@ -46,7 +47,7 @@ Examples:
   assay plugin build
   assay plugin build plugins/my-scorer
 
-What plugins have in common is compiled once, in the user's cache folder, unless CARGO_TARGET_DIR says where.")]
+The common dependencies of plugins are compiled once, in the user's cache folder or in CARGO_TARGET_DIR.")]
     Build {
         /// The plugin's folder.
         #[arg(default_value = ".")]
@@ -67,16 +68,16 @@ Examples:
 Examples:
   assay plugin push
   assay plugin push target/plugins/velocity.wasm
-  assay plugin push --dry-run              which rules would take it up")]
+  assay plugin push --dry-run              list the rules that would switch to it")]
     Push {
         /// The file or folder.
         #[arg(default_value = ".")]
         path: PathBuf,
-        /// Build, check on the server, and tell which rules would take it up; upload nothing.
+        /// Build, check on the server, and list the rules that would switch to it. Upload nothing.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Check a .wasm file as the server would, and show what it says of itself.
+    /// Check a .wasm file like the server, and show its manifest.
     #[command(after_help = "\
 Examples:
   assay plugin inspect target/plugins/velocity.wasm")]
@@ -90,10 +91,10 @@ Examples:
   assay plugin list
   assay plugin list velocity     all versions of one plugin")]
     List {
-        /// The plugin; all, without it.
+        /// The plugin; by default all.
         name: Option<String>,
     },
-    /// Show a version of a plugin: its inputs, its config, who uploaded it.
+    /// Show a version of a plugin: its inputs, its config, its author.
     #[command(after_help = "\
 Examples:
   assay plugin show velocity@1.0.0")]
@@ -102,31 +103,31 @@ Examples:
         #[arg(value_name = "NAME@VERSION")]
         version: String,
     },
-    /// Take a version back: rules that follow newer versions go over to the one before.
+    /// Yank a version: rules that do not name it exactly switch to another one.
     #[command(after_help = "\
 Examples:
-  assay plugin yank velocity@1.1.0 --dry-run     which rules would go over
+  assay plugin yank velocity@1.1.0 --dry-run     list the rules that would switch
   assay plugin yank velocity@1.1.0
-  assay plugin yank velocity@1.1.0 --undo        offer it again
+  assay plugin yank velocity@1.1.0 --undo        make it available again
 
-A rule that says 'velocity@1' goes over to the newest version that is not yanked; one that says 'velocity@1.1.0' keeps it.")]
+A rule with 'velocity@1' switches to the newest version that is not yanked. A rule with 'velocity@1.1.0' keeps it.")]
     Yank {
         /// The version.
         #[arg(value_name = "NAME@VERSION")]
         version: String,
-        /// Offer it again.
+        /// Make the version available again.
         #[arg(long)]
         undo: bool,
-        /// Tell which rules would go over; change nothing.
+        /// List the rules that would switch. Change nothing.
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// What stands in the way, and what to do.
+/// The command failed; the message has the remedy.
 pub fn run(args: &Args, server: &ServerArgs, output: Output, quiet: bool) -> Result<()> {
     match &args.action {
         Action::New { name, dir } => build::new(name, dir.as_deref().unwrap_or_else(|| Path::new(name)), output),

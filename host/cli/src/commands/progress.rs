@@ -1,4 +1,4 @@
-//! Progress of long work: a bar on a terminal, and elsewhere a line on stderr every few seconds.
+//! Progress of long work: a bar on a terminal, else a line on stderr every few seconds.
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a line is printed where there is no terminal.
+/// The interval of lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
-/// How often a bar moves on a terminal.
-const TICK: Duration = Duration::from_millis(200);
+/// The interval at which a bar is redrawn on a terminal.
+const TICK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is counted.
+/// The counted unit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Bytes,
     Events,
-    /// Nothing: there is a message of what is being done.
+    /// No count, only a message about the current step.
     Steps,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Progress of some work; `length` is how much there is to do, as far as it is known.
+    /// Starts showing progress. `length` is the total, if it is known.
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, unit: Unit, length: Option<u64>, quiet: bool) -> Self {
         let name = name.into();
         if quiet {
@@ -37,9 +37,9 @@ impl Progress {
         }
         if std::io::stderr().is_terminal() {
             let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
-            bar.set_style(style(unit, length.is_some()));
+            bar.set_style(bar_style(unit, length.is_some()));
             bar.set_prefix(name);
-            bar.enable_steady_tick(TICK);
+            bar.enable_steady_tick(TICK_INTERVAL);
             return Self { bar, lines: None };
         }
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
@@ -48,13 +48,13 @@ impl Progress {
         let started = Instant::now();
         let lines = std::thread::spawn(move || {
             while stopped.recv_timeout(LINE_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("{name}: {}", line(&shown, unit, started.elapsed()));
+                eprintln!("{name}: {}", progress_line(&shown, unit, started.elapsed()));
             }
         });
         Self { bar, lines: Some((stop, lines)) }
     }
 
-    /// What counts: clones move the same bar.
+    /// The counter; its clones move the same bar.
     pub(crate) fn bar(&self) -> &ProgressBar {
         &self.bar
     }
@@ -65,13 +65,13 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
         if let Some((stop, lines)) = self.lines.take() {
             drop(stop);
-            // It only prints; a panic there is none of the work's.
+            // The thread only prints, so its panic does not matter.
             let _ = lines.join();
         }
     }
 }
 
-fn style(unit: Unit, has_length: bool) -> ProgressStyle {
+fn bar_style(unit: Unit, has_length: bool) -> ProgressStyle {
     let template = match (unit, has_length) {
         (Unit::Bytes, true) => "{prefix} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
         (Unit::Bytes, false) => "{prefix} {spinner} {bytes} {bytes_per_sec}",
@@ -83,8 +83,8 @@ fn style(unit: Unit, has_length: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// How far it is, in words.
-fn line(bar: &ProgressBar, unit: Unit, took: Duration) -> String {
+/// The progress as a line.
+fn progress_line(bar: &ProgressBar, unit: Unit, took: Duration) -> String {
     let count = |number: u64| match unit {
         Unit::Bytes => HumanBytes(number).to_string(),
         Unit::Events | Unit::Steps => HumanCount(number).to_string(),
@@ -106,16 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
+    fn a_line_shows_the_progress() {
         let hidden = |length| ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
         let took = Duration::from_millis(12_900);
         let bar = hidden(Some(2_000_000));
         bar.set_position(1_234_567);
-        assert_eq!(line(&bar, Unit::Events, took), "1,234,567 of 2,000,000, 12 s");
+        assert_eq!(progress_line(&bar, Unit::Events, took), "1,234,567 of 2,000,000, 12 s");
         let bar = hidden(None);
         bar.set_position(1_234_567);
-        assert_eq!(line(&bar, Unit::Bytes, took), "1.18 MiB, 12 s");
+        assert_eq!(progress_line(&bar, Unit::Bytes, took), "1.18 MiB, 12 s");
         bar.set_message("Compiling serde v1.0.0");
-        assert_eq!(line(&bar, Unit::Steps, took), "Compiling serde v1.0.0, 12 s");
+        assert_eq!(progress_line(&bar, Unit::Steps, took), "Compiling serde v1.0.0, 12 s");
     }
 }

@@ -1,11 +1,11 @@
-//! `assay rule`: list and show rules, see how they are doing, pause and resume them, pin their plugins, go back; test a
-//! pack's cases.
+//! `assay rule`: lists, shows, pauses, resumes, rolls back and pins rules, shows their status; tests a pack's cases.
 
 mod text;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use assay_core::rule::Mode;
 use serde_json::{Value, json};
 
 use super::{Output, effects, field, items, print, table};
@@ -13,7 +13,7 @@ use crate::client::{Body, Client, ServerArgs, escape, with_query};
 use crate::rule_test;
 use text::{hint, revisions_text, scored_by, status_text};
 
-/// List and show rules, see how they are doing, pause, resume and pin them, go back; test a pack's cases.
+/// List, show, pause, resume, roll back and pin rules; test a pack's cases.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,13 +38,13 @@ Examples:
   assay rule list --stream payments --mode paused
   assay rule list --plugin velocity")]
     List {
-        /// Of this stream.
+        /// Only rules of this stream.
         #[arg(long)]
         stream: Option<String>,
-        /// In this mode.
-        #[arg(long, value_parser = ["active", "shadow", "paused"])]
+        /// Only rules in this mode.
+        #[arg(long, value_parser = Mode::NAMES)]
         mode: Option<String>,
-        /// That use this plugin.
+        /// Only rules that use this plugin.
         #[arg(long)]
         plugin: Option<String>,
     },
@@ -56,7 +56,7 @@ Examples:
         /// The rule.
         name: String,
     },
-    /// Show how a rule is doing: rate, failures, time per event, its last verdict.
+    /// Show the status of a rule: rate, failures, time per event, its last verdict.
     #[command(after_help = "\
 Examples:
   assay rule status card_velocity")]
@@ -64,7 +64,7 @@ Examples:
         /// The rule.
         name: String,
     },
-    /// List all revisions of a rule, also of a deleted one.
+    /// List all revisions of a rule, even of a deleted one.
     #[command(after_help = "\
 Examples:
   assay rule revisions card_velocity")]
@@ -72,26 +72,26 @@ Examples:
         /// The rule.
         name: String,
     },
-    /// Go back to an earlier revision of a rule; it becomes a new one.
+    /// Restore an earlier revision of a rule, as a new one.
     #[command(after_help = "\
 Examples:
-  assay rule rollback card_velocity            to what it said before
+  assay rule rollback card_velocity            the revision before
   assay rule rollback card_velocity --to 3
 
-The plugin's version goes back, too, and is pinned then: 'assay rule pin' lets the rule follow newer versions again. A rule
-that is paused stays paused, and one that runs goes on running.")]
+The plugin's version is restored too, and pinned: 'assay rule pin' lets the rule switch to newer versions again. A paused
+rule stays paused, and a running rule keeps running.")]
     Rollback {
         /// The rule.
         name: String,
-        /// The revision; without it the newest before the current one that says something else, a pause aside.
+        /// The revision; by default the newest earlier one with another content, pauses aside.
         #[arg(long, value_name = "REVISION")]
         to: Option<u32>,
     },
-    /// Let a rule use another version of its plugin.
+    /// Set the version of a rule's plugin.
     #[command(after_help = "\
 Examples:
   assay rule pin card_velocity velocity@1.0.0     this version and no other
-  assay rule pin card_velocity velocity@1         the newest 1.x, also of those that come later
+  assay rule pin card_velocity velocity@1         the newest 1.x, including later ones
   assay rule pin card_velocity velocity@1.1.0 --dry-run")]
     Pin {
         /// The rule.
@@ -99,11 +99,11 @@ Examples:
         /// The version: NAME@1.2.0, NAME@1.2, NAME@1 or a digest.
         #[arg(value_name = "NAME@VERSION")]
         plugin: String,
-        /// Check it and tell what it would do; change nothing.
+        /// Check it and list its effects. Change nothing.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Stop a rule; what it remembers is kept.
+    /// Pause a rule. Its state is kept.
     #[command(after_help = "\
 Examples:
   assay rule pause card_velocity")]
@@ -111,7 +111,7 @@ Examples:
         /// The rule.
         name: String,
     },
-    /// Let a paused rule run again.
+    /// Resume a paused rule.
     #[command(after_help = "\
 Examples:
   assay rule resume card_velocity")]
@@ -119,14 +119,14 @@ Examples:
         /// The rule.
         name: String,
     },
-    /// Run a pack's cases offline: events in, expected verdicts out.
+    /// Run a pack's cases offline.
     Test(rule_test::Args),
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> {
     let (method, path) = match args.action {
         Action::Test(args) => return rule_test::run(&args, output),
@@ -185,7 +185,7 @@ fn pin(name: &str, plugin: &str, dry_run: bool, client: &Client) -> Result<Value
     ensure!(!definition["plugin"].is_null(), "the rule '{name}' has no plugin: an expression scores it");
     definition["plugin"] = json!(plugin);
     let path = with_query(&path, &[("dry_run", dry_run.then(|| "true".to_owned()))]);
-    // Somebody may change the rule between our reading and writing: then that is told instead of undone.
+    // If the rule changes between this read and the write, the request fails instead of undoing that change.
     let tag = format!("\"{}\"", rule["revision"]);
     Ok(client.request_with("PUT", &path, &[("if-match", &tag)], &Body::Json(&definition))?)
 }

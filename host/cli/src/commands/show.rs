@@ -14,11 +14,11 @@ Examples:
   assay show event payments p-0001")]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Action {
     /// The entities with the highest scores of a rule.
     #[command(after_help = "\
 Examples:
@@ -27,14 +27,14 @@ Examples:
     Scores {
         /// The rule.
         rule: String,
-        /// At most so many.
+        /// The largest number of entities.
         #[arg(long, default_value_t = 20)]
         limit: u32,
         /// Only scores of at least this.
         #[arg(long, allow_negative_numbers = true)]
         min: Option<f64>,
     },
-    /// An entity's latest scores and tags, and what the views have counted.
+    /// An entity's latest scores and tags, and the values of its views.
     #[command(after_help = "\
 Examples:
   assay show entity payments card-000001")]
@@ -45,7 +45,7 @@ Examples:
         #[arg(value_name = "KEY")]
         entity: String,
     },
-    /// An event, what each rule saw of it, and what it said.
+    /// An event with the inputs and the verdict of each rule.
     #[command(after_help = "\
 Examples:
   assay show event payments p-0001
@@ -58,13 +58,13 @@ Examples:
     },
 }
 
-/// Shows what was asked for.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
-    match &args.what {
-        What::Scores { rule, limit, min } => {
+    match &args.action {
+        Action::Scores { rule, limit, min } => {
             let (limit, min) = (Some(limit.to_string()), min.map(|min| min.to_string()));
             let wanted = [("rule", Some(rule.clone())), ("limit", limit), ("min", min)];
             let scores = client.get(&with_query("/v1/scores", &wanted))?;
@@ -76,11 +76,11 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
                 table(&rows)
             });
         }
-        What::Entity { stream, entity } => {
+        Action::Entity { stream, entity } => {
             let entity = client.get(&format!("/v1/entities/{}/{}", escape(stream), escape(entity)))?;
             print(output, &entity, |entity| format!("{entity:#}\n"));
         }
-        What::Event { stream, id } => {
+        Action::Event { stream, id } => {
             let event = client.get(&format!("/v1/events/{}/{}", escape(stream), escape(id)))?;
             print(output, &event, |event| format!("{event:#}\n"));
         }

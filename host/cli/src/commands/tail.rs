@@ -1,4 +1,4 @@
-//! `assay tail`: verdicts as they come.
+//! `assay tail`: shows live verdicts.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::{Output, say};
+use super::{Output, print_text};
 use crate::client::{Client, RequestError, with_query};
 
-/// After so long a connection is made anew: one whose other end is gone would never say so.
-const RENEW: Duration = Duration::from_secs(300);
-/// The longest wait between two tries.
-const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// Each connection is replaced after this time, because a dead peer may never close it.
+const RENEW_INTERVAL: Duration = Duration::from_secs(300);
+/// The longest pause between two tries.
+const MAX_RECONNECT_WAIT: Duration = Duration::from_secs(10);
 
-/// Show verdicts as they come.
+/// Show live verdicts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,45 +22,45 @@ Examples:
   assay tail --rule payment_risk --min 0.9
   assay tail --stream payments --tag block --output json | jq .key
 
-Ctrl-C ends it. When the connection breaks it goes on where it was. --output json prints a JSON document a line.")]
+Ctrl-C ends it. When the connection breaks it reconnects and continues. --output json prints one JSON document per line.")]
 pub struct Args {
-    /// Of this rule.
+    /// Only verdicts of this rule.
     #[arg(long)]
     rule: Option<String>,
-    /// Of this stream.
+    /// Only verdicts on this stream.
     #[arg(long)]
     stream: Option<String>,
-    /// Those with this tag.
+    /// Only verdicts with this tag.
     #[arg(long)]
     tag: Option<String>,
-    /// Those with at least this score.
+    /// Only verdicts with at least this score.
     #[arg(long, allow_negative_numbers = true)]
     min: Option<f64>,
 }
 
-/// Follows until it is told to stop.
+/// Shows verdicts until the process is stopped.
 ///
 /// # Errors
-/// The server says no.
+/// The server answers with an error.
 pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
-    end_at_ctrl_c()?;
+    exit_at_ctrl_c()?;
     let mut last = String::new();
     let mut delay = Duration::from_millis(500);
     loop {
-        match client.open(&path(args), &[("last-event-id", &last)], RENEW) {
+        match client.open(&path(args), &[("last-event-id", &last)], RENEW_INTERVAL) {
             Ok(body) => {
                 let before = last.clone();
-                follow(body, &mut last, output)?;
+                show_events(body, &mut last, output)?;
                 if last != before {
                     delay = Duration::from_millis(500);
                 }
             }
-            Err(error) if error.is_passing() => eprintln!("{error}; trying again in {} ms", delay.as_millis()),
+            Err(error) if error.is_temporary() => eprintln!("{error}; trying again in {} ms", delay.as_millis()),
             Err(error @ RequestError::Refused { .. }) if last.is_empty() => return Err(error.into()),
-            Err(error) => bail!("the server does not let this go on: {error}"),
+            Err(error) => bail!("the server ended the stream: {error}"),
         }
         std::thread::sleep(delay);
-        delay = (delay * 2).min(MOST_PATIENCE);
+        delay = (delay * 2).min(MAX_RECONNECT_WAIT);
     }
 }
 
@@ -71,19 +71,19 @@ fn path(args: &Args) -> String {
     with_query("/v1/verdicts/stream", &wanted)
 }
 
-/// Shows events until the connection ends. `last` is the id of the last one that was shown.
-fn follow(body: impl std::io::Read, last: &mut String, output: Output) -> Result<()> {
+/// Shows events until the connection ends. `last` is the id of the last shown event.
+fn show_events(body: impl std::io::Read, last: &mut String, output: Output) -> Result<()> {
     let mut event = Event::default();
     for line in BufReader::new(body).lines() {
-        // A broken connection is made anew.
+        // The caller reconnects.
         let Ok(line) = line else { return Ok(()) };
         if !line.is_empty() {
-            event.take(&line);
+            event.add_line(&line);
             continue;
         }
         let Event { id, name, data } = std::mem::take(&mut event);
         if !data.is_empty() {
-            show(&name, &data, output)?;
+            show_event(&name, &data, output)?;
         }
         if let Some(id) = id {
             *last = id;
@@ -92,7 +92,7 @@ fn follow(body: impl std::io::Read, last: &mut String, output: Output) -> Result
     Ok(())
 }
 
-/// One event on its way in, field by field.
+/// An event that is being received, field by field.
 #[derive(Debug, Default, PartialEq)]
 struct Event {
     id: Option<String>,
@@ -101,7 +101,7 @@ struct Event {
 }
 
 impl Event {
-    fn take(&mut self, line: &str) {
+    fn add_line(&mut self, line: &str) {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
@@ -113,24 +113,24 @@ impl Event {
     }
 }
 
-fn show(name: &str, data: &str, output: Output) -> Result<()> {
-    let Ok(value) = serde_json::from_str::<Value>(data) else { bail!("the server sent no JSON: {data}") };
+fn show_event(name: &str, data: &str, output: Output) -> Result<()> {
+    let Ok(value) = serde_json::from_str::<Value>(data) else { bail!("the server sent malformed JSON: {data}") };
     match (name, output) {
-        ("verdict", Output::Json) => say(&format!("{data}\n")),
-        ("verdict", Output::Text) => say(&line(&value)),
+        ("verdict", Output::Json) => print_text(&format!("{data}\n")),
+        ("verdict", Output::Text) => print_text(&verdict_line(&value)),
         ("missed", _) => {
             let text = |name: &str| super::field(&value, name);
             let (count, stream, partition) = (text("batches"), text("stream"), text("partition"));
             eprintln!("missed {count} batches of verdicts of {stream}/{partition}: the log has deleted them");
         }
-        ("error", _) => eprintln!("the server cannot go on: {}", super::field(&value, "detail")),
+        ("error", _) => eprintln!("the server ended the stream: {}", super::field(&value, "detail")),
         _ => {}
     }
     Ok(())
 }
 
 /// A verdict as a line: time, entity, rule, score, tags, reasons, event.
-fn line(verdict: &Value) -> String {
+fn verdict_line(verdict: &Value) -> String {
     let text = |name: &str| super::field(verdict, name);
     let time = verdict["time"].as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let time = time.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
@@ -147,17 +147,17 @@ fn line(verdict: &Value) -> String {
         id => id,
     };
     let shadow = if verdict["mode"] == "shadow" { " (shadow)" } else { "" };
-    let said = [if tags.is_empty() { String::new() } else { format!("[{tags}]") }, reasons].join(" ");
-    let said = format!("{time}  {:<16} {:<20} {score:>8}  {said}", text("key"), text("rule") + shadow);
-    format!("{}  by {}/{event}\n", said.trim_end(), text("stream"))
+    let details = [if tags.is_empty() { String::new() } else { format!("[{tags}]") }, reasons].join(" ");
+    let line = format!("{time}  {:<16} {:<20} {score:>8}  {details}", text("key"), text("rule") + shadow);
+    format!("{}  by {}/{event}\n", line.trim_end(), text("stream"))
 }
 
-/// Ends the process, between two lines, with the code that shells expect.
-fn end_at_ctrl_c() -> Result<()> {
+/// Ends the process at Ctrl-C, between two lines, with exit code 0.
+fn exit_at_ctrl_c() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            // Nobody writes half a line while this is held.
+            // While the lock is held nobody is in the middle of a line.
             let _out = std::io::stdout().lock();
             std::process::exit(0);
         }
@@ -177,7 +177,7 @@ mod tests {
             "tags": ["review"], "reasons": [{"code": "high-spend", "weight": 1.5}],
         });
         assert_eq!(
-            line(&verdict),
+            verdict_line(&verdict),
             "2026-01-01T00:00:01.000Z  card-1           card_velocity          0.9300  [review] high-spend  by payments/p2\n"
         );
     }
@@ -186,7 +186,7 @@ mod tests {
     fn an_event_is_read_field_by_field() {
         let mut event = Event::default();
         for line in ["id: payments=1,2", "event: verdict", ": a comment", "data: {\"a\":1}", "retry:1000"] {
-            event.take(line);
+            event.add_line(line);
         }
         let expected = Event { id: Some("payments=1,2".into()), name: "verdict".into(), data: "{\"a\":1}".into() };
         assert_eq!(event, expected);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// Logs.
+/// `[log]`: the server's log lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -36,8 +36,8 @@ impl Default for Log {
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl Log {
-    /// The filter of log lines. A word alone must be a level: taken for a module's name, as the filter's syntax has it, it
-    /// would silence all others.
+    /// The filter of log lines. A single word must be a level: as the name of a module, which the filter's syntax
+    /// allows, it would silence all other modules.
     fn filter(&self) -> Result<EnvFilter> {
         for directive in self.level.split(',') {
             let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
@@ -57,7 +57,7 @@ impl Log {
 /// Starts logging to stderr.
 ///
 /// # Errors
-/// The level is not one.
+/// The level is unknown.
 pub fn start(log: &Log) -> Result<()> {
     let filter = log.filter()?;
     let is_terminal = std::io::stderr().is_terminal();
@@ -66,7 +66,7 @@ pub fn start(log: &Log) -> Result<()> {
         Format::Text => logs.init(),
         Format::Json => logs.json().init(),
     }
-    // As a log line like any other: who reads the log as JSON would stumble over the usual words.
+    // A panic is a log line too, so that programs can parse the whole log as JSON.
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         // Empty unless RUST_BACKTRACE asks for it.

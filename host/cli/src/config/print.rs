@@ -1,46 +1,55 @@
-//! The config as a file to begin with: every key with its value and what it means.
+//! Prints the config as a TOML file, with a comment on each key.
 
 use anyhow::{Context, Result};
 
 use super::Config;
 use super::secret::{mask_properties, mask_urls};
 
-/// What each key means. A test asks for one of every key.
+/// The comment on each key. A test checks that every key has one.
 const MEANINGS: &[(&str, &str)] = &[
-    ("server.listen", "address and port; port 0: any free one, the server prints which"),
-    ("server.health_listen", "/healthz, /readyz and /metrics alone, without keys, such as 127.0.0.1:7718; empty: none"),
-    ("server.max_body_mib", "the largest body of events, unpacked"),
-    ("server.max_events", "in one request"),
-    ("server.max_in_flight_mib", "bodies that are in memory at once, over all requests"),
-    ("server.max_answers_mib", "verdicts that answers to ?wait=verdicts are made of at once, over all requests"),
-    ("server.max_connections", "then idle ones are closed for new ones, those without a key first"),
-    ("server.max_keyless_per_address", "connections of one address without an accepted key; the oldest is closed"),
-    ("server.keyless_timeout", "how long a connection without an accepted key may idle"),
-    ("server.max_live_clients", "clients that follow live verdicts at once"),
+    ("server.listen", "address and port to listen on; port 0: any free one, which the server prints"),
+    (
+        "server.health_listen",
+        "a second listener with /healthz, /readyz and /metrics, without keys, such as 127.0.0.1:7718; empty: none",
+    ),
+    ("server.max_body_mib", "the largest body of events, uncompressed"),
+    ("server.max_events", "events per request"),
+    ("server.max_in_flight_mib", "memory for the bodies of all requests"),
+    ("server.max_answers_mib", "memory for the verdicts in all answers to ?wait=verdicts"),
+    ("server.max_connections", "beyond it idle connections are closed for new ones, those without a key first"),
+    (
+        "server.max_keyless_per_address",
+        "connections per address without an accepted key; beyond it the oldest idle one is closed",
+    ),
+    ("server.keyless_timeout", "how long a connection without an accepted key may be idle"),
+    ("server.max_live_clients", "clients that read live verdicts"),
     ("server.head_timeout", "for a request's head, and between two requests of a connection"),
     ("server.body_timeout", "for a request's body"),
     ("server.max_wait", "the longest timeout of ?wait=verdicts"),
-    ("cors.origins", "origins whose pages may ask, such as https://example.com; *: all; empty: none"),
+    ("cors.origins", "origins whose pages may send requests, such as https://example.com; *: all; empty: none"),
     ("server.drain", "how long requests in flight may take after SIGTERM"),
     ("data.dir", "store/ is the database, plugins/ the compiled plugins"),
-    ("data.cache_mib", "memory for blocks that were read"),
-    ("stores.mode", "embedded: all in the data folder; distributed: on the servers of the sections below"),
+    ("data.cache_mib", "memory of the block cache"),
+    ("stores.mode", "embedded: everything in the data folder; distributed: on the servers of the sections below"),
     ("kafka.brokers", "addresses to begin with, separated by commas"),
     ("kafka.group", "the consumer group; all processes of one Assay have the same"),
-    ("kafka.partitioner", "murmur2 (Java clients), crc32 (librdkafka's default) or xxh3: as your producers do"),
+    (
+        "kafka.partitioner",
+        "the partitioner of your producers: murmur2 (Java clients), crc32 (librdkafka's default) or xxh3",
+    ),
     ("kafka.replication", "copies of topics that Assay makes; 3 in production"),
     ("kafka.session_timeout", "after so long without a sign of life a process loses its partitions"),
     ("kafka.schema_registry", "URL of a Confluent schema registry; empty: Assay's own, at /registry"),
-    ("kafka.schema_registry_file", "a file that holds it, with user and password"),
-    ("kafka.user", "who logs in by SASL; empty: as the properties say"),
+    ("kafka.schema_registry_file", "a file that holds the URL, with user and password"),
+    ("kafka.user", "the user for SASL; empty: as in the properties"),
     ("kafka.password", "better: password_file, or the variable ASSAY_KAFKA__PASSWORD"),
     ("kafka.password_file", "a file that holds the password"),
-    ("kafka.publish", "verdicts and dead letters as topics of their own: TOPIC.verdicts, TOPIC.dead-letters"),
+    ("kafka.publish", "publish verdicts and dead letters to the topics TOPIC.verdicts and TOPIC.dead-letters"),
     ("mongodb.uri", "connection string; empty: mongodb://127.0.0.1:27017. With a password better as uri_file"),
     ("mongodb.uri_file", "a file that holds the connection string"),
     ("mongodb.database", "holds the catalog, profiles and dead letters"),
     ("scylladb.nodes", "addresses to begin with, separated by commas"),
-    ("scylladb.keyspace", "holds state and archive; made if it is not there"),
+    ("scylladb.keyspace", "holds state and archive; created if it does not exist"),
     ("scylladb.replication", "copies of a keyspace that Assay makes; 3 in production"),
     ("scylladb.incarnation", "raise it by one when topics were deleted and made again"),
     ("scylladb.user", "empty: no authentication"),
@@ -52,47 +61,50 @@ const MEANINGS: &[(&str, &str)] = &[
     ("influxdb.bucket", "bucket"),
     ("influxdb.token", "better: token_file, or the variable ASSAY_INFLUXDB__TOKEN"),
     ("influxdb.token_file", "a file that holds the token"),
-    ("influxdb.metrics_every", "how often this process's metrics are written as points; 0us: never"),
+    ("influxdb.metrics_every", "the interval at which this process's metrics are written as points; 0us: never"),
     ("dgraph.url", "an alpha's HTTP port; empty: no graph, edges are in the verdicts only"),
     ("dgraph.token", "better: token_file, or the variable ASSAY_DGRAPH__TOKEN; empty: none"),
     ("dgraph.token_file", "a file that holds the token"),
-    ("dgraph.namespace", "tells several Assays on one Dgraph apart"),
+    ("dgraph.namespace", "separates several Assays on one Dgraph"),
     ("retention.events_age", "events that were stored longer ago are deleted, such as 30d; 0s: never"),
-    ("retention.events_size", "a stream's oldest events are deleted while it has more, such as 10GiB; 0B: never"),
+    ("retention.events_size", "the oldest events of a larger stream are deleted, such as 10GiB; 0B: never"),
     ("retention.verdicts_age", "the same for verdicts"),
     ("retention.verdicts_size", "the same for verdicts"),
-    ("engine.followers", "those that run in this process; none named: all"),
-    ("engine.workers", "threads that score; 0: one per core"),
-    ("engine.partitions", "of a new stream that does not say; fixed for a stream once it is made"),
-    ("engine.batch_rows", "the most events in a batch"),
-    ("engine.checkpoint_every", "how often state is saved: what a crash makes the next start fold again"),
-    ("engine.entities_in_memory", "per partition; more are dropped after they were saved, loaded when seen again"),
+    ("engine.sinks", "the sinks of this process; empty: all"),
+    ("engine.workers", "scoring threads; 0: one per core"),
+    ("engine.partitions", "default for new streams; the number of a stream is fixed once it is made"),
+    ("engine.batch_rows", "the largest batch, in events"),
+    (
+        "engine.checkpoint_every",
+        "interval of checkpoints; after a crash, events after the last checkpoint are folded again",
+    ),
+    ("engine.entities_in_memory", "per partition; others are saved, dropped from memory and loaded when needed"),
     (
         "engine.breaker_failures",
-        "a rule whose plugin fails so often in a minute, and nearly always, is paused; 0: never",
+        "a rule is paused when its plugin fails this often within a minute, and nearly always; 0: never",
     ),
     (
         "engine.breaker_share",
-        "a rule whose plugin takes this share of a worker by running out of time, or too slowly, is paused; 0: never",
+        "a rule is paused when its plugin takes this share of a worker by calls that run out of time or are too slow; 0: never",
     ),
-    ("engine.max_unscored_events", "of a partition; when so many wait, no more is taken in (503); 0: no bound"),
-    ("engine.max_unscored_mib", "the same, by the size of the events; 0: no bound"),
-    ("engine.max_unscored_age", "the same, by when the oldest was taken in; 0us: no bound"),
+    ("engine.max_unscored_events", "waiting events per partition; beyond it requests get 503; 0: no limit"),
+    ("engine.max_unscored_mib", "the same by the size of the waiting events; 0: no limit"),
+    ("engine.max_unscored_age", "the same by the age of the oldest waiting event; 0us: no limit"),
     ("plugins.max_size_mib", "the largest upload"),
-    ("plugins.time_per_event", "CPU time, on the average; one event may take up to 10 ms, or this if it is more"),
-    ("plugins.memory_mib", "of an instance"),
-    ("plugins.state_bytes", "per entity and rule"),
-    ("plugins.compile_time", "CPU time of compiling an upload, which happens in a process of its own"),
+    ("plugins.time_per_event", "CPU time per event on average; a single event may take 10 ms, or this if it is more"),
+    ("plugins.memory_mib", "memory of an instance"),
+    ("plugins.state_bytes", "state per entity and rule"),
+    ("plugins.compile_time", "CPU time to compile an upload, in a process of its own"),
     ("plugins.compile_memory_mib", "memory of that process"),
     ("log.level", "error, warn, info, debug, trace, or a filter such as info,assay_engine=debug"),
-    ("log.format", "text or json; to stderr"),
+    ("log.format", "text or json; logs go to stderr"),
 ];
 
-/// The config as TOML with comments, and a mask in the place of each secret.
+/// The config as TOML with comments. Secrets are masked.
 ///
 /// # Errors
 /// A path in it is not UTF-8.
-pub(super) fn commented(config: &Config) -> Result<String> {
+pub(super) fn print_with_comments(config: &Config) -> Result<String> {
     let mut config = config.clone();
     mask_properties(&mut config.kafka.properties);
     let plain = toml::to_string_pretty(&config).context("the config cannot be written as TOML")?;
@@ -124,7 +136,7 @@ mod tests {
     #[test]
     fn every_key_is_explained_and_nothing_else() {
         let config = Config::default();
-        let printed = commented(&config).unwrap();
+        let printed = print_with_comments(&config).unwrap();
         let keys = printed.lines().filter(|line| line.contains(" = ")).count();
         let explained = printed.lines().filter(|line| line.starts_with("# ")).count();
         assert_eq!((keys, explained), (MEANINGS.len(), MEANINGS.len()), "{printed}");
@@ -143,7 +155,7 @@ mod tests {
     fn no_key_prints_a_secret() {
         const SECRET: &str = "Qx7Zk3Vt9";
         let url = format!("scheme://user:{SECRET}@host/path");
-        let is_printed = |config: &Config| commented(config).unwrap().contains(SECRET);
+        let is_printed = |config: &Config| print_with_comments(config).unwrap().contains(SECRET);
         let mut secrets = Vec::new();
         for (name, _) in MEANINGS {
             if let Some(config) = with_text(name, &url) {
@@ -177,7 +189,7 @@ mod tests {
             config.kafka.properties.insert(name.to_owned(), "Qx7Z\nk3Vt9".to_owned());
         }
         config.kafka.properties.insert("ssl.key.location".to_owned(), "/etc/key.pem".to_owned());
-        let printed = commented(&config).unwrap();
+        let printed = print_with_comments(&config).unwrap();
         assert!(!printed.contains("Qx7Z") && !printed.contains("k3Vt9"), "{printed}");
         assert!(printed.contains("/etc/key.pem") && printed.contains("sasl.password"), "{printed}");
     }

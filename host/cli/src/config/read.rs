@@ -1,4 +1,4 @@
-//! Reads the config from text and environment, and makes its errors helpful.
+//! Reads the config from a file's text and the environment. Its errors name the place and the nearest known key.
 
 use anyhow::{Result, anyhow};
 use assay_core::plain_words::in_plain_words;
@@ -6,13 +6,17 @@ use toml::{Table, Value};
 
 use super::Config;
 
-/// Variables that begin so and have a section: `ASSAY_ENGINE__WORKERS`.
+/// Variables with this prefix and a section override keys: `ASSAY_ENGINE__WORKERS`.
 const PREFIX: &str = "ASSAY_";
+/// Keys of earlier versions, and their names now.
+const RENAMED_KEYS: [(&str, &str); 1] = [("followers", "sinks")];
+/// A known key is suggested in the place of an unknown one if their similarity (0 to 1) is higher.
+const MIN_SIMILARITY: f64 = 0.7;
 
 pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
-    // The file by itself first, so that its mistakes are told with their place in it.
-    toml::from_str::<Config>(text).map_err(|error| anyhow!("{name}: {}", helpful(&error)))?;
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))?;
+    // The file alone first: its errors then name their line, which is lost after the merge with the environment.
+    toml::from_str::<Config>(text).map_err(|error| anyhow!("{name}: {}", error_text(&error)))?;
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{name}: {}", error_text(&error)))?;
     for (variable, value) in environment {
         let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
             continue;
@@ -20,55 +24,58 @@ pub(super) fn read(text: &str, name: &str, environment: impl Iterator<Item = (St
         let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
         let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
         let Some(entry) = entry.as_table_mut() else { continue };
-        // As text if the key takes one: a password may look like a number.
+        // A key that takes text gets text, because a password may look like a number.
         entry.insert(key.clone(), Value::String(value.clone()));
         if table.clone().try_into::<Config>().is_ok() {
             continue;
         }
         if let Some(entry) = table.get_mut(&section).and_then(Value::as_table_mut) {
-            entry.insert(key, plain(&value));
+            entry.insert(key, parse_value(&value));
         }
         table
             .clone()
             .try_into::<Config>()
-            .map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", helpful(&error)))?;
+            .map_err(|error: toml::de::Error| anyhow!("variable {variable}: {}", error_text(&error)))?;
     }
-    table.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("{name}: {}", helpful(&error)))
+    table.try_into::<Config>().map_err(|error: toml::de::Error| anyhow!("{name}: {}", error_text(&error)))
 }
 
-/// A variable's text as the TOML value that it looks like: a number, true or false, a list in brackets, else text.
-fn plain(text: &str) -> Value {
+/// A variable's text as a TOML value: an integer, a boolean, a list in brackets, else text.
+fn parse_value(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Integer(number);
     }
     if let Ok(value) = text.parse::<bool>() {
         return Value::Boolean(value);
     }
-    // An address such as [::1]:7717 begins like a list.
-    list(text).unwrap_or_else(|| Value::String(text.to_owned()))
+    // An address such as [::1]:7717 also begins with a bracket.
+    parse_list(text).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-fn list(text: &str) -> Option<Value> {
+fn parse_list(text: &str) -> Option<Value> {
     let text = text.trim().strip_prefix('[')?;
     let table: Table = toml::from_str(&format!("list = [{text}")).ok()?;
     table.get("list").filter(|_| table.len() == 1).cloned()
 }
 
-/// The message, with the nearest known name behind an unknown one.
-fn helpful(error: &toml::de::Error) -> String {
+/// The message of an error. After an unknown key it names the new name of the key, or the nearest known key.
+fn error_text(error: &toml::de::Error) -> String {
     let message = in_plain_words(&error.to_string());
     let names: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     let Some((unknown, known)) = names.split_first().filter(|_| error.message().starts_with("unknown field")) else {
         return message.trim_end().to_owned();
     };
-    let nearest = known.iter().max_by(|a, b| likeness(unknown, a).total_cmp(&likeness(unknown, b)));
-    match nearest.filter(|nearest| likeness(unknown, nearest) > 0.7) {
+    if let Some((_, new)) = RENAMED_KEYS.iter().find(|(old, new)| old == unknown && known.contains(new)) {
+        return format!("{}\n'{unknown}' is called '{new}' now", message.trim_end());
+    }
+    let nearest = known.iter().max_by(|a, b| similarity(unknown, a).total_cmp(&similarity(unknown, b)));
+    match nearest.filter(|nearest| similarity(unknown, nearest) > MIN_SIMILARITY) {
         Some(nearest) => format!("{}\ndid you mean '{nearest}'?", message.trim_end()),
         None => message.trim_end().to_owned(),
     }
 }
 
-fn likeness(one: &str, other: &str) -> f64 {
+fn similarity(one: &str, other: &str) -> f64 {
     strsim::jaro_winkler(one, other)
 }
 
@@ -97,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_variable_may_hold_a_list() {
-        let variables = [("ASSAY_ENGINE__FOLLOWERS", "[\"outbox\", \"graph\"]"), ("ASSAY_SERVER__LISTEN", "[::1]:0")];
+        let variables = [("ASSAY_ENGINE__SINKS", "[\"outbox\", \"graph\"]"), ("ASSAY_SERVER__LISTEN", "[::1]:0")];
         let config = with("", &variables).unwrap();
-        assert_eq!(config.engine.followers, ["outbox", "graph"]);
+        assert_eq!(config.engine.sinks, ["outbox", "graph"]);
         assert_eq!(config.server.listen, "[::1]:0");
-        let error = with("", &[("ASSAY_ENGINE__FOLLOWERS", "outbox")]).unwrap_err().to_string();
-        assert!(error.contains("ASSAY_ENGINE__FOLLOWERS") && error.contains("expected a list"), "{error}");
+        let error = with("", &[("ASSAY_ENGINE__SINKS", "outbox")]).unwrap_err().to_string();
+        assert!(error.contains("ASSAY_ENGINE__SINKS") && error.contains("expected a list"), "{error}");
     }
 
     #[test]
@@ -126,7 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_told_in_plain_words() {
+    fn a_key_of_an_earlier_version_is_an_error_that_names_the_new_one() {
+        let in_file = with("[engine]\nfollowers = [\"graph\"]\n", &[]).unwrap_err().to_string();
+        let in_variable = with("", &[("ASSAY_ENGINE__FOLLOWERS", "[\"graph\"]")]).unwrap_err().to_string();
+        for error in [in_file, in_variable] {
+            assert!(error.ends_with("'followers' is called 'sinks' now"), "{error}");
+        }
+    }
+
+    #[test]
+    fn errors_name_no_types_of_rust() {
         const FORBIDDEN: &[&str] = &[
             "struct",
             "enum ",

@@ -1,4 +1,4 @@
-//! Secrets of the config: given as they are, by a variable or by a file; never printed.
+//! Secrets of the config: given by a key, a variable or a file, and never printed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,13 +8,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// What is printed in the place of a secret.
+/// The printed form of a secret.
 pub(super) const MASK: &str = "***";
-/// Parts of names of Kafka's properties that say that the value is a secret.
+/// Words in the names of Kafka's properties whose values are secrets.
 const SECRET_WORDS: [&str; 8] =
     ["password", "secret", "token", "key", "oauthbearer", "jaas", "assertion", "credential"];
-/// Ends of names of properties that say where something is, and are none.
-const PLACES: [&str; 3] = [".location", ".file", ".url"];
+/// Ends of the names of properties that are locations, not secrets.
+const LOCATION_SUFFIXES: [&str; 3] = [".location", ".file", ".url"];
 
 /// A password, a token, or a connection string that holds one.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,12 +27,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself, for the one who needs it.
+    /// The secret itself.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether none was given.
+    /// Whether no secret was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -50,8 +50,8 @@ impl Serialize for Secret {
     }
 }
 
-/// The secret of a key, or what the file of `key_file` holds, without the line's end; empty: neither was given.
-pub(crate) fn secret(key: &str, given: &Secret, file: &Path) -> Result<String> {
+/// The secret of a key, or the content of its `key_file` without the line break at the end. Empty if neither was given.
+pub(crate) fn read_secret(key: &str, given: &Secret, file: &Path) -> Result<String> {
     ensure!(
         given.reveal() != MASK,
         "{key}: '{MASK}' is what is printed in the place of a secret; give the secret itself"
@@ -59,7 +59,7 @@ pub(crate) fn secret(key: &str, given: &Secret, file: &Path) -> Result<String> {
     if file.as_os_str().is_empty() {
         return Ok(given.reveal().to_owned());
     }
-    // Variables are in capitals.
+    // Names of variables are in capitals.
     let key_file = if key.contains('.') { format!("{key}_file") } else { format!("{key}_FILE") };
     ensure!(given.is_empty(), "{key} and {key_file}: give one of them");
     let text = std::fs::read_to_string(file).with_context(|| format!("{key_file}: cannot read {}", file.display()))?;
@@ -68,26 +68,26 @@ pub(crate) fn secret(key: &str, given: &Secret, file: &Path) -> Result<String> {
 
 /// Whether a property of Kafka's library is a secret, by its name.
 fn is_secret_property(name: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| name.contains(word)) && !PLACES.iter().any(|end| name.ends_with(end))
+    SECRET_WORDS.iter().any(|word| name.contains(word)) && !LOCATION_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
-/// Puts the mask in the place of the secrets among properties of Kafka's library.
+/// Masks the secrets among properties of Kafka's library.
 pub(super) fn mask_properties(properties: &mut BTreeMap<String, String>) {
     for (_, value) in properties.iter_mut().filter(|(name, _)| is_secret_property(name)) {
         MASK.clone_into(value);
     }
 }
 
-/// A line of a printed config with the mask in the place of passwords in URLs.
+/// Masks passwords in the URLs of a line.
 pub(super) fn mask_urls(line: &str) -> String {
-    let masked = line.split('"').map(|part| without_password(part).map_or(Cow::Borrowed(part), Cow::Owned));
+    let masked = line.split('"').map(|part| mask_password(part).map_or(Cow::Borrowed(part), Cow::Owned));
     masked.collect::<Vec<_>>().join("\"")
 }
 
-/// A URL with the mask for its password; none: it has none.
-fn without_password(text: &str) -> Option<String> {
+/// A URL with a masked password; none if it has no password.
+fn mask_password(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
-    // A password may hold anything but what ends the part of the URL in which it stands.
+    // The authority of the URL ends at the first '/'. If the '@' comes later, the password has an unescaped '/'.
     let end = rest.find('/').unwrap_or(rest.len());
     let at = rest[..end].rfind('@').or_else(|| rest.rfind('@'))?;
     let (user, _) = rest[..at].split_once(':')?;
@@ -107,7 +107,7 @@ mod tests {
             ("http://h:8086", None),
             ("u:p@h", None),
         ] {
-            assert_eq!(without_password(given).as_deref(), printed, "{given}");
+            assert_eq!(mask_password(given).as_deref(), printed, "{given}");
         }
     }
 
@@ -117,13 +117,16 @@ mod tests {
         let file = dir.path().join("secret");
         std::fs::write(&file, "from the file\r\n").unwrap();
         let none = Path::new("");
-        assert_eq!(secret("a.b", &Secret::default(), none).unwrap(), "");
-        assert_eq!(secret("a.b", &Secret::new("given"), none).unwrap(), "given");
-        assert_eq!(secret("a.b", &Secret::default(), &file).unwrap(), "from the file");
-        assert!(secret("a.b", &Secret::new("given"), &file).unwrap_err().to_string().contains("a.b_file"));
-        assert!(secret("a.b", &Secret::new(MASK), none).is_err());
+        assert_eq!(read_secret("a.b", &Secret::default(), none).unwrap(), "");
+        assert_eq!(read_secret("a.b", &Secret::new("given"), none).unwrap(), "given");
+        assert_eq!(read_secret("a.b", &Secret::default(), &file).unwrap(), "from the file");
+        assert!(read_secret("a.b", &Secret::new("given"), &file).unwrap_err().to_string().contains("a.b_file"));
+        assert!(read_secret("a.b", &Secret::new(MASK), none).is_err());
         assert!(
-            secret("a.b", &Secret::default(), &dir.path().join("none")).unwrap_err().to_string().contains("a.b_file")
+            read_secret("a.b", &Secret::default(), &dir.path().join("none"))
+                .unwrap_err()
+                .to_string()
+                .contains("a.b_file")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Where the ports' servers are, for the distributed stack.
+//! The sections of the config about stores: their mode, and the servers of the distributed stack.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,18 +7,20 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::secret::{Secret, secret};
-use super::span::Duration as Span;
+use super::duration::ConfigDuration;
+use super::secret::Secret;
+#[cfg(feature = "servers")]
+use super::secret::read_secret;
 
-/// Which stores.
+/// `[stores]`: embedded or distributed stores.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stores {
-    /// Everything in the data folder, or on servers.
+    /// Whether everything is in the data folder or on servers.
     pub mode: Mode,
 }
 
-/// Where everything is kept.
+/// The kind of stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -29,7 +31,7 @@ pub enum Mode {
     Distributed,
 }
 
-/// Kafka or Redpanda: the log.
+/// `[kafka]`: the log, on Kafka or Redpanda.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
@@ -37,17 +39,17 @@ pub struct Kafka {
     pub brokers: String,
     /// The consumer group; all processes of one Assay have the same.
     pub group: String,
-    /// By which function of its key an event's partition is found.
+    /// The function from an event's key to its partition.
     pub partitioner: Partitioner,
     /// Copies of topics that Assay makes.
     pub replication: u16,
-    /// After how long without a sign of life a process loses its partitions.
-    pub session_timeout: Span,
+    /// A process without heartbeats for this time loses its partitions.
+    pub session_timeout: ConfigDuration,
     /// A Confluent schema registry's URL, with user and password if need be; empty: Assay's own.
     pub schema_registry: Secret,
-    /// A file that holds it instead.
+    /// A file that holds the value instead.
     pub schema_registry_file: PathBuf,
-    /// Who logs in, by SASL; empty: as the properties say.
+    /// The user for SASL; empty: as in the properties.
     pub user: String,
     /// The password.
     pub password: Secret,
@@ -55,48 +57,48 @@ pub struct Kafka {
     pub password_file: PathBuf,
     /// Whether verdicts and dead letters are published as topics of their own.
     pub publish: bool,
-    /// Handed to the Kafka library as they are: TLS, SASL, and whatever else it knows.
+    /// Settings that are passed to librdkafka unchanged, such as those of TLS and SASL.
     pub properties: BTreeMap<String, String>,
     /// Files that hold the values of further properties, such as passwords.
     pub property_files: BTreeMap<String, PathBuf>,
 }
 
-/// By which function of its key an event's partition is found.
+/// The function from an event's key to its partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Partitioner {
     /// As Kafka's Java clients do.
     #[default]
     Murmur2,
-    /// As librdkafka's clients do unless told otherwise.
+    /// As librdkafka's clients do by default.
     Crc32,
     /// As the embedded log does.
     Xxh3,
 }
 
-/// MongoDB: catalog, profiles, dead letters.
+/// `[mongodb]`: catalog, profiles, dead letters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MongoDb {
-    /// A connection string, with user and password if need be; empty: that of a server on this machine.
+    /// The connection string, with user and password if necessary; empty: a server on this machine.
     pub uri: Secret,
-    /// A file that holds it instead.
+    /// A file that holds the value instead.
     pub uri_file: PathBuf,
     /// The database.
     pub database: String,
 }
 
-/// ScyllaDB: state and archive.
+/// `[scylladb]`: state and archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScyllaDb {
     /// Addresses to begin with, separated by commas.
     pub nodes: String,
-    /// The keyspace; made if it is not there.
+    /// The keyspace, which is created if it does not exist.
     pub keyspace: String,
     /// Copies of a keyspace that Assay makes.
     pub replication: u16,
-    /// Raised by one when topics were deleted and made again, so that state of before is not found.
+    /// Raised by one when topics were deleted and made again, so that the old state is not used.
     pub incarnation: u16,
     /// Empty: no authentication.
     pub user: String,
@@ -105,10 +107,10 @@ pub struct ScyllaDb {
     /// A file that holds the password.
     pub password_file: PathBuf,
     /// How long the archive is kept; 0s: for ever.
-    pub archive_for: Span,
+    pub archive_for: ConfigDuration,
 }
 
-/// InfluxDB 2: points for dashboards.
+/// `[influxdb]`: points for dashboards, in InfluxDB 2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InfluxDb {
@@ -123,10 +125,10 @@ pub struct InfluxDb {
     /// A file that holds the token.
     pub token_file: PathBuf,
     /// How often this process's metrics are written as points; 0s: never.
-    pub metrics_every: Span,
+    pub metrics_every: ConfigDuration,
 }
 
-/// Dgraph: edges.
+/// `[dgraph]`: edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dgraph {
@@ -136,7 +138,7 @@ pub struct Dgraph {
     pub token: Secret,
     /// A file that holds the token.
     pub token_file: PathBuf,
-    /// Tells several Assays on one Dgraph apart.
+    /// Separates several Assays on one Dgraph.
     pub namespace: String,
 }
 
@@ -153,7 +155,7 @@ impl Default for Kafka {
             group: "assay".to_owned(),
             partitioner: Partitioner::default(),
             replication: 1,
-            session_timeout: Span::secs(10),
+            session_timeout: ConfigDuration::secs(10),
             schema_registry: Secret::default(),
             schema_registry_file: PathBuf::new(),
             user: String::new(),
@@ -182,7 +184,7 @@ impl Default for ScyllaDb {
             user: String::new(),
             password: Secret::default(),
             password_file: PathBuf::new(),
-            archive_for: Span::secs(0),
+            archive_for: ConfigDuration::secs(0),
         }
     }
 }
@@ -195,7 +197,7 @@ impl Default for InfluxDb {
             bucket: "assay".to_owned(),
             token: Secret::default(),
             token_file: PathBuf::new(),
-            metrics_every: Span::secs(15),
+            metrics_every: ConfigDuration::secs(15),
         }
     }
 }
@@ -220,13 +222,14 @@ impl Kafka {
         Ok(())
     }
 
-    /// The properties with those that come from files, and with user and password.
+    /// All properties: those of the config and of files, user and password.
+    #[cfg(feature = "servers")]
     pub(crate) fn all_properties(&self) -> Result<BTreeMap<String, String>> {
         let mut all = self.properties.clone();
         for (name, file) in &self.property_files {
-            all.insert(name.clone(), secret(&format!("kafka.property_files.{name}"), &Secret::default(), file)?);
+            all.insert(name.clone(), read_secret(&format!("kafka.property_files.{name}"), &Secret::default(), file)?);
         }
-        let password = secret("kafka.password", &self.password, &self.password_file)?;
+        let password = read_secret("kafka.password", &self.password, &self.password_file)?;
         for (name, key, value) in
             [("sasl.username", "user", self.user.clone()), ("sasl.password", "password", password)]
         {

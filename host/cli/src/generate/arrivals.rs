@@ -1,37 +1,37 @@
-//! From the order in which payments are made to the order in which they arrive: some are late, within a bound.
+//! Reorders payments from the order of their times to the order of their arrival: some are late, within a limit.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::dice::Dice;
 use super::payment::Payment;
+use super::rng::SeededRng;
 
-/// Payments on their way.
+/// Payments that have not arrived yet.
 pub(super) struct Arrivals {
     heap: BinaryHeap<Arriving>,
     pushed: u64,
-    /// The longest way, in milliseconds.
-    longest: u64,
+    /// The longest delay, in milliseconds.
+    max_delay_ms: u64,
 }
 
 impl Arrivals {
-    pub(super) fn new(longest_ms: u32) -> Self {
-        Self { heap: BinaryHeap::new(), pushed: 0, longest: u64::from(longest_ms) }
+    pub(super) fn new(max_delay_ms: u32) -> Self {
+        Self { heap: BinaryHeap::new(), pushed: 0, max_delay_ms: u64::from(max_delay_ms) }
     }
 
-    /// Sends a payment on its way: most arrive at once, some a little later, few as late as possible.
-    pub(super) fn push(&mut self, payment: Payment, dice: &mut Dice) {
-        let most = match dice.below(100) {
-            0 => self.longest,
-            1..10 => self.longest.min(5_000),
-            _ => self.longest.min(400),
+    /// Adds a payment with a random delay: most arrive at once, some a little later, few up to the limit.
+    pub(super) fn push(&mut self, payment: Payment, rng: &mut SeededRng) {
+        let max_delay = match rng.below(100) {
+            0 => self.max_delay_ms,
+            1..10 => self.max_delay_ms.min(5_000),
+            _ => self.max_delay_ms.min(400),
         };
-        let arrival = payment.time + dice.between(0, most) as i64;
+        let arrival = payment.time + rng.between(0, max_delay) as i64;
         self.heap.push(Arriving { arrival, pushed: self.pushed, payment });
         self.pushed += 1;
     }
 
-    /// The next payment that arrives before `now`. The caller pushes nothing made before `now` any more.
+    /// The next payment that arrives before `now`. The caller must not push payments from before `now` later.
     pub(super) fn pop_before(&mut self, now: i64) -> Option<Payment> {
         if self.heap.peek()?.arrival >= now {
             return None;
@@ -40,7 +40,7 @@ impl Arrivals {
     }
 }
 
-/// The earliest is the greatest, for the heap; of two at once, the one pushed first.
+/// Ordered for the max-heap: the earliest arrival is the greatest; of equal ones, the one pushed first.
 struct Arriving {
     arrival: i64,
     pushed: u64,

@@ -1,8 +1,8 @@
-//! Where cards live and merchants stand: sixty cities, with rounded coordinates and populations.
+//! The cities of cards and merchants: sixty cities with rounded coordinates and populations.
 
 /// A city.
 pub(super) struct City {
-    /// As it stands in merchants' names.
+    /// The name, as in merchants' names.
     pub(super) name: &'static str,
     /// ISO 3166-1, two letters.
     pub(super) country: &'static str,
@@ -19,7 +19,7 @@ impl City {
         Self { name, country, lat, lon, population }
     }
 
-    /// The local hour of the day, 0 to 23, by the sun: offices of time zones are not asked.
+    /// The local hour of the day, 0 to 23, by the sun, without time zones.
     pub(super) fn hour(&self, time_ms: i64) -> usize {
         let local = time_ms + (self.lon * 240_000.0) as i64;
         local.rem_euclid(86_400_000) as usize / 3_600_000

@@ -74,8 +74,8 @@ impl<W: Write> ContainerWriter<W> {
 /// A sync marker made of a seed: 16 bytes that look random.
 pub fn sync_marker(seed: u64) -> [u8; 16] {
     let mut marker = [0; 16];
-    marker[..8].copy_from_slice(&super::dice::mixed(seed).to_le_bytes());
-    marker[8..].copy_from_slice(&super::dice::mixed(!seed).to_le_bytes());
+    marker[..8].copy_from_slice(&super::rng::mix_bits(seed).to_le_bytes());
+    marker[8..].copy_from_slice(&super::rng::mix_bits(!seed).to_le_bytes());
     marker
 }
 

@@ -1,54 +1,54 @@
-//! Fraud: what thieves do with a card, as bursts of payments that a campaign plans at once.
+//! Fraud: bursts of payments with a stolen card or number. A campaign plans a burst at once.
 
-use super::dice::Dice;
+use super::model::{PaymentModel, billing_place, category_named, shop_place};
 use super::payment::{Channel, Merchant, Payment};
-use super::world::{World, billing_place, category_named, shop_place};
+use super::rng::SeededRng;
 
 /// A kind of fraud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fraud {
-    /// A stolen number is tried online: a dozen or more small payments within minutes, from a device that tries
-    /// many cards, sometimes with a large one at the end.
+    /// A stolen number is tested online: a dozen or more small payments within minutes, from a device that tests many
+    /// cards, sometimes with a large payment at the end.
     CardTesting,
     /// A stolen card is emptied: large payments in shops far from the last place, soon after it.
     StolenCard,
 }
 
-const TESTS: (u64, u64) = (12, 30);
-const PURCHASES: (u64, u64) = (4, 9);
+const TEST_PAYMENTS: (u64, u64) = (12, 30);
+const STOLEN_CARD_PAYMENTS: (u64, u64) = (4, 9);
 const CASH_OUT_PROBABILITY: f64 = 0.5;
-const MINUTE: u64 = 60_000;
+const MINUTE_MS: u64 = 60_000;
 
-/// Devices of thieves, numbered behind those of the cards' owners.
-const DEVICES: u64 = 40;
+/// The number of thieves' devices, whose numbers come after those of the owners' devices.
+const THIEF_DEVICES: u64 = 40;
 
-/// How likely a campaign that begins behind a payment in a shop is to test the card's number; the others empty it.
-/// Behind a payment online, all do the former.
+/// The probability that a campaign after a payment in a shop tests the card's number; the others empty the card. After
+/// an online payment all campaigns test the number.
 const TESTING_PROBABILITY: f64 = 0.35;
 
-/// How many payments a campaign has on average, with 15 % of the payments before them made online.
+/// The mean number of payments of a campaign, if 15 % of the payments before campaigns are online.
 pub(super) const MEAN_PAYMENTS: f64 = {
     let testing = 0.15 + 0.85 * TESTING_PROBABILITY;
-    let tests = (TESTS.0 + TESTS.1) as f64 / 2.0 + CASH_OUT_PROBABILITY;
-    let purchases = (PURCHASES.0 + PURCHASES.1) as f64 / 2.0;
+    let tests = (TEST_PAYMENTS.0 + TEST_PAYMENTS.1) as f64 / 2.0 + CASH_OUT_PROBABILITY;
+    let purchases = (STOLEN_CARD_PAYMENTS.0 + STOLEN_CARD_PAYMENTS.1) as f64 / 2.0;
     testing * tests + (1.0 - testing) * purchases
 };
 
 /// The payments of a campaign in order of time, planned when its card makes the payment `last`.
-pub(super) fn campaign(last: &Payment, cards: u32, world: &World, dice: &mut Dice) -> Vec<Payment> {
-    if last.channel == Channel::Online || dice.chance(TESTING_PROBABILITY) {
-        card_testing(last, cards, world, dice)
+pub(super) fn plan_campaign(last: &Payment, cards: u32, model: &PaymentModel, rng: &mut SeededRng) -> Vec<Payment> {
+    if last.channel == Channel::Online || rng.chance(TESTING_PROBABILITY) {
+        plan_card_testing(last, cards, model, rng)
     } else {
-        stolen_card(last, world, dice)
+        plan_stolen_card(last, model, rng)
     }
 }
 
-fn card_testing(last: &Payment, cards: u32, world: &World, dice: &mut Dice) -> Vec<Payment> {
-    let home = world.homes[last.card as usize - 1];
-    let device = 2 * cards + 1 + dice.below(DEVICES) as u32;
-    let category = world.online_category(dice);
-    let merchant = world.merchant(category, home, dice);
-    let mut time = last.time + dice.between(10_000, 5 * MINUTE) as i64;
+fn plan_card_testing(last: &Payment, cards: u32, model: &PaymentModel, rng: &mut SeededRng) -> Vec<Payment> {
+    let home = model.homes[last.card as usize - 1];
+    let device = 2 * cards + 1 + rng.below(THIEF_DEVICES) as u32;
+    let category = model.online_category(rng);
+    let merchant = model.merchant(category, home, rng);
+    let mut time = last.time + rng.between(10_000, 5 * MINUTE_MS) as i64;
     let mut payment = |merchant: Merchant, cents: u64, pause: u64| {
         time += pause as i64;
         Payment {
@@ -63,26 +63,26 @@ fn card_testing(last: &Payment, cards: u32, world: &World, dice: &mut Dice) -> V
             ..*last
         }
     };
-    let count = dice.between(TESTS.0, TESTS.1);
+    let count = rng.between(TEST_PAYMENTS.0, TEST_PAYMENTS.1);
     let mut payments: Vec<Payment> =
-        (0..count).map(|_| payment(merchant, dice.between(50, 499), dice.between(3_000, 25_000))).collect();
-    if dice.chance(CASH_OUT_PROBABILITY) {
-        let shop = world.merchant(category, home, dice);
-        payments.push(payment(shop, dice.between(30_000, 150_000), dice.between(MINUTE, 6 * MINUTE)));
+        (0..count).map(|_| payment(merchant, rng.between(50, 499), rng.between(3_000, 25_000))).collect();
+    if rng.chance(CASH_OUT_PROBABILITY) {
+        let shop = model.merchant(category, home, rng);
+        payments.push(payment(shop, rng.between(30_000, 150_000), rng.between(MINUTE_MS, 6 * MINUTE_MS)));
     }
     payments
 }
 
-fn stolen_card(last: &Payment, world: &World, dice: &mut Dice) -> Vec<Payment> {
+fn plan_stolen_card(last: &Payment, model: &PaymentModel, rng: &mut SeededRng) -> Vec<Payment> {
     let loot = ["electronics", "jewellery", "fashion"].map(category_named);
-    let city = world.far_city(last.city, dice);
-    let mut time = last.time + dice.between(5 * MINUTE, 40 * MINUTE) as i64;
-    let count = dice.between(PURCHASES.0, PURCHASES.1);
+    let city = model.far_city(last.city, rng);
+    let mut time = last.time + rng.between(5 * MINUTE_MS, 40 * MINUTE_MS) as i64;
+    let count = rng.between(STOLEN_CARD_PAYMENTS.0, STOLEN_CARD_PAYMENTS.1);
     let purchases = (0..count).map(|_| {
-        time += dice.between(MINUTE, 7 * MINUTE) as i64;
-        let category = loot[dice.below(loot.len() as u64) as usize];
-        let merchant = world.merchant(category, city, dice);
-        let amount = dice.log_normal(420.0, 0.6).clamp(60.0, 6_000.0);
+        time += rng.between(MINUTE_MS, 7 * MINUTE_MS) as i64;
+        let category = loot[rng.below(loot.len() as u64) as usize];
+        let merchant = model.merchant(category, city, rng);
+        let amount = rng.log_normal(420.0, 0.6).clamp(60.0, 6_000.0);
         Payment {
             merchant,
             cents: (amount * 100.0) as u32,

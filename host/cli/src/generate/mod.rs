@@ -1,19 +1,19 @@
 //! Producers of realistic events, for demos, benches and first steps. A producer is an iterator: pure, seeded, the
 //! same bytes on every machine; nothing here opens a file, a socket or a clock.
 //!
-//! The way of a payment: `world` (who lives where, and sells what) -> `payments` (who pays now), with `fraud` mixed in ->
-//! `arrivals` (a little out of order) -> `payment` (one event) -> `json` or `avro` -> `container` (a file of them).
+//! The steps of a payment: `model` (cards, merchants and their places) -> `payments` (the next payment), with `fraud`
+//! mixed in -> `arrivals` (a little out of order) -> `payment` (one event) -> `json` or `avro` -> `container` (a file).
 
 mod arrivals;
 mod avro;
 mod cities;
 mod container;
-mod dice;
 mod fraud;
 mod json;
+mod model;
 mod payment;
 mod payments;
-mod world;
+mod rng;
 
 pub use avro::{payments_schema, write_avro};
 pub use container::{ContainerWriter, sync_marker};

@@ -1,27 +1,27 @@
-//! One payment: what it holds, compactly, and the names that its numbers stand for. How it is written is not here.
+//! One payment in a compact form, and the texts of its numbers. `json` and `avro` write it.
 
 use super::cities::CITIES;
 use super::fraud::Fraud;
-use super::world::CATEGORIES;
+use super::model::CATEGORIES;
 
 /// One card payment. Ids are numbers here and texts when it is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Payment {
-    /// Which run of the generator made it: a digest of its config, so that ids of two runs differ.
+    /// The run of the generator: a digest of its config, so that ids of two runs differ.
     pub run: u32,
     /// Its place in the run, from 1, in the order of arrival.
     pub number: u64,
     /// The number of its card, from 1.
     pub card: u32,
-    /// Who was paid.
+    /// The merchant.
     pub merchant: Merchant,
-    /// How much, in cents of one reporting currency.
+    /// The amount, in cents of one reporting currency.
     pub cents: u32,
-    /// When it was made: milliseconds since 1970-01-01T00:00:00Z.
+    /// The time of the payment: milliseconds since 1970-01-01T00:00:00Z.
     pub time: i64,
-    /// Where the terminal stands, online the card's billing address: ten-thousandths of a degree north and east.
+    /// The place of the terminal, or online the card's billing address: ten-thousandths of a degree north and east.
     pub place: (i32, i32),
-    /// How the card was presented.
+    /// The channel of the payment.
     pub channel: Channel,
     /// The number of the buyer's device; only online payments have one.
     pub device: Option<u32>,
@@ -47,12 +47,12 @@ pub struct Merchant {
     pub(super) category: u8,
     /// None: on the web.
     pub(super) city: Option<u8>,
-    /// Which of its kind, from 1.
+    /// Its number among merchants of its kind, from 1.
     pub(super) number: u8,
 }
 
 impl Merchant {
-    /// What it sells, such as `grocery`.
+    /// Its category, such as `grocery`.
     pub fn category(&self) -> &'static str {
         CATEGORIES[usize::from(self.category)].name
     }
@@ -64,8 +64,7 @@ impl Merchant {
 }
 
 impl Payment {
-    /// What the generator knows and the event does not say: which kind of fraud this is, if any.
-    /// For checks of scores against the truth.
+    /// The kind of fraud, if any, which is not part of the event. For checks of scores against the truth.
     pub fn fraud(&self) -> Option<Fraud> {
         self.fraud
     }
@@ -131,7 +130,7 @@ impl Channel {
     /// All, in the order of the schema's enum.
     pub const ALL: [Self; 3] = [Self::Chip, Self::Contactless, Self::Online];
 
-    /// As events spell it.
+    /// The name in events.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chip => "chip",

@@ -1,20 +1,20 @@
-//! The stream of payments: who pays next, what and where, and in which order it arrives. All of it follows from the
-//! config; there is no end.
+//! The endless stream of payments: the next card, merchant, amount and place, and the order of arrival. The config
+//! determines all of it.
 
 use anyhow::ensure;
 
 use super::arrivals::Arrivals;
 use super::cities::CITIES;
-use super::dice::{Dice, mixed};
 use super::fraud;
+use super::model::{CATEGORIES, PaymentModel, billing_place, shop_place};
 use super::payment::{Channel, Payment};
-use super::world::{CATEGORIES, World, billing_place, shop_place};
+use super::rng::{SeededRng, mix_bits};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-/// How likely an owner is to pay in each hour of the local day, beside the busiest.
-const RHYTHM: [f64; 24] = [
+/// The probability of a payment in each local hour, relative to the busiest hour.
+const HOURLY_ACTIVITY: [f64; 24] = [
     0.10, 0.06, 0.04, 0.03, 0.04, 0.08, 0.22, 0.45, 0.60, 0.62, 0.68, 0.82, //
     0.95, 0.85, 0.72, 0.72, 0.82, 0.98, 1.00, 0.92, 0.75, 0.55, 0.36, 0.20,
 ];
@@ -22,12 +22,12 @@ const RHYTHM: [f64; 24] = [
 /// After one payment in 250 the owner leaves for another city.
 const TRIP_PROBABILITY: f64 = 0.004;
 
-/// What makes a run; two runs of the same config are the same.
+/// The config of a run. Two runs of the same config are equal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaymentsConfig {
-    /// Chance: another seed, another world.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// How many cards there are, 1 to 10,000,000.
+    /// The number of cards, 1 to 10,000,000.
     pub cards: u32,
     /// The time of the first payment: milliseconds since 1970-01-01T00:00:00Z.
     pub start_ms: i64,
@@ -36,7 +36,7 @@ pub struct PaymentsConfig {
     pub rate_per_s: f64,
     /// The share of payments that are fraud, 0 to 0.5.
     pub fraud_share: f64,
-    /// How much later than one with a later time a payment may arrive, in milliseconds, at most an hour.
+    /// The largest delay of a payment's arrival, in milliseconds, at most an hour.
     pub disorder_ms: u32,
 }
 
@@ -70,7 +70,7 @@ impl PaymentsConfig {
         Ok(())
     }
 
-    /// A number that another config hardly has, in 24 bits.
+    /// A digest of the config, in 24 bits.
     fn digest(&self) -> u32 {
         let parts = [
             self.seed,
@@ -80,16 +80,16 @@ impl PaymentsConfig {
             self.fraud_share.to_bits(),
             u64::from(self.disorder_ms),
         ];
-        (parts.iter().fold(0, |digest, part| mixed(digest ^ part)) >> 40) as u32
+        (parts.iter().fold(0, |digest, part| mix_bits(digest ^ part)) >> 40) as u32
     }
 }
 
-/// Payments in the order of their arrival: an iterator without end.
+/// An endless iterator over payments in the order of their arrival.
 pub struct Payments {
     config: PaymentsConfig,
     run: u32,
-    dice: Dice,
-    world: World,
+    rng: SeededRng,
+    model: PaymentModel,
     cards: Vec<Card>,
     /// Microseconds after the start: the time of the newest payment that is not part of a campaign.
     now_us: i64,
@@ -98,30 +98,30 @@ pub struct Payments {
     campaign_probability: f64,
 }
 
-/// What changes about a card. Times are milliseconds as in events.
+/// The changing state of a card. Times are milliseconds as in events.
 #[derive(Clone, Copy)]
 struct Card {
     city: u8,
-    /// On the way, or blocked: it does not pay before.
+    /// The card does not pay before this time, because its owner travels or it is blocked.
     silent_until: i64,
-    /// When it goes home from a trip.
+    /// The time at which its owner returns from a trip.
     home_at: i64,
 }
 
 impl Payments {
     /// # Errors
-    /// Says which part of the config is out of range.
+    /// A part of the config is out of range. The message names it.
     pub fn new(config: &PaymentsConfig) -> anyhow::Result<Self> {
         config.check()?;
-        let mut dice = Dice::new(config.seed);
-        let world = World::new(config.cards, &mut dice);
+        let mut rng = SeededRng::new(config.seed);
+        let model = PaymentModel::new(config.cards, &mut rng);
         let card = |&city| Card { city, silent_until: i64::MIN, home_at: i64::MAX };
-        let cards = world.homes.iter().map(card).collect();
+        let cards = model.homes.iter().map(card).collect();
         let share = config.fraud_share;
         Ok(Self {
             run: config.digest(),
-            dice,
-            world,
+            rng,
+            model,
             cards,
             now_us: 0,
             arrivals: Arrivals::new(config.disorder_ms),
@@ -131,33 +131,33 @@ impl Payments {
         })
     }
 
-    /// Makes the next payment of an owner, and now and then plans a campaign of fraud behind it.
+    /// Makes the next payment of an owner, and sometimes plans a campaign of fraud after it.
     fn plan(&mut self) {
         let rate = self.config.rate_per_s * (1.0 - self.config.fraud_share);
-        self.now_us += (self.dice.exponential() * 1e6 / rate) as i64;
+        self.now_us += (self.rng.exponential() * 1e6 / rate) as i64;
         let time = self.config.start_ms + self.now_us / 1000;
         let index = self.awake_card(time);
         let payment = self.payment_of(index, time);
-        self.arrivals.push(payment, &mut self.dice);
-        if self.dice.chance(self.campaign_probability) {
-            let payments = fraud::campaign(&payment, self.config.cards, &self.world, &mut self.dice);
+        self.arrivals.push(payment, &mut self.rng);
+        if self.rng.chance(self.campaign_probability) {
+            let payments = fraud::plan_campaign(&payment, self.config.cards, &self.model, &mut self.rng);
             for payment in payments {
                 self.cards[index].silent_until = payment.time + 2 * DAY;
-                self.arrivals.push(payment, &mut self.dice);
+                self.arrivals.push(payment, &mut self.rng);
             }
         } else {
             self.travel(index, time);
         }
     }
 
-    /// A card whose owner may pay at this time. In a world so small that all sleep, one of them wakes up.
+    /// A card whose owner is awake at this time; if all owners of a small model sleep, any card.
     fn awake_card(&mut self, time: i64) -> usize {
         let mut index = 0;
         for _ in 0..40 {
-            index = self.world.card(&mut self.dice);
+            index = self.model.card(&mut self.rng);
             let card = &self.cards[index];
             let hour = CITIES[usize::from(card.city)].hour(time);
-            if card.silent_until <= time && self.dice.chance(RHYTHM[hour]) {
+            if card.silent_until <= time && self.rng.chance(HOURLY_ACTIVITY[hour]) {
                 break;
             }
         }
@@ -165,19 +165,19 @@ impl Payments {
     }
 
     fn payment_of(&mut self, index: usize, time: i64) -> Payment {
-        let (card, home) = (index as u32 + 1, self.world.homes[index]);
-        let kind = self.world.category(&mut self.dice);
+        let (card, home) = (index as u32 + 1, self.model.homes[index]);
+        let kind = self.model.category(&mut self.rng);
         let category = &CATEGORIES[kind];
         let city = if category.is_online { home } else { self.cards[index].city };
-        let merchant = self.world.merchant(kind, city, &mut self.dice);
-        let amount = category.median * f64::from(self.world.lavishness[index]);
-        let cents = (self.dice.log_normal(amount, category.sigma) * 100.0).clamp(50.0, 1_500_000.0) as u32;
+        let merchant = self.model.merchant(kind, city, &mut self.rng);
+        let amount = category.median * f64::from(self.model.spending_factors[index]);
+        let cents = (self.rng.log_normal(amount, category.sigma) * 100.0).clamp(50.0, 1_500_000.0) as u32;
         let (channel, place, device) = if category.is_online {
             // The second device is the phone.
-            let device = if self.dice.chance(0.6) { card } else { self.config.cards + card };
+            let device = if self.rng.chance(0.6) { card } else { self.config.cards + card };
             (Channel::Online, billing_place(card, home), Some(device))
         } else {
-            let is_contactless = self.dice.chance(if cents < 5_000 { 0.8 } else { 0.1 });
+            let is_contactless = self.rng.chance(if cents < 5_000 { 0.8 } else { 0.1 });
             let channel = if is_contactless { Channel::Contactless } else { Channel::Chip };
             (channel, shop_place(merchant, city), None)
         };
@@ -189,10 +189,10 @@ impl Payments {
         let card = &mut self.cards[index];
         let to = if time >= card.home_at {
             card.home_at = i64::MAX;
-            self.world.homes[index]
-        } else if card.home_at == i64::MAX && self.dice.chance(TRIP_PROBABILITY) {
-            card.home_at = time + self.dice.between(1, 6) as i64 * DAY;
-            self.world.destination(&mut self.dice)
+            self.model.homes[index]
+        } else if card.home_at == i64::MAX && self.rng.chance(TRIP_PROBABILITY) {
+            card.home_at = time + self.rng.between(1, 6) as i64 * DAY;
+            self.model.destination(&mut self.rng)
         } else {
             return;
         };

@@ -1,5 +1,4 @@
-//! The files in a pack's cases/: events, and what the rules are expected to say of them. Read and checked here, played
-//! by `story`.
+//! Reads and checks the files in a pack's cases/: events and the expected verdicts. `replay` runs them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,59 +10,59 @@ use serde_json::{Map, Value};
 use super::expect::Expectation;
 use crate::pack;
 
-/// The most events of one case: a case is read by people.
+/// How many events a case may have, because people read it.
 const MAX_EVENTS: usize = 10_000;
 
-/// A story, as its file tells it.
+/// The content of a case's file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseFile {
-    /// Shown in reports.
+    /// The name in reports.
     pub(super) name: String,
-    /// Why the case is there.
+    /// The purpose of the case.
     #[serde(default, rename = "doc")]
     _doc: String,
     /// May be left out in a pack with one stream.
     #[serde(default)]
     pub(super) stream: Option<String>,
-    /// Fields of every event that does not say otherwise.
+    /// Fields of events that do not set them.
     #[serde(default)]
     defaults: Map<String, Value>,
     /// In the order of their arrival.
     events: Vec<Map<String, Value>>,
-    /// What is checked.
+    /// The expected verdicts.
     pub(super) expect: Vec<Expectation>,
 }
 
-/// A case and the file that it stands in.
+/// A case and its file.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) file: PathBuf,
-    pub(super) told: CaseFile,
+    pub(super) content: CaseFile,
 }
 
 /// Reads all cases of a pack.
 ///
 /// # Errors
-/// The first file that is not a case, or that there is none.
-pub(super) fn read(dir: &Path) -> Result<Vec<Case>> {
+/// The first file that is not a case, or the lack of cases.
+pub(super) fn read_cases(dir: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     let mut names = BTreeSet::new();
     for file in pack::files(&dir.join("cases"))? {
-        let told: CaseFile = pack::read_file(&file)?;
+        let content: CaseFile = pack::read_file(&file)?;
         let wrong = match () {
-            () if told.name.trim().is_empty() => Some("a case has a name, for the report".to_owned()),
-            () if !names.insert(told.name.clone()) => Some(format!("another case is called '{}' too", told.name)),
-            () if told.expect.is_empty() => Some("'expect' is empty: a case that expects nothing".to_owned()),
-            () if told.events.is_empty() || told.events.len() > MAX_EVENTS => {
-                Some(format!("expected 1 to {MAX_EVENTS} events, found {}", told.events.len()))
+            () if content.name.trim().is_empty() => Some("a case has a name, for the report".to_owned()),
+            () if !names.insert(content.name.clone()) => Some(format!("another case is called '{}' too", content.name)),
+            () if content.expect.is_empty() => Some("'expect' is empty: a case that expects nothing".to_owned()),
+            () if content.events.is_empty() || content.events.len() > MAX_EVENTS => {
+                Some(format!("expected 1 to {MAX_EVENTS} events, found {}", content.events.len()))
             }
             () => None,
         };
         if let Some(message) = wrong {
             bail!("{}: {message}", file.display());
         }
-        cases.push(Case { file, told });
+        cases.push(Case { file, content });
     }
     if cases.is_empty() {
         bail!("{} has no cases: put them as YAML files into {}", dir.display(), dir.join("cases").display());
@@ -72,7 +71,7 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Case>> {
 }
 
 impl CaseFile {
-    /// The events with their defaults.
+    /// The events, merged with the defaults.
     pub(super) fn events(&self) -> Vec<Value> {
         let merged = |event: &Map<String, Value>| {
             let mut merged = self.defaults.clone();
@@ -101,12 +100,12 @@ mod tests {
     #[test]
     fn an_event_has_the_defaults_that_it_does_not_replace() {
         let dir = folder(&[("a.yaml", CASE)]);
-        let cases = read(dir.path()).unwrap();
+        let cases = read_cases(dir.path()).unwrap();
         let expected = serde_json::json!([
             {"country": "DE", "device": null, "id": 1},
             {"country": "AU", "device": "x", "id": 2},
         ]);
-        assert_eq!(Value::Array(cases[0].told.events()), expected);
+        assert_eq!(Value::Array(cases[0].content.events()), expected);
     }
 
     #[test]
@@ -119,16 +118,16 @@ mod tests {
             (CASE.replace("expect:", "expects:"), "unknown field"),
         ] {
             let dir = folder(&[("a.yaml", &text)]);
-            let error = read(dir.path()).unwrap_err().to_string();
+            let error = read_cases(dir.path()).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        assert!(read(folder(&[]).path()).unwrap_err().to_string().contains("has no cases"));
+        assert!(read_cases(folder(&[]).path()).unwrap_err().to_string().contains("has no cases"));
     }
 
     #[test]
     fn names_are_unique() {
         let dir = folder(&[("a.yaml", CASE), ("b.yaml", CASE)]);
-        let error = read(dir.path()).unwrap_err().to_string();
+        let error = read_cases(dir.path()).unwrap_err().to_string();
         assert!(error.contains("b.yaml: another case is called 'a' too"), "{error}");
     }
 }

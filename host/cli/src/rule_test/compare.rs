@@ -1,4 +1,4 @@
-//! Compares what a rule said of an event with what was expected, as lines that are shown side by side. Pure.
+//! Compares a rule's verdict on an event with the expectation, as lines for a diff. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,22 +6,22 @@ use assay_core::verdict::{Outcome, Verdict};
 
 use super::expect::{Expectation, Expected};
 
-/// An expectation that was not met. Lines that both have are those that were met.
+/// An expectation that was not met. Equal lines in `expected` and `actual` were met.
 #[derive(Debug, PartialEq, serde::Serialize)]
 pub(super) struct Mismatch {
     /// The event, as the case names it.
     pub(super) event: serde_json::Value,
     /// The rule.
     pub(super) rule: String,
-    /// What was expected.
+    /// The expectation as lines.
     pub(super) expected: Vec<String>,
-    /// What the rule said.
+    /// The verdict as lines.
     pub(super) actual: Vec<String>,
-    /// What the rule saw, and why it said so.
+    /// The inputs and the reasons of the verdict.
     pub(super) because: Vec<String>,
 }
 
-/// What is wrong with the verdict of a rule; none when it is as expected.
+/// The difference between a rule's verdict and the expectation; none if it is met.
 pub(super) fn compare(expectation: &Expectation, outcome: &Outcome) -> Option<Mismatch> {
     let rule = &expectation.rule;
     let verdict = outcome.verdicts.iter().find(|verdict| verdict.by.rule == *rule);
@@ -31,7 +31,7 @@ pub(super) fn compare(expectation: &Expectation, outcome: &Outcome) -> Option<Mi
     let (expected, actual) = match (&expectation.verdict, verdict, failure) {
         (Expected::Skipped, None, None) | (Expected::Failed, _, Some(_)) => return None,
         (Expected::Verdict { .. }, Some(verdict), _) => {
-            let (expected, actual) = lines_of_both(&expectation.verdict, verdict);
+            let (expected, actual) = lines_to_compare(&expectation.verdict, verdict);
             if expected == actual {
                 return None;
             }
@@ -40,18 +40,18 @@ pub(super) fn compare(expectation: &Expectation, outcome: &Outcome) -> Option<Mi
         (expected, _, _) => {
             let actual = match (verdict, failure) {
                 (_, Some(failure)) => vec![format!("failed: {}: {}", failure.code, failure.message)],
-                (Some(verdict), None) => lines_of(verdict),
+                (Some(verdict), None) => verdict_lines(verdict),
                 (None, None) => vec!["skipped: the rule's 'when' is not true of the event, or it is paused".to_owned()],
             };
-            (wish(expected), actual)
+            (expected_lines(expected), actual)
         }
     };
-    let because = verdict.map(because).unwrap_or_default();
+    let because = verdict.map(explanation_lines).unwrap_or_default();
     Some(Mismatch { event: expectation.event.clone(), rule: rule.clone(), expected, actual, because })
 }
 
-/// The expectation without anything to compare it with.
-fn wish(expected: &Expected) -> Vec<String> {
+/// The expectation as lines, without a verdict to compare.
+fn expected_lines(expected: &Expected) -> Vec<String> {
     match expected {
         Expected::Skipped => vec!["skipped".to_owned()],
         Expected::Failed => vec!["failed".to_owned()],
@@ -65,13 +65,13 @@ fn wish(expected: &Expected) -> Vec<String> {
     }
 }
 
-/// Expected and actual lines; what is met is the same line in both.
-fn lines_of_both(expected: &Expected, verdict: &Verdict) -> (Vec<String>, Vec<String>) {
-    let actual = lines_of(verdict);
-    let Expected::Verdict { score, tags, with, without } = expected else { return (wish(expected), actual) };
+/// Expected and actual lines. A met part of the expectation is the same line in both.
+fn lines_to_compare(expected: &Expected, verdict: &Verdict) -> (Vec<String>, Vec<String>) {
+    let actual = verdict_lines(verdict);
+    let Expected::Verdict { score, tags, with, without } = expected else { return (expected_lines(expected), actual) };
     let mut lines = Vec::new();
     lines.push(match score {
-        Some(range) if !range.takes(verdict.score) => format!("score: {range}"),
+        Some(range) if !range.contains(verdict.score) => format!("score: {range}"),
         _ => score_line(verdict),
     });
     let mut wanted: BTreeSet<&String> = match tags {
@@ -88,18 +88,18 @@ fn score_line(verdict: &Verdict) -> String {
     verdict.score.map_or_else(|| "score: none".to_owned(), |score| format!("score: {score}"))
 }
 
-fn lines_of(verdict: &Verdict) -> Vec<String> {
+fn verdict_lines(verdict: &Verdict) -> Vec<String> {
     let tags: BTreeSet<&String> = verdict.tags.iter().collect();
     std::iter::once(score_line(verdict)).chain(tags.into_iter().map(|tag| format!("tag: {tag}"))).collect()
 }
 
-fn because(verdict: &Verdict) -> Vec<String> {
-    let seen = verdict.inputs.iter().map(|(name, value)| format!("{name} = {}", value.to_json()));
+fn explanation_lines(verdict: &Verdict) -> Vec<String> {
+    let inputs = verdict.inputs.iter().map(|(name, value)| format!("{name} = {}", value.to_json()));
     let reasons = verdict.reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.weight));
-    let (seen, reasons) = (seen.collect::<Vec<_>>().join(", "), reasons.collect::<Vec<_>>().join(", "));
+    let (inputs, reasons) = (inputs.collect::<Vec<_>>().join(", "), reasons.collect::<Vec<_>>().join(", "));
     let mut lines = Vec::new();
-    if !seen.is_empty() {
-        lines.push(format!("it saw {seen}"));
+    if !inputs.is_empty() {
+        lines.push(format!("its inputs: {inputs}"));
     }
     if !reasons.is_empty() {
         lines.push(format!("its reasons: {reasons}"));
@@ -208,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rule_saw_is_told() {
+    fn the_inputs_of_the_rule_are_shown() {
         let mismatch = check("rule: r, score: none").unwrap();
-        assert_eq!(mismatch.because, ["it saw amount = 9.5", "its reasons: sum (1.5)"]);
+        assert_eq!(mismatch.because, ["its inputs: amount = 9.5", "its reasons: sum (1.5)"]);
     }
 }

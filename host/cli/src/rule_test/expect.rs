@@ -1,14 +1,14 @@
-//! What a case expects of one rule on one event. Pure: it is compared with what was said in `compare`.
+//! The expectations of a case. Pure: `compare` compares them with verdicts.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How far a score may be from `score: NUMBER`.
-const EXACT: f64 = 0.000_001;
-/// How far a score may be from `about`, if `within` is not given.
-const WITHIN: f64 = 0.001;
+/// The tolerance of `score: NUMBER`.
+const EXACT_TOLERANCE: f64 = 0.000_001;
+/// The default of `within`.
+const DEFAULT_WITHIN: f64 = 0.001;
 
-/// What is expected of one rule on one event; what is left out is not checked.
+/// The expected verdict of one rule on one event. Parts that are left out are not checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Entry")]
 pub(super) struct Expectation {
@@ -19,36 +19,36 @@ pub(super) struct Expectation {
     pub(super) verdict: Expected,
 }
 
-/// Whether there is a verdict, and what it says.
+/// Whether a verdict is expected, and its content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expected {
-    /// There is none: the rule's `when` is not true of the event.
+    /// No verdict, because the rule's `when` is not true for the event.
     Skipped,
-    /// There is none: the rule could not score the event.
+    /// No verdict, because the rule could not score the event.
     Failed,
-    /// There is one.
+    /// A verdict.
     Verdict {
         score: Option<ScoreRange>,
-        /// Exactly these, in any order.
+        /// Exactly these tags, in any order.
         tags: Option<Vec<String>>,
-        /// These among others.
+        /// These tags among others.
         with: Vec<String>,
-        /// None of these.
+        /// None of these tags.
         without: Vec<String>,
     },
 }
 
-/// Which scores pass.
+/// The scores that pass.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
 pub(super) enum ScoreRange {
     /// No score at all.
     None,
-    /// One between these, ends included.
+    /// A score between these, including the ends.
     Between(f64, f64),
 }
 
-/// An entry as it is written.
+/// An entry in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -94,7 +94,7 @@ impl TryFrom<Entry> for Expectation {
     }
 }
 
-/// A range as it is written.
+/// A range in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Range {
@@ -116,7 +116,7 @@ impl TryFrom<Value> for ScoreRange {
             return Ok(Self::None);
         }
         if let Some(score) = value.as_f64() {
-            return Ok(Self::Between(score - EXACT, score + EXACT));
+            return Ok(Self::Between(score - EXACT_TOLERANCE, score + EXACT_TOLERANCE));
         }
         if !value.is_object() {
             return Err(wrong(""));
@@ -124,7 +124,7 @@ impl TryFrom<Value> for ScoreRange {
         let range: Range = serde_json::from_value(value).map_err(|error| wrong(&format!(" ({error})")))?;
         match range {
             Range { min: None, max: None, about: Some(about), within } => {
-                let within = within.unwrap_or(WITHIN);
+                let within = within.unwrap_or(DEFAULT_WITHIN);
                 if within < 0.0 {
                     Err(wrong(" (within is below 0)"))
                 } else {
@@ -142,7 +142,7 @@ impl TryFrom<Value> for ScoreRange {
 
 impl ScoreRange {
     /// Whether a score passes.
-    pub(super) fn takes(self, score: Option<f64>) -> bool {
+    pub(super) fn contains(self, score: Option<f64>) -> bool {
         match (self, score) {
             (Self::None, None) => true,
             (Self::Between(min, max), Some(score)) => (min..=max).contains(&score),
@@ -158,7 +158,9 @@ impl std::fmt::Display for ScoreRange {
             Self::Between(min, max) if min == f64::NEG_INFINITY => write!(f, "at most {max}"),
             Self::Between(min, max) if max == f64::INFINITY => write!(f, "at least {min}"),
             // Rounded: the ends of `about` are sums.
-            Self::Between(min, max) if max - min <= 2.1 * EXACT => write!(f, "{}", rounded((min + max) / 2.0)),
+            Self::Between(min, max) if max - min <= 2.1 * EXACT_TOLERANCE => {
+                write!(f, "{}", rounded((min + max) / 2.0))
+            }
             Self::Between(min, max) => write!(f, "{} to {}", rounded(min), rounded(max)),
         }
     }
@@ -190,8 +192,8 @@ mod tests {
         ] {
             let range = range(text).unwrap();
             assert_eq!(range.to_string(), shown);
-            assert!(passing.iter().all(|score| range.takes(*score)), "{text}");
-            assert!(!failing.iter().any(|score| range.takes(*score)), "{text}");
+            assert!(passing.iter().all(|score| range.contains(*score)), "{text}");
+            assert!(!failing.iter().any(|score| range.contains(*score)), "{text}");
         }
     }
 

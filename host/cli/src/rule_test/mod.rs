@@ -1,14 +1,14 @@
-//! `assay rule test`: a pack's cases, played without a server.
+//! `assay rule test`: runs a pack's cases without a server.
 //!
-//! The way of a case: `case` (read) -> `story` (its events through the real pipeline) -> `compare` with `expect` ->
-//! `report`. Absent on purpose: any log, store or clock; each case begins with nothing.
+//! The steps of a case: `case` (read) -> `replay` (its events through the real pipeline) -> `compare` with `expect` ->
+//! `report`. Absent on purpose: any log, store or clock; each case begins with empty state.
 
 mod case;
 mod compare;
 mod expect;
 mod plugins;
+mod replay;
 mod report;
-mod story;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use crate::commands::Output;
 use crate::pack;
 use report::{CaseReport, Report};
 
-/// Try a pack's rules on its cases, without a server.
+/// Run a pack's cases, without a server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,16 +29,16 @@ Examples:
   assay rule test rules/payments --plugins target/plugins
   assay rule test rules/payments --output json
 
-Each case begins with no state. The last line says how many passed; the exit code is 1 if one failed.")]
+Each case begins with empty state. The last line has the number of passed cases. The exit code is 1 if one failed.")]
 pub struct Args {
     /// The pack's folder.
     pub dir: PathBuf,
-    /// A folder of plugins (.wasm) that the rules run on; else DIR/plugins and target/plugins.
+    /// A folder with the plugins (.wasm) of the rules; by default DIR/plugins and target/plugins.
     #[arg(long, env = "ASSAY_PLUGINS", value_name = "FOLDER")]
     pub plugins: Vec<PathBuf>,
 }
 
-/// Plays all cases of a pack and prints what came of them. The exit code is 1 if one failed.
+/// Runs all cases of a pack and prints the report. The exit code is 1 if one failed.
 ///
 /// # Errors
 /// The pack cannot be read, a plugin is missing, or the definitions do not fit together.
@@ -46,33 +46,33 @@ pub fn run(args: &Args, output: Output) -> Result<ExitCode> {
     for folder in &args.plugins {
         ensure!(folder.is_dir(), "--plugins {}: there is no such folder", folder.display());
     }
-    let report = play_all(&args.dir, &args.plugins)?;
+    let report = replay_all(&args.dir, &args.plugins)?;
     match output {
-        Output::Text => crate::commands::say(&report.text()),
+        Output::Text => crate::commands::print_text(&report.text()),
         Output::Json => {
             let json = serde_json::to_string_pretty(&report).context("the report is not JSON")?;
-            crate::commands::say(&(json + "\n"));
+            crate::commands::print_text(&(json + "\n"));
         }
     }
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn play_all(dir: &Path, plugins: &[PathBuf]) -> Result<Report> {
+fn replay_all(dir: &Path, plugins: &[PathBuf]) -> Result<Report> {
     let definitions = pack::read_definitions(dir)?;
-    let cases = case::read(dir)?;
+    let cases = case::read_cases(dir)?;
     let runtime = plugins::runtime()?;
     let plugins = plugins::find(&runtime, dir, plugins, &definitions)?;
     let mut report = Report::default();
     for case in cases {
-        // Compiled plugins come out of the runtime's cache, so a fresh start costs milliseconds.
+        // The runtime caches compiled plugins, so a fresh start costs milliseconds.
         let mut offline = Offline::new(&runtime, &plugins, definitions.clone(), &Limits::default())
             .with_context(|| format!("the pack {} is not valid", dir.display()))?;
-        let (error, mismatches) = match story::play(&case.told, &mut offline) {
+        let (error, mismatches) = match replay::replay_case(&case.content, &mut offline) {
             Ok(mismatches) => (None, mismatches),
             Err(error) => (Some(error.to_string()), Vec::new()),
         };
         let passed = error.is_none() && mismatches.is_empty();
-        report.push(CaseReport { name: case.told.name, file: case.file, passed, error, mismatches });
+        report.push(CaseReport { name: case.content.name, file: case.file, passed, error, mismatches });
     }
     Ok(report)
 }

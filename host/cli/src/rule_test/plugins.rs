@@ -1,4 +1,4 @@
-//! Finds the plugins that a pack's rules run on: `.wasm` files in a folder.
+//! Finds the plugins of a pack's rules: `.wasm` files in a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,29 +9,34 @@ use assay_runtime::{Runtime, RuntimeConfig};
 
 use crate::pack;
 
-/// What to do when a plugin is missing.
+/// The remedy for a missing plugin.
 const ADVICE: &str = "build it with 'assay plugin build' (or all examples with 'cargo xtask plugins') and name the \
                       folder of the .wasm files with --plugins";
 
-/// A runtime that remembers compiled plugins from one run to the next, if this user has a place for it.
+/// A runtime with a cache of compiled plugins, if the user has a cache folder.
 pub(super) fn runtime() -> Result<Runtime> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     let cache_dir = cache.map(|cache| cache.join("assay").join("plugins"));
     let with_cache = Runtime::new(RuntimeConfig { cache_dir, ..RuntimeConfig::default() });
-    // A home that cannot be written to costs time, not the run.
+    // If the cache folder cannot be written, the run is only slower.
     with_cache.or_else(|_| Runtime::new(RuntimeConfig::default())).context("cannot set up the plugin runtime")
 }
 
-/// The bytes of the plugins that the rules among these definitions name, out of the folders that were asked for; else
-/// out of the pack's own, or where `cargo xtask plugins` puts them.
-pub(super) fn find(runtime: &Runtime, pack: &Path, asked: &[PathBuf], definitions: &[Change]) -> Result<Vec<Vec<u8>>> {
+/// The bytes of the plugins that the rules name. They are searched in the given folders, else in the pack's own folder
+/// and in that of `cargo xtask plugins`.
+pub(super) fn find(
+    runtime: &Runtime,
+    pack: &Path,
+    folders: &[PathBuf],
+    definitions: &[Change],
+) -> Result<Vec<Vec<u8>>> {
     let wanted = wanted(definitions);
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let usual = [pack.join("plugins"), PathBuf::from("target").join("plugins")];
-    let folders = if asked.is_empty() { &usual } else { asked };
+    let folders = if folders.is_empty() { &usual } else { folders };
     let mut found = Vec::new();
     let mut names = Vec::new();
     for folder in folders {
@@ -56,7 +61,7 @@ pub(super) fn find(runtime: &Runtime, pack: &Path, asked: &[PathBuf], definition
     Ok(found.into_iter().map(|(_, _, _, wasm)| wasm).collect())
 }
 
-/// The rules that have a plugin, and which.
+/// The rules with a plugin, each with its plugin.
 fn wanted(definitions: &[Change]) -> Vec<(String, PluginRef)> {
     let rules = definitions.iter().filter(|change| change.kind == Kind::Rule);
     let rules = rules.filter_map(|change| serde_json::from_value::<RuleDef>(change.body.clone()?).ok());

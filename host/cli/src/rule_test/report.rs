@@ -1,4 +1,4 @@
-//! What came of a run, for people and for programs.
+//! The report of a run, as text and as JSON.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::compare::Mismatch;
 
-/// What came of all cases of a pack.
+/// The results of all cases of a pack.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) passed: usize,
@@ -16,13 +16,13 @@ pub(super) struct Report {
     pub(super) cases: Vec<CaseReport>,
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Debug, Serialize)]
 pub(super) struct CaseReport {
     pub(super) name: String,
     pub(super) file: PathBuf,
     pub(super) passed: bool,
-    /// Why the case could not be played to its end.
+    /// Why the case could not be run to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
     pub(super) mismatches: Vec<Mismatch>,
@@ -34,7 +34,7 @@ impl Report {
         self.cases.push(case);
     }
 
-    /// A line per case, what differs in those that failed, and the sum alone on the last line.
+    /// A line per case, the differences of failed cases, and the sum on the last line.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for case in &self.cases {
@@ -48,7 +48,7 @@ impl Report {
 
 impl CaseReport {
     fn write(&self, text: &mut String) {
-        // Writing to a text does not fail.
+        // Writing to a String cannot fail.
         if self.passed {
             let _ = writeln!(text, "ok    {}", self.name);
             return;
@@ -99,7 +99,7 @@ mod tests {
             rule: "geo".into(),
             expected: vec!["score: at least 0.99".into(), "tag: far".into()],
             actual: vec!["score: 0.42".into(), "tag: far".into()],
-            because: vec!["it saw km = 12.5".into()],
+            because: vec!["its inputs: km = 12.5".into()],
         };
         let case = |name: &str, error: Option<&str>, mismatches: Vec<Mismatch>| CaseReport {
             name: name.into(),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stands_beside_what_is_met() {
+    fn differences_are_shown_beside_met_lines() {
         let expected = "\
 ok    at home
 FAIL  away  (cases/a.yaml)
@@ -125,7 +125,7 @@ FAIL  away  (cases/a.yaml)
         - score: at least 0.99
         + score: 0.42
           tag: far
-          it saw km = 12.5
+          its inputs: km = 12.5
 FAIL  broken  (cases/a.yaml)
       event 1: no
 

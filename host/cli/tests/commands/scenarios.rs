@@ -98,6 +98,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "generate payments --count 5 --seed 7 --cards 10 --fraud-share 0.5 --start 2026-01-05T08:00:00Z",
         &["\"card\""],
     ),
+    good("generate payments --count 1 --start 1767600000000", &["1767600000"]),
     good("generate payments --count 200 --to-file {dir}/payments.jsonl", &[]),
     good("generate payments --count 50 --rate 1000 --to-stream payments", &[]),
     good(

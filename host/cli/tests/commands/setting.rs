@@ -108,7 +108,7 @@ impl Setting {
 
     /// Waits until all events are scored and all stores have what came of them. Asked twice: a store that had nothing to
     /// do may have been asked before the scoring ended.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn wait_for_sinks(&self) {
         for _ in 0..2 {
             self.server.until("/readyz", |_, answer| {
                 let mut parts = answer["parts"].as_array().into_iter().flatten();

@@ -26,7 +26,7 @@ pub(crate) fn lacks(shown: &Value, answer: &Value, at: &str) -> Option<String> {
 }
 
 #[test]
-fn what_is_shown_must_be_there() {
+fn shown_fields_must_be_in_the_answer() {
     let shown = serde_json::json!({"a": 1, "b": [{"c": "x", "...": "..."}], "d": {"e": []}});
     let good = serde_json::json!({"a": 7, "b": [{"c": "y", "f": 1}], "d": {"e": [1]}, "g": 0});
     assert_eq!(lacks(&shown, &good, ""), None);

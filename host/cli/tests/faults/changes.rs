@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::load::PARTITIONS;
-use crate::members::{ANSWER, LOOK};
+use crate::members::{ANSWER, POLL_INTERVAL};
 use crate::support::{Server, pack, plugins};
 use crate::ties;
 
@@ -101,7 +101,7 @@ impl Change {
                 return;
             }
             assert!(Instant::now() < deadline, "a change is refused: {answer:?}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

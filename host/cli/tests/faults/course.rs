@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::changes::{Change, Pack};
-use crate::dice::Dice;
 use crate::load::{self, Load};
 use crate::members::{Member, Members, Taken, partitions_of};
+use crate::rng::SeededRng;
 use crate::servers::Servers;
 use crate::truth::Truth;
 
@@ -16,7 +16,7 @@ use crate::truth::Truth;
 const RECOVERY: Duration = Duration::from_secs(180);
 
 /// Something that goes wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// A member is killed (SIGKILL), and started again up to two seconds later.
     Kill,
@@ -59,25 +59,25 @@ impl<'a> Course<'a> {
     }
 
     /// Lets the faults happen, in any order and partly at the same time. Returns when the last is over.
-    pub(crate) fn run(&self, faults: &[Fault], dice: &mut Dice) {
+    pub(crate) fn run(&self, faults: &[Fault], rng: &mut SeededRng) {
         std::thread::scope(|scope| {
-            for fault in dice.shuffled(faults) {
-                std::thread::sleep(dice.millis(500, 3_500));
+            for fault in rng.shuffled(faults) {
+                std::thread::sleep(rng.millis(500, 3_500));
                 match fault {
                     Fault::Kill => {
-                        let (member, pause) = (self.members.take(dice), dice.millis(0, 2_000));
+                        let (member, pause) = (self.members.take(rng), rng.millis(0, 2_000));
                         scope.spawn(move || self.kill(&member, pause));
                     }
                     Fault::Stop => {
-                        let member = self.members.take(dice);
+                        let member = self.members.take(rng);
                         scope.spawn(move || self.stop(&member));
                     }
                     Fault::Freeze => {
-                        let (member, pause) = (self.members.take(dice), dice.millis(4_000, 6_000));
+                        let (member, pause) = (self.members.take(rng), rng.millis(4_000, 6_000));
                         scope.spawn(move || self.freeze(&member, || std::thread::sleep(pause)));
                     }
                     Fault::PauseBroker => {
-                        let pause = dice.millis(1_000, 3_000);
+                        let pause = rng.millis(1_000, 3_000);
                         scope.spawn(move || self.servers.with_broker_frozen(|| std::thread::sleep(pause)));
                     }
                     Fault::Crash(server) => {
@@ -92,11 +92,11 @@ impl<'a> Course<'a> {
     }
 
     /// Changes rules while a member is frozen, which therefore does not hear of it.
-    pub(crate) fn change_while_frozen(&self, change: &Change, pack: &Pack, dice: &mut Dice) {
-        let (member, pause) = (self.members.take(dice), dice.millis(4_000, 6_000));
+    pub(crate) fn change_while_frozen(&self, change: &Change, pack: &Pack, rng: &mut SeededRng) {
+        let (member, pause) = (self.members.take(rng), rng.millis(4_000, 6_000));
         self.freeze(&member, || {
             let thaw = Instant::now() + pause;
-            change.make(pack, || self.members.any(dice));
+            change.make(pack, || self.members.any(rng));
             std::thread::sleep(thaw.saturating_duration_since(Instant::now()));
         });
         self.note("changes");

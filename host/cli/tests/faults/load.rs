@@ -10,8 +10,8 @@ use assay::generate::{Payments, PaymentsConfig, write_json};
 use assay_core::names::partition_of;
 use serde_json::Value;
 
-use crate::dice::Dice;
-use crate::members::{ANSWER, LOOK, Members};
+use crate::members::{ANSWER, Members, POLL_INTERVAL};
+use crate::rng::SeededRng;
 
 pub(crate) const PARTITIONS: u32 = 8;
 const CARDS: u32 = 1_200;
@@ -69,12 +69,12 @@ impl Load {
     ) -> Vec<ScopedJoinHandle<'scope, ()>> {
         let senders = (0..SENDERS as u64).map(|sender| {
             scope.spawn(move || {
-                let mut dice = Dice::new(seed.wrapping_add(sender));
+                let mut rng = SeededRng::new(seed.wrapping_add(sender));
                 let (mut due, mut sent) = (Instant::now(), 0);
                 while !enough.load(Ordering::SeqCst) {
-                    let size = dice.between(10, 60);
+                    let size = rng.between(10, 60);
                     let batch = self.take(size);
-                    self.deliver(&batch, members, &mut dice);
+                    self.deliver(&batch, members, &mut rng);
                     sent += size;
                     let rate = if sent * SENDERS < PHASE { RATE } else { RATE / 10.0 };
                     // Who was kept waiting does not hurry afterwards.
@@ -87,14 +87,14 @@ impl Load {
     }
 
     /// Sends a batch that has events of all partitions, and returns the last one of each.
-    pub(crate) fn send_to_all_partitions(&self, members: &Members, dice: &mut Dice) -> Vec<String> {
+    pub(crate) fn send_to_all_partitions(&self, members: &Members, rng: &mut SeededRng) -> Vec<String> {
         let (mut batch, mut last) = (Vec::new(), BTreeMap::new());
         while last.len() < PARTITIONS as usize || batch.len() < 100 {
             batch.extend(self.take(1));
             let event: &Event = batch.last().unwrap();
             last.insert(event.partition, event.id.clone());
         }
-        self.deliver(&batch, members, dice);
+        self.deliver(&batch, members, rng);
         last.into_values().collect()
     }
 
@@ -104,7 +104,7 @@ impl Load {
         for id in ids {
             while !is_judged(members, id) {
                 assert!(Instant::now() < deadline, "{id} was acked, and is still not judged");
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
     }
@@ -146,13 +146,13 @@ impl Load {
     }
 
     /// Sends a batch until a member says that it has it.
-    fn deliver(&self, batch: &[Event], members: &Members, dice: &mut Dice) {
+    fn deliver(&self, batch: &[Event], members: &Members, rng: &mut SeededRng) {
         let body: Vec<u8> = batch.iter().flat_map(|event| &event.json).copied().collect();
         let body = Some(("application/x-ndjson", body.as_slice()));
         let deadline = Instant::now() + DELIVERY;
         loop {
             let sent = Instant::now();
-            let refusal = match members.any(dice) {
+            let refusal = match members.any(rng) {
                 None => "nobody is up".to_owned(),
                 Some(server) => match server.send_within(ANSWER, "POST", "/v1/streams/payments/events", body) {
                     Ok((202, text)) => {
@@ -170,7 +170,7 @@ impl Load {
             };
             assert!(Instant::now() < deadline, "nobody takes a batch: {refusal}; {}", self.refusals());
             *self.refusals.lock().unwrap().entry(refusal).or_default() += 1;
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -18,11 +18,11 @@ mod changes;
 mod compare;
 mod course;
 mod derived;
-mod dice;
 mod load;
 mod members;
 mod points;
 mod published;
+mod rng;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
@@ -35,9 +35,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use changes::{Change, Pack};
 use course::{Course, Fault};
-use dice::Dice;
 use load::Load;
 use members::Members;
+use rng::SeededRng;
 use servers::Servers;
 use truth::Truth;
 
@@ -80,6 +80,18 @@ const PHASES: [&[Fault]; 3] = [
     ],
 ];
 
+/// The faults of a phase: all of them in a long run (`cargo xtask test --servers --long`), else one of each kind.
+fn faults_of(phase: &[Fault]) -> Vec<Fault> {
+    let is_long = std::env::var_os("ASSAY_TEST_LONG").is_some();
+    let mut faults: Vec<Fault> = Vec::new();
+    for fault in phase {
+        if is_long || !faults.contains(fault) {
+            faults.push(*fault);
+        }
+    }
+    faults
+}
+
 struct EnoughWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for EnoughWhenDropped<'_> {
@@ -97,27 +109,27 @@ fn three_members_under_faults_say_what_one_undisturbed_server_says() {
     let folder = servers.folder().to_owned();
     let pack = Pack::make(&folder);
     let members = Members::start(&folder, &servers);
-    members.with_any(&mut Dice::new(seed), |server| pack.apply(server));
+    members.with_any(&mut SeededRng::new(seed), |server| pack.apply(server));
     let load = Load::new(seed);
     let course = Course::new(&servers, &members, &load);
     let changes = [Change::Rules, Change::Plugin];
 
-    for (phase, faults) in (0..).zip(PHASES) {
+    for (phase, faults) in (0..).zip(PHASES.map(faults_of)) {
         println!("phase {}: {} faults", phase + 1, faults.len());
-        let mut dice = Dice::new(seed ^ (phase << 32));
+        let mut rng = SeededRng::new(seed ^ (phase << 32));
         let enough = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let sending = load.spawn(scope, &members, &enough, dice.next());
+            let sending = load.spawn(scope, &members, &enough, rng.next());
             // Also if a fault panics: else the senders would never end.
             let until_here = EnoughWhenDropped(&enough);
-            course.run(faults, &mut dice);
+            course.run(&faults, &mut rng);
             drop(until_here);
             sending.into_iter().for_each(|sender| sender.join().unwrap());
         });
-        let last = load.send_to_all_partitions(&members, &mut dice);
+        let last = load.send_to_all_partitions(&members, &mut rng);
         load.wait_judged(&members, &last);
         if let Some(change) = changes.get(phase as usize) {
-            course.change_while_frozen(change, &pack, &mut dice);
+            course.change_while_frozen(change, &pack, &mut rng);
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::dice::Dice;
 use crate::load::PARTITIONS;
+use crate::rng::SeededRng;
 use crate::servers::Servers;
 use crate::support::Server;
 
@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_secs(300);
 /// How long an answer may take, of a member that may be frozen.
 pub(crate) const ANSWER: Duration = Duration::from_secs(8);
 /// Between two looks at something that takes its time.
-pub(crate) const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Checkpoints are saved often by one and rarely by another.
 const CHECKPOINT_EVERY: [&str; 3] = ["100ms", "400ms", "1500ms"];
 
@@ -62,29 +62,29 @@ impl Members {
     }
 
     /// One of those that are up, if any is.
-    pub(crate) fn any(&self, dice: &mut Dice) -> Option<Arc<Server>> {
+    pub(crate) fn any(&self, rng: &mut SeededRng) -> Option<Arc<Server>> {
         let up = self.up();
-        if up.is_empty() { None } else { Some(up[dice.between(0, up.len() - 1)].clone()) }
+        if up.is_empty() { None } else { Some(up[rng.between(0, up.len() - 1)].clone()) }
     }
 
     /// Does something with one that is up.
-    pub(crate) fn with_any<T>(&self, dice: &mut Dice, action: impl FnOnce(&Server) -> T) -> T {
-        action(&self.any(dice).expect("a member is up"))
+    pub(crate) fn with_any<T>(&self, rng: &mut SeededRng, action: impl FnOnce(&Server) -> T) -> T {
+        action(&self.any(rng).expect("a member is up"))
     }
 
     /// Takes a member to do something to it, so that nobody else does meanwhile. One is always left alone.
-    pub(crate) fn take(&self, dice: &mut Dice) -> Taken<'_> {
+    pub(crate) fn take(&self, rng: &mut SeededRng) -> Taken<'_> {
         let deadline = Instant::now() + START;
         loop {
             let free: Vec<&Member> = self.0.iter().filter(|member| !member.taken.load(Ordering::SeqCst)).collect();
             if free.len() > 1 {
-                let member = free[dice.between(0, free.len() - 1)];
+                let member = free[rng.between(0, free.len() - 1)];
                 // Only one thread takes.
                 member.taken.store(true, Ordering::SeqCst);
                 return Taken(member);
             }
             assert!(Instant::now() < deadline, "no member comes back");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -182,7 +182,7 @@ impl Member {
                 return Some(status);
             }
             assert!(Instant::now() < deadline, "a member does not stop\n{}", server.log_tail());
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

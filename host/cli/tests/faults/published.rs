@@ -9,8 +9,8 @@ use assay_core::names::{Offset, Partition};
 use assay_core::schema::{Schema, to_json};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::log::{Log, Records, Topic};
-use assay_stores::kafka::{self, CatalogSchemas, Kafka};
-use assay_stores::mongodb::{self, MongoDb};
+use assay_kafka::{self as kafka, CatalogSchemas, Kafka};
+use assay_mongodb::{self as mongodb, MongoDb};
 use serde_json::{Value, json};
 
 use crate::load::PARTITIONS;

@@ -1,4 +1,5 @@
-"""The client that a generator has made of the document does the main job: a stream, a rule, events, their verdicts."""
+"""The client that a generator has made of the document does the main job: a stream, a rule, events, their verdicts, a
+plugin."""
 
 import io
 import json
@@ -13,7 +14,7 @@ sys.path.insert(0, os.environ["CLIENT_FOLDER"])
 from assay_client import AuthenticatedClient
 from assay_client.api.entities import entity_verdicts
 from assay_client.api.events import explain_event, post_events
-from assay_client.api.plugins import post_plugin
+from assay_client.api.plugins import list_plugins, post_plugin
 from assay_client.api.rules import get_rule, list_rules, put_rule
 from assay_client.api.streams import put_stream
 from assay_client.models import PostEventsJsonBody, Problem, PutRuleJsonBody, PutStreamJsonBody
@@ -57,9 +58,7 @@ def main():
     assert (avro.accepted, avro.rejected) == (1, 0), avro
     refused = post_plugin.sync(client=client, body=File(payload=io.BytesIO(b"not wasm")))
     assert isinstance(refused, Problem) and refused.type_ == "urn:assay:invalid-plugin", refused
-    if "PLUGIN" in os.environ:
-        with open(os.environ["PLUGIN"], "rb") as wasm:
-            assert post_plugin.sync(client=client, body=File(payload=wasm)).name == "threshold-tagger"
+    plugin(client)
 
     history = entity_verdicts.sync("trips", "ann", client=client)
     assert {item.id for item in history.items} <= {trip["id"] for trip in trips}, history
@@ -68,6 +67,21 @@ def main():
     missing = explain_event.sync("trips", "nothing", client=client)
     assert isinstance(missing, Problem) and missing.type_ == "urn:assay:not-found", missing
     files(client)
+
+
+def plugin(client):
+    """A real plugin: uploaded, listed, used by a rule, and asked of an event."""
+    with open(os.environ["PLUGIN"], "rb") as wasm:
+        uploaded = post_plugin.sync(client=client, body=File(payload=wasm))
+    assert uploaded.name == "threshold-tagger", uploaded
+    assert [item.name for item in list_plugins.sync(client=client).items] == ["threshold-tagger"]
+    levels = {"a": {"low": 10.0, "medium": 50.0, "high": 90.0}}
+    rule = {"rule": "levels", "stream": "trips", "plugin": f"threshold-tagger@{uploaded.version}", "inputs": {"a": "km"}, "config": levels}
+    assert put_rule.sync("levels", client=client, body=PutRuleJsonBody.from_dict(rule)).changed is True
+    trip = PostEventsJsonBody.from_dict({"id": "long", "driver": "dan", "km": 95.0, "time": 2000})
+    said = post_events.sync("trips", client=client, body=trip, wait=PostEventsWait.VERDICTS).results[0].verdicts
+    by_rule = {verdict.rule: (verdict.score, sorted(verdict.tags)) for verdict in said}
+    assert by_rule["levels"] == (1.0, ["a-high", "high"]), by_rule
 
 
 def files(client):
@@ -84,7 +98,8 @@ def files(client):
         assert sent.status_code == 200, sent.text
         answer = sent.json()
         assert (answer["accepted"], answer["rejected"]) == (1000, 0), answer
-        assert answer["results"][999]["verdicts"][0]["score"] == 0.01, answer["results"][999]
+        scores = {verdict["rule"]: verdict["score"] for verdict in answer["results"][999]["verdicts"]}
+        assert scores["far"] == 0.01, answer["results"][999]
 
 
 main()

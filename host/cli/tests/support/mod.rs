@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// The longest a test waits for something that comes in milliseconds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The folder of the example plugins, as `cargo xtask plugins` builds them.
 pub fn plugins() -> PathBuf {
@@ -101,7 +101,7 @@ impl Server {
         command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(messages);
         let mut child = command.spawn().unwrap();
         let lines = lines_of(&mut child);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut key = key.map(str::to_owned);
         let url = loop {
             let patience = deadline.saturating_duration_since(Instant::now());
@@ -119,13 +119,14 @@ impl Server {
             }
         };
         let key = key.expect("the first start prints an admin key before it listens");
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(WAIT_TIMEOUT)).build();
         Ok(Self { child: Arc::new(Mutex::new(child)), url, key, log, agent: agent.into() })
     }
 
     /// Sends a request. An error means that no answer came.
     pub fn send(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Result<(u16, String), ureq::Error> {
-        self.send_within(PATIENCE, method, path, body)
+        self.send_within(WAIT_TIMEOUT, method, path, body)
     }
 
     /// Sends a request. An error means that no answer came in time.
@@ -171,7 +172,7 @@ impl Server {
     /// Asks until the answer is as wanted.
     #[track_caller]
     pub fn until(&self, path: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             let (status, answer) = self.get(path);
             if wanted(status, &answer) {
@@ -187,7 +188,7 @@ impl Server {
     pub fn wait_findable(&self) {
         self.until("/readyz", |_, answer| {
             let parts = answer["parts"].as_array().into_iter().flatten();
-            let mut archive = parts.filter(|part| part["name"] == "follower archive-events");
+            let mut archive = parts.filter(|part| part["name"] == "sink archive-events");
             archive.any(|part| part["ok"] == true && part["lag"] == 0)
         });
     }
@@ -246,7 +247,7 @@ impl Server {
     /// Asks the server to stop (SIGTERM) and waits until it has.
     pub fn stop(self) -> ExitStatus {
         self.signal("TERM");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             if let Some(status) = self.ended() {
                 return status;

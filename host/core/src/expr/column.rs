@@ -1,6 +1,6 @@
-//! What kernels take and give: a column of values or one constant, with the type already settled by the checker.
+//! The arguments and results of kernels: a column of values or one constant, whose type the checker has fixed.
 //!
-//! Timestamps and durations are ints here (milliseconds); only the way out to Arrow tells them apart.
+//! Timestamps and durations are ints here (milliseconds); only the conversion to Arrow tells them apart.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
 use super::lists::Lists;
-pub(super) use super::loops::{Numbers, Texts};
-use super::text_builder::{LONGEST_TEXT, TextBuilder};
+pub(super) use super::loops::{NumberOperand, TextOperand};
+use super::text_builder::{MAX_TEXT_BYTES, TextBuilder};
 use crate::types::Type;
 
-/// Which rows are there; none means that all are.
+/// The rows that have a value; none means that all have one.
 pub(super) type Nulls = Option<NullBuffer>;
 
 /// One value for every row.
@@ -47,15 +47,15 @@ pub(super) enum Column {
 
 /// A native number that a column can hold.
 pub(super) trait Native: Copy + PartialOrd {
-    fn of(column: &Column) -> Numbers<'_, Self>;
+    fn numbers(column: &Column) -> NumberOperand<'_, Self>;
     fn into_column(values: Vec<Self>, nulls: Nulls) -> Column;
 }
 
 impl Native for i64 {
-    fn of(column: &Column) -> Numbers<'_, Self> {
+    fn numbers(column: &Column) -> NumberOperand<'_, Self> {
         match column {
-            Column::Ints(values, _) => Numbers::All(values),
-            Column::Constant(Constant::Int(value)) => Numbers::One(*value),
+            Column::Ints(values, _) => NumberOperand::All(values),
+            Column::Constant(Constant::Int(value)) => NumberOperand::One(*value),
             _ => mistyped(),
         }
     }
@@ -66,10 +66,10 @@ impl Native for i64 {
 }
 
 impl Native for f64 {
-    fn of(column: &Column) -> Numbers<'_, Self> {
+    fn numbers(column: &Column) -> NumberOperand<'_, Self> {
         match column {
-            Column::Doubles(values, _) => Numbers::All(values),
-            Column::Constant(Constant::Double(value)) => Numbers::One(*value),
+            Column::Doubles(values, _) => NumberOperand::All(values),
+            Column::Constant(Constant::Double(value)) => NumberOperand::One(*value),
             _ => mistyped(),
         }
     }
@@ -79,14 +79,14 @@ impl Native for f64 {
     }
 }
 
-/// The checker chooses kernels by the types of their arguments and the way in checks the arrays against
-/// those types, so a kernel never meets another one.
+/// Called where a column has another type than its kernel takes. It cannot happen: the checker chooses kernels by the
+/// types of their arguments, and `from_array` checks the arrays against those types.
 pub(super) fn mistyped() -> ! {
     unreachable!("a kernel was given a column of a type that the checker did not promise")
 }
 
 impl Column {
-    /// Takes an Arrow array of a type in; none if the array is of another type.
+    /// Converts an Arrow array of a type; none if the array is of another type.
     pub(super) fn from_array(array: &ArrayRef, ty: &Type) -> Option<Self> {
         let nulls = array.nulls().cloned();
         Some(match ty {
@@ -99,13 +99,13 @@ impl Column {
             }
             Type::Duration => Self::Ints(array.as_primitive_opt::<DurationMillisecondType>()?.values().clone(), nulls),
             Type::List(_) | Type::Map(_) if array.data_type() == &ty.arrow() => {
-                Self::Lists(Lists::of(array.as_list_opt::<i32>()?))
+                Self::Lists(Lists::from_array(array.as_list_opt::<i32>()?))
             }
             Type::List(_) | Type::Map(_) | Type::Record(_) => return None,
         })
     }
 
-    /// Gives the Arrow array of a type out.
+    /// Converts to the Arrow array of a type; constants are repeated for each row.
     pub(super) fn into_array(self, ty: &Type, rows: usize) -> ArrayRef {
         match self {
             Self::Constant(Constant::Null) => new_null_array(&ty.arrow(), rows),
@@ -122,7 +122,7 @@ impl Column {
         }
     }
 
-    /// The rows that are there; none means that all are. A constant null has none of its own: see `is_null`.
+    /// The rows that have a value; none means that all have one. A constant null has no buffer either: see `is_null`.
     pub(super) fn nulls(&self) -> Option<&NullBuffer> {
         match self {
             Self::Bools(_, nulls) | Self::Ints(_, nulls) | Self::Doubles(_, nulls) => nulls.as_ref(),
@@ -132,12 +132,12 @@ impl Column {
         }
     }
 
-    /// Whether it is missing in every row by construction.
+    /// True for the constant null, which is missing in every row.
     pub(super) fn is_null(&self) -> bool {
         matches!(self, Self::Constant(Constant::Null))
     }
 
-    /// A bit a row: whether it is there.
+    /// One bit a row: set if the row has a value.
     pub(super) fn present(&self, rows: usize) -> BooleanBuffer {
         match self.nulls() {
             Some(nulls) => nulls.inner().clone(),
@@ -146,8 +146,8 @@ impl Column {
         }
     }
 
-    /// The same values, missing also where `more` says so.
-    pub(super) fn also_missing(self, more: Option<&NullBuffer>) -> Self {
+    /// The same values, missing also where `more` has a null.
+    pub(super) fn union_nulls(self, more: Option<&NullBuffer>) -> Self {
         if more.is_none() {
             return self;
         }
@@ -155,7 +155,7 @@ impl Column {
             Self::Bools(values, nulls) => Self::Bools(values, NullBuffer::union(nulls.as_ref(), more)),
             Self::Ints(values, nulls) => Self::Ints(values, NullBuffer::union(nulls.as_ref(), more)),
             Self::Doubles(values, nulls) => Self::Doubles(values, NullBuffer::union(nulls.as_ref(), more)),
-            Self::Texts(array) => Self::Texts(without(&array, more).as_string().clone()),
+            Self::Texts(array) => Self::Texts(union_array_nulls(&array, more).as_string().clone()),
             Self::Lists(lists) => {
                 let nulls = NullBuffer::union(lists.nulls.as_ref(), more);
                 Self::Lists(Lists { nulls, ..lists })
@@ -174,11 +174,11 @@ impl Column {
         }
     }
 
-    /// Texts for a loop.
-    pub(super) fn texts(&self) -> Texts<'_> {
+    /// The column as an argument of a loop over texts.
+    pub(super) fn texts(&self) -> TextOperand<'_> {
         match self {
-            Self::Texts(array) => Texts::All(array),
-            Self::Constant(Constant::Text(text)) => Texts::One(text),
+            Self::Texts(array) => TextOperand::All(array),
+            Self::Constant(Constant::Text(text)) => TextOperand::One(text),
             _ => mistyped(),
         }
     }
@@ -196,7 +196,7 @@ impl Column {
         })
     }
 
-    /// The values of some rows, in their order; a row may come again.
+    /// The values of some rows, in the order of `rows`; a row may occur several times.
     pub(super) fn take(&self, rows: &[u32]) -> Self {
         let nulls = self
             .nulls()
@@ -219,16 +219,16 @@ impl Column {
         }
     }
 
-    /// The same values, but texts that are longer than an expression makes them are missing.
+    /// The same values, but texts longer than `MAX_TEXT_BYTES` are missing.
     pub(super) fn without_long_texts(self) -> Self {
         match self {
-            Self::Texts(array) if array.value_data().len() > LONGEST_TEXT => {
+            Self::Texts(array) if array.value_data().len() > MAX_TEXT_BYTES => {
                 let fits =
-                    BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= LONGEST_TEXT);
+                    BooleanBuffer::collect_bool(array.len(), |row| array.value_length(row) as usize <= MAX_TEXT_BYTES);
                 let nulls = (fits.count_set_bits() < array.len()).then(|| NullBuffer::new(fits));
-                Self::Texts(array).also_missing(nulls.as_ref())
+                Self::Texts(array).union_nulls(nulls.as_ref())
             }
-            Self::Constant(Constant::Text(text)) if text.len() > LONGEST_TEXT => Self::Constant(Constant::Null),
+            Self::Constant(Constant::Text(text)) if text.len() > MAX_TEXT_BYTES => Self::Constant(Constant::Null),
             other => other,
         }
     }
@@ -242,7 +242,7 @@ impl From<BooleanArray> for Column {
 }
 
 impl Constant {
-    /// A column that has it in each row. A null has no type here, so it stays a constant.
+    /// A column with this value in each row. A null stays a constant, because it has no type here.
     pub(super) fn repeat(&self, rows: usize) -> Column {
         match self {
             Self::Null => Column::Constant(Self::Null),
@@ -258,8 +258,8 @@ impl Constant {
     }
 }
 
-/// The array, missing also where `more` says so, without looking at its values again.
-fn without(array: &dyn Array, more: Option<&NullBuffer>) -> ArrayRef {
+/// The array, missing also where `more` has a null. The values are shared, not copied.
+fn union_array_nulls(array: &dyn Array, more: Option<&NullBuffer>) -> ArrayRef {
     let absent = more.map(|more| BooleanArray::new(!more.inner(), None));
     match absent.map(|absent| arrow_select::nullif::nullif(array, &absent)) {
         Some(Ok(array)) => array,

@@ -1,6 +1,6 @@
-//! The functions and operators that are missing wherever an argument is: their signatures and kernels.
+//! The table of strict functions and operators, whose result is missing where an argument is: signatures and kernels.
 //!
-//! What needs more than argument types to be checked (`has`, `in`, `matches`, ...) is in `check`.
+//! Functions that need more checks than their argument types (`has`, `in`, `matches`, ...) are in `check`.
 
 use super::kernels::{arithmetic, convert, logic, math, strings, text, time};
 use super::node::Kernel;
@@ -128,7 +128,7 @@ pub(super) static FUNCTIONS: &[Overload] = overloads! {
     "getMilliseconds" (Duration) -> Int = time::millisecond_of_span;
 };
 
-/// The functions of a time that also take the time zone in which they are asked.
+/// The functions of a time that also take a time zone as second argument.
 pub(super) const PARTS_OF_TIME: &[&str] = &[
     "day",
     "getDate",
@@ -145,20 +145,21 @@ pub(super) const PARTS_OF_TIME: &[&str] = &[
     "month",
 ];
 
-/// The functions that `check` knows beside those of the table.
-const SPECIAL: &[&str] =
+/// The functions that `check` handles itself, beside those of the table.
+const CHECKED_FUNCTIONS: &[&str] =
     &["all", "coalesce", "duration", "exists", "exists_one", "filter", "has", "join", "map", "matches", "split", "sum"];
 
-/// Functions of CEL that are not there.
-const ABSENT: &[&str] = &["bytes", "dyn", "format", "type", "uint"];
+/// Functions of CEL that are not supported.
+const UNSUPPORTED_FUNCTIONS: &[&str] = &["bytes", "dyn", "format", "type", "uint"];
 
-/// What to say of a function that is not there.
-pub(super) fn unknown(name: &str) -> String {
-    let mut known: Vec<&str> = FUNCTIONS.iter().map(|overload| overload.name).chain(SPECIAL.iter().copied()).collect();
+/// The message for a function that does not exist.
+pub(super) fn explain_unknown_function(name: &str) -> String {
+    let mut known: Vec<&str> =
+        FUNCTIONS.iter().map(|overload| overload.name).chain(CHECKED_FUNCTIONS.iter().copied()).collect();
     known.sort_unstable();
     known.dedup();
     let list = known.join(", ");
-    if ABSENT.contains(&name) {
+    if UNSUPPORTED_FUNCTIONS.contains(&name) {
         return format!("{name}() is not supported; the functions are {list}");
     }
     if let Some(advice) = super::hints::foreign_function(name) {

@@ -1,21 +1,22 @@
-//! The limits on a source: on its tokens before it is parsed, and on the tree that the parser has made of it.
+//! The limits on a source: on its tokens before it is parsed, and on the tree that the parser makes.
 //!
-//! The first are told with the place of the token; the second hold whatever the first have overlooked: what checks,
-//! lowers, evaluates and drops a tree recurses once a level, and a tree has at most [`MAX_DEPTH`] of them.
+//! The limits on tokens give errors with a place. The limit on the tree protects the stack even where the token limits
+//! miss a case: code that checks, lowers, evaluates and drops a tree recurses once per level, and a tree has at most
+//! [`MAX_DEPTH`] levels.
 
 use cel::common::ast::IdedExpr;
 
 use super::error::ExprError;
-use super::tokens::{Kind, Token};
+use super::tokens::{Token, TokenKind};
 use super::tree::children;
 
-/// The longest source, in bytes: a list of 5,000 numbers of six digits.
+/// The longest source, in bytes: enough for a list of 5,000 numbers of six digits.
 pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
 /// The most brackets, parentheses and braces that may be open at once.
 pub const MAX_OPEN_BRACKETS: usize = 64;
-/// The most operators, dots and calls in a chain (through all open brackets) without `&&`, `||` or a comma.
+/// The most operators, dots and calls in a chain without `&&`, `||` or a comma. A chain continues inside open brackets.
 pub const MAX_CHAIN: usize = 256;
-/// The most levels of a tree: operators, calls and lists that stand in one another.
+/// The most levels of a tree: operators, calls and lists that are nested in one another.
 pub const MAX_DEPTH: usize = 320;
 
 /// Checks the length of a source.
@@ -27,47 +28,52 @@ pub(super) fn check_length(source: &str) -> Result<(), ExprError> {
     Err(ExprError::at(source, 0, 1, message))
 }
 
-/// What is counted at one level of brackets.
+/// The counts at one level of brackets.
 #[derive(Default)]
-struct Level {
+struct BracketLevel {
     closer: char,
     start: usize,
-    /// Operators since the last `&&`, `||` or comma; the parser balances chains of those two.
+    /// Operators since the last `&&`, `||` or comma. `&&` and `||` do not count, because the parser balances their
+    /// chains.
     operators: usize,
-    /// `? :` since the last comma: each nests in the one before.
+    /// `?` since the last comma: each nests in the one before it.
     choices: usize,
 }
 
 /// Checks that brackets match, how deep they nest and how long chains of operators are.
 pub(super) fn check_tokens(source: &str, tokens: &[Token]) -> Result<(), ExprError> {
-    let mut levels = vec![Level::default()];
-    let mut counter = Counter { source, chain: 0 };
+    let mut levels = vec![BracketLevel::default()];
+    let mut counter = ChainCounter { source, chain: 0 };
     for token in tokens {
-        let level = innermost(&mut levels);
+        let level = innermost_level(&mut levels);
         match token.kind {
-            Kind::Open(bracket) => {
-                // An index or a call extends the chain it stands in.
-                counter.count(level, token)?;
+            TokenKind::Open(bracket) => {
+                // An index or a call extends the chain that it stands in.
+                counter.count_operator(level, token)?;
                 if levels.len() > MAX_OPEN_BRACKETS {
                     let message = format!("nested too deeply: at most {MAX_OPEN_BRACKETS} brackets may be open");
                     return Err(error_at(source, token, message));
                 }
-                levels.push(Level { closer: closer_of(bracket), start: token.start, ..Level::default() });
+                levels.push(BracketLevel {
+                    closer: closing_bracket(bracket),
+                    start: token.start,
+                    ..BracketLevel::default()
+                });
             }
-            Kind::Close(bracket) => {
+            TokenKind::Close(bracket) => {
                 counter.end_chain(level, true);
-                close(source, &mut levels, token, bracket)?;
+                close_bracket(source, &mut levels, token, bracket)?;
             }
-            Kind::Comma => counter.end_chain(level, true),
-            Kind::Logic => counter.end_chain(level, false),
-            Kind::Choice => {
+            TokenKind::Comma => counter.end_chain(level, true),
+            TokenKind::Logic => counter.end_chain(level, false),
+            TokenKind::Choice => {
                 level.choices += 1;
                 counter.chain += 1;
-                counter.count(level, token)?;
+                counter.count_operator(level, token)?;
             }
-            Kind::Dot | Kind::Operator => counter.count(level, token)?,
-            Kind::Word if token.text(source) == "in" => counter.count(level, token)?,
-            Kind::Word | Kind::Quoted | Kind::Number | Kind::Text => {}
+            TokenKind::Dot | TokenKind::Operator => counter.count_operator(level, token)?,
+            TokenKind::Word if token.text(source) == "in" => counter.count_operator(level, token)?,
+            TokenKind::Word | TokenKind::Quoted | TokenKind::Number | TokenKind::Text => {}
         }
     }
     match levels.last() {
@@ -79,16 +85,16 @@ pub(super) fn check_tokens(source: &str, tokens: &[Token]) -> Result<(), ExprErr
     }
 }
 
-/// The levels are never empty: the first is that of the whole source.
-fn innermost(levels: &mut Vec<Level>) -> &mut Level {
+/// The innermost level. The levels are never empty: the first is that of the whole source.
+fn innermost_level(levels: &mut Vec<BracketLevel>) -> &mut BracketLevel {
     if levels.is_empty() {
-        levels.push(Level::default());
+        levels.push(BracketLevel::default());
     }
     let last = levels.len() - 1;
     &mut levels[last]
 }
 
-fn closer_of(bracket: char) -> char {
+fn closing_bracket(bracket: char) -> char {
     match bracket {
         '(' => ')',
         '[' => ']',
@@ -96,7 +102,7 @@ fn closer_of(bracket: char) -> char {
     }
 }
 
-fn close(source: &str, levels: &mut Vec<Level>, token: &Token, bracket: char) -> Result<(), ExprError> {
+fn close_bracket(source: &str, levels: &mut Vec<BracketLevel>, token: &Token, bracket: char) -> Result<(), ExprError> {
     match levels.last() {
         Some(level) if levels.len() > 1 && level.closer == bracket => {
             levels.pop();
@@ -114,13 +120,13 @@ fn error_at(source: &str, token: &Token, message: impl Into<String>) -> ExprErro
 }
 
 /// Counts the operators in the chains of all open brackets.
-struct Counter<'a> {
+struct ChainCounter<'a> {
     source: &'a str,
     chain: usize,
 }
 
-impl Counter<'_> {
-    fn count(&mut self, level: &mut Level, token: &Token) -> Result<(), ExprError> {
+impl ChainCounter<'_> {
+    fn count_operator(&mut self, level: &mut BracketLevel, token: &Token) -> Result<(), ExprError> {
         level.operators += 1;
         self.chain += 1;
         if self.chain > MAX_CHAIN {
@@ -130,8 +136,8 @@ impl Counter<'_> {
         Ok(())
     }
 
-    /// Begins a new chain at a level; `? :` nest until the next comma.
-    fn end_chain(&mut self, level: &mut Level, ends_choices: bool) {
+    /// Ends the chain at a level. `? :` end only with `ends_choices`, because they nest until the next comma.
+    fn end_chain(&mut self, level: &mut BracketLevel, ends_choices: bool) {
         self.chain -= level.operators;
         level.operators = 0;
         if ends_choices {
@@ -141,8 +147,9 @@ impl Counter<'_> {
     }
 }
 
-/// A node that stands deeper in a tree than [`MAX_DEPTH`]. Walks with a list of its own, not by recursion.
-pub(super) fn too_deep(root: &IdedExpr) -> Option<&IdedExpr> {
+/// A node that is deeper in the tree than [`MAX_DEPTH`], if there is one. It uses a stack on the heap, because
+/// recursion could overflow here.
+pub(super) fn find_too_deep_node(root: &IdedExpr) -> Option<&IdedExpr> {
     let mut open = vec![(root, 1)];
     while let Some((node, depth)) = open.pop() {
         if depth > MAX_DEPTH {

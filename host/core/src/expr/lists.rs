@@ -1,4 +1,4 @@
-//! Columns of lists: each row has a range of items that rows, filters and loops share without copying them.
+//! Columns of lists: each row has a range of items. Rows, filters and loops share the items without copying them.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use super::column::{Column, Constant, Nulls, mistyped};
 use super::text_builder::TextBuilder;
 use crate::types::Type;
 
-/// A list for each row; a map is one of keys and values.
+/// A list for each row. A map is a list of entries with a key and a value.
 #[derive(Clone, Debug)]
 pub(super) struct Lists {
-    /// Where each row's items begin and end.
+    /// Per row: the begin and the end of its items, as indexes into `order`, or into `items` where that is none.
     pub(super) ranges: Vec<(u32, u32)>,
     pub(super) nulls: Nulls,
-    /// The places of the items that the ranges are of; none: the items in their own order.
+    /// The places of the items, in the order of the ranges; none: the items in their own order.
     pub(super) order: Option<Arc<[u32]>>,
     pub(super) items: ArrayRef,
 }
 
 impl Lists {
-    pub(super) fn of(array: &ListArray) -> Self {
+    pub(super) fn from_array(array: &ListArray) -> Self {
         let offsets = array.value_offsets().windows(2);
         // Offsets are never negative.
         let ranges = offsets.map(|pair| (pair[0] as u32, pair[1] as u32)).collect();
@@ -56,8 +56,8 @@ impl Lists {
         Self { ranges, nulls, order: self.order.clone(), items: self.items.clone() }
     }
 
-    /// The same lists, missing also where a row's bit is not set; none: nowhere.
-    pub(super) fn missing_where_not(self, there: Option<BooleanBuffer>) -> Self {
+    /// The same lists, missing also where a row's bit is not set. None changes nothing.
+    pub(super) fn keep_rows_where(self, there: Option<BooleanBuffer>) -> Self {
         let there = there.map(NullBuffer::new);
         Self { nulls: NullBuffer::union(self.nulls.as_ref(), there.as_ref()), ..self }
     }
@@ -77,7 +77,7 @@ impl Lists {
         }
     }
 
-    /// A part of the items at some places, of a type; none: the items themselves.
+    /// The items at some places, or a part of each, as a column of a type.
     pub(super) fn items_at(&self, places: &[u32], part: Option<usize>, ty: &Type) -> Column {
         let items = match part {
             Some(part) => self.items.as_struct().column(part),
@@ -92,29 +92,29 @@ impl Lists {
         };
         match taken {
             Some(column) => column.without_long_texts(),
-            // The way in has checked the items' type.
+            // `Column::from_array` has checked the items' type.
             None => mistyped(),
         }
     }
 
-    /// A part of one item a row, where there is one.
-    pub(super) fn item_of(&self, place: impl Fn(usize) -> Option<u32>, part: Option<usize>, ty: &Type) -> Column {
+    /// One item of each row, or a part of it; missing where `place` gives none.
+    pub(super) fn pick_items(&self, place: impl Fn(usize) -> Option<u32>, part: Option<usize>, ty: &Type) -> Column {
         let places: Vec<Option<u32>> = (0..self.ranges.len()).map(place).collect();
         if self.items.is_empty() {
             return Column::Constant(Constant::Null);
         }
         let found = BooleanBuffer::collect_bool(places.len(), |row| places[row].is_some());
         let places: Vec<u32> = places.into_iter().map(Option::unwrap_or_default).collect();
-        self.items_at(&places, part, ty).also_missing(Some(&found.into()))
+        self.items_at(&places, part, ty).union_nulls(Some(&found.into()))
     }
 
-    /// Lists that have the items of several columns: each row those in its row.
-    pub(super) fn of_columns(columns: Vec<Column>, ty: &Type, rows: usize) -> Self {
+    /// Lists whose items are the values of several columns: the list of a row has one item of each column.
+    pub(super) fn from_columns(columns: Vec<Column>, ty: &Type, rows: usize) -> Self {
         let count = columns.len();
         let constants = columns.iter().all(|column| matches!(column, Column::Constant(_)));
         let each = if constants { 1 } else { rows };
         let arrays: Vec<ArrayRef> = columns.into_iter().map(|column| column.into_array(ty, each)).collect();
-        let items = concatenated(&arrays, &ty.arrow());
+        let items = concatenate_arrays(&arrays, &ty.arrow());
         if constants {
             return Self { ranges: vec![(0, count as u32); rows], nulls: None, order: None, items };
         }
@@ -124,8 +124,8 @@ impl Lists {
     }
 }
 
-/// The items of several arrays of a type, one array after the other.
-pub(super) fn concatenated(arrays: &[ArrayRef], ty: &DataType) -> ArrayRef {
+/// The items of several arrays of a type, array after array. Texts that do not fit in 2 GiB are missing.
+pub(super) fn concatenate_arrays(arrays: &[ArrayRef], ty: &DataType) -> ArrayRef {
     if *ty == DataType::Utf8 {
         let mut builder = TextBuilder::new(arrays.iter().map(Array::len).sum());
         for text in arrays.iter().flat_map(|array| array.as_string::<i32>()) {

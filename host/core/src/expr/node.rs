@@ -8,18 +8,19 @@ use jiff::tz::TimeZone;
 use regex::Regex;
 
 use super::column::{Column, Constant};
-use super::each::Each;
+use super::comprehension::Comprehension;
 use super::error::EvalError;
-use super::frame::Frame;
+use super::eval_context::EvalContext;
 use super::kernels::membership::{self, Members};
 use super::kernels::{list, text, time};
 use super::lists::Lists;
 use crate::types::Type;
 
-/// Computes a column from the columns of its arguments. It never fails: what has no value is missing.
+/// Computes a column from the columns of its arguments and the number of rows. It never fails: a result that does not
+/// exist is missing.
 pub(super) type Kernel = fn(&[Column], usize) -> Column;
 
-/// A step of an expression.
+/// A node of the typed tree.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Constant(Constant),
@@ -27,27 +28,27 @@ pub(super) enum Node {
         slot: usize,
         ty: Type,
     },
-    /// A kernel that is missing wherever an argument is, and sees only values.
+    /// A kernel whose result is missing where an argument is missing.
     Strict {
         kernel: Kernel,
         arguments: Vec<Node>,
     },
-    /// A kernel that decides itself what a missing argument means.
+    /// A kernel that handles missing arguments itself.
     Lenient {
         kernel: Kernel,
         arguments: Vec<Node>,
     },
-    /// Whether a value is one of some constants.
+    /// True if a value is one of some constants.
     Member {
         value: Box<Node>,
         members: Arc<Members>,
     },
-    /// Whether a text has a match of a pattern.
+    /// True if a text has a match of a pattern.
     Matches {
         text: Box<Node>,
         pattern: Regex,
     },
-    /// The time that clocks of a zone show, as if it were UTC.
+    /// The local time of a zone, as if it were UTC.
     Local {
         time: Box<Node>,
         zone: TimeZone,
@@ -57,62 +58,62 @@ pub(super) enum Node {
         items: Vec<Node>,
         ty: Type,
     },
-    /// One item of a list, by its index, or of a map, by its key.
+    /// One item of a list by its index, or one value of a map by its key.
     Pick {
         list: Box<Node>,
-        by: By,
+        by: PickBy,
         key: Box<Node>,
         part: Option<usize>,
         ty: Type,
     },
     /// A macro.
-    Each(Box<Each>),
-    /// The item that the body of a macro is evaluated for, or a part of it.
+    Comprehension(Box<Comprehension>),
+    /// The variable of a macro: the current item, or a part of it.
     Item {
-        /// How many macros are around it.
+        /// The level of its macro: the number of macros around the body, that one included.
         level: usize,
         part: Option<usize>,
         ty: Type,
     },
-    /// A value of the rows around the body of a macro: see [`Each`].
+    /// A captured value of the outer rows, by its index in the [`Comprehension`].
     Captured(usize),
-    /// What other expressions compute as well: see [`super::share`].
+    /// A part that other expressions also compute: see [`super::common_subexpressions`].
     Shared {
         cell: usize,
         node: Box<Node>,
     },
 }
 
-/// How an item is picked.
+/// How `Pick` finds the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum PickBy {
     Index,
     Key,
 }
 
 impl Node {
-    /// The value for each row of a frame.
-    pub(super) fn eval(&self, frame: &Frame<'_>) -> Result<Column, EvalError> {
-        let rows = frame.rows;
+    /// The value for each row of a context.
+    pub(super) fn eval(&self, context: &EvalContext<'_>) -> Result<Column, EvalError> {
+        let rows = context.rows;
         match self {
             Self::Constant(constant) => Ok(Column::Constant(constant.clone())),
-            Self::Column { slot, ty } => load(frame.columns, *slot, ty, rows),
+            Self::Column { slot, ty } => load_column(context.columns, *slot, ty, rows),
             Self::Strict { kernel, arguments } => {
-                let arguments = eval_all(arguments, frame)?;
+                let arguments = eval_all(arguments, context)?;
                 if arguments.iter().any(Column::is_null) {
                     return Ok(Column::Constant(Constant::Null));
                 }
                 let nulls = arguments.iter().fold(None, |nulls: Option<NullBuffer>, argument| {
                     NullBuffer::union(nulls.as_ref(), argument.nulls())
                 });
-                Ok(kernel(&arguments, rows).also_missing(nulls.as_ref()))
+                Ok(kernel(&arguments, rows).union_nulls(nulls.as_ref()))
             }
-            Self::Lenient { kernel, arguments } => Ok(kernel(&eval_all(arguments, frame)?, rows)),
+            Self::Lenient { kernel, arguments } => Ok(kernel(&eval_all(arguments, context)?, rows)),
             Self::Member { value, members } => {
-                Ok(Column::Bools(membership::contains(members, &value.eval(frame)?, rows), None))
+                Ok(Column::Bools(membership::contains(members, &value.eval(context)?, rows), None))
             }
             Self::Matches { text, pattern } => {
-                let text = text.eval(frame)?;
+                let text = text.eval(context)?;
                 if text.is_null() {
                     return Ok(text);
                 }
@@ -120,43 +121,51 @@ impl Node {
                 Ok(Column::Bools(text::matches(&text, pattern, rows), nulls))
             }
             Self::Local { time, zone } => {
-                let time = time.eval(frame)?;
-                if time.is_null() { Ok(time) } else { Ok(time::local(&time, zone, rows).also_missing(time.nulls())) }
+                let time = time.eval(context)?;
+                if time.is_null() {
+                    Ok(time)
+                } else {
+                    Ok(time::to_local_time(&time, zone, rows).union_nulls(time.nulls()))
+                }
             }
-            Self::List { items, ty } => Ok(Column::Lists(Lists::of_columns(eval_all(items, frame)?, ty, rows))),
+            Self::List { items, ty } => Ok(Column::Lists(Lists::from_columns(eval_all(items, context)?, ty, rows))),
             Self::Pick { list, by, key, part, ty } => {
-                let (list, key) = (list.eval(frame)?, key.eval(frame)?);
+                let (list, key) = (list.eval(context)?, key.eval(context)?);
                 Ok(list::pick(&list, *by, &key, *part, ty, rows))
             }
-            Self::Each(each) => each.eval(frame),
-            Self::Item { part, ty, .. } => Ok(frame.item(*part, ty)),
-            Self::Captured(index) => Ok(frame.captured(*index)),
-            Self::Shared { cell, node } => match frame.memo {
-                Some(memo) => memo.value(*cell, node, frame),
-                None => node.eval(frame),
+            Self::Comprehension(comprehension) => comprehension.eval(context),
+            Self::Item { part, ty, .. } => Ok(context.item(*part, ty)),
+            Self::Captured(index) => Ok(context.captured(*index)),
+            Self::Shared { cell, node } => match context.cse_cache {
+                Some(cse_cache) => cse_cache.get_or_eval(*cell, node, context),
+                None => node.eval(context),
             },
         }
     }
 
-    /// The node itself, or the constant it always is.
+    /// The node, or its constant value if it depends on constants alone.
     pub(super) fn folded(self) -> Self {
         let constant = |node: &Self| matches!(node, Self::Constant(_));
         let is_constant = match &self {
-            Self::Constant(_) | Self::Column { .. } | Self::Item { .. } | Self::Captured(_) | Self::Each(_) => false,
+            Self::Constant(_)
+            | Self::Column { .. }
+            | Self::Item { .. }
+            | Self::Captured(_)
+            | Self::Comprehension(_) => false,
             Self::List { .. } | Self::Shared { .. } => false,
             _ => self.children().into_iter().all(constant),
         };
         if !is_constant {
             return self;
         }
-        // Without columns nothing can fail; a list is no constant.
-        match self.eval(&Frame::new(&[], 1, None)) {
+        // Evaluation without columns cannot fail. A list has no constant form.
+        match self.eval(&EvalContext::new(&[], 1, None)) {
             Ok(column) => column.first().map_or(self, Self::Constant),
             Err(_) => self,
         }
     }
 
-    /// The nodes right below it, of a macro all but the body.
+    /// The direct children. The body of a macro is not among them, because it is evaluated on other rows.
     pub(super) fn children(&self) -> Vec<&Self> {
         match self {
             Self::Constant(_) | Self::Column { .. } | Self::Item { .. } | Self::Captured(_) => Vec::new(),
@@ -167,7 +176,9 @@ impl Node {
             | Self::Local { time: node, .. }
             | Self::Shared { node, .. } => vec![node],
             Self::Pick { list, key, .. } => vec![list, key],
-            Self::Each(each) => std::iter::once(&each.list).chain(&each.captured).collect(),
+            Self::Comprehension(comprehension) => {
+                std::iter::once(&comprehension.list).chain(&comprehension.captured).collect()
+            }
         }
     }
 
@@ -182,16 +193,19 @@ impl Node {
             | Self::Local { time: node, .. }
             | Self::Shared { node, .. } => vec![node],
             Self::Pick { list, key, .. } => vec![list, key],
-            Self::Each(each) => std::iter::once(&mut each.list).chain(&mut each.captured).collect(),
+            Self::Comprehension(comprehension) => {
+                std::iter::once(&mut comprehension.list).chain(&mut comprehension.captured).collect()
+            }
         }
     }
 }
 
-pub(super) fn eval_all(nodes: &[Node], frame: &Frame<'_>) -> Result<Vec<Column>, EvalError> {
-    nodes.iter().map(|node| node.eval(frame)).collect()
+/// Evaluates several nodes on the same rows.
+pub(super) fn eval_all(nodes: &[Node], context: &EvalContext<'_>) -> Result<Vec<Column>, EvalError> {
+    nodes.iter().map(|node| node.eval(context)).collect()
 }
 
-fn load(columns: &[ArrayRef], slot: usize, ty: &Type, rows: usize) -> Result<Column, EvalError> {
+fn load_column(columns: &[ArrayRef], slot: usize, ty: &Type, rows: usize) -> Result<Column, EvalError> {
     let array = columns.get(slot).ok_or(EvalError::NoColumn { slot, columns: columns.len() })?;
     if array.len() != rows {
         return Err(EvalError::Length { slot, expected: rows, found: array.len() });

@@ -1,4 +1,4 @@
-//! From source to CEL's syntax tree, with the place of each node, and CEL's syntax errors in our words.
+//! Parses a source to CEL's syntax tree with the place of each node, and rewords CEL's syntax errors.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use cel::common::ast::{Expr as Syntax, IdedExpr, SourceInfo};
 use cel::{ParseError, ParseErrors};
 
 use super::error::ExprError;
-use super::limits::{self, MAX_DEPTH, too_deep};
+use super::limits::{self, MAX_DEPTH, find_too_deep_node};
 use super::tree::children;
 use super::{hints, tokens};
 
@@ -18,8 +18,8 @@ pub(super) struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// Parses a source within the limits, on a stack that is large enough: see `own_stack`. Macros such as `has(a)`
-    /// stay calls.
+    /// Parses a source within the limits. The caller must provide a stack that is large enough: see `parser_stack`.
+    /// Macros such as `has(a)` stay calls.
     pub(super) fn new(source: &'a str) -> Result<Self, ExprError> {
         limits::check_length(source)?;
         let tokens = tokens::tokenize(source)?;
@@ -29,7 +29,7 @@ impl<'a> Parsed<'a> {
         Ok(Self { source, info, root })
     }
 
-    /// A mistake at a node, all of which is marked.
+    /// A mistake at a node. The marker covers the whole node.
     pub(super) fn error(&self, node: &IdedExpr, message: impl Into<String>) -> ExprError {
         let extent = self.extent(node).unwrap_or(0..1);
         ExprError::at(self.source, extent.start, extent.end.saturating_sub(extent.start), message)
@@ -41,7 +41,7 @@ impl<'a> Parsed<'a> {
         ExprError::at(self.source, token.start, token.len(), message)
     }
 
-    /// The bytes of a node's token. Of a call the parser notes the bracket, which its name stands before.
+    /// The bytes of a node's token. For a call the parser records its bracket; the token is the name before it.
     fn token(&self, node: &IdedExpr) -> Option<Range<usize>> {
         let (start, stop) = self.info.offset_for(node.id)?;
         let (start, end) = (start as usize, stop as usize + 1);
@@ -58,7 +58,7 @@ impl<'a> Parsed<'a> {
     fn extent(&self, node: &IdedExpr) -> Option<Range<usize>> {
         let token = self.token(node);
         let mut extent = match &node.expr {
-            // The parser notes the dot of `a.b`; the field's name is behind it.
+            // The parser records the dot of `a.b`; the field's name follows it.
             Syntax::Select(select) => token.map(|dot| dot.start..dot.end + select.field.len()),
             _ => token,
         };
@@ -72,11 +72,11 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// Parses a source. The tree has at most [`MAX_DEPTH`] levels, so that its users may recurse.
+/// Parses a source. The tree has at most [`MAX_DEPTH`] levels, so that recursion over it is safe.
 pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), ExprError> {
     let parser = cel::Env::default().with_optional_support(false).parser().enable_ident_escape_syntax(true);
-    let (root, info) = parser.parse_with_source_info(source).map_err(|errors| translate(source, &errors))?;
-    if let Some(node) = too_deep(&root) {
+    let (root, info) = parser.parse_with_source_info(source).map_err(|errors| reword_parse_errors(source, &errors))?;
+    if let Some(node) = find_too_deep_node(&root) {
         let start = info.offset_for(node.id).map_or(0, |(start, _)| start as usize);
         let message =
             format!("nested too deeply: at most {MAX_DEPTH} operators, calls and lists may stand in one another");
@@ -85,27 +85,27 @@ pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), ExprError> {
     Ok((root, info))
 }
 
-/// The first of the parser's errors that says something, in our words.
-fn translate(source: &str, errors: &ParseErrors) -> ExprError {
-    // "Incomplete ..." only follows from a syntax error behind it.
-    let telling = |error: &&ParseError| !error.msg.starts_with("Incomplete") && !error.msg.starts_with("No `");
-    let Some(error) = errors.errors.iter().find(telling).or(errors.errors.first()) else {
+/// Rewords the first error of the parser that helps the author.
+fn reword_parse_errors(source: &str, errors: &ParseErrors) -> ExprError {
+    // "Incomplete ..." and "No `" only follow from another syntax error.
+    let is_cause = |error: &&ParseError| !error.msg.starts_with("Incomplete") && !error.msg.starts_with("No `");
+    let Some(error) = errors.errors.iter().find(is_cause).or(errors.errors.first()) else {
         return ExprError::at(source, 0, 1, "this is not an expression");
     };
     if source.trim().is_empty() {
         return ExprError::at(source, 0, 1, "the expression is empty");
     }
     let place = |number: isize| usize::try_from(number).unwrap_or(1);
-    ExprError::at_place(source, place(error.pos.0), place(error.pos.1), reworded(&error.msg))
+    ExprError::at_place(source, place(error.pos.0), place(error.pos.1), reword_message(&error.msg))
 }
 
-fn reworded(message: &str) -> String {
+fn reword_message(message: &str) -> String {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     if message.contains("Recursion limit") {
         return "nested too deeply".to_owned();
     }
     if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return hints::reserved(word.trim_start_matches('.'));
+        return hints::explain_reserved_word(word.trim_start_matches('.'));
     }
     if let Some(rest) = message.strip_prefix("missing ") {
         let (missing, before) = rest.split_once(" at ").unwrap_or((rest, ""));
@@ -117,7 +117,7 @@ fn reworded(message: &str) -> String {
     }
     for start in ["mismatched input ", "extraneous input ", "no viable alternative at input "] {
         if let Some(rest) = message.strip_prefix(start) {
-            return unexpected(rest.split(" expecting ").next().unwrap_or(rest));
+            return describe_unexpected_token(rest.split(" expecting ").next().unwrap_or(rest));
         }
     }
     match message {
@@ -127,7 +127,7 @@ fn reworded(message: &str) -> String {
     }
 }
 
-fn unexpected(token: &str) -> String {
+fn describe_unexpected_token(token: &str) -> String {
     match token {
         "'<EOF>'" => "the expression ends too early".to_owned(),
         token => format!("unexpected {token}"),

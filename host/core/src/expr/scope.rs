@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use super::suggest::nearest;
 use crate::types::Type;
 
-/// Gives names their columns. `Sync`, since expressions are compiled in a thread of their own.
+/// Resolves names to columns. `Sync`, because expressions are compiled in a thread of their own.
 pub trait Scope: Sync {
-    /// What a dotted path such as `amount`, `device.os` or `views.card_spend.spent` means. A chain of
-    /// names is looked up once and whole.
+    /// Resolves a dotted path such as `amount`, `device.os` or `views.card_spend.spent`. A chain of names is resolved
+    /// once, as a whole.
     fn resolve(&self, path: &str) -> Resolution;
 }
 
-/// What a path means in a scope.
+/// The meaning of a path in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
     /// A column: the place of its array in the columns given to `eval`, and its type.
@@ -22,21 +22,21 @@ pub enum Resolution {
         /// The type of its values.
         ty: Type,
     },
-    /// No column. The advice is put behind `unknown name '...'`, such as `did you mean 'amount'?`; may be empty.
+    /// No column has this path. The advice follows `unknown name '...'` in the message; it may be empty.
     Unknown {
-        /// What to write instead, or where to look.
+        /// Advice to the author, such as `did you mean 'amount'?`.
         advice: String,
     },
 }
 
-/// A scope of columns in a given order: slot 0 is the first.
+/// A scope of a list of columns: slot 0 is the first.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     slots: HashMap<String, (usize, Type)>,
 }
 
 impl Columns {
-    /// The slots are those of the order; of two columns of one path the last counts.
+    /// Each column's slot is its place in the list. If two columns have one path, the later one counts.
     pub fn new(columns: impl IntoIterator<Item = (impl Into<String>, Type)>) -> Self {
         let slots = columns.into_iter().enumerate().map(|(slot, (path, ty))| (path.into(), (slot, ty))).collect();
         Self { slots }
@@ -58,7 +58,7 @@ impl Scope for Columns {
     }
 }
 
-/// The advice for an unknown name: the nearest of those that there are, or a few of them.
+/// The advice for an unknown name: the nearest known name or, if none is near, a few known names.
 pub fn advice<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let mut known: Vec<&str> = known.collect();
     known.sort_unstable();

@@ -1,13 +1,13 @@
-//! The known name that a mistyped one was probably meant to be.
+//! Suggests a known name for a mistyped one.
 
-/// The name with the smallest edit distance, if that is at most a third of the name's length (and at least 1);
-/// of equals the first.
+/// The known name with the smallest edit distance, if that is at most a third of the name's length (or 1, for shorter
+/// names). Among equals the first one.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 3).max(1);
+    let max_distance = (name.chars().count() / 3).max(1);
     known
         .iter()
         .map(|candidate| (strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, _)| *distance <= max_distance)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -17,7 +17,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_nearest_name_is_close_or_none() {
+    fn only_a_close_name_is_suggested() {
         let known = ["amount", "country", "device.os"];
         assert_eq!(nearest("amout", &known), Some("amount"));
         assert_eq!(nearest("Country", &known), Some("country"));

@@ -1,21 +1,24 @@
-//! Builds a column of texts within Arrow's limit of 2 GiB: what does not fit is missing, never a panic.
+//! Builds a column of texts within Arrow's limit of 2 GiB. A text that does not fit is missing; nothing panics.
 
 use arrow_array::StringArray;
 use arrow_array::builder::StringBuilder;
 
-/// The longest text that an expression makes; a longer one is missing.
-pub(super) const LONGEST_TEXT: usize = 64 * 1024;
+/// The longest text that an expression makes, in bytes; a longer one is missing.
+pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+/// The longest display form of a number or a time, in bytes: a double has up to 309 digits and a sign.
+const MAX_DISPLAY_BYTES: usize = 400;
 
 /// Appends texts row by row.
 pub(super) struct TextBuilder(StringBuilder);
 
 impl TextBuilder {
-    /// With room for the offsets of so many rows.
+    /// A builder with capacity for the offsets of `rows` rows.
     pub(super) fn new(rows: usize) -> Self {
         Self(StringBuilder::with_capacity(rows, 0))
     }
 
-    /// Appends a text, or a missing one if the column is full.
+    /// Appends a text, or a null if the column is full.
     pub(super) fn push(&mut self, text: &str) {
         if self.fits(text.len()) {
             self.0.append_value(text);
@@ -24,23 +27,23 @@ impl TextBuilder {
         }
     }
 
-    /// Appends the first text followed by the second, or a missing one if that is longer than `LONGEST_TEXT`.
+    /// Appends the two texts as one, or a null if that is longer than `MAX_TEXT_BYTES`.
     pub(super) fn push_joined(&mut self, first: &str, second: &str) {
         let length = first.len() + second.len();
-        if length > LONGEST_TEXT || !self.fits(length) {
+        if length > MAX_TEXT_BYTES || !self.fits(length) {
             return self.0.append_null();
         }
-        // Writing to the builder extends the row that the empty text then closes; it never fails.
+        // `write_str` adds to the current row, which `append_value` ends; it never fails.
         use std::fmt::Write as _;
         let _ = self.0.write_str(first);
         self.0.append_value(second);
     }
 
-    /// Appends some texts with a separator between them, or a missing one if that is longer than `LONGEST_TEXT`.
+    /// Appends some texts with a separator between them as one text, or a null if that is longer than `MAX_TEXT_BYTES`.
     pub(super) fn push_all(&mut self, texts: &[&str], separator: &str) {
         let separators = texts.len().saturating_sub(1).saturating_mul(separator.len());
         let length = texts.iter().map(|text| text.len()).sum::<usize>().saturating_add(separators);
-        if length > LONGEST_TEXT || !self.fits(length) {
+        if length > MAX_TEXT_BYTES || !self.fits(length) {
             return self.0.append_null();
         }
         self.0.append_value(texts.join(separator));
@@ -48,8 +51,7 @@ impl TextBuilder {
 
     /// Appends a value's display form.
     pub(super) fn push_display(&mut self, value: impl std::fmt::Display) {
-        // Numbers and times are under 400 bytes (the longest is a double of 309 digits and a sign).
-        if !self.fits(400) {
+        if !self.fits(MAX_DISPLAY_BYTES) {
             return self.0.append_null();
         }
         use std::fmt::Write as _;

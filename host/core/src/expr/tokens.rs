@@ -1,24 +1,22 @@
-//! Cuts a source into the tokens of CEL's grammar; the longest match wins, as in the parser's own lexer.
+//! Splits a source into the tokens of CEL's grammar. The longest match wins, as in the parser's own lexer.
 //!
-//! The limits are counted on these tokens, so a text that is read differently here than there could hide code from
-//! them. Nothing is skipped by counting bytes: each token ends where its own characters end.
-
-use std::ops::Range;
+//! The limits are counted on these tokens, so a difference between this lexer and the parser's could hide code from the
+//! limits. Therefore each token ends exactly where its own characters end.
 
 use super::error::ExprError;
 
-/// A token and the bytes it stands in.
+/// A token and its range of bytes in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    pub(crate) kind: Kind,
+    pub(crate) kind: TokenKind,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-/// The kinds of tokens that matter to the limits and to advice.
+/// The kinds of tokens that the limits and the advice distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A name or a word of the language, such as `amount` and `in`.
+pub(crate) enum TokenKind {
+    /// A name or a keyword, such as `amount` and `in`.
     Word,
     /// A name in backquotes.
     Quoted,
@@ -41,37 +39,37 @@ impl Token {
         &source[self.start..self.end]
     }
 
-    /// Whether a value may end with it.
+    /// True if a value may end with this token.
     pub(super) fn ends_value(&self, source: &str) -> bool {
         match self.kind {
-            Kind::Word => self.text(source) != "in",
-            Kind::Quoted | Kind::Number | Kind::Text | Kind::Close(_) => true,
+            TokenKind::Word => self.text(source) != "in",
+            TokenKind::Quoted | TokenKind::Number | TokenKind::Text | TokenKind::Close(_) => true,
             _ => false,
         }
     }
 
-    /// Whether only a value begins with it. Brackets do, but they also follow a value, as calls and indices.
+    /// True if this token always begins a value. An opening bracket does not: it may also be a call or an index.
     pub(super) fn begins_value(&self, source: &str) -> bool {
         match self.kind {
-            Kind::Word => self.text(source) != "in",
-            Kind::Number | Kind::Text => true,
+            TokenKind::Word => self.text(source) != "in",
+            TokenKind::Number | TokenKind::Text => true,
             _ => false,
         }
     }
 }
 
-/// The tokens of a source, without spaces and comments.
+/// Splits a source into tokens, without spaces and comments.
 pub(crate) fn tokenize(source: &str) -> Result<Vec<Token>, ExprError> {
     let mut lexer = Lexer { source, at: 0 };
     let mut tokens = Vec::new();
-    while let Some(token) = lexer.next()? {
+    while let Some(token) = lexer.next_token()? {
         tokens.push(token);
     }
     Ok(tokens)
 }
 
-/// What other languages call an operator, or write where CEL has something else, with what to write.
-const FOREIGN: &[(&str, &str)] = &[
+/// Operators of other languages, each with the advice for CEL.
+const FOREIGN_OPERATORS: &[(&str, &str)] = &[
     ("===", "'===' is no operator; to compare, write '=='"),
     ("!==", "'!==' is no operator; write '!='"),
     ("<>", "'<>' is no operator; write '!='"),
@@ -83,13 +81,13 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 /// The operators of two characters.
-const TWO: [(&str, Kind); 6] = [
-    ("&&", Kind::Logic),
-    ("||", Kind::Logic),
-    ("==", Kind::Operator),
-    ("!=", Kind::Operator),
-    ("<=", Kind::Operator),
-    (">=", Kind::Operator),
+const TWO_CHARACTER_OPERATORS: [(&str, TokenKind); 6] = [
+    ("&&", TokenKind::Logic),
+    ("||", TokenKind::Logic),
+    ("==", TokenKind::Operator),
+    ("!=", TokenKind::Operator),
+    ("<=", TokenKind::Operator),
+    (">=", TokenKind::Operator),
 ];
 
 struct Lexer<'a> {
@@ -102,22 +100,22 @@ impl<'a> Lexer<'a> {
         &self.source[self.at..]
     }
 
-    /// How many of the next bytes are ASCII characters of a kind.
-    fn count(&self, from: usize, is_part: impl Fn(&u8) -> bool) -> usize {
+    /// The number of ASCII characters of a kind in succession, `from` bytes after the current place.
+    fn count_while(&self, from: usize, is_part: impl Fn(&u8) -> bool) -> usize {
         self.rest().as_bytes().get(from..).unwrap_or_default().iter().take_while(|byte| is_part(byte)).count()
     }
 
-    fn next(&mut self) -> Result<Option<Token>, ExprError> {
+    fn next_token(&mut self) -> Result<Option<Token>, ExprError> {
         self.skip_blanks();
         let Some(first) = self.rest().chars().next() else { return Ok(None) };
         let digit_follows = self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit);
         let (kind, length) = match first {
-            'a'..='z' | 'A'..='Z' | '_' => self.word()?,
-            '0'..='9' => (Kind::Number, self.number_length()),
-            '.' if digit_follows => (Kind::Number, self.number_length()),
-            '"' | '\'' => (Kind::Text, self.text_length(0, false)?),
-            '`' => (Kind::Quoted, self.quoted_length()?),
-            _ => self.sign(first)?,
+            'a'..='z' | 'A'..='Z' | '_' => self.read_word()?,
+            '0'..='9' => (TokenKind::Number, self.number_length()),
+            '.' if digit_follows => (TokenKind::Number, self.number_length()),
+            '"' | '\'' => (TokenKind::Text, self.text_length(0, false)?),
+            '`' => (TokenKind::Quoted, self.quoted_length()?),
+            _ => self.read_sign(first)?,
         };
         let start = self.at;
         self.at += length;
@@ -126,7 +124,7 @@ impl<'a> Lexer<'a> {
 
     fn skip_blanks(&mut self) {
         loop {
-            self.at += self.count(0, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c));
+            self.at += self.count_while(0, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c));
             if !self.rest().starts_with("//") {
                 return;
             }
@@ -134,42 +132,44 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A word, or a text with a prefix.
-    fn word(&self) -> Result<(Kind, usize), ExprError> {
-        let length = self.count(0, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    /// A word, or a text with the prefix `r`, with its length in bytes.
+    fn read_word(&self) -> Result<(TokenKind, usize), ExprError> {
+        let length = self.count_while(0, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         let is_prefix = self.rest()[length..].starts_with(['"', '\'']);
         match &self.rest()[..length] {
-            "r" | "R" if is_prefix => Ok((Kind::Text, self.text_length(length, true)?)),
+            "r" | "R" if is_prefix => Ok((TokenKind::Text, self.text_length(length, true)?)),
             "b" | "B" | "br" | "bR" | "Br" | "BR" | "rb" | "rB" | "Rb" | "RB" if is_prefix => {
                 Err(self.error(0, length, "bytes are not supported; write a string"))
             }
-            _ => Ok((Kind::Word, length)),
+            _ => Ok((TokenKind::Word, length)),
         }
     }
 
-    /// `1`, `0x1f`, `1u`, `1.5`, `.5`, `1e5`. A point or an exponent without digits is not part of it.
+    /// The length in bytes of a number: `1`, `0x1f`, `1u`, `1.5`, `.5`, `1e5`. A point or an exponent without digits is
+    /// not part of it.
     fn number_length(&self) -> usize {
         let bytes = self.rest().as_bytes();
         let unsigned = |end: usize| end + usize::from(bytes.get(end).is_some_and(|byte| matches!(byte, b'u' | b'U')));
         if bytes.starts_with(b"0x") {
-            let digits = self.count(2, u8::is_ascii_hexdigit);
+            let digits = self.count_while(2, u8::is_ascii_hexdigit);
             return if digits > 0 { unsigned(2 + digits) } else { 1 };
         }
-        let whole = self.count(0, u8::is_ascii_digit);
+        let whole = self.count_while(0, u8::is_ascii_digit);
         let mut end = whole;
         if bytes.get(end) == Some(&b'.') {
-            let fraction = self.count(end + 1, u8::is_ascii_digit);
+            let fraction = self.count_while(end + 1, u8::is_ascii_digit);
             end += if fraction > 0 { 1 + fraction } else { 0 };
         }
         if bytes.get(end).is_some_and(|byte| matches!(byte, b'e' | b'E')) {
             let sign = usize::from(bytes.get(end + 1).is_some_and(|byte| matches!(byte, b'+' | b'-')));
-            let exponent = self.count(end + 1 + sign, u8::is_ascii_digit);
+            let exponent = self.count_while(end + 1 + sign, u8::is_ascii_digit);
             end += if exponent > 0 { 1 + sign + exponent } else { 0 };
         }
         if end == whole { unsigned(end) } else { end }
     }
 
-    /// The bytes of a text whose quote stands at an offset; in a raw one a backslash is only a backslash.
+    /// The length in bytes of a text whose opening quote is at the offset `open`. In a raw text a backslash is an
+    /// ordinary character.
     fn text_length(&self, open: usize, is_raw: bool) -> Result<usize, ExprError> {
         let bytes = self.rest().as_bytes();
         let quote = bytes[open];
@@ -196,9 +196,10 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The bytes of a name in backquotes. CEL also lets `.`, `/` and spaces stand there; no name here has them.
+    /// The length in bytes of a name in backquotes. CEL also allows `.`, `/` and spaces there, which no field's name
+    /// has.
     fn quoted_length(&self) -> Result<usize, ExprError> {
-        let name = self.count(1, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        let name = self.count_while(1, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         if name > 0 && self.rest().as_bytes().get(1 + name) == Some(&b'`') {
             return Ok(name + 2);
         }
@@ -206,22 +207,22 @@ impl<'a> Lexer<'a> {
         Err(self.error(0, 1 + name, message))
     }
 
-    /// An operator, a bracket, or a character that CEL does not have.
-    fn sign(&self, first: char) -> Result<(Kind, usize), ExprError> {
+    /// An operator or a bracket with its length in bytes. The error names a character that CEL does not have.
+    fn read_sign(&self, first: char) -> Result<(TokenKind, usize), ExprError> {
         let rest = self.rest();
-        if let Some((foreign, message)) = FOREIGN.iter().find(|(foreign, _)| rest.starts_with(foreign)) {
+        if let Some((foreign, message)) = FOREIGN_OPERATORS.iter().find(|(foreign, _)| rest.starts_with(foreign)) {
             return Err(self.error(0, foreign.len(), *message));
         }
-        if let Some((_, kind)) = TWO.iter().find(|(sign, _)| rest.starts_with(sign)) {
+        if let Some((_, kind)) = TWO_CHARACTER_OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign)) {
             return Ok((*kind, 2));
         }
         let kind = match first {
-            '(' | '[' | '{' => Kind::Open(first),
-            ')' | ']' | '}' => Kind::Close(first),
-            ',' => Kind::Comma,
-            '.' => Kind::Dot,
-            '?' => Kind::Choice,
-            '+' | '-' | '*' | '/' | '%' | '<' | '>' | '!' | ':' => Kind::Operator,
+            '(' | '[' | '{' => TokenKind::Open(first),
+            ')' | ']' | '}' => TokenKind::Close(first),
+            ',' => TokenKind::Comma,
+            '.' => TokenKind::Dot,
+            '?' => TokenKind::Choice,
+            '+' | '-' | '*' | '/' | '%' | '<' | '>' | '!' | ':' => TokenKind::Operator,
             '=' => return Err(self.error(0, 1, "'=' is no operator; to compare, write '=='")),
             '&' => return Err(self.error(0, 1, "'&' is no operator; write '&&'")),
             '|' => return Err(self.error(0, 1, "'|' is no operator; write '||'")),
@@ -242,7 +243,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The bytes of the escape that a text begins with; none if CEL has no such escape.
+/// The length in bytes of the escape at the start of a text; none if CEL has no such escape.
 fn escape_length(text: &[u8]) -> Option<usize> {
     let digits = |count: usize, valid: fn(&u8) -> bool| {
         (text.len() >= 2 + count && text[2..2 + count].iter().all(valid)).then_some(2 + count)
@@ -255,39 +256,6 @@ fn escape_length(text: &[u8]) -> Option<usize> {
         b'0'..=b'3' => digits(2, |digit| (b'0'..=b'7').contains(digit)),
         _ => None,
     }
-}
-
-/// The bytes within the brackets of the one call that a text is, such as `amount` of `sum(amount)`.
-pub(crate) fn call_argument(text: &str) -> Result<Range<usize>, CallError> {
-    let tokens = tokenize(text).map_err(|error| CallError::Broken(error.message))?;
-    let open = tokens.iter().find(|token| token.kind == Kind::Open('(')).ok_or(CallError::NotClosed)?;
-    let mut depth = 0_usize;
-    for (index, token) in tokens.iter().enumerate() {
-        match token.kind {
-            Kind::Open(_) => depth += 1,
-            Kind::Close(_) => depth = depth.saturating_sub(1),
-            Kind::Comma if depth == 1 => return Err(CallError::TwoArguments),
-            _ => {}
-        }
-        if depth == 0 && token.start > open.start {
-            let is_end = token.kind == Kind::Close(')') && index + 1 == tokens.len();
-            return if is_end { Ok(open.end..token.start) } else { Err(CallError::MoreBehind) };
-        }
-    }
-    Err(CallError::NotClosed)
-}
-
-/// Why a text is not one call of one argument.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CallError {
-    #[error("the parenthesis is not closed")]
-    NotClosed,
-    #[error("it takes one argument")]
-    TwoArguments,
-    #[error("expected one call and nothing behind it")]
-    MoreBehind,
-    #[error("{0}")]
-    Broken(String),
 }
 
 #[cfg(test)]
@@ -309,17 +277,5 @@ mod tests {
             ["1.5e3", "+", ".5", "-", "1", ".", ".5", "e", "x", "1", "e", "+", "0", "x", "0x1Fu", "7u"]
         );
         assert_eq!(texts("a.`in`?b:c//d\n&&e"), ["a", ".", "`in`", "?", "b", ":", "c", "&&", "e"]);
-    }
-
-    #[test]
-    fn the_argument_of_a_call_is_found() {
-        for (text, argument) in [("sum(a)", "a"), ("count()", ""), (r#"last(x in [r"\", ")"])"#, r#"x in [r"\", ")"]"#)]
-        {
-            assert_eq!(call_argument(text).map(|range| &text[range]), Ok(argument));
-        }
-        assert_eq!(call_argument("sum(a, b)"), Err(CallError::TwoArguments));
-        assert_eq!(call_argument("sum(a"), Err(CallError::NotClosed));
-        assert_eq!(call_argument("sum(a) + sum(b)"), Err(CallError::MoreBehind));
-        assert_eq!(call_argument("sum(a]"), Err(CallError::MoreBehind));
     }
 }

@@ -1,4 +1,4 @@
-//! CEL's syntax tree: its nodes' children, the paths that names spell, and the parts of macros.
+//! Helpers for CEL's syntax tree: the children of nodes, dotted paths, and the parts of macros.
 
 use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr};
 
@@ -10,7 +10,7 @@ pub(super) fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
         Syntax::List(list) => list.elements.iter().collect(),
         Syntax::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
         Syntax::Struct(record) => record.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-        // Without macros there are no comprehensions.
+        // The parser expands no macros, so there are no comprehensions.
         Syntax::Comprehension(_) | Syntax::Ident(_) | Syntax::Literal(_) | Syntax::Unspecified => Vec::new(),
     }
 }
@@ -22,7 +22,7 @@ fn entry_parts(entry: &cel::common::ast::EntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// The dotted path that a node spells, if it is nothing but names.
+/// The dotted path of a node that consists of names alone; none for other nodes.
 pub(super) fn path(node: &IdedExpr) -> Option<String> {
     match &node.expr {
         Syntax::Ident(name) => Some(name.clone()),
@@ -31,7 +31,7 @@ pub(super) fn path(node: &IdedExpr) -> Option<String> {
     }
 }
 
-/// The names of macros: calls whose second argument names the item that the others are about.
+/// The names of macros: calls whose second argument is a variable for the other arguments.
 pub(super) const MACROS: [&str; 6] = ["all", "exists", "existsOne", "exists_one", "filter", "map"];
 
 /// The list, the variable and the rest of a macro's call; none for another call.
@@ -46,7 +46,7 @@ pub(super) fn macro_parts(call: &CallExpr) -> Option<(&IdedExpr, &IdedExpr, &[Id
     }
 }
 
-/// Collects the paths in a tree, each once, in the order of the source; variables of macros are none.
+/// Collects the paths in a tree, each once, in the order of the source. Variables of macros are not paths.
 pub(super) fn collect_paths(node: &IdedExpr, variables: &mut Vec<String>, found: &mut Vec<String>) {
     if let Some(path) = path(node) {
         let root = path.split('.').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a rule is: the definition that its author uploads. The engine compiles it against streams, views and plugins.
+//! The definition of a rule, as its author uploads it. The engine compiles it against streams, views and plugins.
 
 mod plugin_ref;
 
@@ -10,7 +10,7 @@ use crate::size::Size;
 use crate::source;
 use crate::span::Span;
 
-pub use plugin_ref::{NotAPlugin, PluginRef};
+pub use plugin_ref::{ParsePluginRefError, PluginRef};
 
 /// Binds a stream, a filter and inputs to a plugin, or to an expression.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,21 +18,22 @@ pub use plugin_ref::{NotAPlugin, PluginRef};
 pub struct RuleDef {
     /// Its name.
     pub rule: String,
-    /// What it is for. Markdown.
+    /// A description in Markdown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
-    /// The stream whose events it judges.
+    /// The stream whose events it scores.
     pub stream: String,
-    /// Which events it judges: an expression of type bool; all, without it.
+    /// The filter of the events that it scores: an expression of type bool. Without it, it scores all.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
-    /// What the plugin gets: input's name -> expression.
+    /// The inputs of the plugin: name -> expression.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub inputs: BTreeMap<String, String>,
     /// The plugin that scores. A rule has either this or `score`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginRef>,
-    /// The version that `plugin` meant when this revision was made. The server sets it, whatever a definition says.
+    /// The version that `plugin` resolved to when this revision was created. The server sets it and ignores a value in
+    /// an uploaded definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_plugin: Option<PluginRef>,
     /// The expression that scores, of type double or int.
@@ -44,25 +45,36 @@ pub struct RuleDef {
     /// Tags beside the plugin's own: tag -> expression of type bool, which may use `score`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub tags: BTreeMap<String, String>,
-    /// How long the tags of its verdicts, its plugin's too, are shown as tags of the entity: by the time of the event.
-    /// Without it until its next verdict on the entity.
+    /// The time, in event time, for which the tags of a verdict, also those of its plugin, are tags of the entity.
+    /// Without it they last until the rule's next verdict on the entity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<Span>,
     /// Edges of the graph that its verdicts make, beside the plugin's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub graph: Vec<EdgeDef>,
-    /// What becomes of events that it cannot score.
+    /// The treatment of events that it cannot score.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: OnError,
-    /// Which verdicts keep the values that the rule saw.
+    /// Selects the verdicts that record the values of the rule's inputs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub record: Record,
-    /// What its plugin may use, where that is less than what the server allows.
+    /// Limits on its plugin that are lower than those of the server.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: RuleLimits,
-    /// Whether it runs, and whether what it says counts.
+    /// The mode: it decides if the rule runs and if its verdicts count.
     #[serde(default)]
     pub mode: Mode,
+    /// For a paused rule: the mode in which it resumes, if that is not the mode in which it ran last. A rollback of a
+    /// paused rule sets it. The server removes it from a rule that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_mode: Option<Mode>,
+}
+
+impl RuleDef {
+    /// The mode in which it runs or, if it is paused, resumes; none if the definition does not say it.
+    pub fn running_mode(&self) -> Option<Mode> {
+        Some(self.mode).filter(|mode| *mode != Mode::Paused).or(self.resume_mode).filter(|mode| *mode != Mode::Paused)
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -81,41 +93,41 @@ pub struct EdgeDef {
     /// The node where it ends.
     #[serde(deserialize_with = "source::one")]
     pub to: String,
-    /// Which verdicts make it: an expression of type bool, which may use `score`; all, without it.
+    /// The filter of the verdicts that add it: an expression of type bool, which may use `score`. Without it, all do.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
-    /// What is kept with it beside score, time and rule: name -> expression, which may use `score`.
+    /// Values that are stored with it, beside score, time and rule: name -> expression, which may use `score`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "source::by_name")]
     pub facets: BTreeMap<String, String>,
 }
 
-/// What becomes of an event that a rule cannot score.
+/// The treatment of an event that a rule cannot score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
-    /// It is a dead letter.
+    /// The event becomes a dead letter.
     #[default]
     DeadLetter,
-    /// The rule says nothing of it, and nothing is kept.
+    /// The event has no verdict of the rule, and nothing is stored.
     Skip,
-    /// Its partition waits before it until the rule, or its plugin, is changed.
+    /// The partition stops before the event until the rule or its plugin is changed.
     Halt,
 }
 
-/// Which verdicts keep the values that the rule saw.
+/// Selects the verdicts that record the values of the rule's inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Record {
-    /// All.
+    /// All verdicts.
     #[default]
     All,
-    /// Those with a tag.
+    /// Verdicts with a tag.
     Tagged,
-    /// None.
+    /// No verdict.
     None,
 }
 
-/// What the plugin of a rule may use; what is not said is what the server allows.
+/// Limits on the plugin of a rule. An absent limit is that of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleLimits {
@@ -130,15 +142,32 @@ pub struct RuleLimits {
     pub state: Option<Size>,
 }
 
-/// Whether a rule runs, and whether what it says counts.
+/// True if a rule runs, and whether what it says counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It runs and counts.
     #[default]
     Active,
-    /// It runs on live events; its verdicts are kept and shown, but profiles and other rules do not see them.
+    /// It runs on live events. Its verdicts are stored and shown, but profiles and other rules do not use them.
     Shadow,
     /// It does not run.
     Paused,
+}
+
+impl Mode {
+    /// All modes, as definitions name them.
+    pub const NAMES: [&str; 3] = ["active", "shadow", "paused"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_named_as_definitions_name_them() {
+        let modes = [Mode::Active, Mode::Shadow, Mode::Paused];
+        let names = modes.map(|mode| serde_json::to_value(mode).unwrap());
+        assert_eq!(names, Mode::NAMES);
+    }
 }

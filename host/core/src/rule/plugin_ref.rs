@@ -1,4 +1,4 @@
-//! Which plugin a rule means: a version of it, or its bytes.
+//! References from rules to plugins: by version or by digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::Digest;
 
-/// Which plugin a rule means.
+/// A reference to a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PluginRef {
-    /// `name@1.2.3`: this version; `name@1` or `name@1.2`: the newest uploaded version that begins so.
+    /// `name@1.2.3`: this version; `name@1` or `name@1.2`: the newest uploaded version with this prefix.
     Version {
         /// The plugin's name.
         name: String,
@@ -22,7 +22,7 @@ pub enum PluginRef {
 }
 
 impl PluginRef {
-    /// Whether it means one version and no later one.
+    /// True if it names exactly one version.
     pub fn is_exact(&self) -> bool {
         match self {
             Self::Digest(_) => true,
@@ -30,7 +30,7 @@ impl PluginRef {
         }
     }
 
-    /// Whether a plugin of this name, version and digest is one that the reference means.
+    /// True if a plugin with this name, version and digest matches the reference.
     pub fn matches(&self, name: &str, version: &semver::Version, digest: &Digest) -> bool {
         match self {
             Self::Digest(wanted) => wanted == digest,
@@ -58,18 +58,18 @@ impl fmt::Display for PluginRef {
     }
 }
 
-/// A text that names no plugin.
+/// A text that is no reference to a plugin.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' names no plugin: expected NAME@VERSION such as 'velocity@1' or 'velocity@1.2.0', or 'sha256:' and 64 hex digits"
 )]
-pub struct NotAPlugin(String);
+pub struct ParsePluginRefError(String);
 
 impl FromStr for PluginRef {
-    type Err = NotAPlugin;
+    type Err = ParsePluginRefError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPlugin> {
-        let refused = || NotAPlugin(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ParsePluginRefError> {
+        let refused = || ParsePluginRefError(text.to_owned());
         if text.starts_with("sha256:") {
             return text.parse().map(Self::Digest).map_err(|_| refused());
         }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_plugin_is_refused_with_advice() {
+    fn texts_that_name_no_plugin_are_refused_with_advice() {
         for bad in ["velocity", "@1", "velocity@", "velocity@x", "velocity@1.2.3.4", "sha256:12"] {
             let error = bad.parse::<PluginRef>().unwrap_err();
             assert!(error.to_string().contains("expected NAME@VERSION"), "{error}");

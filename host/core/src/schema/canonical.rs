@@ -1,19 +1,19 @@
-//! One way to write each value: the texts of UUIDs, which are read in capital and small letters.
+//! Canonical forms of values with several texts: UUIDs, which are accepted in capital and small letters.
 
 use super::Schema;
 use super::check::check;
 use super::logical::{UUID_LENGTH, canonical_uuid};
 use super::node::Node;
-use super::reader::Reader;
+use super::reader::AvroReader;
 
 impl Schema {
-    /// Puts the texts of a record's UUIDs into small letters, as RFC 9562 has them written: else one UUID could be
-    /// several values, and several entities. A record that is malformed stays as it is.
+    /// Converts the texts of a record's UUIDs to small letters, the output form of RFC 9562. Otherwise one UUID could
+    /// be several values, and several entities. A malformed record is not changed.
     pub fn canonicalize(&self, record: &mut [u8]) {
         if !self.has_uuid_text() {
             return;
         }
-        let mut reader = Reader::new(record);
+        let mut reader = AvroReader::new(record);
         if check(self.root(), &mut reader).is_err() {
             return;
         }
@@ -22,7 +22,7 @@ impl Schema {
         }
     }
 
-    /// A text for the field of a path as records have it: that of a UUID in small letters, every other one as it is.
+    /// The canonical form of a text for a field: a UUID in small letters, any other text unchanged.
     pub fn canonical_text(&self, path: &str, text: &str) -> String {
         let is_uuid = self.field(path).is_ok_and(|field| field.is_uuid);
         let canonical = if is_uuid { canonical_uuid(text) } else { None };
@@ -30,7 +30,7 @@ impl Schema {
     }
 }
 
-/// True if a type has texts of UUIDs in it, apart from the records inside that contain themselves.
+/// True if a type contains texts of UUIDs. References to recursive records are not followed.
 pub(super) fn has_uuid_text(node: &Node) -> bool {
     match node {
         Node::UuidText => true,

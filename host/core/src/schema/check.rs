@@ -1,16 +1,16 @@
-//! Reads over a value that no column wants, as strictly as if one did.
+//! Checks values that no column needs, as strictly as decoded ones.
 
-use super::DecodeProblem as Problem;
-use super::node::{Node, Record, Unit};
-use super::reader::Reader;
+use super::DecodeProblem;
+use super::node::{Node, RecordType, TimeUnit};
+use super::reader::AvroReader;
 
-/// Checks the value at the reader and leaves the reader behind it. On an error the reader's trail has the path
-/// inside the value.
-pub(super) fn check(node: &Node, reader: &mut Reader<'_>) -> Result<(), Problem> {
+/// Checks the value at the reader's position and advances the reader past it. On an error the reader's trail has the
+/// path within the value.
+pub(super) fn check(node: &Node, reader: &mut AvroReader<'_>) -> Result<(), DecodeProblem> {
     match node {
         Node::Null => Ok(()),
         Node::Boolean => reader.boolean().map(drop),
-        Node::Int | Node::Date | Node::Time(Unit::Millis) => reader.int().map(drop),
+        Node::Int | Node::Date | Node::Time(TimeUnit::Millis) => reader.int().map(drop),
         Node::Long | Node::Timestamp(_) | Node::LocalTimestamp(_) | Node::Time(_) => reader.long().map(drop),
         Node::Float => reader.float().map(drop),
         Node::Double => reader.double().map(drop),
@@ -31,12 +31,14 @@ pub(super) fn check(node: &Node, reader: &mut Reader<'_>) -> Result<(), Problem>
             let (_, branch) = reader.branch(branches)?;
             check(branch, reader)
         }
-        Node::Record(record) => members(record, reader),
-        Node::Again(again) => reader.deeper(again.levels, |reader| again.walk(|record| members(record, reader))),
+        Node::Record(record) => check_members(record, reader),
+        Node::RecordReference(again) => {
+            reader.walk_nested(again.levels, |reader| again.walk(|record| check_members(record, reader)))
+        }
     }
 }
 
-fn members(record: &Record, reader: &mut Reader<'_>) -> Result<(), Problem> {
+fn check_members(record: &RecordType, reader: &mut AvroReader<'_>) -> Result<(), DecodeProblem> {
     for member in &record.members {
         check(&member.node, reader).inspect_err(|_| reader.trail.push(member.name.clone()))?;
     }

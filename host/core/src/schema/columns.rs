@@ -1,4 +1,4 @@
-//! Arrow columns under construction: append, cut back, finish.
+//! Builders of Arrow columns: append values, truncate to a number of rows, finish.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use arrow_schema::DataType;
 
 use super::logical::uuid_text;
 use super::program::Program;
-use super::reader::Reader;
-use super::walk::Sink;
-use super::{DecodeProblem as Problem, Field};
+use super::reader::AvroReader;
+use super::walk::ValueSink;
+use super::{DecodeProblem, Field};
 use crate::types::Type;
 
-/// The columns of a projection. All have the same length between records.
+/// The builders of a projection's columns. Between records all have the same length.
 #[derive(Debug)]
-pub(super) struct Columns(Vec<Column>);
+pub(super) struct ColumnBuilders(Vec<ColumnBuilder>);
 
 #[derive(Debug)]
-struct Column {
+struct ColumnBuilder {
     values: Values,
-    /// Costs no memory until the first null.
+    /// It allocates nothing before the first null.
     nulls: NullBufferBuilder,
 }
 
@@ -32,46 +32,46 @@ enum Values {
     Int(Vec<i64>),
     Timestamp(Vec<i64>),
     Double(Vec<f64>),
-    Text(Texts),
-    List(Lists),
+    Text(TextBuffer),
+    List(ListBuilder),
 }
 
-/// Lists, and maps as lists of a key and a value.
+/// The builder of lists. A map is a list of keys and values.
 #[derive(Debug)]
-struct Lists {
-    /// Where each list ends, with a 0 in front.
+struct ListBuilder {
+    /// The end of each list, after a leading 0.
     offsets: Vec<i32>,
-    /// The parts of the items: one of scalars.
-    parts: Columns,
+    /// The columns of the items' parts; items that are scalars have one.
+    parts: ColumnBuilders,
     ty: Type,
 }
 
 #[derive(Debug)]
-struct Texts {
-    /// Where each text ends, with a 0 in front.
+struct TextBuffer {
+    /// The end of each text in `data`, after a leading 0.
     offsets: Vec<i32>,
     data: Vec<u8>,
 }
 
-impl Columns {
+impl ColumnBuilders {
     pub(super) fn new(fields: &[Field]) -> Self {
-        Self(fields.iter().map(|field| Column::new(&field.kind)).collect())
+        Self(fields.iter().map(|field| ColumnBuilder::new(&field.kind)).collect())
     }
 
-    /// Drops what was appended after the first `rows` rows.
+    /// Drops the values after the first `rows` rows, of a record that turned out to be malformed.
     #[cold]
     pub(super) fn truncate(&mut self, rows: usize) {
         self.0.iter_mut().for_each(|column| column.truncate(rows));
     }
 
-    /// The finished columns. Their memory is theirs; new columns start empty with the same capacity, so that
-    /// a batch like the last one does not grow its buffers again.
+    /// The finished columns, which own their memory. The new buffers have the same capacity, so that a batch of the
+    /// same size does not grow them again.
     pub(super) fn finish(&mut self) -> Vec<ArrayRef> {
-        self.0.iter_mut().map(Column::finish).collect()
+        self.0.iter_mut().map(ColumnBuilder::finish).collect()
     }
 }
 
-impl<'a> Sink<'a> for Columns {
+impl<'a> ValueSink<'a> for ColumnBuilders {
     #[inline]
     fn boolean(&mut self, column: usize, value: bool) {
         let column = &mut self.0[column];
@@ -109,7 +109,7 @@ impl<'a> Sink<'a> for Columns {
     }
 
     #[inline]
-    fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), Problem> {
+    fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), DecodeProblem> {
         let column = &mut self.0[column];
         if let Values::Text(texts) = &mut column.values {
             texts.push(value)?;
@@ -118,7 +118,7 @@ impl<'a> Sink<'a> for Columns {
         Ok(())
     }
 
-    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), Problem> {
+    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), DecodeProblem> {
         let column = &mut self.0[column];
         if let Values::Text(texts) = &mut column.values {
             texts.push(uuid_text(&value).as_bytes())?;
@@ -140,13 +140,13 @@ impl<'a> Sink<'a> for Columns {
         column.nulls.append_null();
     }
 
-    fn list(&mut self, column: usize, items: &'a Program, reader: &mut Reader<'a>) -> Result<(), Problem> {
+    fn list(&mut self, column: usize, items: &'a Program, reader: &mut AvroReader<'a>) -> Result<(), DecodeProblem> {
         let column = &mut self.0[column];
         if let Values::List(lists) = &mut column.values {
             let mut end = lists.offsets.last().copied().unwrap_or_default();
             reader.blocks(|reader| {
                 items.run_item(reader, &mut lists.parts)?;
-                end = end.checked_add(1).ok_or(Problem::BatchFull)?;
+                end = end.checked_add(1).ok_or(DecodeProblem::BatchFull)?;
                 Ok(())
             })?;
             lists.offsets.push(end);
@@ -156,15 +156,15 @@ impl<'a> Sink<'a> for Columns {
     }
 }
 
-impl Column {
+impl ColumnBuilder {
     fn new(ty: &Type) -> Self {
         let values = match ty {
             Type::Bool => Values::Boolean(BooleanBufferBuilder::new(0)),
             Type::Int => Values::Int(Vec::new()),
             Type::Timestamp => Values::Timestamp(Vec::new()),
             Type::Double => Values::Double(Vec::new()),
-            Type::Text => Values::Text(Texts { offsets: vec![0], data: Vec::new() }),
-            Type::List(_) | Type::Map(_) => Values::List(Lists::new(ty)),
+            Type::Text => Values::Text(TextBuffer { offsets: vec![0], data: Vec::new() }),
+            Type::List(_) | Type::Map(_) => Values::List(ListBuilder::new(ty)),
             Type::Duration | Type::Record(_) => unreachable!("no field of a schema has type {ty}"),
         };
         Self { values, nulls: NullBufferBuilder::new(0) }
@@ -185,9 +185,9 @@ impl Column {
         let nulls = self.nulls.finish();
         match &mut self.values {
             Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            Values::Int(values) => Arc::new(Int64Array::new(take(values).into(), nulls)),
-            Values::Timestamp(values) => Arc::new(TimestampMillisecondArray::new(take(values).into(), nulls)),
-            Values::Double(values) => Arc::new(Float64Array::new(take(values).into(), nulls)),
+            Values::Int(values) => Arc::new(Int64Array::new(take_values(values).into(), nulls)),
+            Values::Timestamp(values) => Arc::new(TimestampMillisecondArray::new(take_values(values).into(), nulls)),
+            Values::Double(values) => Arc::new(Float64Array::new(take_values(values).into(), nulls)),
             Values::Text(texts) => {
                 let (offsets, data) = texts.finish();
                 // Cannot panic: offsets start at 0 and ascend, and every text was checked to be UTF-8. The
@@ -199,17 +199,17 @@ impl Column {
     }
 }
 
-impl Lists {
+impl ListBuilder {
     fn new(ty: &Type) -> Self {
         let parts = match ty {
-            Type::Map(value) => vec![Column::new(&Type::Text), Column::new(value)],
+            Type::Map(value) => vec![ColumnBuilder::new(&Type::Text), ColumnBuilder::new(value)],
             Type::List(item) => match &**item {
-                Type::Record(parts) => parts.iter().map(|(_, ty)| Column::new(ty)).collect(),
-                scalar => vec![Column::new(scalar)],
+                Type::Record(parts) => parts.iter().map(|(_, ty)| ColumnBuilder::new(ty)).collect(),
+                scalar => vec![ColumnBuilder::new(scalar)],
             },
             other => unreachable!("{other} is no list"),
         };
-        Self { offsets: vec![0], parts: Columns(parts), ty: ty.clone() }
+        Self { offsets: vec![0], parts: ColumnBuilders(parts), ty: ty.clone() }
     }
 
     fn truncate(&mut self, rows: usize) {
@@ -219,7 +219,7 @@ impl Lists {
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
-        let offsets = take(&mut self.offsets);
+        let offsets = take_values(&mut self.offsets);
         self.offsets.push(0);
         let mut parts = self.parts.finish();
         let DataType::List(field) = self.ty.arrow() else { unreachable!("a list is a list in Arrow too") };
@@ -232,11 +232,11 @@ impl Lists {
     }
 }
 
-impl Texts {
+impl TextBuffer {
     #[inline]
-    fn push(&mut self, value: &[u8]) -> Result<(), Problem> {
+    fn push(&mut self, value: &[u8]) -> Result<(), DecodeProblem> {
         let end = self.data.len() + value.len();
-        let end = i32::try_from(end).map_err(|_| Problem::BatchFull)?;
+        let end = i32::try_from(end).map_err(|_| DecodeProblem::BatchFull)?;
         self.data.extend_from_slice(value);
         self.offsets.push(end);
         Ok(())
@@ -247,21 +247,21 @@ impl Texts {
     }
 
     fn truncate(&mut self, rows: usize) {
-        // One offset more than rows, always: a column that has not come to this row has exactly that many.
+        // There is one offset more than rows. A column that the malformed record has not reached has exactly that many.
         self.offsets.truncate(rows + 1);
         // Offsets begin with a 0 and are never negative.
         self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let offsets = take(&mut self.offsets);
+        let offsets = take_values(&mut self.offsets);
         self.offsets.push(0);
-        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(take(&mut self.data)))
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(take_values(&mut self.data)))
     }
 }
 
-/// The vector's content; the vector itself stays behind, empty, with as much capacity.
-fn take<T>(values: &mut Vec<T>) -> Vec<T> {
+/// Takes the values of a vector and leaves an empty one with capacity for as many.
+fn take_values<T>(values: &mut Vec<T>) -> Vec<T> {
     let capacity = values.len();
     std::mem::replace(values, Vec::with_capacity(capacity))
 }

@@ -1,19 +1,19 @@
-//! Avro's decimals: two's complement, big-endian, times a power of ten. As text they are exact.
+//! Avro's decimals: a big-endian integer in two's complement, scaled by a power of ten. Their texts are exact.
 
-/// The most digits that a decimal may have; a type with more is plain bytes.
+/// The most digits of a decimal type; a type with more is treated as plain bytes.
 pub(super) const MAX_DIGITS: usize = 1_000;
-/// Doubles count exactly up to here, and hold powers of ten exactly up to [`EXACT_POWER`].
-const EXACT: u128 = 1 << 53;
-const EXACT_POWER: usize = 22;
+/// Doubles hold all integers up to this one exactly, and powers of ten up to [`MAX_EXACT_POWER_OF_TEN`].
+const MAX_EXACT_INTEGER: u128 = 1 << 53;
+const MAX_EXACT_POWER_OF_TEN: usize = 22;
 
 /// A decimal type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Decimal {
     /// The most digits, at least 1.
     pub(super) precision: usize,
-    /// How many of them are behind the point.
+    /// The number of digits after the point.
     pub(super) scale: usize,
-    /// Of always as many bytes; none: of any number.
+    /// The fixed type under it; none: its values have any number of bytes.
     pub(super) fixed: Option<Fixed>,
 }
 
@@ -30,17 +30,17 @@ impl Decimal {
         self.fixed.as_ref().map(|fixed| fixed.size)
     }
 
-    /// Whether the unscaled value has no more digits than it may have.
+    /// True if the unscaled value has at most `precision` digits.
     pub(super) fn fits(&self, unscaled: &[u8]) -> bool {
-        match small(unscaled) {
+        match to_i128(unscaled) {
             Some(value) if self.precision <= 38 => value.unsigned_abs() < 10_u128.pow(self.precision as u32),
-            _ => digits(unscaled, self.precision).is_some(),
+            _ => absolute_digits(unscaled, self.precision).is_some(),
         }
     }
 
-    /// The value as text with as many digits behind the point as the scale says. None: it does not fit.
-    pub(super) fn text(&self, unscaled: &[u8]) -> Option<String> {
-        let digits = digits(unscaled, self.precision)?;
+    /// The value as text with `scale` digits after the point; none if it has more digits than `precision`.
+    pub(super) fn to_text(&self, unscaled: &[u8]) -> Option<String> {
+        let digits = absolute_digits(unscaled, self.precision)?;
         let digits = format!("{digits:0>width$}", width = self.scale + 1);
         let (whole, fraction) = digits.split_at(digits.len() - self.scale);
         let sign = if is_negative(unscaled) { "-" } else { "" };
@@ -48,18 +48,18 @@ impl Decimal {
     }
 
     /// The double nearest to a value that fits.
-    pub(super) fn double(&self, unscaled: &[u8]) -> f64 {
-        match small(unscaled) {
-            // Both are exact, so the quotient is rounded once.
-            Some(value) if value.unsigned_abs() <= EXACT && self.scale <= EXACT_POWER => {
+    pub(super) fn to_double(&self, unscaled: &[u8]) -> f64 {
+        match to_i128(unscaled) {
+            // Both operands are exact, so the quotient is rounded only once.
+            Some(value) if value.unsigned_abs() <= MAX_EXACT_INTEGER && self.scale <= MAX_EXACT_POWER_OF_TEN => {
                 value as f64 / 10_f64.powi(self.scale as i32)
             }
-            _ => self.text(unscaled).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN),
+            _ => self.to_text(unscaled).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN),
         }
     }
 
-    /// The unscaled bytes of a text such as `-12.30`. None: it is no number, or has too many digits.
-    pub(super) fn bytes(&self, text: &str) -> Option<Vec<u8>> {
+    /// Parses a text such as `-12.30` to unscaled bytes; none if it is no number or has too many digits.
+    pub(super) fn parse_bytes(&self, text: &str) -> Option<Vec<u8>> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
             None => (false, text),
@@ -76,19 +76,19 @@ impl Decimal {
         let mut value = vec![0];
         let zeros = std::iter::repeat_n(b'0', self.scale - fraction.len());
         for digit in whole.bytes().chain(fraction.bytes()).chain(zeros) {
-            times_ten_plus(&mut value, digit - b'0');
+            multiply_by_ten_and_add(&mut value, digit - b'0');
         }
         if negative {
             negate(&mut value);
         }
         match &self.fixed {
-            Some(fixed) => widen(value, fixed.size),
+            Some(fixed) => extend_sign(value, fixed.size),
             None => Some(value),
         }
     }
 }
 
-/// The most digits that any value of so many bytes has room for.
+/// The number of decimal digits that every value of this many bytes can hold.
 pub(super) fn digits_in(bytes: usize) -> usize {
     // log10(2) = 0.30103; one bit is the sign.
     (bytes.saturating_mul(8).saturating_sub(1) as f64 * std::f64::consts::LOG10_2) as usize
@@ -98,27 +98,27 @@ fn is_negative(unscaled: &[u8]) -> bool {
     unscaled.first().is_some_and(|first| *first >= 0x80)
 }
 
-/// The value, where it has 16 bytes at most.
-fn small(unscaled: &[u8]) -> Option<i128> {
+/// The value, if it has at most 16 bytes.
+fn to_i128(unscaled: &[u8]) -> Option<i128> {
     let mut bytes = [if is_negative(unscaled) { 0xff } else { 0 }; 16];
     let start = 16_usize.checked_sub(unscaled.len())?;
     bytes[start..].copy_from_slice(unscaled);
     Some(i128::from_be_bytes(bytes))
 }
 
-/// The digits of the absolute value. None: more than `most`.
-fn digits(unscaled: &[u8], most: usize) -> Option<String> {
-    if let Some(value) = small(unscaled) {
+/// The digits of the absolute value; none if they are more than `max_digits`.
+fn absolute_digits(unscaled: &[u8], max_digits: usize) -> Option<String> {
+    if let Some(value) = to_i128(unscaled) {
         let digits = value.unsigned_abs().to_string();
-        return (digits.len() <= most).then_some(digits);
+        return (digits.len() <= max_digits).then_some(digits);
     }
     let mut bytes = unscaled.to_vec();
     if is_negative(unscaled) {
         negate(&mut bytes);
     }
     let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
-    // A shorter value has fewer digits than this one.
-    if digits_in((bytes.len() - first).saturating_sub(1)) > most {
+    // A cheap lower bound on the digits, before the conversion, whose cost grows with their square.
+    if digits_in((bytes.len() - first).saturating_sub(1)) > max_digits {
         return None;
     }
     // The least significant nine digits first.
@@ -136,11 +136,11 @@ fn digits(unscaled: &[u8], most: usize) -> Option<String> {
     }
     let digits: String = parts.iter().rev().map(|part| format!("{part:09}")).collect();
     let digits = digits.trim_start_matches('0');
-    (digits.len() <= most).then(|| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() })
+    (digits.len() <= max_digits).then(|| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() })
 }
 
-/// A big-endian value that is not negative, and stays so.
-fn times_ten_plus(value: &mut Vec<u8>, digit: u8) {
+/// Multiplies a big-endian value that is not negative by ten and adds a digit. The result stays non-negative.
+fn multiply_by_ten_and_add(value: &mut Vec<u8>, digit: u8) {
     let mut carry = u16::from(digit);
     for byte in value.iter_mut().rev() {
         carry += u16::from(*byte) * 10;
@@ -155,7 +155,7 @@ fn times_ten_plus(value: &mut Vec<u8>, digit: u8) {
     }
 }
 
-/// Two's complement, then without a leading byte that says nothing.
+/// Negates a value in two's complement and drops redundant leading bytes.
 fn negate(value: &mut Vec<u8>) {
     let mut carry = true;
     for byte in value.iter_mut().rev() {
@@ -169,7 +169,8 @@ fn negate(value: &mut Vec<u8>) {
     }
 }
 
-fn widen(value: Vec<u8>, size: usize) -> Option<Vec<u8>> {
+/// Extends a value with its sign to `size` bytes; none if it has more.
+fn extend_sign(value: Vec<u8>, size: usize) -> Option<Vec<u8>> {
     let sign = if is_negative(&value) { 0xff } else { 0 };
     let mut wide = vec![sign; size.checked_sub(value.len())?];
     wide.extend(value);

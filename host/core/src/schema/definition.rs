@@ -1,5 +1,5 @@
-//! Checks of a schema's JSON before it is parsed as Avro, so that a mistake is told with its place: names that are there
-//! twice, and defaults that do not fit.
+//! Checks of a schema's JSON before it is parsed as Avro, which find the place of mistakes: duplicate names, and
+//! defaults that do not fit.
 
 use std::collections::HashSet;
 
@@ -46,8 +46,8 @@ fn first_duplicate<'n>(names: &[&'n str]) -> Option<&'n str> {
     names.iter().find(|name| !seen.insert(**name)).copied()
 }
 
-/// Where a schema that cannot be parsed has a default that does not fit its field's type, if that is all that is wrong.
-/// The parser does not tell the place of all of them.
+/// The path and the reason of a default that does not fit its field's type, if a schema cannot be parsed because of it
+/// alone. The parser does not report the place of all such defaults.
 pub(super) fn find_misfit_default(json: &Value) -> Option<(String, String)> {
     let parses = |defaults: usize| {
         let mut json = json.clone();
@@ -59,7 +59,7 @@ pub(super) fn find_misfit_default(json: &Value) -> Option<(String, String)> {
         return None;
     }
     let (mut good, mut bad) = (0, count_defaults(json));
-    // The first default that makes it fail is the last one of the shortest such beginning.
+    // A binary search for the smallest number of leading defaults that does not parse: its last one is wrong.
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if parses(middle) { good = middle } else { bad = middle }
@@ -69,7 +69,7 @@ pub(super) fn find_misfit_default(json: &Value) -> Option<(String, String)> {
     Some((path, format!("no type of the field takes {default}")))
 }
 
-/// A field's type and default come with its name. Defaults are counted in the order in which they stand.
+/// True for a field with a default. An enum may also have a default, but has symbols.
 fn is_field_with_default(parts: &Map<String, Value>) -> bool {
     parts.contains_key("default") && parts.contains_key("type") && !parts.contains_key("symbols")
 }
@@ -88,7 +88,7 @@ fn count_defaults(json: &Value) -> usize {
     }
 }
 
-/// Takes out all defaults but the first few.
+/// Removes all defaults but the first `left` ones.
 fn keep_defaults(json: &mut Value, left: &mut usize) {
     match json {
         Value::Array(parts) => parts.iter_mut().for_each(|part| keep_defaults(part, left)),
@@ -109,7 +109,7 @@ fn keep_defaults(json: &mut Value, left: &mut usize) {
     }
 }
 
-/// The path of the field with a default of this number, counted from 1, and the default.
+/// The path and the default of the `left`-th field with a default, counted from 1.
 fn find_default(json: &Value, path: String, left: &mut usize) -> Option<(String, Value)> {
     match json {
         Value::Array(parts) => parts.iter().find_map(|part| find_default(part, path.clone(), left)),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_twice_is_told_with_its_place() {
+    fn duplicate_names_are_refused_with_their_place() {
         let field = |kind: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{kind}}}]}}"#);
         let named_twice = r#"{"type":"record","name":"R","name":"S","fields":[]}"#;
         assert!(refused(named_twice).starts_with("not a valid Avro schema: the name 'name' is there twice at line 1"));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_may_be_of_any_branch_and_others_are_told_with_their_field() {
+    fn defaults_may_be_of_any_branch_and_others_are_refused_with_their_field() {
         let fields = |last: &str| {
             format!(
                 r#"{{"type":"record","name":"R","fields":[

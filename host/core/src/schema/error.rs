@@ -1,4 +1,4 @@
-//! What can be wrong with a schema, with a path into it, with a record, and with a JSON event.
+//! Errors of schemas, of paths into them, of records, and of JSON events.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::names::KeyProblem;
 use super::{MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
 use crate::event_time::TimeError;
 
-/// Why a schema is refused.
+/// The reason why a schema is refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum SchemaError {
     /// It is no valid Avro schema.
@@ -20,21 +20,21 @@ pub enum SchemaError {
         what: &'static str,
         /// The name.
         name: String,
-        /// The path to what has it.
+        /// The path of the object, record or enum that has it.
         place: String,
     },
     /// It is valid, but not a record.
     #[error("a stream's schema must be a record, this is {0}")]
     NotRecord(&'static str),
-    /// No value of a type can ever end.
+    /// A record type contains itself in all of its values, so no value can end.
     #[error(
         "type `{0}` contains itself always, so its values never end: put a union with null, an array or a map between"
     )]
     Endless(String),
-    /// It is nested too deep.
+    /// A field is nested deeper than [`MAX_SCHEMA_DEPTH`].
     #[error("field `{0}` is nested deeper than {MAX_SCHEMA_DEPTH} levels")]
     TooDeep(String),
-    /// It has too many types, each use of a named type counted again.
+    /// It has more than [`MAX_SCHEMA_NODES`] types. Each use of a named type counts.
     #[error("the schema has more than {MAX_SCHEMA_NODES} types in it, each use of a named type counted")]
     TooLarge,
     /// A field's default does not fit its type.
@@ -42,12 +42,12 @@ pub enum SchemaError {
     Default {
         /// The field.
         path: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
 }
 
-/// Why a path does not name a column.
+/// The reason why a path does not name a column.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum FieldError {
     /// The schema has no such field.
@@ -55,9 +55,9 @@ pub enum FieldError {
     Unknown {
         /// The schema's full name.
         schema: String,
-        /// What was asked for.
+        /// The path that was asked for.
         path: String,
-        /// The nearest path that there is.
+        /// The nearest existing path.
         suggestion: Option<String>,
     },
     /// The field is there, but its type cannot be a column.
@@ -70,7 +70,7 @@ pub enum FieldError {
     },
 }
 
-/// Why a record is malformed, and where.
+/// The reason why a record is malformed, with its place.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("malformed Avro at byte {position}{}: {problem}", in_field(path))]
 pub struct DecodeError {
@@ -78,14 +78,14 @@ pub struct DecodeError {
     pub path: String,
     /// The byte of the record where reading stopped.
     pub position: usize,
-    /// What is wrong there.
+    /// The problem.
     pub problem: DecodeProblem,
 }
 
-/// What is wrong with a record.
+/// A problem in the bytes of a record.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum DecodeProblem {
-    /// The bytes end inside a value.
+    /// The bytes end within a value.
     #[error("the record ends inside this value")]
     End,
     /// A variable-length integer has more than 64 bits.
@@ -109,7 +109,7 @@ pub enum DecodeProblem {
     /// An enum has no such symbol.
     #[error("the enum has no symbol {0}")]
     NoSymbol(i64),
-    /// A block's items take another number of bytes than the block says.
+    /// The size of a block differs from that of its items.
     #[error("the block says that it has {0} bytes, its items do not")]
     BlockSize(i64),
     /// The record's arrays and maps have too many items.
@@ -124,10 +124,10 @@ pub enum DecodeProblem {
     /// A decimal has more digits than its precision.
     #[error("the decimal has more than {0} digits")]
     TooManyDigits(usize),
-    /// There are bytes behind the record's end.
+    /// Bytes follow the record's end; the field is their number.
     #[error("{0} bytes are left over after the last field")]
     LeftOver(usize),
-    /// Another record of its block comes before it whose end could not be found.
+    /// The end of an earlier event in the same block, whose number is the field, cannot be found.
     #[error("it is unknown where the record begins, because the end of event {0}, in the same block, cannot be found")]
     Lost(usize),
     /// The record is too large.
@@ -138,7 +138,7 @@ pub enum DecodeProblem {
     BatchFull,
 }
 
-/// Why a JSON event does not fit its schema.
+/// The reason why an event is refused.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum EventError {
     /// It is no JSON.
@@ -146,7 +146,7 @@ pub enum EventError {
     Syntax {
         /// The dotted path of the field that was being read; empty: none.
         path: String,
-        /// What the parser says, with line and column.
+        /// The mistake, with line and column.
         message: String,
     },
     /// A value does not fit its field's type.
@@ -154,9 +154,9 @@ pub enum EventError {
     Mismatch {
         /// The dotted path of the field; empty: the event itself.
         path: String,
-        /// What the schema asks for.
+        /// The values that the schema allows, described.
         expected: String,
-        /// What is there, cut to a readable length.
+        /// The value that was found, shortened.
         found: String,
     },
     /// The schema has no such field.
@@ -164,19 +164,19 @@ pub enum EventError {
     Unknown {
         /// The dotted path of the field.
         path: String,
-        /// The nearest name that there is in the same record.
+        /// The nearest existing name in the same record.
         suggestion: Option<String>,
     },
-    /// It came as Avro, and cannot be read.
+    /// The event is Avro and malformed.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
-    /// Its time is not taken.
+    /// The event's time is refused.
     #[error(transparent)]
     Time(#[from] TimeError),
     /// A field without a default is missing.
     #[error("field `{0}` is missing and has no default")]
     Missing(String),
-    /// A field is there twice.
+    /// A field occurs twice.
     #[error("field `{0}` is there twice")]
     Duplicate(String),
     /// A value cannot be an entity's key or an event's id.
@@ -184,7 +184,7 @@ pub enum EventError {
     Key {
         /// The dotted path of the field.
         path: String,
-        /// Why not.
+        /// The reason.
         problem: KeyProblem,
     },
     /// The event is too large.
@@ -199,7 +199,7 @@ pub enum EventError {
 }
 
 impl EventError {
-    /// What kind of problem it is, as dead letters name it.
+    /// The code of the error, as dead letters have it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Key { .. } => "event-key-invalid",
@@ -209,7 +209,7 @@ impl EventError {
         }
     }
 
-    /// The dotted path of the field that it is about, if it is about one.
+    /// The dotted path of the field with the error, if it is about a field.
     pub fn field(&self) -> Option<&str> {
         let path = match self {
             Self::Syntax { path, .. } | Self::Mismatch { path, .. } | Self::Unknown { path, .. } => path,
@@ -221,7 +221,7 @@ impl EventError {
     }
 }
 
-/// The candidate nearest to a misspelt name, if one is near at all.
+/// The candidate nearest to a misspelt name, if one is near.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     candidates
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

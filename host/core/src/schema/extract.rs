@@ -1,15 +1,15 @@
-//! Single fields of one record, without columns: the key, the time and the id of an event at ingest.
+//! Extracts single fields of one record, without columns: the key, the time and the id of an event at ingest.
 
 use std::borrow::Cow;
 
 use super::logical::uuid_text;
 use super::program::Program;
-use super::reader::Reader;
-use super::walk::Sink;
+use super::reader::AvroReader;
+use super::walk::ValueSink;
 use super::{DecodeError, DecodeProblem, Field, FieldError, Schema};
 use crate::types::Type;
 
-/// Takes the values of a few fields out of records of one schema.
+/// Extracts the values of a few fields from records of one schema.
 #[derive(Debug)]
 pub struct Extractor {
     program: Program,
@@ -18,7 +18,7 @@ pub struct Extractor {
 /// A value of one field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scalar<'a> {
-    /// No value: the field, or a record that it is in, is null.
+    /// No value: the field or a record around it is null.
     Null,
     /// A boolean.
     Bool(bool),
@@ -35,8 +35,8 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// The canonical text of a value that can be a key or an id: text as it is, an integer in decimal digits, a
-    /// UUID in its usual form.
+    /// The canonical text of a value that can be a key or an id: a text unchanged, an integer in decimal digits, a UUID
+    /// in its usual form. None for other types.
     pub fn key(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
@@ -56,10 +56,10 @@ impl<'a> Scalar<'a> {
 }
 
 impl Extractor {
-    /// Compiles the paths to take. A path may come again.
+    /// Compiles a list of paths. A path may occur twice.
     ///
     /// # Errors
-    /// When a path is not a column of the schema, or one of lists.
+    /// A path is not a column of the schema, or its column has lists or maps.
     pub fn new(schema: &Schema, paths: &[&str]) -> Result<Self, FieldError> {
         let program = Program::new(schema, paths)?;
         let found = |kind: &Type| match kind {
@@ -73,25 +73,25 @@ impl Extractor {
         }
     }
 
-    /// The fields that are taken, in the order asked for.
+    /// The extracted fields, in the order of the paths.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.program.projected()
     }
 
-    /// Fills `values` with the record's values in the order of the paths, and checks the whole record.
+    /// Checks the whole record and fills `values` with its values, in the order of the paths.
     ///
     /// # Errors
-    /// When the record is malformed anywhere; `values` are meaningless then.
+    /// The record is malformed. `values` then has no meaning.
     ///
     /// # Panics
-    /// When `values` has fewer places than there are paths.
+    /// If `values` is shorter than the list of paths.
     #[inline]
     pub fn extract<'a>(&'a self, record: &'a [u8], values: &mut [Scalar<'a>]) -> Result<(), DecodeError> {
         let places = &self.program.places;
         assert!(values.len() >= places.len(), "a place for each path");
         self.program.run(record, &mut Scalars(values))?;
         if places.len() > self.program.fields.len() {
-            // From the back: no value is taken from a place that was written before.
+            // From the last to the first, because each value is read from a place at or before its own.
             for (index, place) in places.iter().enumerate().rev() {
                 values[index] = values[*place];
             }
@@ -102,7 +102,7 @@ impl Extractor {
 
 struct Scalars<'a, 'v>(&'v mut [Scalar<'a>]);
 
-impl<'a> Sink<'a> for Scalars<'a, '_> {
+impl<'a> ValueSink<'a> for Scalars<'a, '_> {
     fn boolean(&mut self, column: usize, value: bool) {
         self.0[column] = Scalar::Bool(value);
     }
@@ -133,7 +133,7 @@ impl<'a> Sink<'a> for Scalars<'a, '_> {
         self.0[column] = Scalar::Null;
     }
 
-    fn list(&mut self, _: usize, _: &'a Program, _: &mut Reader<'a>) -> Result<(), DecodeProblem> {
+    fn list(&mut self, _: usize, _: &'a Program, _: &mut AvroReader<'a>) -> Result<(), DecodeProblem> {
         unreachable!("the extractor takes no lists")
     }
 }

@@ -1,12 +1,12 @@
-//! Which parts of a record can be columns, and under what path and type.
+//! The parts of a record that can be columns, with their paths and types.
 
 use std::collections::HashMap;
 
-use super::node::{Node, Record};
+use super::node::{Node, RecordType};
 use crate::types::Type;
 
-/// How many records deep the parts of a list's items may be.
-const DEEPEST_PART: usize = 4;
+/// The deepest nesting of records, within the items of a list, whose fields are parts of the items.
+const MAX_PART_DEPTH: usize = 4;
 
 /// A part of a schema that can be a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +15,9 @@ pub struct Field {
     pub path: String,
     /// The column's type.
     pub kind: Type,
-    /// Whether the value, or a record that it is in, may be null.
+    /// True if the value, or a record around it, may be null.
     pub nullable: bool,
-    /// True for a UUID, whose text is kept in small letters.
+    /// True for a UUID, whose text is stored in small letters.
     pub is_uuid: bool,
 }
 
@@ -26,12 +26,12 @@ pub struct Field {
 pub(super) struct Fields {
     columns: Vec<Field>,
     by_path: HashMap<String, usize>,
-    /// What is there but cannot be a column, with its kind.
+    /// Paths that exist but cannot be columns, each with its kind of type.
     others: HashMap<String, &'static str>,
 }
 
 impl Fields {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(super) fn collect(record: &RecordType) -> Self {
         let mut fields = Self { columns: Vec::new(), by_path: HashMap::new(), others: HashMap::new() };
         fields.add_record(record, "", false);
         fields
@@ -49,7 +49,7 @@ impl Fields {
         self.others.get(path).copied()
     }
 
-    fn add_record(&mut self, record: &Record, prefix: &str, nullable: bool) {
+    fn add_record(&mut self, record: &RecordType, prefix: &str, nullable: bool) {
         for member in &record.members {
             let path = join(prefix, &member.name);
             match member.node.nullable() {
@@ -76,12 +76,12 @@ impl Fields {
     }
 }
 
-/// A path one level down.
+/// Appends a name to a path.
 pub(super) fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// The type of a column of such values; none if they cannot be one.
+/// The column type for values of a node; none if they cannot be a column.
 pub(super) fn column_type(node: &Node) -> Option<Type> {
     match node {
         Node::Array(item) => Some(Type::List(Box::new(item_type(item)?))),
@@ -90,23 +90,23 @@ pub(super) fn column_type(node: &Node) -> Option<Type> {
     }
 }
 
-/// The type of a list's items: a scalar, or the scalars in a record.
+/// The type of a list's items: a scalar, or the scalar fields of a record.
 fn item_type(node: &Node) -> Option<Type> {
     match without_null(node) {
         Node::Record(record) => {
             let mut parts = Vec::new();
-            add_parts(record, "", DEEPEST_PART, &mut parts);
+            add_parts(record, "", MAX_PART_DEPTH, &mut parts);
             (!parts.is_empty()).then(|| Type::Record(parts.into()))
         }
         node => scalar_type(node),
     }
 }
 
-fn add_parts(record: &Record, prefix: &str, deepest: usize, parts: &mut Vec<(String, Type)>) {
+fn add_parts(record: &RecordType, prefix: &str, levels_left: usize, parts: &mut Vec<(String, Type)>) {
     for member in &record.members {
         let path = join(prefix, &member.name);
         match without_null(&member.node) {
-            Node::Record(inner) if deepest > 1 => add_parts(inner, &path, deepest - 1, parts),
+            Node::Record(inner) if levels_left > 1 => add_parts(inner, &path, levels_left - 1, parts),
             node => parts.extend(scalar_type(node).map(|ty| (path, ty))),
         }
     }
@@ -124,6 +124,6 @@ fn scalar_type(node: &Node) -> Option<Type> {
         Node::Float | Node::Double | Node::Decimal(_) => Some(Type::Double),
         Node::String | Node::Enum { .. } | Node::UuidText | Node::Uuid(_) => Some(Type::Text),
         Node::Null | Node::Bytes | Node::Fixed { .. } | Node::Duration(_) => None,
-        Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) | Node::Again(_) => None,
+        Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Record(_) | Node::RecordReference(_) => None,
     }
 }

@@ -1,11 +1,11 @@
-//! The texts that stand for dates, times of day, durations and UUIDs in JSON.
+//! Converts dates, times of day, durations and UUIDs to their texts in JSON, and back.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::civil::{Date, DateTime, Time};
 
-use super::node::Unit;
+use super::node::TimeUnit;
 use crate::rfc3339;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
@@ -14,10 +14,10 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const NANOS_PER_DAY: i128 = 86_400 * NANOS_PER_SECOND;
-/// The characters of a UUID's text.
+/// The length of a UUID's text, in bytes.
 pub(super) const UUID_LENGTH: usize = 36;
 
-/// `2026-01-31`. None: beyond the years -9999 to 9999.
+/// `2026-01-31`; none outside of the years -9999 to 9999.
 pub(super) fn date_text(days: i32) -> Option<String> {
     let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
     Some(date.to_string())
@@ -27,8 +27,8 @@ pub(super) fn date_days(text: &str) -> Option<i32> {
     i32::try_from(rfc3339::parse_date(text)?).ok()
 }
 
-/// `12:30:00.5`. None: no time of a day.
-pub(super) fn time_text(unit: Unit, raw: i64) -> Option<String> {
+/// `12:30:00.5`; none if the number is no time of a day.
+pub(super) fn time_text(unit: TimeUnit, raw: i64) -> Option<String> {
     let per_day = 86_400_000 * unit.per_milli();
     if !(0..per_day).contains(&raw) {
         return None;
@@ -40,16 +40,16 @@ pub(super) fn time_text(unit: Unit, raw: i64) -> Option<String> {
     Some(time.to_string())
 }
 
-/// Finer digits than the unit's are refused: they would be lost.
-pub(super) fn time_raw(unit: Unit, text: &str) -> Option<i64> {
+/// Units since midnight. Digits finer than the unit are refused, because they would be lost.
+pub(super) fn time_raw(unit: TimeUnit, text: &str) -> Option<i64> {
     let nanos = rfc3339::parse_time_of_day(text)?;
     let per_unit = 1_000_000 / unit.per_milli();
     (nanos % per_unit == 0).then_some(nanos / per_unit)
 }
 
-/// `2026-01-31T12:30:00.000001`, without a zone. None: beyond the years -9999 to 9999.
+/// `2026-01-31T12:30:00.000001`, without a zone; none outside of the years -9999 to 9999.
 ///
-/// jiff's `Timestamp` ends a day before its dates do, to leave room for offsets: days and times are put together here.
+/// Date and time are combined here, because the range of jiff's `Timestamp` ends a day before that of its dates.
 pub(super) fn local_text(nanos: i128) -> Option<String> {
     let days = i32::try_from(nanos.div_euclid(NANOS_PER_DAY)).ok()?;
     let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
@@ -60,7 +60,7 @@ pub(super) fn local_text(nanos: i128) -> Option<String> {
     Some(DateTime::from_parts(date, time).to_string())
 }
 
-/// `2026-01-31T12:30:00.000001Z`. None: beyond the years -9999 to 9999.
+/// `2026-01-31T12:30:00.000001Z`; none outside of the years -9999 to 9999.
 pub(super) fn instant_text(nanos: i128) -> Option<String> {
     local_text(nanos).map(|text| text + "Z")
 }
@@ -70,12 +70,12 @@ pub(super) fn local_nanos(text: &str) -> Option<i128> {
     rfc3339::parse_local(text)
 }
 
-/// Nanoseconds since 1970 of an RFC 3339 text. None also where its offset leads out of the years that have a text.
+/// Nanoseconds since 1970 of an RFC 3339 text; none also if its offset moves it outside of the years that have a text.
 pub(super) fn instant_nanos(text: &str) -> Option<i128> {
     rfc3339::parse(text).filter(|nanos| local_text(*nanos).is_some())
 }
 
-/// `P1M2DT3.004S`: months, days, and seconds with milliseconds; what is zero is left out.
+/// `P1M2DT3.004S`: months, days, and seconds with milliseconds. Parts that are zero are left out.
 pub(super) fn duration_text(bytes: &[u8]) -> String {
     let mut parts = bytes.chunks_exact(4).map(|part| part.try_into().map_or(0, u32::from_le_bytes));
     let [months, days, millis] = [(); 3].map(|()| parts.next().unwrap_or(0));
@@ -94,7 +94,7 @@ pub(super) fn duration_text(bytes: &[u8]) -> String {
     text
 }
 
-/// An ISO 8601 duration: years are twelve months, weeks seven days, hours, minutes and seconds are milliseconds.
+/// Parses an ISO 8601 duration to months, days and milliseconds: a year is twelve months, a week seven days.
 pub(super) fn duration_bytes(text: &str) -> Option<[u8; 12]> {
     let (date, time) = match text.strip_prefix('P')?.split_once('T') {
         Some((_, "")) => return None,
@@ -104,16 +104,16 @@ pub(super) fn duration_bytes(text: &str) -> Option<[u8; 12]> {
     if date.is_empty() && time.is_empty() {
         return None;
     }
-    let (years, date) = part(date, 'Y')?;
-    let (months, date) = part(date, 'M')?;
-    let (weeks, date) = part(date, 'W')?;
-    let (days, date) = part(date, 'D')?;
-    let (hours, time) = part(time, 'H')?;
-    let (minutes, time) = part(time, 'M')?;
+    let (years, date) = split_duration_part(date, 'Y')?;
+    let (months, date) = split_duration_part(date, 'M')?;
+    let (weeks, date) = split_duration_part(date, 'W')?;
+    let (days, date) = split_duration_part(date, 'D')?;
+    let (hours, time) = split_duration_part(time, 'H')?;
+    let (minutes, time) = split_duration_part(time, 'M')?;
     if !date.is_empty() {
         return None;
     }
-    let millis = hours * HOUR + minutes * MINUTE + if time.is_empty() { 0 } else { second_millis(time)? };
+    let millis = hours * HOUR + minutes * MINUTE + if time.is_empty() { 0 } else { parse_second_millis(time)? };
     let parts = [years * 12 + months, weeks * 7 + days, millis];
     let mut bytes = [0; 12];
     for (place, part) in bytes.chunks_exact_mut(4).zip(parts) {
@@ -123,28 +123,28 @@ pub(super) fn duration_bytes(text: &str) -> Option<[u8; 12]> {
 }
 
 /// The number before `unit`, 0 where the text has none, and the rest of the text.
-fn part(text: &str, unit: char) -> Option<(u64, &str)> {
+fn split_duration_part(text: &str, unit: char) -> Option<(u64, &str)> {
     match text.split_once(unit) {
-        Some((number, rest)) => Some((u64::from(whole(number)?), rest)),
+        Some((number, rest)) => Some((u64::from(parse_digits(number)?), rest)),
         None => Some((0, text)),
     }
 }
 
-fn second_millis(text: &str) -> Option<u64> {
+fn parse_second_millis(text: &str) -> Option<u64> {
     let text = text.strip_suffix('S')?;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.is_empty() || fraction.len() > 3 {
         return None;
     }
-    Some(u64::from(whole(seconds)?) * SECOND + u64::from(whole(&format!("{fraction:0<3}"))?))
+    Some(u64::from(parse_digits(seconds)?) * SECOND + u64::from(parse_digits(&format!("{fraction:0<3}"))?))
 }
 
-/// Digits alone: no sign.
-fn whole(text: &str) -> Option<u32> {
+/// Parses digits without a sign.
+fn parse_digits(text: &str) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// `f81d4fae-7dec-11d0-a765-00a0c91e6bf6`
+/// `f81d4fae-7dec-11d0-a765-00a0c91e6bf6`, from 16 bytes.
 pub(super) fn uuid_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(36);
     for (index, byte) in bytes.iter().enumerate() {
@@ -157,7 +157,7 @@ pub(super) fn uuid_text(bytes: &[u8]) -> String {
     text
 }
 
-/// Only the usual form of 36 characters. Digits may be of either case (RFC 9562, section 4).
+/// Parses the usual form of 36 characters, with digits in either case (RFC 9562, section 4).
 pub(super) fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
     let text: &[u8; UUID_LENGTH] = text.as_bytes().try_into().ok()?;
     let mut bytes = [0_u8; 16];
@@ -176,7 +176,7 @@ pub(super) fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
     Some(bytes)
 }
 
-/// The text of a UUID in small letters, if it is one.
+/// The text in small letters, if it is a UUID.
 pub(super) fn canonical_uuid(text: &str) -> Option<Cow<'_, str>> {
     uuid_bytes(text)?;
     let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());

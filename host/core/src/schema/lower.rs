@@ -1,4 +1,4 @@
-//! From the parsed Avro schema to [`Node`]s: references resolved, limits checked, defaults encoded.
+//! Lowers a parsed Avro schema to [`Node`]s: resolves references, checks limits, encodes defaults.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -9,35 +9,35 @@ use apache_avro::schema::{
 };
 
 use super::check::check;
-use super::cycles::{endless, recursive};
+use super::cycles::{find_endless_record, find_recursive_records};
 use super::decimal::{self, Decimal, Fixed};
 use super::encode::encode_default;
-use super::node::{Again, Member, Node, Record, Unit};
-use super::reader::Reader;
+use super::node::{Member, Node, RecordReference, RecordType, TimeUnit};
+use super::reader::AvroReader;
 use super::{MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES, SchemaError};
 
 /// The records that contain themselves, by full name.
-pub(super) type Definitions = HashMap<String, Arc<OnceLock<Record>>>;
+pub(super) type Definitions = HashMap<String, Arc<OnceLock<RecordType>>>;
 
 /// Walks a parsed schema once.
 pub(super) struct Lowering<'s> {
     names: &'s HashMap<Name, &'s Avro>,
     recursive: HashSet<String>,
     definitions: Definitions,
-    /// Definitions that have still to be walked.
+    /// Recursive records that have still to be lowered.
     pending: VecDeque<(&'s RecordSchema, NamespaceRef<'s>)>,
     path: Vec<&'s str>,
-    /// The full name of the root, while that is walked and not a definition.
+    /// The full name of the root while it is being lowered; none while definitions are.
     root: Option<String>,
     /// The full names of the recursive records around the current place.
     open: Vec<String>,
-    /// How many records, arrays and maps are around the current place, from where the walk began.
+    /// The number of records, arrays and maps around the current place, within the root or the current definition.
     levels: usize,
     nodes: usize,
     depth: usize,
 }
 
-/// The root of a schema, and all that it refers to.
+/// Lowers a schema. Returns its root and the recursive records to which nodes refer.
 pub(super) fn lower_schema<'s>(
     avro: &'s Avro,
     names: &'s HashMap<Name, &'s Avro>,
@@ -47,7 +47,7 @@ pub(super) fn lower_schema<'s>(
     }
     let mut lowering = Lowering {
         names,
-        recursive: recursive(names),
+        recursive: find_recursive_records(names),
         definitions: HashMap::new(),
         pending: VecDeque::new(),
         path: Vec::new(),
@@ -62,13 +62,13 @@ pub(super) fn lower_schema<'s>(
     while let Some((record, space)) = lowering.pending.pop_front() {
         let name = record.name.fullname(space);
         lowering.path = vec![record.name.name()];
-        let lowered = lowering.open_record(record, space)?;
+        let lowered = lowering.lower_record_fields(record, space)?;
         if let Some(definition) = lowering.definitions.get(&name) {
-            // Each is set once: it was pending once.
+            // Each is set once, because each was pending once.
             let _ = definition.set(lowered);
         }
     }
-    match endless(&root, &lowering.definitions) {
+    match find_endless_record(&root, &lowering.definitions) {
         Some(name) => Err(SchemaError::Endless(name)),
         None => Ok((root, lowering.definitions)),
     }
@@ -85,29 +85,29 @@ impl<'s> Lowering<'s> {
             return Err(SchemaError::TooDeep(self.path.join(".")));
         }
         self.depth += 1;
-        let node = self.node(avro, space)?;
+        let node = self.lower_type(avro, space)?;
         self.depth -= 1;
         Ok(node)
     }
 
-    fn node(&mut self, avro: &'s Avro, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
+    fn lower_type(&mut self, avro: &'s Avro, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
         Ok(match avro {
             Avro::Null => Node::Null,
             Avro::Boolean => Node::Boolean,
             Avro::Int => Node::Int,
             Avro::Date => Node::Date,
-            Avro::TimeMillis => Node::Time(Unit::Millis),
+            Avro::TimeMillis => Node::Time(TimeUnit::Millis),
             Avro::Long => Node::Long,
-            Avro::TimeMicros => Node::Time(Unit::Micros),
-            Avro::TimestampMillis => Node::Timestamp(Unit::Millis),
-            Avro::TimestampMicros => Node::Timestamp(Unit::Micros),
-            Avro::TimestampNanos => Node::Timestamp(Unit::Nanos),
-            Avro::LocalTimestampMillis => Node::LocalTimestamp(Unit::Millis),
-            Avro::LocalTimestampMicros => Node::LocalTimestamp(Unit::Micros),
-            Avro::LocalTimestampNanos => Node::LocalTimestamp(Unit::Nanos),
+            Avro::TimeMicros => Node::Time(TimeUnit::Micros),
+            Avro::TimestampMillis => Node::Timestamp(TimeUnit::Millis),
+            Avro::TimestampMicros => Node::Timestamp(TimeUnit::Micros),
+            Avro::TimestampNanos => Node::Timestamp(TimeUnit::Nanos),
+            Avro::LocalTimestampMillis => Node::LocalTimestamp(TimeUnit::Millis),
+            Avro::LocalTimestampMicros => Node::LocalTimestamp(TimeUnit::Micros),
+            Avro::LocalTimestampNanos => Node::LocalTimestamp(TimeUnit::Nanos),
             Avro::Float => Node::Float,
             Avro::Double => Node::Double,
-            // The specification puts UUIDs on strings and fixed alone.
+            // In the specification only strings and fixed can be UUIDs.
             Avro::Bytes | Avro::BigDecimal | Avro::Uuid(UuidSchema::Bytes) => Node::Bytes,
             Avro::String => Node::String,
             Avro::Uuid(UuidSchema::String) => Node::UuidText,
@@ -116,49 +116,53 @@ impl<'s> Lowering<'s> {
             Avro::Decimal(decimal) => decimal_node(decimal, space),
             Avro::Fixed(fixed) => Node::Fixed { name: fixed.name.fullname(space), size: fixed.size },
             Avro::Enum(symbols) => enum_node(symbols, space),
-            Avro::Array(array) => Node::Array(Box::new(self.inside(&array.items, space)?)),
-            Avro::Map(map) => Node::Map(Box::new(self.inside(&map.types, space)?)),
+            Avro::Array(array) => Node::Array(Box::new(self.lower_inside(&array.items, space)?)),
+            Avro::Map(map) => Node::Map(Box::new(self.lower_inside(&map.types, space)?)),
             Avro::Union(union) => {
                 let branches = union.variants().iter().map(|branch| self.lower(branch, space));
                 Node::Union(branches.collect::<Result<_, _>>()?)
             }
-            Avro::Record(record) => self.record(record, space)?,
-            Avro::Ref { name } => self.reference(name, space)?,
+            Avro::Record(record) => self.lower_record(record, space)?,
+            Avro::Ref { name } => self.lower_reference(name, space)?,
         })
     }
 
-    fn inside(&mut self, avro: &'s Avro, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
+    fn lower_inside(&mut self, avro: &'s Avro, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
         self.levels += 1;
         let node = self.lower(avro, space)?;
         self.levels -= 1;
         Ok(node)
     }
 
-    fn reference(&mut self, name: &'s Name, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
+    fn lower_reference(&mut self, name: &'s Name, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
         let full = name.fully_qualified_name(space);
-        // The namespace of what is referred to is in its own full name.
+        // The namespace of the target is part of its own full name.
         match self.names.get_key_value(full.as_ref()) {
-            Some((key, target)) => self.node(target, key.namespace()),
+            Some((key, target)) => self.lower_type(target, key.namespace()),
             None => Err(SchemaError::Invalid(format!("there is no type `{}`", full.fullname(None)))),
         }
     }
 
-    /// A record is spelt out where it stands. Only a recursive one is referred to inside of itself and of others but
-    /// the root: else types that contain each other would multiply.
-    fn record(&mut self, record: &'s RecordSchema, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
+    /// Lowers a record in place. A recursive record becomes a reference within itself and within other recursive
+    /// records except the root: otherwise types that contain each other would multiply.
+    fn lower_record(&mut self, record: &'s RecordSchema, space: NamespaceRef<'s>) -> Result<Node, SchemaError> {
         let name = record.name.fullname(space);
         let is_inside = self.open.iter().any(|open| *open == name || self.root.as_ref() != Some(open));
         if !self.recursive.contains(&name) || !is_inside {
-            return Ok(Node::Record(Box::new(self.open_record(record, space)?)));
+            return Ok(Node::Record(Box::new(self.lower_record_fields(record, space)?)));
         }
         if !self.definitions.contains_key(&name) {
             self.pending.push_back((record, space));
         }
         let definition = self.definitions.entry(name.clone()).or_default();
-        Ok(Node::Again(Again { definition: Arc::downgrade(definition), name, levels: self.levels }))
+        Ok(Node::RecordReference(RecordReference { definition: Arc::downgrade(definition), name, levels: self.levels }))
     }
 
-    fn open_record(&mut self, record: &'s RecordSchema, space: NamespaceRef<'s>) -> Result<Record, SchemaError> {
+    fn lower_record_fields(
+        &mut self,
+        record: &'s RecordSchema,
+        space: NamespaceRef<'s>,
+    ) -> Result<RecordType, SchemaError> {
         let name = record.name.fullname(space);
         let is_recursive = self.recursive.contains(&name);
         if is_recursive {
@@ -166,16 +170,16 @@ impl<'s> Lowering<'s> {
         }
         self.levels += 1;
         let inner = record.name.namespace().or(space);
-        let members = record.fields.iter().map(|field| self.member(field, inner));
+        let members = record.fields.iter().map(|field| self.lower_field(field, inner));
         let members = members.collect::<Result<_, _>>()?;
         self.levels -= 1;
         if is_recursive {
             self.open.pop();
         }
-        Ok(Record::new(name, full_names(&record.aliases, inner), members))
+        Ok(RecordType::new(name, full_names(&record.aliases, inner), members))
     }
 
-    fn member(&mut self, field: &'s RecordField, space: NamespaceRef<'s>) -> Result<Member, SchemaError> {
+    fn lower_field(&mut self, field: &'s RecordField, space: NamespaceRef<'s>) -> Result<Member, SchemaError> {
         self.path.push(&field.name);
         let node = self.lower(&field.schema, space)?;
         let default = match (&field.default, node.nullable()) {
@@ -183,7 +187,7 @@ impl<'s> Lowering<'s> {
                 default_bytes(&node, json)
                     .map_err(|reason| SchemaError::Default { path: self.path.join("."), reason })?,
             ),
-            // JSON says null by leaving the field out. A branch is 0 or 1: its varint is one byte, doubled.
+            // A nullable field may be absent in JSON, which means null. The branch is 0 or 1, in zigzag 0 or 2.
             (None, Some((null, _))) => Some(vec![if null == 0 { 0 } else { 2 }]),
             (None, None) => None,
         };
@@ -194,12 +198,12 @@ impl<'s> Lowering<'s> {
 
 fn default_bytes(node: &Node, json: &serde_json::Value) -> Result<Vec<u8>, String> {
     let bytes = encode_default(node, json).map_err(|error| error.to_string())?;
-    // Plain bytes may be no decimal of the type.
-    check(node, &mut Reader::new(&bytes)).map_err(|problem| problem.to_string())?;
+    // The bytes of a default may be no valid decimal.
+    check(node, &mut AvroReader::new(&bytes)).map_err(|problem| problem.to_string())?;
     Ok(bytes)
 }
 
-/// A type with more digits than its bytes have room for, or than are counted here, is what is under it.
+/// A decimal with more digits than its bytes can hold, or than `MAX_DIGITS`, is lowered as the type under it.
 fn decimal_node(decimal: &DecimalSchema, space: NamespaceRef<'_>) -> Node {
     let (precision, scale) = (decimal.precision, decimal.scale);
     match &decimal.inner {

@@ -1,4 +1,4 @@
-//! The lowered schema: names resolved, logical types reduced to what the host does with them.
+//! The lowered schema: names are resolved, and logical types are reduced to those that the host handles.
 
 use std::sync::{OnceLock, Weak};
 
@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::decimal::Decimal;
 
-/// A type, with all that it contains.
+/// A type, with the types that it contains.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     Null,
@@ -14,13 +14,13 @@ pub(super) enum Node {
     Int,
     Long,
     /// A long that counts units since 1970-01-01T00:00:00Z.
-    Timestamp(Unit),
-    /// The same on a clock of no known time zone. It is used as if that were UTC.
-    LocalTimestamp(Unit),
+    Timestamp(TimeUnit),
+    /// A long that counts units on a clock of an unknown time zone, which is treated as UTC.
+    LocalTimestamp(TimeUnit),
     /// An int that counts days since 1970-01-01.
     Date,
     /// Units since midnight: an int if they are milliseconds, else a long.
-    Time(Unit),
+    Time(TimeUnit),
     Float,
     Double,
     Bytes,
@@ -39,47 +39,48 @@ pub(super) enum Node {
     Enum {
         name: String,
         symbols: Vec<String>,
-        /// What a reader takes for a symbol that it does not have.
+        /// The index of the symbol that replaces unknown ones in schema resolution.
         default: Option<usize>,
     },
     Array(Box<Node>),
     Map(Box<Node>),
     Union(Vec<Node>),
-    Record(Box<Record>),
-    /// A record that contains itself, at a place inside of it.
-    Again(Again),
+    Record(Box<RecordType>),
+    /// A recursive record, at a place within itself.
+    RecordReference(RecordReference),
 }
 
-/// A record that is defined elsewhere in the same schema, which whoever walks must hold.
+/// A reference to a record that is defined elsewhere in the same schema. It is weak, because records refer to
+/// themselves; code that follows it must hold the schema.
 #[derive(Debug, Clone)]
-pub(super) struct Again {
+pub(super) struct RecordReference {
     pub(super) name: String,
-    /// How many records, arrays and maps are open here, counted from the record that this one is in.
+    /// The number of records, arrays and maps around this place, from the enclosing definition on.
     pub(super) levels: usize,
-    pub(super) definition: Weak<OnceLock<Record>>,
+    pub(super) definition: Weak<OnceLock<RecordType>>,
 }
 
-impl Again {
-    /// Walks the record. None: it is not complete, as its schema is still being lowered.
-    pub(super) fn try_walk<T>(&self, walk: impl FnOnce(&Record) -> T) -> Option<T> {
+impl RecordReference {
+    /// Calls `walk` with the record; none if its schema is still being lowered.
+    pub(super) fn try_walk<T>(&self, walk: impl FnOnce(&RecordType) -> T) -> Option<T> {
         self.definition.upgrade()?.get().map(walk)
     }
 
-    /// Walks the record of a complete schema.
-    pub(super) fn walk<T>(&self, walk: impl FnOnce(&Record) -> T) -> T {
-        self.try_walk(walk).unwrap_or_else(|| unreachable!("whoever walks holds the schema"))
+    /// Calls `walk` with the record of a complete schema.
+    pub(super) fn walk<T>(&self, walk: impl FnOnce(&RecordType) -> T) -> T {
+        self.try_walk(walk).unwrap_or_else(|| unreachable!("the caller holds the schema"))
     }
 }
 
 /// The unit of a timestamp on the wire.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Unit {
+pub(super) enum TimeUnit {
     Millis,
     Micros,
     Nanos,
 }
 
-impl Unit {
+impl TimeUnit {
     /// Units in a millisecond.
     pub(super) fn per_milli(self) -> i64 {
         match self {
@@ -102,10 +103,10 @@ impl Unit {
 
 /// A record type.
 #[derive(Debug, Clone)]
-pub(super) struct Record {
-    /// With the namespace.
+pub(super) struct RecordType {
+    /// The full name, with the namespace.
     pub(super) name: String,
-    /// Other names of it, with their namespaces.
+    /// Full names of its aliases.
     pub(super) aliases: Vec<String>,
     pub(super) members: Vec<Member>,
     by_name: HashMap<String, usize, foldhash::fast::FixedState>,
@@ -117,17 +118,17 @@ pub(super) struct Member {
     pub(super) name: String,
     pub(super) aliases: Vec<String>,
     pub(super) node: Node,
-    /// The Avro bytes that stand for the field where JSON does not name it.
+    /// The Avro bytes of the field's default, for JSON without the field.
     pub(super) default: Option<Vec<u8>>,
 }
 
-impl Record {
+impl RecordType {
     pub(super) fn new(name: String, aliases: Vec<String>, members: Vec<Member>) -> Self {
         let by_name = members.iter().enumerate().map(|(index, member)| (member.name.clone(), index)).collect();
         Self { name, aliases, members, by_name }
     }
 
-    /// The place of a field. `expected` is tried first: producers mostly keep the schema's order.
+    /// The index of a field. `expected` is tried first, because most producers keep the schema's order.
     #[inline]
     pub(super) fn position(&self, name: &str, expected: usize) -> Option<usize> {
         match self.members.get(expected) {
@@ -150,7 +151,7 @@ impl Node {
         }
     }
 
-    /// The size of a type that is a fixed underneath.
+    /// The size in bytes of a type whose underlying type is a fixed.
     pub(super) fn fixed_size(&self) -> Option<usize> {
         match self {
             Self::Fixed { size, .. } => Some(*size),
@@ -161,12 +162,12 @@ impl Node {
         }
     }
 
-    /// The name that Avro's JSON encoding gives to this type as a branch of a union.
+    /// The name of this type as a branch of a union in Avro's JSON encoding.
     pub(super) fn tag(&self) -> &str {
         match self {
             Self::Null => "null",
             Self::Boolean => "boolean",
-            Self::Int | Self::Date | Self::Time(Unit::Millis) => "int",
+            Self::Int | Self::Date | Self::Time(TimeUnit::Millis) => "int",
             Self::Long | Self::Timestamp(_) | Self::LocalTimestamp(_) | Self::Time(_) => "long",
             Self::Float => "float",
             Self::Double => "double",
@@ -180,13 +181,13 @@ impl Node {
             Self::Union(_) => "union",
             Self::Fixed { name, .. } | Self::Enum { name, .. } => name,
             Self::Record(record) => &record.name,
-            Self::Again(again) => &again.name,
+            Self::RecordReference(again) => &again.name,
         }
     }
 
     /// True if the type has a name of its own.
     pub(super) fn is_named(&self) -> bool {
-        matches!(self, Self::Record(_) | Self::Again(_) | Self::Enum { .. }) || self.fixed_size().is_some()
+        matches!(self, Self::Record(_) | Self::RecordReference(_) | Self::Enum { .. }) || self.fixed_size().is_some()
     }
 
     /// The kind of type, with an article, for messages.
@@ -199,7 +200,7 @@ impl Node {
             Self::Timestamp(_) => "a timestamp",
             Self::LocalTimestamp(_) => "a local timestamp",
             Self::Date => "a date",
-            Self::Time(Unit::Millis) => "a time of day in milliseconds",
+            Self::Time(TimeUnit::Millis) => "a time of day in milliseconds",
             Self::Time(_) => "a time of day in microseconds",
             Self::Float => "a float",
             Self::Double => "a double",
@@ -214,7 +215,7 @@ impl Node {
             Self::Map(_) => "a map",
             Self::Union(_) => "a union",
             Self::Record(_) => "a record",
-            Self::Again(_) => "a record that contains itself",
+            Self::RecordReference(_) => "a record that contains itself",
         }
     }
 }

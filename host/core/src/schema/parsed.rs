@@ -1,4 +1,4 @@
-//! A schema as it was given, and as the host uses it.
+//! A parsed schema: the JSON text and the lowered form.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::definition::{check_names, find_misfit_default};
 use super::error::nearest;
 use super::fields::{Field, Fields};
 use super::lower::{Definitions, lower_schema};
-use super::node::{Node, Record};
-use super::reader::Reader;
+use super::node::{Node, RecordType};
+use super::reader::AvroReader;
 use super::walk::join_trail;
 use super::{DecodeError, FieldError, SchemaError};
 
@@ -29,7 +29,7 @@ struct Parsed {
     name: String,
     fields: Fields,
     has_uuid_text: bool,
-    /// What nodes of the root refer to.
+    /// Keeps the recursive records alive, to which nodes of the root have weak references.
     _definitions: Definitions,
 }
 
@@ -37,7 +37,8 @@ impl Schema {
     /// Parses an Avro 1.12 record schema from its JSON text.
     ///
     /// # Errors
-    /// When it is no Avro schema, no record, has a type without end, or is beyond the limits of this module.
+    /// The text is no Avro schema, is no record, has a type whose values never end, or exceeds the limits of this
+    /// module.
     pub fn parse(json: &str) -> Result<Self, SchemaError> {
         let avro = parse_avro(json)?;
         let resolved = ResolvedSchema::try_from(&avro).map_err(invalid)?;
@@ -45,7 +46,7 @@ impl Schema {
         let Node::Record(record) = &root else {
             return Err(SchemaError::NotRecord(root.kind()));
         };
-        let (name, fields) = (record.name.clone(), Fields::of(record));
+        let (name, fields) = (record.name.clone(), Fields::collect(record));
         let (json, canonical) = (json.to_owned(), avro.canonical_form());
         let again = definitions.values().filter_map(|record| record.get());
         let has_uuid_text =
@@ -71,12 +72,12 @@ impl Schema {
         &self.0.json
     }
 
-    /// Avro's parsing canonical form: equal for schemas that write equal bytes. Logical types are not in it.
+    /// Avro's parsing canonical form, which is equal for schemas that write equal bytes. It has no logical types.
     pub fn canonical(&self) -> &str {
         &self.0.canonical
     }
 
-    /// Every field that can be a column, in the schema's order, nested ones by dotted path.
+    /// All fields that can be columns, in the schema's order, nested ones by dotted path.
     pub fn fields(&self) -> &[Field] {
         self.0.fields.columns()
     }
@@ -84,7 +85,7 @@ impl Schema {
     /// The column that a dotted path names.
     ///
     /// # Errors
-    /// When there is no such field (with the nearest name), or its type cannot be a column.
+    /// There is no such field (the error has the nearest name), or its type cannot be a column.
     pub fn field(&self, path: &str) -> Result<&Field, FieldError> {
         if let Some(field) = self.0.fields.column(path) {
             return Ok(field);
@@ -92,7 +93,7 @@ impl Schema {
         if let Some(found) = self.0.fields.other(path) {
             return Err(FieldError::NotColumn { path: path.to_owned(), found });
         }
-        // Below a type that has no paths inside, that type is the reason.
+        // Below a type that has no inner paths, that type is the reason.
         let parents = path.match_indices('.').map(|(end, _)| &path[..end]);
         for (parent, found) in parents.filter_map(|parent| Some((parent, self.0.fields.other(parent)?))) {
             if found != "a record" {
@@ -103,13 +104,13 @@ impl Schema {
         Err(FieldError::Unknown { schema: self.0.name.clone(), path: path.to_owned(), suggestion })
     }
 
-    /// How many bytes the record has that `bytes` begin with. Other records may follow it. A value that is none of its
-    /// type, such as a text that is not UTF-8, does not matter here as long as it is known where it ends.
+    /// The length in bytes of the record at the start of `bytes`. Other records may follow it. Invalid values, such as
+    /// a text that is not UTF-8, are accepted if their end can be found.
     ///
     /// # Errors
     /// The record's end cannot be found.
     pub fn record_length(&self, bytes: &[u8]) -> Result<usize, DecodeError> {
-        let mut reader = Reader::lenient(bytes);
+        let mut reader = AvroReader::lenient(bytes);
         match check(self.root(), &mut reader) {
             Ok(()) => Ok(reader.position()),
             Err(problem) => Err(DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }),
@@ -124,7 +125,7 @@ impl Schema {
         self.0.has_uuid_text
     }
 
-    pub(super) fn record(&self) -> &Record {
+    pub(super) fn record(&self) -> &RecordType {
         match &self.0.root {
             Node::Record(record) => record,
             _ => unreachable!("parse refuses what is no record"),
@@ -133,7 +134,7 @@ impl Schema {
 }
 
 impl PartialEq for Schema {
-    /// Equal text, hence equal in every way that matters here (the canonical form has no logical types).
+    /// Compares the texts. The canonical form is not enough, because it has no logical types.
     fn eq(&self, other: &Self) -> bool {
         self.0.json == other.0.json
     }
@@ -150,7 +151,8 @@ pub(super) fn parse_avro(json: &str) -> Result<apache_avro::Schema, SchemaError>
     })
 }
 
-/// The specification ignores a logical type where it does not belong. apache-avro does so only on simple types.
+/// Removes logical types from types that cannot have them, where the specification ignores them. apache-avro ignores
+/// them only on simple types.
 fn drop_misplaced_annotations(json: &mut Value) {
     match json {
         Value::Object(parts) => {
@@ -162,7 +164,7 @@ fn drop_misplaced_annotations(json: &mut Value) {
                 parts.remove("logicalType");
             }
             for (name, part) in parts {
-                // A default is a value.
+                // A default is a value and not a schema.
                 if matches!(name.as_str(), "type" | "items" | "values" | "fields") {
                     drop_misplaced_annotations(part);
                 }

@@ -1,23 +1,23 @@
-//! A projection of a schema, compiled to a flat list of steps that one record is read with.
+//! Compiles a projection of a schema to a flat list of steps that reads one record.
 
 use std::collections::HashMap;
 
 use super::decimal::Decimal;
 use super::fields::{column_type, join};
-use super::node::{Node, Record, Unit};
+use super::node::{Node, RecordType, TimeUnit};
 use super::{Field, FieldError, Schema};
 use crate::types::Type;
 
-/// What to do with the next bytes of a record.
+/// A step: how the next bytes of a record are read.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// No column wants it: check it.
+    /// Checks a value that no column needs.
     Check(Node),
-    /// Feed it to a column (its place in the projection).
+    /// Reads a boolean into the column with this index. The other steps likewise.
     Boolean(usize),
     Int(usize),
     Long(usize),
-    Timestamp(Unit, usize),
+    Timestamp(TimeUnit, usize),
     Float(usize),
     Double(usize),
     Decimal(Decimal, usize),
@@ -26,9 +26,10 @@ pub(super) enum Step {
     /// 16 bytes.
     Uuid(usize),
     Symbol(Vec<String>, usize),
-    /// The items of an array or a map; each is read by a program whose columns are the parts of an item.
+    /// Reads an array or a map. The program reads one item; its columns are the parts of an item.
     List(Box<Program>, usize),
-    /// A union of null and what the next `steps` steps read. Where it is null, `columns` get nulls.
+    /// Reads the branch of a union of null and another type. For null, appends nulls to `columns` and skips the next
+    /// `steps` steps.
     Nullable {
         null: usize,
         steps: usize,
@@ -40,13 +41,13 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) steps: Vec<Step>,
-    /// The path that each step reads, for errors.
+    /// Per step the path that it reads, for errors.
     pub(super) paths: Vec<String>,
-    /// The projected fields, each once: those that its columns are numbered by.
+    /// The projected fields, each once, in the order of the columns.
     pub(super) fields: Vec<Field>,
-    /// Per path that was asked for, which of the fields it is.
+    /// Per path of the projection, the index of its field.
     pub(super) places: Vec<usize>,
-    /// Keeps the records that contain themselves; none in a list's program, which is a part of another.
+    /// Keeps the recursive records alive; none in the program of a list's items, which is part of another program.
     _schema: Option<Schema>,
 }
 
@@ -63,19 +64,19 @@ impl Program {
             places.push(place);
         }
         let mut compiler = Compiler { wanted, steps: Vec::new(), paths: Vec::new() };
-        compiler.record(schema.record(), "");
+        compiler.compile_record(schema.record(), "");
         Ok(Self { steps: compiler.steps, paths: compiler.paths, fields, places, _schema: Some(schema.clone()) })
     }
 
-    /// The fields in the order asked for.
+    /// The fields in the order of the projection.
     pub(super) fn projected(&self) -> impl Iterator<Item = &Field> {
         self.places.iter().map(|place| &self.fields[*place])
     }
 }
 
 impl Program {
-    /// The program of one item of a list's type: an array's item, or a map's key and value.
-    fn of_item(node: &Node) -> Self {
+    /// The program for one item of an array, or for one key and value of a map.
+    fn for_item(node: &Node) -> Self {
         let mut compiler = Compiler { wanted: HashMap::new(), steps: Vec::new(), paths: Vec::new() };
         let item = match (node, column_type(node)) {
             (Node::Array(item), Some(Type::List(ty))) => {
@@ -95,7 +96,7 @@ impl Program {
             }
             _ => unreachable!("{} is no list", node.kind()),
         };
-        compiler.node(item, String::new());
+        compiler.compile_node(item, String::new());
         let (steps, paths) = (compiler.steps, compiler.paths);
         Self { steps, paths, fields: Vec::new(), places: Vec::new(), _schema: None }
     }
@@ -108,13 +109,13 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn record(&mut self, record: &Record, prefix: &str) {
+    fn compile_record(&mut self, record: &RecordType, prefix: &str) {
         for member in &record.members {
-            self.node(&member.node, join(prefix, &member.name));
+            self.compile_node(&member.node, join(prefix, &member.name));
         }
     }
 
-    fn node(&mut self, node: &Node, path: String) {
+    fn compile_node(&mut self, node: &Node, path: String) {
         let columns = self.columns_under(&path);
         if columns.is_empty() {
             return self.push(Step::Check(node.clone()), path);
@@ -122,7 +123,7 @@ impl Compiler {
         if let Some((null, inner)) = node.nullable() {
             let place = self.steps.len();
             self.push(Step::Nullable { null, steps: 0, columns }, path.clone());
-            self.node(inner, path);
+            self.compile_node(inner, path);
             let body = self.steps.len() - place - 1;
             if let Step::Nullable { steps, .. } = &mut self.steps[place] {
                 *steps = body;
@@ -130,16 +131,16 @@ impl Compiler {
             return;
         }
         if let Node::Record(record) = node {
-            return self.record(record, &path);
+            return self.compile_record(record, &path);
         }
-        let step = leaf(node, columns[0]);
+        let step = leaf_step(node, columns[0]);
         self.push(step, path);
     }
 
-    /// The columns that are this path or below it, in ascending order.
+    /// The columns of this path and of paths below it, ascending.
     fn columns_under(&self, path: &str) -> Vec<usize> {
         let below = format!("{path}.");
-        // An item of a list has no name: its own path is empty.
+        // The path of a list's item itself is empty.
         let is_under = |name: &str| path.is_empty() || name == path || name.starts_with(&below);
         let wanted = self.wanted.iter().filter(|(name, _)| is_under(name));
         let mut columns: Vec<usize> = wanted.map(|(_, column)| *column).collect();
@@ -153,10 +154,10 @@ impl Compiler {
     }
 }
 
-fn leaf(node: &Node, column: usize) -> Step {
+fn leaf_step(node: &Node, column: usize) -> Step {
     match node {
         Node::Boolean => Step::Boolean(column),
-        Node::Int | Node::Date | Node::Time(Unit::Millis) => Step::Int(column),
+        Node::Int | Node::Date | Node::Time(TimeUnit::Millis) => Step::Int(column),
         Node::Long | Node::Time(_) => Step::Long(column),
         Node::Timestamp(unit) | Node::LocalTimestamp(unit) => Step::Timestamp(*unit, column),
         Node::Float => Step::Float(column),
@@ -166,7 +167,7 @@ fn leaf(node: &Node, column: usize) -> Step {
         Node::UuidText => Step::UuidText(column),
         Node::Uuid(_) => Step::Uuid(column),
         Node::Enum { symbols, .. } => Step::Symbol(symbols.clone(), column),
-        Node::Array(_) | Node::Map(_) => Step::List(Box::new(Program::of_item(node)), column),
+        Node::Array(_) | Node::Map(_) => Step::List(Box::new(Program::for_item(node)), column),
         other => unreachable!("{} is no column: Schema::field refused it", other.kind()),
     }
 }

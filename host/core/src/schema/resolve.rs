@@ -1,46 +1,46 @@
-//! Records of one schema turned into records of another, by Avro's rules of resolution.
-//! See <https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>.
+//! Converts records of one schema to records of another, by Avro's rules of resolution. See
+//! <https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>.
 //!
-//! More lenient than the specification in this: names of records are compared only to choose among a union's
-//! branches, a missing field may be null where its type allows it, and timestamps change their unit. Stricter in this:
-//! a time is read as no other kind of time, and a decimal as no other with another scale or fewer digits.
+//! It is more lenient than the specification: names of records are compared only to choose among a union's branches, a
+//! missing field may be null where its type allows it, and timestamps may change their unit. It is stricter: a time
+//! cannot be read as another kind of time, nor a decimal as one with another scale or fewer digits.
 
 mod gap;
 mod plan;
 mod run;
 mod scalar;
 
-use self::plan::{Fields, Plan, Planner};
-use super::reader::Reader;
+use self::plan::{FieldPlans, Plan, Planner};
+use super::reader::AvroReader;
 use super::walk::join_trail;
-use super::{DecodeError, DecodeProblem as Problem, MAX_EVENT_BYTES, Schema};
+use super::{DecodeError, DecodeProblem, MAX_EVENT_BYTES, Schema};
 
-/// Turns records of a writer's schema into records of a reader's.
+/// Converts records of a writer's schema to records of a reader's schema.
 #[derive(Debug)]
 pub struct Resolver {
     plan: Plan,
-    /// What is done with records that contain themselves.
-    records: Vec<Fields>,
+    /// The plans of recursive records.
+    records: Vec<FieldPlans>,
     reader: Schema,
-    /// Keeps what the plans' nodes refer to.
+    /// Keeps the recursive records alive to which the plans' nodes refer.
     _writer: Schema,
 }
 
-/// Why records of one schema cannot be read as records of another.
+/// The reason why records of one schema cannot be read as records of another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {why}", if path.is_empty() { "the record" } else { path })]
 pub struct Incompatible {
     /// The dotted path of the field; empty: the record itself.
     pub path: String,
-    /// What does not fit.
+    /// The mismatch.
     pub why: String,
 }
 
 impl Resolver {
-    /// Compares two schemas; none: every record of the writer already is one of the reader.
+    /// Compares two schemas; none if every record of the writer already is a record of the reader.
     ///
     /// # Errors
-    /// No record of the writer can be read, with the first reason.
+    /// No record of the writer can be read; the error has the first reason.
     pub fn new(writer: &Schema, reader: &Schema) -> Result<Option<Self>, Incompatible> {
         if writer == reader {
             return Ok(None);
@@ -56,15 +56,15 @@ impl Resolver {
         Ok(Some(Self { plan, records: planner.records, reader: reader.clone(), _writer: writer.clone() }))
     }
 
-    /// Appends a record of the writer to `out` as one of the reader. On an error `out` is as it was.
+    /// Appends a record of the writer to `out` as a record of the reader. On an error `out` is unchanged.
     ///
     /// # Errors
-    /// The record is malformed, or has a value that the reader has no place for.
+    /// The record is malformed, or has a value that the reader's schema cannot represent.
     pub fn resolve(&self, record: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        let mut reader = Reader::new(record);
+        let mut reader = AvroReader::new(record);
         let start = out.len();
         let result = match record.len() {
-            length if length > MAX_EVENT_BYTES => Err(Problem::TooLarge(length)),
+            length if length > MAX_EVENT_BYTES => Err(DecodeProblem::TooLarge(length)),
             _ => self.plan.run(&self.records, &mut reader, out).and_then(|()| reader.end()),
         };
         match result {

@@ -1,34 +1,34 @@
-//! Runs a [`Program`] over one record and hands the values to a [`Sink`].
+//! Runs a [`Program`] over one record and passes the values to a [`ValueSink`].
 
 use super::check::check;
 use super::program::{Program, Step};
-use super::reader::Reader;
-use super::{DecodeError, DecodeProblem as Problem, MAX_EVENT_BYTES};
+use super::reader::AvroReader;
+use super::{DecodeError, DecodeProblem, MAX_EVENT_BYTES};
 
-/// Where projected values go: into columns, or into a few scalars. One call per column and good record.
+/// The destination of projected values: columns, or a few scalars. It gets one call per column and good record.
 ///
-/// When a record turns out to be malformed, the values that came before the problem have been handed over:
-/// the owner of the sink undoes them.
-pub(super) trait Sink<'a> {
+/// If a record is malformed, the values before the problem have been passed already. The owner of the sink must remove
+/// them.
+pub(super) trait ValueSink<'a> {
     fn boolean(&mut self, column: usize, value: bool);
     fn int(&mut self, column: usize, value: i64);
     fn timestamp(&mut self, column: usize, millis: i64);
     fn double(&mut self, column: usize, value: f64);
     /// `value` is UTF-8.
-    fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), Problem>;
-    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), Problem>;
+    fn text(&mut self, column: usize, value: &'a [u8]) -> Result<(), DecodeProblem>;
+    fn uuid(&mut self, column: usize, value: [u8; 16]) -> Result<(), DecodeProblem>;
     fn null(&mut self, column: usize);
     /// Reads a list by the program of its items.
-    fn list(&mut self, column: usize, items: &'a Program, reader: &mut Reader<'a>) -> Result<(), Problem>;
+    fn list(&mut self, column: usize, items: &'a Program, reader: &mut AvroReader<'a>) -> Result<(), DecodeProblem>;
 }
 
 impl Program {
-    /// Reads one whole record, strictly.
+    /// Reads and checks one whole record.
     #[inline]
-    pub(super) fn run<'a>(&'a self, record: &'a [u8], sink: &mut impl Sink<'a>) -> Result<(), DecodeError> {
-        let mut reader = Reader::new(record);
+    pub(super) fn run<'a>(&'a self, record: &'a [u8], sink: &mut impl ValueSink<'a>) -> Result<(), DecodeError> {
+        let mut reader = AvroReader::new(record);
         if record.len() > MAX_EVENT_BYTES {
-            return Err(self.error(reader, None, Problem::TooLarge(record.len())));
+            return Err(self.error(reader, None, DecodeProblem::TooLarge(record.len())));
         }
         let mut place = 0;
         while let Some(step) = self.steps.get(place) {
@@ -43,8 +43,12 @@ impl Program {
         }
     }
 
-    /// Reads one item of a list, as a part of a record.
-    pub(super) fn run_item<'a>(&'a self, reader: &mut Reader<'a>, sink: &mut impl Sink<'a>) -> Result<(), Problem> {
+    /// Reads one item of a list within a record.
+    pub(super) fn run_item<'a>(
+        &'a self,
+        reader: &mut AvroReader<'a>,
+        sink: &mut impl ValueSink<'a>,
+    ) -> Result<(), DecodeProblem> {
         let mut place = 0;
         while let Some(step) = self.steps.get(place) {
             match run_step(step, reader, sink) {
@@ -59,13 +63,13 @@ impl Program {
     }
 
     #[cold]
-    fn error(&self, mut reader: Reader<'_>, place: Option<usize>, problem: Problem) -> DecodeError {
+    fn error(&self, mut reader: AvroReader<'_>, place: Option<usize>, problem: DecodeProblem) -> DecodeError {
         reader.trail.extend(place.map(|place| self.paths[place].clone()));
         DecodeError { path: join_trail(&reader.trail), position: reader.position(), problem }
     }
 }
 
-/// The dotted path of a trail that has the innermost name first.
+/// The dotted path of a trail, which has the innermost name first.
 pub(super) fn join_trail(trail: &[String]) -> String {
     let mut path = String::new();
     for name in trail.iter().rev() {
@@ -77,9 +81,13 @@ pub(super) fn join_trail(trail: &[String]) -> String {
     path
 }
 
-/// Does one step; the result is how many of the next steps it replaces.
+/// Executes one step. Returns the number of following steps to skip.
 #[inline]
-fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a>) -> Result<usize, Problem> {
+fn run_step<'a>(
+    step: &'a Step,
+    reader: &mut AvroReader<'a>,
+    sink: &mut impl ValueSink<'a>,
+) -> Result<usize, DecodeProblem> {
     match step {
         Step::Check(node) => check(node, reader)?,
         Step::Boolean(column) => sink.boolean(*column, reader.boolean()?),
@@ -88,7 +96,7 @@ fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a
         Step::Timestamp(unit, column) => sink.timestamp(*column, unit.to_millis(reader.long()?)),
         Step::Float(column) => sink.double(*column, f64::from(reader.float()?)),
         Step::Double(column) => sink.double(*column, reader.double()?),
-        Step::Decimal(decimal, column) => sink.double(*column, decimal.double(reader.decimal(decimal)?)),
+        Step::Decimal(decimal, column) => sink.double(*column, decimal.to_double(reader.decimal(decimal)?)),
         Step::Text(column) => sink.text(*column, reader.string()?)?,
         Step::UuidText(column) => sink.text(*column, reader.uuid_text()?)?,
         Step::Uuid(column) => sink.uuid(*column, reader.array()?)?,
@@ -104,7 +112,7 @@ fn run_step<'a>(step: &'a Step, reader: &mut Reader<'a>, sink: &mut impl Sink<'a
                     return Ok(*steps);
                 }
             }
-            index => return Err(Problem::NoBranch(index)),
+            index => return Err(DecodeProblem::NoBranch(index)),
         },
     }
     Ok(0)

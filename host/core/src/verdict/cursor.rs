@@ -1,25 +1,25 @@
-//! Reads what a block says of rising offsets, one after the other, without ever decoding the rest of the block.
+//! Reads the outcomes of ascending offsets from a block, without decoding the others.
 
 use std::sync::Arc;
 
-use super::read::{read_head, read_outcome, read_place, read_stamps, skip_outcome};
-use super::write::Before;
+use super::format::PreviousEvent;
+use super::read::{read_head, read_offset_and_time, read_outcome, read_stamps, skip_outcome};
 use super::{Outcome, RuleStamp};
 use crate::names::Offset;
 use crate::wire::{Corrupt, Reader};
 
-/// A place in a block of verdicts. The rules at its head are read once.
+/// A position in a block of verdicts. The rules in the block's head are decoded once.
 pub struct OutcomeCursor {
     block: Vec<u8>,
     rules: Vec<Arc<RuleStamp>>,
     next: Offset,
-    /// Where in `block` the next event stands.
+    /// The byte of `block` at which the next event begins.
     at: usize,
-    before: Before,
+    before: PreviousEvent,
 }
 
 impl OutcomeCursor {
-    /// Stands at the block's first event.
+    /// A cursor at the first event of a block.
     ///
     /// # Errors
     /// The bytes are no block.
@@ -28,16 +28,16 @@ impl OutcomeCursor {
         let (_, _, next) = read_head(&mut reader)?;
         let rules = read_stamps(&mut reader)?;
         let at = reader.position();
-        Ok(Self { block, rules, next, at, before: Before::default() })
+        Ok(Self { block, rules, next, at, before: PreviousEvent::default() })
     }
 
-    /// The offset before which all events are done with this block.
+    /// All events before this offset are scored by this block or earlier ones.
     pub fn next(&self) -> Offset {
         self.next
     }
 
-    /// What the block says of the event at an offset; none if it says nothing. Events before it are passed over for
-    /// good.
+    /// The outcome of the event at an offset; none if the block has none. Events before it are skipped and cannot be
+    /// found later.
     ///
     /// # Errors
     /// The block is damaged before the event's end.
@@ -45,7 +45,7 @@ impl OutcomeCursor {
         let mut reader = Reader::new(&self.block);
         reader.take(self.at)?;
         while !reader.is_empty() {
-            let place = read_place(&mut reader, &self.before)?;
+            let place = read_offset_and_time(&mut reader, &self.before)?;
             if place.offset > offset.0 {
                 break;
             }

@@ -1,16 +1,16 @@
-//! Takes what was said of some events out of a block of verdicts. The rest stays byte by byte.
+//! Removes the outcomes of some events from a block of verdicts. The other outcomes keep their bytes.
 
 use std::collections::BTreeSet;
 
 use super::Outcome;
-use super::read::{read_head, read_outcome, read_place, read_stamps, skip_outcome};
-use super::write::Before;
+use super::format::PreviousEvent;
+use super::read::{read_head, read_offset_and_time, read_outcome, read_stamps, skip_outcome};
 use crate::wire::{Corrupt, Reader};
 
-/// A block without some of its outcomes, and these.
+/// A block after the erasure, and the removed outcomes.
 pub(super) type Erased = (Vec<u8>, Vec<Outcome>);
 
-/// The block without what it says of the events at some offsets, and what that was; none: it says nothing of them.
+/// Removes the outcomes of the events at some offsets; none if the block has no outcome of them.
 ///
 /// # Errors
 /// The bytes are no block, or a damaged one.
@@ -20,9 +20,9 @@ pub fn erase_outcomes(block: &[u8], offsets: &BTreeSet<u64>) -> Result<Option<Er
     let rules = read_stamps(&mut reader)?;
     let mut out = block[..reader.position()].to_vec();
     let mut erased = Vec::new();
-    let (mut before, mut kept) = (Before::default(), Before::default());
+    let (mut before, mut kept) = (PreviousEvent::default(), PreviousEvent::default());
     while !reader.is_empty() {
-        before = read_place(&mut reader, &before)?;
+        before = read_offset_and_time(&mut reader, &before)?;
         if offsets.contains(&before.offset) {
             erased.push(read_outcome(&mut reader, &rules, &before)?);
             continue;
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_others_stays() {
+    fn outcomes_of_other_events_are_kept() {
         let block = block();
         let all = read_block(&block).unwrap();
         for offsets in [vec![10], vec![11, 13], vec![20], vec![10, 12, 20], vec![10, 11, 12, 13, 20]] {

@@ -1,10 +1,14 @@
-//! Verdicts: what rules say of events, and the block that carries those of one batch through the verdicts log.
+//! Verdicts of rules on events, and the block that carries the verdicts of one batch through the verdicts log.
 //!
-//! `write` encodes a block straight from columns (the hot path), `read` gives it back as plain structs.
+//! `write` encodes a block directly from columns (the hot path), `read` decodes it to structs, and `format` describes its
+//! bytes.
 
 mod cursor;
 mod erase;
+mod format;
 mod read;
+mod rows;
+mod rule_cursor;
 mod write;
 
 use std::collections::BTreeMap;
@@ -19,30 +23,31 @@ use crate::value::Value;
 pub use cursor::OutcomeCursor;
 pub use erase::erase_outcomes;
 pub use read::{block_flags, find_outcome, read_block};
-pub use write::{BlockHead, EdgeRow, EventColumns, RuleRows, empty_block, write_block};
+pub use rows::{BlockHead, EdgeRow, EventColumns, RuleRows};
+pub use write::{empty_block, write_block};
 
-/// Flags at the head of a block, so that a reader can pass over a block that has nothing for it.
+/// Flags in the head of a block, by which a reader can skip blocks without data for it.
 pub mod flags {
-    /// Some event could not be scored.
+    /// An event could not be scored.
     pub const FAILURES: u8 = 1;
-    /// Some verdict has edges.
+    /// A verdict has edges.
     pub const EDGES: u8 = 2;
 }
 
-/// Everything that was said of the events of one batch.
+/// The outcomes of the events of one batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerdictBlock {
-    /// The version of the catalog whose rules spoke.
+    /// The version of the catalog whose rules scored the batch.
     pub catalog: u64,
-    /// All events before this offset are done: by this block or by those before it.
+    /// All events before this offset are scored, by this block or by earlier ones. Recovery continues at this offset.
     pub next: Offset,
-    /// The rules that speak in this block.
+    /// The rules with verdicts or failures in this block.
     pub rules: Vec<Arc<RuleStamp>>,
-    /// Per event of which something is said, in order of offsets.
+    /// Per event with verdicts or failures, ascending by offset.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Which revision of which rule spoke, by which plugin, and the names that its verdicts use.
+/// The revision of a rule and the plugin that made verdicts, and the names to which those verdicts refer by index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleStamp {
     /// The rule's name.
@@ -65,57 +70,57 @@ pub struct RuleStamp {
     pub inputs: Vec<String>,
 }
 
-/// The exact plugin behind a verdict.
+/// The exact plugin of a verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PluginStamp {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// SHA-256 of its bytes.
+    /// The SHA-256 of its bytes.
     pub digest: Digest,
 }
 
-/// What the rules said of one event.
+/// The verdicts and failures of one event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The event's offset in its partition.
     pub offset: Offset,
-    /// The event's time, ms since 1970; 0 when the event could not be read.
+    /// The event's time, ms since 1970; 0 if the event could not be read.
     pub time: i64,
-    /// Its entity; empty when the event could not be read.
+    /// Its entity; empty if the event could not be read.
     pub key: String,
-    /// Its id; empty when the stream declares none.
+    /// Its id; empty if the stream declares none.
     pub id: String,
-    /// One per rule that judged it.
+    /// One per rule that scored it.
     pub verdicts: Vec<Verdict>,
-    /// One per rule that failed on it, or one without a rule: the event could not be read.
+    /// One per rule that failed on it. One without a rule if the event could not be read.
     pub failures: Vec<Failure>,
 }
 
 impl Outcome {
-    /// That no rule says anything of an event.
+    /// The outcome of an event without verdicts and failures.
     pub fn silent(offset: Offset) -> Self {
         Self { offset, time: 0, key: String::new(), id: String::new(), verdicts: Vec::new(), failures: Vec::new() }
     }
 }
 
-/// What one rule says of one event.
+/// The verdict of one rule on one event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// Who speaks.
+    /// The rule and its revision.
     pub by: Arc<RuleStamp>,
     /// The score, if there is one.
     pub score: Option<f64>,
     /// Tags, each once.
     pub tags: Vec<String>,
-    /// Why, with weights.
+    /// The reasons for the score, with weights.
     pub reasons: Vec<Reason>,
-    /// What the event connects.
+    /// The edges of the graph that the event adds.
     pub edges: Vec<Edge>,
     /// Facts about the event, name and value.
     pub attributes: Vec<(String, String)>,
-    /// The values that the rule saw, by input's name.
+    /// The recorded values of the rule's inputs, by name.
     pub inputs: Vec<(String, Value)>,
 }
 
@@ -124,34 +129,34 @@ pub struct Verdict {
 pub struct Reason {
     /// The plugin's code for it.
     pub code: String,
-    /// How much it counts, in the plugin's unit.
+    /// Its contribution to the score, in the plugin's unit.
     pub weight: f64,
 }
 
-/// Two nodes that an event connects.
+/// An edge of the graph: two nodes that an event connects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// The edge's name.
     pub name: String,
-    /// Where it begins.
+    /// The node where it begins.
     pub source: String,
-    /// Where it ends.
+    /// The node where it ends.
     pub target: String,
-    /// What is kept with it beside score, time and rule.
+    /// Values that are stored with it, beside score, time and rule.
     #[serde(default, skip_serializing_if = "Facets::is_empty")]
     pub facets: Facets,
 }
 
-/// What is kept with an edge: names, and values that are a bool, a number or a text.
+/// The values that are stored with an edge, by name: bools, numbers or texts.
 pub type Facets = BTreeMap<String, serde_json::Value>;
 
-/// Why an event has no verdict of a rule.
+/// The reason why an event has no verdict of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// The rule; none when the event itself could not be read.
+    /// The rule; none if the event itself could not be read.
     pub by: Option<Arc<RuleStamp>>,
-    /// What kind of failure, such as `plugin-trap`.
+    /// The code of the failure, such as `plugin-trap`.
     pub code: String,
-    /// What happened, for the rule's author.
+    /// A description for the rule's author.
     pub message: String,
 }

@@ -1,14 +1,14 @@
-//! Reads a block of verdicts back. Strict: garbage is an error, never a panic.
+//! Decodes blocks of verdicts strictly: garbage is an error and never a panic.
 
 use std::sync::Arc;
 
-use super::write::{Before, VERSION, kinds, parts};
+use super::format::{PreviousEvent, VERSION, kinds, parts};
 use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
 use crate::names::Offset;
 use crate::value::Value;
 use crate::wire::{Corrupt, Reader};
 
-/// The flags at the head of a block (see [`super::flags`]) and the offset before which all events are done.
+/// The flags in the head of a block (see [`super::flags`]) and the offset before which all events are scored.
 ///
 /// # Errors
 /// The bytes are no block.
@@ -37,15 +37,15 @@ pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
     let (_, catalog, next) = read_head(&mut reader)?;
     let rules = read_stamps(&mut reader)?;
     let mut outcomes = Vec::new();
-    let mut before = Before::default();
+    let mut before = PreviousEvent::default();
     while !reader.is_empty() {
-        before = read_place(&mut reader, &before)?;
+        before = read_offset_and_time(&mut reader, &before)?;
         outcomes.push(read_outcome(&mut reader, &rules, &before)?);
     }
     Ok(VerdictBlock { catalog, next, rules, outcomes })
 }
 
-/// What a block says of the event at an offset; none if it says nothing. Other events are passed over, not read.
+/// The outcome of the event at an offset; none if the block has none. Other events are skipped without being decoded.
 ///
 /// # Errors
 /// The bytes are no block, or damaged before the event.
@@ -53,9 +53,9 @@ pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Cor
     let mut reader = Reader::new(bytes);
     read_head(&mut reader)?;
     let rules = read_stamps(&mut reader)?;
-    let mut before = Before::default();
+    let mut before = PreviousEvent::default();
     while !reader.is_empty() {
-        before = read_place(&mut reader, &before)?;
+        before = read_offset_and_time(&mut reader, &before)?;
         if before.offset == offset.0 {
             return read_outcome(&mut reader, &rules, &before).map(Some);
         }
@@ -73,16 +73,16 @@ pub(super) fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>
     Ok(rules.into_iter().map(Arc::new).collect())
 }
 
-/// The offset and time of the next event.
-pub(super) fn read_place(reader: &mut Reader<'_>, before: &Before) -> Result<Before, Corrupt> {
+/// Reads the offset and time of the next event, which are written as differences to those of the event before.
+pub(super) fn read_offset_and_time(reader: &mut Reader<'_>, before: &PreviousEvent) -> Result<PreviousEvent, Corrupt> {
     let offset = before.offset.wrapping_add(reader.varint()?);
-    Ok(Before { offset, time: before.time.wrapping_add(reader.signed()?) })
+    Ok(PreviousEvent { offset, time: before.time.wrapping_add(reader.signed()?) })
 }
 
 pub(super) fn read_outcome(
     reader: &mut Reader<'_>,
     rules: &[Arc<RuleStamp>],
-    place: &Before,
+    place: &PreviousEvent,
 ) -> Result<Outcome, Corrupt> {
     let key = reader.text()?.to_owned();
     let id = reader.text()?.to_owned();
@@ -93,20 +93,20 @@ pub(super) fn read_outcome(
 }
 
 pub(super) fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) -> Result<(), Corrupt> {
-    skip_texts(reader, 2)?;
+    skip_byte_strings(reader, 2)?;
     loop {
         let rule = reader.varint()?;
         if rule == 0 {
             return Ok(());
         }
         if rule == u64::from(u32::MAX) {
-            skip_texts(reader, 2)?;
+            skip_byte_strings(reader, 2)?;
             continue;
         }
         let by = rule_at(reader, rules, rule)?;
         let present = reader.byte()?;
         let has = |part: u8| present & part != 0;
-        skip_texts(reader, if has(parts::FAILURE) { 2 } else { 0 })?;
+        skip_byte_strings(reader, if has(parts::FAILURE) { 2 } else { 0 })?;
         reader.take(if has(parts::SCORE) { 8 } else { 0 })?;
         let mut edges = 0;
         for (part, floats, texts) in
@@ -114,7 +114,7 @@ pub(super) fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) ->
         {
             while has(part) && reader.varint()? != 0 {
                 reader.take(8 * floats)?;
-                skip_texts(reader, texts)?;
+                skip_byte_strings(reader, texts)?;
                 edges += usize::from(part == parts::EDGES);
             }
         }
@@ -122,15 +122,15 @@ pub(super) fn skip_outcome(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>]) ->
             match reader.byte()? {
                 kinds::DOUBLE => drop(reader.take(8)?),
                 kinds::INT | kinds::TIMESTAMP => drop(reader.varint()?),
-                kinds::TEXT => skip_texts(reader, 1)?,
+                kinds::TEXT => skip_byte_strings(reader, 1)?,
                 _ => {}
             }
         }
-        skip_texts(reader, if has(parts::FACETS) { edges } else { 0 })?;
+        skip_byte_strings(reader, if has(parts::FACETS) { edges } else { 0 })?;
     }
 }
 
-fn skip_texts(reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
+fn skip_byte_strings(reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
     for _ in 0..count {
         reader.bytes()?;
     }

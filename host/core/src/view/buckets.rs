@@ -1,16 +1,16 @@
-//! The buckets of a tumbling view that are kept of an entity, each with its own values.
+//! The buckets of a tumbling view that are kept for an entity, each with its own values.
 
 use super::layout::Layout;
 use super::windows::{Windows, values_of};
 use crate::time_range::TimeRange;
 use crate::value::Value;
 
-/// A bucket of a tumbling view: what was counted of an entity in a span of time.
+/// A bucket of a tumbling view: the values of an entity in a span of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bucket {
-    /// When it begins, in ms since 1970.
+    /// The begin, in ms since 1970.
     pub from: i64,
-    /// When it ends: the first time that is not in it.
+    /// The end, exclusive, in ms since 1970.
     pub to: i64,
     /// The measures' values, in the order of the definition.
     pub values: Vec<Value>,
@@ -24,8 +24,8 @@ impl Bucket {
 }
 
 impl Windows {
-    /// The kept buckets of a slot's entity that have events and some of these times, oldest first. None for a view over
-    /// all time.
+    /// The kept buckets of a slot's entity that have events and overlap a range of times, oldest first. Empty for a
+    /// view over all time.
     pub fn buckets(&self, slot: u32, times: TimeRange) -> Vec<Bucket> {
         let Some((earliest, latest)) = times.bounds() else { return Vec::new() };
         if slot as usize >= self.tiles.len() || !self.layout.has_tiles() {

@@ -1,42 +1,43 @@
-//! Reads the bytes of saved windows, which `wire` wrote: stricter than its reader, so that equal windows are equal bytes.
+//! Reads the bytes of saved windows, which `wire` wrote. It is stricter than `wire::Reader`, so that each window has
+//! exactly one encoding.
 
-use super::save::Corrupt;
+use super::save::CorruptWindow;
 
-/// What is left to read, and how much there was.
-pub(super) struct Reader<'a> {
+/// The remaining bytes, and the total length.
+pub(super) struct WindowReader<'a> {
     rest: &'a [u8],
     len: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> WindowReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, len: bytes.len() }
     }
 
-    /// An error at the place that was reached.
-    pub(super) fn corrupt(&self, why: &'static str) -> Corrupt {
-        Corrupt { at: self.len - self.rest.len(), why }
+    /// An error at the current position.
+    pub(super) fn corrupt(&self, why: &'static str) -> CorruptWindow {
+        CorruptWindow { at: self.len - self.rest.len(), why }
     }
 
-    /// Refuses what is false.
-    pub(super) fn require(&self, claim: bool, why: &'static str) -> Result<(), Corrupt> {
+    /// An error at the current position, unless the claim is true.
+    pub(super) fn require(&self, claim: bool, why: &'static str) -> Result<(), CorruptWindow> {
         if claim { Ok(()) } else { Err(self.corrupt(why)) }
     }
 
-    /// The next bytes.
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
+    /// Reads `len` bytes.
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], CorruptWindow> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| self.corrupt("it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    /// A byte.
-    pub(super) fn byte(&mut self) -> Result<u8, Corrupt> {
+    /// Reads a byte.
+    pub(super) fn byte(&mut self) -> Result<u8, CorruptWindow> {
         Ok(self.take(1)?[0])
     }
 
-    /// An unsigned integer. Only the shortest way to write it is taken, so that equal windows are equal bytes.
-    pub(super) fn unsigned(&mut self) -> Result<u64, Corrupt> {
+    /// Reads an unsigned integer. Only its shortest encoding is accepted.
+    pub(super) fn unsigned(&mut self) -> Result<u64, CorruptWindow> {
         let mut value: u64 = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -51,14 +52,14 @@ impl<'a> Reader<'a> {
         Err(self.corrupt("an integer is longer than 64 bits"))
     }
 
-    /// A signed integer.
-    pub(super) fn signed(&mut self) -> Result<i64, Corrupt> {
+    /// Reads a signed integer.
+    pub(super) fn signed(&mut self) -> Result<i64, CorruptWindow> {
         let value = self.unsigned()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The bits of a double.
-    pub(super) fn double(&mut self) -> Result<u64, Corrupt> {
+    /// Reads the bits of a double. The only accepted NaN is `f64::NAN`.
+    pub(super) fn double(&mut self) -> Result<u64, CorruptWindow> {
         let bytes = self.take(8)?;
         let bits = bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
         let is_canonical = !f64::from_bits(bits).is_nan() || bits == f64::NAN.to_bits();
@@ -66,8 +67,8 @@ impl<'a> Reader<'a> {
         Ok(bits)
     }
 
-    /// A flag.
-    pub(super) fn flag(&mut self) -> Result<bool, Corrupt> {
+    /// Reads a flag: a byte 0 or 1.
+    pub(super) fn flag(&mut self) -> Result<bool, CorruptWindow> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -75,8 +76,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Refuses bytes that are left over.
-    pub(super) fn end(&self) -> Result<(), Corrupt> {
+    /// Checks that all bytes are read.
+    pub(super) fn end(&self) -> Result<(), CorruptWindow> {
         self.require(self.rest.is_empty(), "there are bytes left over")
     }
 }
@@ -94,7 +95,7 @@ mod tests {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, unsigned);
             put_signed(&mut bytes, signed);
-            let mut reader = Reader::new(&bytes);
+            let mut reader = WindowReader::new(&bytes);
             prop_assert_eq!(reader.unsigned(), Ok(unsigned));
             prop_assert_eq!(reader.signed(), Ok(signed));
             prop_assert_eq!(reader.end(), Ok(()));
@@ -103,10 +104,13 @@ mod tests {
 
     #[test]
     fn malformed_integers_are_refused() {
-        assert!(Reader::new(&[0x80]).unsigned().is_err());
-        assert!(Reader::new(&[0x80, 0]).unsigned().is_err());
-        assert!(Reader::new(&[0xff; 11]).unsigned().is_err());
-        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).unsigned().is_err());
-        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).unsigned(), Ok(u64::MAX));
+        assert!(WindowReader::new(&[0x80]).unsigned().is_err());
+        assert!(WindowReader::new(&[0x80, 0]).unsigned().is_err());
+        assert!(WindowReader::new(&[0xff; 11]).unsigned().is_err());
+        assert!(WindowReader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).unsigned().is_err());
+        assert_eq!(
+            WindowReader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).unsigned(),
+            Ok(u64::MAX)
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Which buckets of a tumbling view changed since they were last asked for, so that only those are written elsewhere.
+//! Tracks the buckets of a tumbling view that changed since they were last taken, so that only those are written to
+//! other stores.
 //!
-//! Nearly every event changes its entity's newest bucket: for that there is a bit per slot. The others are rare, and are
-//! noted one by one. A bucket that changed and then was not kept any more is noted with its last values.
+//! Nearly every event changes its entity's newest bucket, so that change is one bit per slot. Changes of older buckets
+//! are rare and stored one by one. A bucket that changed and was then dropped is stored with its last values.
 
 use hashbrown::HashMap;
 
@@ -9,30 +10,30 @@ use super::buckets::Bucket;
 use super::windows::{Windows, values_of};
 use crate::value::Value;
 
-const BITS: usize = u64::BITS as usize;
+const BITS_PER_WORD: usize = u64::BITS as usize;
 
-/// Which buckets changed since they were last asked for.
+/// The buckets that changed since they were last taken.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Slots whose newest bucket has changed.
-    newest: Bits,
-    /// Slots of which older buckets are noted.
-    with_older: Bits,
-    /// Slots and tiles of those; the last values of those that are not kept any more.
-    older: Older,
+    /// The slots whose newest bucket has changed.
+    newest: SlotBits,
+    /// The slots with entries in `older`.
+    with_older: SlotBits,
+    /// Per slot and tile of a changed older bucket: its last values, if it was dropped.
+    older: ChangedOlderTiles,
 }
 
-/// Of equal hashes on every machine, so that the same events give the same order.
-type Older = HashMap<(u32, i64), Option<Vec<Value>>, foldhash::fast::FixedState>;
+/// Its hash is the same on every machine, so that the same events give the same order of changes.
+type ChangedOlderTiles = HashMap<(u32, i64), Option<Vec<Value>>, foldhash::fast::FixedState>;
 
 impl Changes {
-    /// Makes room for slots below some number.
+    /// Makes room for slots below `slots`.
     pub(super) fn grow(&mut self, slots: usize) {
         self.newest.grow(slots);
         self.with_older.grow(slots);
     }
 
-    /// Notes that an event came into a slot's newest tile, which was `before` until then.
+    /// Notes an event in a slot's newest tile, which was `before` until then.
     #[inline]
     pub(super) fn note_newest(&mut self, slot: u32, before: i64, newest: i64) {
         if newest != before && self.newest.has(slot) {
@@ -41,65 +42,66 @@ impl Changes {
         self.newest.set(slot);
     }
 
-    /// Notes that an event came into an older tile.
+    /// Notes an event in an older tile.
     pub(super) fn note_older(&mut self, slot: u32, tile: i64) {
         self.with_older.set(slot);
         self.older.entry((slot, tile)).or_default();
     }
 
-    /// Notes the last values of a tile that has changed and is not kept any more.
+    /// Notes the last values of a changed tile that is dropped.
     pub(super) fn note_dropped(&mut self, slot: u32, tile: i64, values: Vec<Value>) {
         self.with_older.set(slot);
         self.older.insert((slot, tile), Some(values));
     }
 
-    /// Whether a slot's tile has changed.
+    /// True if a slot's tile has changed.
     pub(super) fn has(&self, slot: u32, tile: i64, newest: i64) -> bool {
         (tile == newest && self.newest.has(slot))
             || (self.with_older.has(slot) && self.older.contains_key(&(slot, tile)))
     }
 
-    /// Forgets what is noted of a slot.
+    /// Forgets the changes of a slot.
     pub(super) fn forget(&mut self, slot: u32) {
         self.newest.clear(slot);
         if self.with_older.has(slot) {
-            // Slow, and rare: what is noted is taken before a slot is given to another entity.
+            // A scan of all entries is acceptable: changes are taken before a slot is given to another entity, so it is
+            // rare.
             self.with_older.clear(slot);
             self.older.retain(|place, _| place.0 != slot);
         }
     }
 }
 
-/// A bit per slot.
+/// A set of slots.
 #[derive(Debug, Default)]
-struct Bits(Vec<u64>);
+struct SlotBits(Vec<u64>);
 
-impl Bits {
+impl SlotBits {
     fn grow(&mut self, slots: usize) {
-        self.0.resize(slots.div_ceil(BITS), 0);
+        self.0.resize(slots.div_ceil(BITS_PER_WORD), 0);
     }
 
     #[inline]
     fn has(&self, slot: u32) -> bool {
-        self.0[slot as usize / BITS] >> (slot as usize % BITS) & 1 != 0
+        self.0[slot as usize / BITS_PER_WORD] >> (slot as usize % BITS_PER_WORD) & 1 != 0
     }
 
     #[inline]
     fn set(&mut self, slot: u32) {
-        self.0[slot as usize / BITS] |= 1 << (slot as usize % BITS);
+        self.0[slot as usize / BITS_PER_WORD] |= 1 << (slot as usize % BITS_PER_WORD);
     }
 
     fn clear(&mut self, slot: u32) {
-        self.0[slot as usize / BITS] &= !(1 << (slot as usize % BITS));
+        self.0[slot as usize / BITS_PER_WORD] &= !(1 << (slot as usize % BITS_PER_WORD));
     }
 
-    /// The slots whose bits are set, rising. Clears them.
+    /// Takes the slots of the set, ascending, and clears it.
     fn take(&mut self) -> Vec<u32> {
         let mut slots = Vec::new();
         for (index, word) in self.0.iter_mut().enumerate() {
             let mut bits = std::mem::take(word);
             while bits != 0 {
-                slots.push((index * BITS) as u32 + bits.trailing_zeros());
+                slots.push((index * BITS_PER_WORD) as u32 + bits.trailing_zeros());
                 bits &= bits - 1;
             }
         }
@@ -108,15 +110,15 @@ impl Bits {
 }
 
 impl Windows {
-    /// From now on notes which buckets change, for [`Windows::take_changed`]. For views with tiles only.
+    /// Starts to track changed buckets, for [`Windows::take_changed`]. The view must have tiles.
     pub fn note_changes(&mut self) {
         let mut changes = Changes::default();
         changes.grow(self.tiles.len());
         self.changes = Some(changes);
     }
 
-    /// The buckets that changed since this was asked last, with their slots, in no order that matters. A bucket that
-    /// changed and is not kept any more is there with its last values. What is loaded has not changed.
+    /// The buckets that changed since the last call, with their slots, in any order. A bucket that was dropped after
+    /// its change has its last values. Loading a window is no change.
     pub fn take_changed(&mut self) -> Vec<(u32, Bucket)> {
         let Some(mut changes) = self.changes.take() else { return Vec::new() };
         let mut changed = Vec::new();
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_noted_of_a_slot_is_forgotten_alone() {
+    fn forgetting_a_slot_keeps_the_changes_of_others() {
         let mut changes = Changes::default();
         changes.grow(200);
         for slot in [3, 70, 199] {

@@ -1,4 +1,4 @@
-//! Arrow arrays as the fold sees them: arguments as words that come in, results as words that go out.
+//! Converts between Arrow arrays and the fold's words: arguments of measures, and results.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, NullBufferBuilder, ScalarBuffer};
 
-use super::kernel::Kernel;
-use super::layout::Cell;
-use super::texts::Texts;
+use super::kernel::AggregateKernel;
+use super::layout::Accumulator;
+use super::texts::TextArena;
 use crate::types::Type;
 
-/// A measure's argument, row by row.
-pub(super) struct Input<'a> {
-    pub(super) values: Values<'a>,
-    /// Which rows have a value that counts: neither null nor NaN. `None`: all.
+/// The argument of a measure, row by row.
+pub(super) struct ArgumentColumn<'a> {
+    pub(super) values: ArgumentValues<'a>,
+    /// The rows with a value that counts, neither null nor NaN. `None`: all.
     present: Option<NullBuffer>,
 }
 
 /// The values of an argument.
-pub(super) enum Values<'a> {
-    /// Only that there is a value matters.
+pub(super) enum ArgumentValues<'a> {
+    /// Values are not read: only their presence counts.
     Uncounted,
     /// Integers, timestamps in ms, or bits of doubles.
     Words(&'a [u64]),
@@ -30,32 +30,32 @@ pub(super) enum Values<'a> {
     Texts(&'a StringArray),
 }
 
-impl<'a> Input<'a> {
+impl<'a> ArgumentColumn<'a> {
     /// The argument of a measure, whose type was checked.
-    pub(super) fn new(measure: &Cell, argument: Option<&'a ArrayRef>) -> Self {
+    pub(super) fn new(measure: &Accumulator, argument: Option<&'a ArrayRef>) -> Self {
         let Some(array) = argument else {
-            return Self { values: Values::Uncounted, present: None };
+            return Self { values: ArgumentValues::Uncounted, present: None };
         };
         let mut present = array.logical_nulls();
         let values = match measure.argument {
             Some(Type::Double) => {
                 let doubles = array.as_primitive::<Float64Type>().values();
                 present = without_nans(doubles, present);
-                Values::Words(doubles.inner().typed_data())
+                ArgumentValues::Words(doubles.inner().typed_data())
             }
-            Some(Type::Int) => Values::Words(array.as_primitive::<Int64Type>().values().inner().typed_data()),
+            Some(Type::Int) => ArgumentValues::Words(array.as_primitive::<Int64Type>().values().inner().typed_data()),
             Some(Type::Timestamp) => {
-                Values::Words(array.as_primitive::<TimestampMillisecondType>().values().inner().typed_data())
+                ArgumentValues::Words(array.as_primitive::<TimestampMillisecondType>().values().inner().typed_data())
             }
-            Some(Type::Bool) => Values::Bools(array.as_boolean()),
-            Some(Type::Text) => Values::Texts(array.as_string()),
-            Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_)) | None => Values::Uncounted,
+            Some(Type::Bool) => ArgumentValues::Bools(array.as_boolean()),
+            Some(Type::Text) => ArgumentValues::Texts(array.as_string()),
+            Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_)) | None => ArgumentValues::Uncounted,
         };
-        let values = if measure.kernel == Kernel::Count { Values::Uncounted } else { values };
+        let values = if measure.kernel == AggregateKernel::Count { ArgumentValues::Uncounted } else { values };
         Self { values, present }
     }
 
-    /// Whether a row has a value that counts.
+    /// True if a row has a value that counts.
     #[inline]
     pub(super) fn is_present(&self, row: usize) -> bool {
         self.present.as_ref().is_none_or(|present| present.is_valid(row))
@@ -64,7 +64,7 @@ impl<'a> Input<'a> {
 
 /// The rows that are present and not NaN.
 fn without_nans(doubles: &[f64], present: Option<NullBuffer>) -> Option<NullBuffer> {
-    // No early exit, so that it is vectorised: NaNs are rare.
+    // The loop has no early exit, so that the compiler vectorises it: NaNs are rare.
     if !doubles.iter().fold(false, |found, value| found | value.is_nan()) {
         return present;
     }
@@ -72,18 +72,18 @@ fn without_nans(doubles: &[f64], present: Option<NullBuffer>) -> Option<NullBuff
     NullBuffer::union(present.as_ref(), Some(&numbers))
 }
 
-/// A measure's results, in the making.
-pub(super) struct Output {
+/// The builder of a measure's results.
+pub(super) struct ResultColumn {
     ty: Type,
     words: Vec<u64>,
     texts: StringBuilder,
-    /// `None`: results of this measure are never missing.
+    /// `None` if results of this measure are never missing.
     present: Option<NullBufferBuilder>,
 }
 
-impl Output {
-    /// Room for some rows.
-    pub(super) fn new(measure: &Cell, rows: usize) -> Self {
+impl ResultColumn {
+    /// A builder with capacity for `rows` rows.
+    pub(super) fn new(measure: &Accumulator, rows: usize) -> Self {
         let is_text = measure.result == Type::Text;
         Self {
             ty: measure.result.clone(),
@@ -93,9 +93,9 @@ impl Output {
         }
     }
 
-    /// Adds what a kernel gave for the next row.
+    /// Adds the result of the next row, as a kernel gives it.
     #[inline]
-    pub(super) fn push(&mut self, result: Option<u64>, texts: &Texts) {
+    pub(super) fn push(&mut self, result: Option<u64>, texts: &TextArena) {
         if self.ty == Type::Text {
             let room = &mut [0; 8];
             return self.texts.append_option(result.map(|word| texts.get(word, room)));

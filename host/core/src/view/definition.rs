@@ -1,4 +1,4 @@
-//! What a view is: the definition that its author uploads. [`Layout`](super::Layout) compiles it.
+//! The definition of a view, as its author uploads it. [`Layout`](super::Layout) compiles it.
 
 use std::fmt;
 
@@ -7,62 +7,63 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::measure::Measure;
-use crate::names::{BadName, check_name};
+use crate::names::{InvalidName, check_name};
 use crate::source;
 use crate::span::Span;
 
-/// How many tiles a sliding window is cut into when the definition does not say.
+/// The number of tiles of a sliding window without `tiles`.
 pub const DEFAULT_TILES: u32 = 60;
-/// The most tiles of a sliding window: minutes of a day.
+/// The most tiles of a sliding window: one per minute of a day.
 pub const MAX_TILES: u32 = 1440;
-/// The most buckets of a tumbling view that are kept for an entity: minutes of a day, hours of 60 days.
+/// The most buckets of a tumbling view that are kept per entity: one per minute of a day, or one per hour of 60 days.
 pub const MAX_BUCKETS: u32 = 1440;
 /// The most measures of a view.
 pub const MAX_MEASURES: usize = 64;
 
-/// Aggregates of a stream's events by what they have in common, over all time, a sliding window or tumbling buckets.
+/// Aggregates of a stream's events by groups, over all time, a sliding window or tumbling buckets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewDef {
     /// Its name.
     pub view: String,
-    /// What it is for. Markdown.
+    /// A description in Markdown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
     /// The stream whose events it aggregates.
     pub stream: String,
-    /// The expressions whose values make a group.
+    /// The expressions by whose values events are grouped.
     #[serde(deserialize_with = "source::list")]
     pub by: Vec<String>,
-    /// What it measures, in the order of the definition.
+    /// The measures, in the order of the definition.
     pub measures: Measures,
-    /// Which events it counts: an expression of type bool; all, without it.
+    /// The filter of the events that it counts: an expression of type bool. Without it, it counts all.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "source::optional")]
     pub when: Option<String>,
-    /// The length of the sliding window; all time, without it and without `every`.
+    /// The length of the sliding window. Without it and without `every` the view is over all time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Span>,
-    /// Into how many tiles the window is cut; [`DEFAULT_TILES`] without it. More tiles slide more smoothly and cost
-    /// more memory.
+    /// The number of tiles of the window; [`DEFAULT_TILES`] without it. More tiles make the window slide in smaller
+    /// steps and take more memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<u32>,
-    /// The length of the buckets of a tumbling view, counted from 1970. Instead of `over`.
+    /// The length of the buckets of a tumbling view, which are counted from 1970. It excludes `over`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
-    /// How long buckets are kept, by the entity's own newest event. With `every`, and only with it.
+    /// The time for which buckets are kept, measured from the entity's newest event. Required with `every`, and only
+    /// allowed with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Span>,
 }
 
-/// A view's measures by name, in the order of the definition. In YAML and JSON a map.
+/// The measures of a view by name, in the order of the definition. In YAML and JSON it is a map.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measures(pub Vec<(String, Measure)>);
 
 impl ViewDef {
-    /// Checks what can be checked without the stream's schema.
+    /// Checks the definition as far as possible without the stream's schema.
     ///
     /// # Errors
-    /// Says which field is wrong and what is expected.
+    /// The error names the wrong field and the expected values.
     pub fn check(&self) -> Result<(), ViewError> {
         check_name(&self.view)?;
         if self.by.is_empty() {
@@ -104,25 +105,25 @@ impl ViewDef {
         if !(Span(1)..=Span::MAX).contains(&every) {
             return Err(ViewError::Every(every));
         }
-        let most = Span(every.0 * u64::from(MAX_BUCKETS));
-        if keep < every || keep > most {
-            return Err(ViewError::Keep { keep, every, most });
+        let max_keep = Span(every.0 * u64::from(MAX_BUCKETS));
+        if keep < every || keep > max_keep {
+            return Err(ViewError::Keep { keep, every, most: max_keep });
         }
         Ok(())
     }
 
-    /// Whether it has a bucket for each span of time, instead of one value.
-    pub fn tumbles(&self) -> bool {
+    /// True if it has a bucket per span of time instead of one value.
+    pub fn is_tumbling(&self) -> bool {
         self.every.is_some()
     }
 }
 
-/// Why a definition is not a view.
+/// The reason why a definition is not valid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ViewError {
     /// The view's name breaks the rule for names.
     #[error("view: {0}")]
-    Name(#[from] BadName),
+    Name(#[from] InvalidName),
     /// `by` is empty.
     #[error("by: expected at least one expression, such as [card]")]
     NoGroup,
@@ -137,15 +138,15 @@ pub enum ViewError {
     Argument {
         /// The measure.
         name: String,
-        /// What it takes.
-        why: super::BadArgument,
+        /// The types that it takes.
+        why: super::InvalidArgument,
     },
-    /// The caller gave another number of types than there are measures.
+    /// The caller passed a number of types that is not the number of measures.
     #[error("measures: there are {expected}, but {found} types of arguments came")]
     ArgumentCount {
-        /// How many measures there are.
+        /// The number of measures.
         expected: usize,
-        /// How many types came.
+        /// The number of types.
         found: usize,
     },
     /// `tiles` without `over`.
@@ -157,12 +158,12 @@ pub enum ViewError {
     /// `over` out of range.
     #[error("over: expected at least {least}, a millisecond for each tile, and at most {}, found {over}", Span::MAX)]
     Window {
-        /// What came.
+        /// The value that was found.
         over: Span,
         /// The least for this number of tiles.
         least: Span,
     },
-    /// Both kinds of windows.
+    /// Both `every` and `over` or `tiles`.
     #[error("every: a view either tumbles ('every' and 'keep') or slides ('over' and 'tiles'), not both")]
     SlidesAndTumbles,
     /// `keep` without `every`.
@@ -177,11 +178,11 @@ pub enum ViewError {
     /// `keep` out of range.
     #[error("keep: expected {every} to {most}, which is 1 to {MAX_BUCKETS} buckets of {every}, found {keep}")]
     Keep {
-        /// What came.
+        /// The value that was found.
         keep: Span,
         /// The length of a bucket.
         every: Span,
-        /// The length of as many buckets as there may be.
+        /// The length of [`MAX_BUCKETS`] buckets.
         most: Span,
     },
 }
@@ -198,9 +199,9 @@ impl Serialize for Measures {
 
 impl<'de> Deserialize<'de> for Measures {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+        struct MeasuresVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for MeasuresVisitor {
             type Value = Measures;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -222,7 +223,7 @@ impl<'de> Deserialize<'de> for Measures {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(MeasuresVisitor)
     }
 }
 
@@ -255,14 +256,17 @@ mod tests {
     #[test]
     fn a_tumbling_view_survives_json() {
         let view = read(&CARD_SPEND.replace("over: 1h", "every: 1h\nkeep: 60d")).unwrap();
-        assert_eq!((view.every, view.keep, view.tumbles()), (Some(Span(3_600_000)), Some(Span(60 * 86_400_000)), true));
+        assert_eq!(
+            (view.every, view.keep, view.is_tumbling()),
+            (Some(Span(3_600_000)), Some(Span(60 * 86_400_000)), true)
+        );
         let json = serde_json::to_string(&view).unwrap();
         assert!(json.ends_with(r#""when":"amount > 0.0","every":"1h","keep":"60d"}"#), "{json}");
         assert_eq!(serde_json::from_str::<ViewDef>(&json).unwrap(), view);
     }
 
     #[test]
-    fn what_is_not_a_view_is_refused() {
+    fn definitions_that_are_not_valid_are_refused_with_advice() {
         for (from, to, advice) in [
             ("over: 1h", "ovre: 1h", "ovre"),
             ("over: 1h", "over: 59ms", "expected at least 60ms"),

@@ -1,42 +1,43 @@
-//! The fold of a batch of events into windows: the hot path.
+//! Folds a batch of events into windows. This is the hot path.
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
-use super::columns::{Input, Output, Values};
-use super::kernel::Kernel;
-use super::layout::{Cell, Layout};
-use super::texts::Texts;
-use super::window::{Place, Window};
+use super::columns::{ArgumentColumn, ArgumentValues, ResultColumn};
+use super::kernel::AggregateKernel;
+use super::layout::{Accumulator, Layout};
+use super::texts::TextArena;
+use super::window::Window;
+use super::window_mut::EventTile;
 use super::windows::{Windows, free_texts, values_of};
 use crate::types::Type;
 
-/// How many rows' windows are read ahead, so that their cache misses overlap.
-const AHEAD: usize = 64;
+/// The number of rows whose windows are prefetched together, so that their cache misses overlap.
+const PREFETCH_ROWS: usize = 64;
 
-/// A batch of events, in the order in which they are folded.
+/// The events of a batch, in the order of the fold.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     /// The slot of each row's entity.
     pub slots: &'a [u32],
     /// Each row's event time in ms since 1970.
     pub times: &'a [i64],
-    /// Which rows the view counts: those that are true. `None`: all.
+    /// True for the rows that the view counts. `None`: all.
     pub counted: Option<&'a BooleanArray>,
     /// The argument of each measure; `None` for `count()`.
     pub arguments: &'a [Option<ArrayRef>],
 }
 
-/// What a fold gives.
+/// The result of a fold.
 #[derive(Debug)]
 pub struct Folded {
-    /// For each measure, each row's value at the row's time, the row itself included if it was counted.
+    /// Per measure, the value at each row's time, which includes the row itself if it was counted.
     pub columns: Vec<ArrayRef>,
-    /// How many rows were not counted because their tile is not kept any more.
+    /// The number of rows that were not counted because their tile is not kept any more.
     pub late: u64,
 }
 
-/// A batch that does not fit the view: a mistake of the caller, not of a user. Nothing was folded.
+/// A batch that does not fit the view: a bug of the caller, not a mistake of a user. Nothing was folded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
     /// A column has another length than the batch.
@@ -46,43 +47,43 @@ pub enum FoldError {
         what: &'static str,
         /// Rows of the batch, or measures of the view.
         expected: usize,
-        /// The column's rows, or how many columns came.
+        /// The rows of the column, or the number of columns.
         found: usize,
     },
     /// An argument has another type than the view was compiled for.
     #[error("argument {measure}: expected {expected}, found {found}")]
     Type {
-        /// The measure's place in the definition, from 0.
+        /// The index of the measure in the definition.
         measure: usize,
         /// The type that the view was compiled for.
         expected: String,
-        /// The type that came.
+        /// The type of the argument.
         found: String,
     },
 }
 
-/// A measure of this batch.
-struct Step<'a> {
-    kernel: Kernel,
+/// The fold of one measure over a batch.
+struct MeasureFold<'a> {
+    kernel: AggregateKernel,
     at: usize,
-    input: Input<'a>,
-    output: Output,
+    input: ArgumentColumn<'a>,
+    output: ResultColumn,
 }
 
-impl<'a> Step<'a> {
-    fn new(measure: &Cell, argument: Option<&'a ArrayRef>, rows: usize) -> Self {
-        let input = Input::new(measure, argument);
-        Self { kernel: measure.kernel, at: measure.at, input, output: Output::new(measure, rows) }
+impl<'a> MeasureFold<'a> {
+    fn new(measure: &Accumulator, argument: Option<&'a ArrayRef>, rows: usize) -> Self {
+        let input = ArgumentColumn::new(measure, argument);
+        Self { kernel: measure.kernel, at: measure.at, input, output: ResultColumn::new(measure, rows) }
     }
 }
 
 impl Windows {
-    /// Folds events into their windows, in order, and gives each row's values as of the row.
+    /// Folds events into their windows, in order. Returns each row's values as of that row.
     ///
     /// # Errors
-    /// When the columns do not fit the view.
+    /// The columns do not fit the view.
     pub fn fold(&mut self, rows: &Rows<'_>) -> Result<Folded, FoldError> {
-        check(rows, &self.layout)?;
+        check_rows(rows, &self.layout)?;
         let len = rows.slots.len();
         self.grow(rows.slots.iter().max().map_or(0, |slot| *slot as usize + 1));
         let counted = rows.counted.map(|counted| match counted.nulls() {
@@ -90,23 +91,23 @@ impl Windows {
             Some(nulls) => counted.values() & nulls.inner(),
         });
         let measures = self.layout.measures.iter().zip(rows.arguments);
-        let steps = measures.map(|(measure, argument)| Step::new(measure, argument.as_ref(), len)).collect();
-        let mut batch = Batch { steps, counted, scratch: self.layout.identity.clone(), late: 0 };
-        for from in (0..len).step_by(AHEAD) {
-            let to = len.min(from + AHEAD);
-            self.touch(&rows.slots[from..to], &rows.times[from..to]);
+        let steps = measures.map(|(measure, argument)| MeasureFold::new(measure, argument.as_ref(), len)).collect();
+        let mut batch = BatchFold { steps, counted, scratch: self.layout.identity.clone(), late: 0 };
+        for from in (0..len).step_by(PREFETCH_ROWS) {
+            let to = len.min(from + PREFETCH_ROWS);
+            self.prefetch(&rows.slots[from..to], &rows.times[from..to]);
             for row in from..to {
-                batch.fold(self, row, rows.slots[row], Layout::bounded(rows.times[row]));
+                batch.fold_row(self, row, rows.slots[row], Layout::bounded(rows.times[row]));
             }
         }
         let columns = batch.steps.into_iter().map(|step| step.output.finish()).collect();
         Ok(Folded { columns, late: batch.late })
     }
 
-    /// Reads what the fold of some rows will read, one row independent of the other: the processor waits for all of
-    /// memory's answers at once, not for one after the other. What must be read to know the next address, or whether
-    /// there is one, is read in a pass of its own.
-    fn touch(&self, slots: &[u32], times: &[i64]) {
+    /// Reads the memory that the fold of some rows will read, so that their cache misses overlap: the loads of
+    /// different rows are independent. Reads that need the result of an earlier read for their address are in a second
+    /// pass.
+    fn prefetch(&self, slots: &[u32], times: &[i64]) {
         let mut seen = 0;
         for slot in slots {
             seen ^= self.head(*slot)[0] ^ self.tiles[*slot as usize].touch_self();
@@ -120,18 +121,18 @@ impl Windows {
     }
 }
 
-/// What is the same for all rows of a batch.
-struct Batch<'a> {
-    steps: Vec<Step<'a>>,
+/// The state of the fold of one batch.
+struct BatchFold<'a> {
+    steps: Vec<MeasureFold<'a>>,
     counted: Option<BooleanBuffer>,
     scratch: Vec<u64>,
     late: u64,
 }
 
-impl Batch<'_> {
-    /// Folds a row.
+impl BatchFold<'_> {
+    /// Folds a row into its window and adds its results.
     #[inline]
-    fn fold(&mut self, windows: &mut Windows, row: usize, slot: u32, time: i64) {
+    fn fold_row(&mut self, windows: &mut Windows, row: usize, slot: u32, time: i64) {
         let (mut window, texts, mut changes) = windows.window_mut(slot);
         let is_counted = self.counted.as_ref().is_none_or(|counted| counted.value(row));
         let newest = window.as_ref().newest_tile();
@@ -143,23 +144,23 @@ impl Batch<'_> {
                 }
                 free_texts(layout, cells, texts);
             };
-            match window.make_place(time, dropped) {
-                Place::Newest => {
+            match window.open_tile(time, dropped) {
+                EventTile::Newest => {
                     if let Some(changes) = changes {
                         changes.note_newest(slot, newest, window.as_ref().newest_tile());
                     }
-                    self.add(window.newest_mut(), row, time, texts);
-                    return self.give_newest(window.as_ref(), texts);
+                    self.add_arguments(window.newest_mut(), row, time, texts);
+                    return self.push_newest_values(window.as_ref(), texts);
                 }
-                Place::Older(tile) => {
+                EventTile::Older(tile) => {
                     if let Some(changes) = changes {
                         changes.note_older(slot, tile);
                     }
-                    self.add(window.older_mut(tile), row, time, texts);
-                    window.settle(tile);
+                    self.add_arguments(window.older_mut(tile), row, time, texts);
+                    window.rebuild_running_merges(tile);
                     tile
                 }
-                Place::Late(tile) => {
+                EventTile::Late(tile) => {
                     self.late += 1;
                     tile
                 }
@@ -168,32 +169,32 @@ impl Batch<'_> {
             window.layout.tile_of(time, newest)
         };
         if tile == newest {
-            self.give_newest(window.as_ref(), texts);
+            self.push_newest_values(window.as_ref(), texts);
         } else {
-            self.give_at(window.as_ref(), tile, texts);
+            self.push_values_at(window.as_ref(), tile, texts);
         }
     }
 
     /// Adds a row's arguments to a tile's accumulators.
     #[inline]
-    fn add(&self, cells: &mut [u64], row: usize, time: i64, texts: &mut Texts) {
+    fn add_arguments(&self, cells: &mut [u64], row: usize, time: i64, texts: &mut TextArena) {
         for step in &self.steps {
             if !step.input.is_present(row) {
                 continue;
             }
             let cell = &mut cells[step.at..];
             match &step.input.values {
-                Values::Uncounted => step.kernel.add(cell, 0, time),
-                Values::Words(words) => step.kernel.add(cell, words[row], time),
-                Values::Bools(bools) => step.kernel.add(cell, u64::from(bools.value(row)), time),
-                Values::Texts(values) => keep_text(step.kernel, cell, values.value(row), time, texts),
+                ArgumentValues::Uncounted => step.kernel.add(cell, 0, time),
+                ArgumentValues::Words(words) => step.kernel.add(cell, words[row], time),
+                ArgumentValues::Bools(bools) => step.kernel.add(cell, u64::from(bools.value(row)), time),
+                ArgumentValues::Texts(values) => keep_newest_text(step.kernel, cell, values.value(row), time, texts),
             }
         }
     }
 
-    /// Gives a row's results: the values at the newest tile.
+    /// Adds a row's results: the values at the newest tile.
     #[inline]
-    fn give_newest(&mut self, window: Window<'_>, texts: &Texts) {
+    fn push_newest_values(&mut self, window: Window<'_>, texts: &TextArena) {
         let parts = window.parts();
         for step in &mut self.steps {
             let [suffix, prefix, newest] = parts.map(|part| &part[step.at..]);
@@ -201,8 +202,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Gives a row's results: the values at some tile.
-    fn give_at(&mut self, window: Window<'_>, tile: i64, texts: &Texts) {
+    /// Adds a row's results: the values at a tile.
+    fn push_values_at(&mut self, window: Window<'_>, tile: i64, texts: &TextArena) {
         if window.newest_time().is_some() {
             window.merge_at(tile, &mut self.scratch);
         } else {
@@ -214,8 +215,8 @@ impl Batch<'_> {
     }
 }
 
-/// Keeps a text in an accumulator if it is the newest there, instead of the one before.
-fn keep_text(kernel: Kernel, cell: &mut [u64], text: &str, time: i64, texts: &mut Texts) {
+/// Replaces the text of an accumulator if the new one is not older. The old text is freed.
+fn keep_newest_text(kernel: AggregateKernel, cell: &mut [u64], text: &str, time: i64, texts: &mut TextArena) {
     match kernel.result(cell) {
         None => kernel.add(cell, texts.insert(text), time),
         Some(_) if time < cell[0] as i64 => {}
@@ -227,7 +228,7 @@ fn keep_text(kernel: Kernel, cell: &mut [u64], text: &str, time: i64, texts: &mu
 }
 
 /// Checks that the columns of a batch fit the view.
-fn check(rows: &Rows<'_>, layout: &Layout) -> Result<(), FoldError> {
+fn check_rows(rows: &Rows<'_>, layout: &Layout) -> Result<(), FoldError> {
     let len = rows.slots.len();
     let same = |what, found, expected| {
         if found == expected { Ok(()) } else { Err(FoldError::Length { what, expected, found }) }

@@ -1,11 +1,11 @@
-//! The compiled shape of a view: its window in tiles, and where each measure's accumulator is.
+//! The compiled shape of a view: its window in tiles, and the place of each measure's accumulator.
 
 use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::definition::{DEFAULT_TILES, ViewDef, ViewError};
-use super::kernel::Kernel;
+use super::kernel::AggregateKernel;
 use crate::event_time::MAX_EVENT_TIME_MS;
 use crate::span::Span;
 use crate::types::Type;
@@ -13,36 +13,38 @@ use crate::types::Type;
 /// The compiled shape of a view.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    pub(super) measures: Vec<Cell>,
+    pub(super) measures: Vec<Accumulator>,
     /// The accumulators of no events.
     pub(super) identity: Vec<u64>,
-    /// `None`: all time.
+    /// `None` for a view over all time.
     tiling: Option<Tiling>,
     fingerprint: u64,
 }
 
 /// A measure's accumulator.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) kernel: Kernel,
-    /// Its first word among a tile's accumulators.
+pub(super) struct Accumulator {
+    pub(super) kernel: AggregateKernel,
+    /// The index of its first word in a tile's accumulators.
     pub(super) at: usize,
     pub(super) argument: Option<Type>,
     pub(super) result: Type,
 }
 
-/// A window of tiles. Lengths in milliseconds and in tiles. A tumbling view has one tile, the bucket, in its window.
+/// A window of tiles. The window of a tumbling view is one tile, the bucket.
 #[derive(Clone, Copy, Debug)]
 struct Tiling {
+    /// The length of a tile, in ms.
     width: i64,
     tiles: i64,
+    /// The number of kept tiles, those of the window included.
     kept: i64,
 }
 
 impl Tiling {
-    fn of(view: &ViewDef, lateness: Span) -> Option<Self> {
+    fn compile(view: &ViewDef, lateness: Span) -> Option<Self> {
         if let Some(every) = view.every {
-            // Checked: 1 to `MAX_BUCKETS`. What is late is told by `keep` alone.
+            // The definition is checked, so this is 1 to `MAX_BUCKETS`. `keep` alone decides which events are late.
             let kept = view.keep.unwrap_or(every).0.div_ceil(every.0) as i64;
             return Some(Self { width: every.as_millis(), tiles: 1, kept });
         }
@@ -55,13 +57,14 @@ impl Tiling {
 }
 
 impl Layout {
-    /// Compiles a view whose measures' arguments have these types (`None` for `count()`), for a stream that allows
-    /// events to be late by `lateness`.
+    /// Compiles a view for a stream with this `lateness`. `arguments` has the type of each measure's argument (`None`
+    /// for `count()`).
     ///
-    /// A tile is `over / tiles` wide, rounded up to a whole millisecond; that of a tumbling view, its bucket, `every`.
+    /// The length of a tile is `over / tiles`, rounded up to a whole millisecond; that of a tumbling view's bucket is
+    /// `every`.
     ///
     /// # Errors
-    /// When the definition is not valid, or a measure does not take its argument.
+    /// The definition is not valid, or a measure does not take its argument.
     pub fn compile(view: &ViewDef, arguments: &[Option<Type>], lateness: Span) -> Result<Self, ViewError> {
         view.check()?;
         let names = &view.measures.0;
@@ -75,17 +78,18 @@ impl Layout {
                 .aggregate
                 .result_type(argument.as_ref())
                 .map_err(|why| ViewError::Argument { name: name.clone(), why })?;
-            let kernel = Kernel::of(measure.aggregate, argument.as_ref());
-            measures.push(Cell { kernel, at: identity.len(), argument: argument.clone(), result });
+            let kernel = AggregateKernel::for_aggregate(measure.aggregate, argument.as_ref());
+            measures.push(Accumulator { kernel, at: identity.len(), argument: argument.clone(), result });
             identity.extend_from_slice(kernel.identity());
         }
-        let tiling = Tiling::of(view, lateness);
+        let tiling = Tiling::compile(view, lateness);
         let fingerprint = fingerprint(view, arguments, tiling);
         Ok(Self { measures, identity, tiling, fingerprint })
     }
 
-    /// What saved windows must agree on to be loaded: a hash of all that decides what the windows' content means.
-    /// The names of the view and of its measures do not, so they can be changed without losing the windows.
+    /// A hash of everything that decides the meaning of a window's content. Saved windows can be loaded only into a
+    /// layout with the same fingerprint. Names of the view and of its measures are not part of it, so they can be
+    /// changed without losing the windows.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
@@ -95,30 +99,31 @@ impl Layout {
         self.measures.iter().map(|measure| &measure.result)
     }
 
-    /// The begin and the end of the bucket of a time, in ms since 1970; none for a view over all time.
+    /// The begin and the end (exclusive) of the bucket of a time, in ms since 1970; none for a view over all time.
     pub fn bucket_of(&self, time: i64) -> Option<Range<i64>> {
         self.tiling.map(|_| self.span_of(self.tile_of(Self::bounded(time), 0)))
     }
 
-    /// The earliest time whose value can be given when the newest event has some time; so can that of every later time.
-    /// All that a value covers must be kept. Over all time one tile is kept, which has every event up to the newest.
+    /// The earliest time whose value is known when the newest event has the time `newest`. The values of all later
+    /// times are known, too. A value is known if all tiles that it covers are kept. A view over all time has one tile
+    /// with all events up to the newest.
     pub fn known_since(&self, newest: i64) -> i64 {
         let Some(tiling) = self.tiling else { return newest };
         self.begin_of(self.kept_from(self.tile_of(Self::bounded(newest), 0)) + tiling.tiles - 1)
     }
 
-    /// Whether the view has tiles; if not, it is over all time, which is one tile, number 0, for ever.
+    /// True if the view has tiles. A view over all time has only tile 0.
     pub(super) fn has_tiles(&self) -> bool {
         self.tiling.is_some()
     }
 
-    /// Words of a tile's running merge. A window of one tile needs none.
+    /// The number of words of a tile's running merge. A window of one tile needs none.
     #[inline]
     pub(super) fn running_words(&self) -> usize {
         if self.tiling.is_some_and(|tiling| tiling.tiles > 1) { self.identity.len() } else { 0 }
     }
 
-    /// Words of an older tile's record: the tile's number, its accumulators, the running merge.
+    /// The number of words in the record of an older tile: the tile's number, its accumulators, the running merge.
     #[inline]
     pub(super) fn record_words(&self) -> usize {
         1 + self.identity.len() + self.running_words()
@@ -132,13 +137,13 @@ impl Layout {
         }
     }
 
-    /// A time within the bounds of times.
+    /// Clamps a time to the bounds of event times.
     #[inline]
     pub(super) fn bounded(time: i64) -> i64 {
         time.clamp(-MAX_EVENT_TIME_MS, MAX_EVENT_TIME_MS)
     }
 
-    /// The tile of a bounded time. `near` is the tile of some bounded time, which spares the division when it is right.
+    /// The tile of a bounded time. `near` is a guess, which avoids the division if it is right.
     #[inline]
     pub(super) fn tile_of(&self, time: i64, near: i64) -> i64 {
         match self.tiling {
@@ -150,13 +155,13 @@ impl Layout {
         }
     }
 
-    /// Whether a time lies in the tile of some bounded time.
+    /// True if a time is in a tile.
     #[inline]
     pub(super) fn is_in(&self, time: i64, tile: i64) -> bool {
         self.tiling.is_none_or(|tiling| (0..tiling.width).contains(&time.wrapping_sub(tile * tiling.width)))
     }
 
-    /// The time at which a tile begins; 0 for all time.
+    /// The time at which a tile begins; 0 for a view over all time.
     pub(super) fn begin_of(&self, tile: i64) -> i64 {
         self.tiling.map_or(0, |tiling| tile.saturating_mul(tiling.width))
     }
@@ -172,26 +177,27 @@ impl Layout {
         self.tiling.map_or(tile, |tiling| tile - tiling.tiles + 1)
     }
 
-    /// The first tile of a tile's block; a block has as many tiles as a value covers.
+    /// The first tile of a tile's block. A block has as many tiles as a value covers.
     #[inline]
     pub(super) fn block_of(&self, tile: i64) -> i64 {
         self.tiling.map_or(tile, |tiling| tile - tile.rem_euclid(tiling.tiles))
     }
 
-    /// Whether a tile is in the block before the one that begins at `block`.
+    /// True if a tile is in the block directly before the one that begins at `block`.
     #[inline]
     pub(super) fn is_block_before(&self, tile: i64, block: i64) -> bool {
         tile < block && self.tiling.is_some_and(|tiling| tile >= block - tiling.tiles)
     }
 
-    /// The oldest tile that is kept when some tile is the newest.
+    /// The oldest tile that is kept when `newest` is the newest tile.
     #[inline]
     pub(super) fn kept_from(&self, newest: i64) -> i64 {
         self.tiling.map_or(newest, |tiling| newest - tiling.kept + 1)
     }
 }
 
-/// Hashes the expressions, functions, types and the window, each with its end marked.
+/// Hashes the expressions, functions, types and the window. Each part is preceded by its length, so that parts cannot
+/// run together.
 fn fingerprint(view: &ViewDef, arguments: &[Option<Type>], tiling: Option<Tiling>) -> u64 {
     let mut hash = Xxh3::new();
     let mut part = |text: &str| {
@@ -258,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_are_exact_up_to_the_ends_of_what_is_taken() {
+    fn tiles_are_exact_up_to_the_bounds_of_event_times() {
         let widest = VIEW.replace("over: 1h", "over: 36500d, tiles: 1");
         let finest = VIEW.replace("over: 1h", "over: 1440ms, tiles: 1440");
         for layout in [&widest, &finest].map(|text| compile(text, Span::MAX.0)) {
@@ -271,23 +277,23 @@ mod tests {
     }
 
     #[test]
-    fn a_width_is_rounded_up() {
+    fn the_length_of_a_tile_is_rounded_up() {
         let layout = compile(&VIEW.replace("1h", "1s"), 0);
         assert_eq!((layout.tile_of(16, 0), layout.tile_of(17, 0)), (0, 1));
     }
 
     #[test]
-    fn the_fingerprint_changes_with_what_the_content_means_and_not_with_names() {
-        let of = |text: &str| compile(text, 0).fingerprint();
-        let same = of(VIEW);
-        assert_eq!(of(&VIEW.replace("{n:", "{m:").replace("view: v", "view: w")), same);
+    fn the_fingerprint_depends_on_the_meaning_of_the_content_and_not_on_names() {
+        let fingerprint = |text: &str| compile(text, 0).fingerprint();
+        let same = fingerprint(VIEW);
+        assert_eq!(fingerprint(&VIEW.replace("{n:", "{m:").replace("view: v", "view: w")), same);
         for (from, to) in [("1h", "2h"), ("sum(x)", "sum(y)"), ("sum", "avg"), ("[a]", "[b]"), ("over: 1h", "when: a")]
         {
-            assert_ne!(of(&VIEW.replace(from, to)), same, "{from} {to}");
+            assert_ne!(fingerprint(&VIEW.replace(from, to)), same, "{from} {to}");
         }
         assert_ne!(compile(VIEW, 60_000).fingerprint(), same);
         let tumbling = |keep: &str| VIEW.replace("over: 1h", &format!("every: 1h, keep: {keep}"));
-        assert_ne!(of(&tumbling("2d")), of(&tumbling("3d")));
-        assert_eq!(of(&tumbling("2d")), compile(&tumbling("2d"), 60_000).fingerprint());
+        assert_ne!(fingerprint(&tumbling("2d")), fingerprint(&tumbling("3d")));
+        assert_eq!(fingerprint(&tumbling("2d")), compile(&tumbling("2d"), 60_000).fingerprint());
     }
 }

@@ -1,4 +1,4 @@
-//! What a view measures: an aggregate function over an expression, written `sum(amount)`.
+//! A measure of a view: an aggregate function over an expression, written `sum(amount)`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::expr::call_argument;
 use crate::types::Type;
 
-/// The functions that turn many events into one value.
+/// The aggregate functions, which reduce many events to one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Aggregate {
-    /// How many events, or how many with a value. Of none: 0.
+    /// The number of events, or of events with a value. Of none: 0.
     Count,
-    /// The sum. Of none: 0. Integers saturate at the ends of their range instead of wrapping around.
+    /// The sum. Of none: 0. Integers saturate at the ends of their range instead of wrapping.
     Sum,
     /// The mean, a double. Of none: missing.
     Avg,
-    /// The least. Of none: missing. -0.0 is below 0.0.
+    /// The minimum. Of none: missing. -0.0 is below 0.0.
     Min,
-    /// The greatest. Of none: missing. 0.0 is above -0.0.
+    /// The maximum. Of none: missing. 0.0 is above -0.0.
     Max,
-    /// The value of the event with the greatest time; of those with equal times, of the one that came last.
-    /// Of none: missing. Texts are cut to [`MAX_TEXT`](super::MAX_TEXT) bytes.
+    /// The value of the event with the greatest time; among equal times that of the event that came last. Of none:
+    /// missing. Texts are truncated to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
     Last,
 }
 
 impl Aggregate {
-    /// All of them.
+    /// All aggregates.
     pub const ALL: [Self; 6] = [Self::Count, Self::Sum, Self::Avg, Self::Min, Self::Max, Self::Last];
 
     /// The name in a definition.
@@ -42,12 +42,12 @@ impl Aggregate {
         }
     }
 
-    /// The type of its result over an argument of some type (`None`: no argument, as in `count()`).
+    /// The type of its result over an argument of a type (`None`: no argument, as in `count()`).
     ///
     /// # Errors
-    /// When it does not take such an argument; the error names those that it takes.
-    pub fn result_type(self, argument: Option<&Type>) -> Result<Type, BadArgument> {
-        let refused = |expected| BadArgument { aggregate: self, found: argument.cloned(), expected };
+    /// It does not take such an argument; the error names the types that it takes.
+    pub fn result_type(self, argument: Option<&Type>) -> Result<Type, InvalidArgument> {
+        let refused = |expected| InvalidArgument { aggregate: self, found: argument.cloned(), expected };
         match (self, argument) {
             (Self::Count, _) => Ok(Type::Int),
             (Self::Sum, Some(ty @ (Type::Int | Type::Double))) => Ok(ty.clone()),
@@ -67,20 +67,20 @@ impl Aggregate {
 /// An aggregate over an argument that it does not take.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} takes {expected}, not {}", aggregate.name(), found.as_ref().map_or("nothing".to_owned(), Type::to_string))]
-pub struct BadArgument {
+pub struct InvalidArgument {
     aggregate: Aggregate,
     found: Option<Type>,
     expected: &'static str,
 }
 
-/// An aggregate and what it is over: `count()`, `sum(amount)`, `max(price * double(quantity))`.
+/// An aggregate with its argument: `count()`, `sum(amount)`, `max(price * double(quantity))`.
 ///
-/// An event whose argument is missing or NaN does not count for the measure.
+/// Events whose argument is missing or NaN do not count for the measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measure {
     /// The function.
     pub aggregate: Aggregate,
-    /// The source of the expression within the parentheses; only `count()` has none.
+    /// The source of the expression in the parentheses; only `count()` has none.
     pub argument: Option<String>,
 }
 
@@ -93,21 +93,21 @@ impl fmt::Display for Measure {
 /// A text that is not a measure.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a measure: {why}")]
-pub struct NotAMeasure {
+pub struct ParseMeasureError {
     text: String,
     why: String,
 }
 
 impl FromStr for Measure {
-    type Err = NotAMeasure;
+    type Err = ParseMeasureError;
 
-    fn from_str(text: &str) -> Result<Self, NotAMeasure> {
+    fn from_str(text: &str) -> Result<Self, ParseMeasureError> {
         let text = text.trim();
-        let refused = |why: String| NotAMeasure { text: text.to_owned(), why };
+        let refused = |why: String| ParseMeasureError { text: text.to_owned(), why };
         let Some((name, _)) = text.split_once('(') else {
             return Err(refused("expected a function and its argument, such as count() or sum(amount)".into()));
         };
-        let aggregate = find(name.trim()).map_err(refused)?;
+        let aggregate = find_aggregate(name.trim()).map_err(refused)?;
         let argument = call_argument(text).map_err(|why| refused(why.to_string()))?;
         let argument = text[argument].trim();
         if argument.is_empty() && aggregate != Aggregate::Count {
@@ -117,8 +117,8 @@ impl FromStr for Measure {
     }
 }
 
-/// The function of a name, or advice.
-fn find(name: &str) -> Result<Aggregate, String> {
+/// The aggregate with a name, or advice.
+fn find_aggregate(name: &str) -> Result<Aggregate, String> {
     if let Some(found) = Aggregate::ALL.into_iter().find(|aggregate| aggregate.name() == name) {
         return Ok(found);
     }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn measures_are_read_and_written() {
+    fn measures_are_parsed_and_written() {
         for (text, aggregate, argument, written) in [
             ("count()", Aggregate::Count, None, "count()"),
             (" count ( device.os ) ", Aggregate::Count, Some("device.os"), "count(device.os)"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_measure_is_refused_with_advice() {
+    fn texts_that_are_no_measures_are_refused_with_advice() {
         for (text, advice) in [
             ("amount", "such as count() or sum(amount)"),
             ("summ(amount)", "did you mean 'sum'?"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn results_have_types() {
+    fn the_type_of_a_result_depends_on_the_argument() {
         assert_eq!(Aggregate::Count.result_type(None), Ok(Type::Int));
         assert_eq!(Aggregate::Sum.result_type(Some(&Type::Int)), Ok(Type::Int));
         assert_eq!(Aggregate::Avg.result_type(Some(&Type::Int)), Ok(Type::Double));

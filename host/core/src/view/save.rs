@@ -1,4 +1,4 @@
-//! A window as bytes, and back, exact to the bit. What is derived is not saved.
+//! Saves a window as bytes and loads it, exact to the bit. Derived values (running merges) are not saved.
 //!
 //! ```text
 //! version (1), number of tiles as varint; when there are any:
@@ -8,28 +8,28 @@
 //!   min and max of ints: flag, signed; last: flag, time since the tile's begin (signed), value
 //! ```
 //!
-//! The reader must have a layout of the same fingerprint; who keeps the bytes keeps that beside them.
+//! The reader must have a layout with the same fingerprint. The caller stores the fingerprint beside the bytes.
 
-use super::bytes::Reader;
-use super::kernel::Kernel;
-use super::layout::{Cell, Layout};
-use super::texts::{MAX_TEXT, Texts};
+use super::bytes::WindowReader;
+use super::kernel::AggregateKernel;
+use super::layout::{Accumulator, Layout};
+use super::texts::{MAX_TEXT_BYTES, TextArena};
 use super::windows::Windows;
 use crate::types::Type;
 use crate::wire::{put_signed, put_varint};
 
 /// The version of the format.
 const VERSION: u8 = 1;
-/// More events than an entity can have; keeps sums of counts from overflowing.
+/// The bound on counts, far more events than an entity can have. It keeps sums of counts from overflowing.
 const MAX_COUNT: u64 = 1 << 48;
 
-/// Saved bytes that are not those of a window of this layout.
+/// Bytes that are no saved window of this layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a saved window is corrupt at byte {at}: {why}")]
-pub struct Corrupt {
-    /// How many bytes were read before.
+pub struct CorruptWindow {
+    /// The byte at which reading stopped.
     pub at: usize,
-    /// What is wrong.
+    /// The mistake.
     pub why: &'static str,
 }
 
@@ -56,7 +56,7 @@ impl Windows {
             before = tile;
             let begin = self.layout.begin_of(tile);
             for measure in &self.layout.measures {
-                put_cell(measure, &cells[measure.at..], begin, &self.texts, out);
+                put_accumulator(measure, &cells[measure.at..], begin, &self.texts, out);
             }
         }
     }
@@ -64,19 +64,19 @@ impl Windows {
     /// Replaces a slot's window by a saved one.
     ///
     /// # Errors
-    /// When the bytes are not exactly what `save` writes for a layout of this shape; the slot is then empty.
-    pub fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+    /// The bytes are not exactly those that `save` writes for this layout. The slot is then empty.
+    pub fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), CorruptWindow> {
         self.grow(slot as usize + 1);
         self.reset(slot);
-        let loaded = self.read(slot, &mut Reader::new(bytes));
+        let loaded = self.read_window(slot, &mut WindowReader::new(bytes));
         if loaded.is_err() {
             self.reset(slot);
         }
         loaded
     }
 
-    /// Reads into an empty slot.
-    fn read(&mut self, slot: u32, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+    /// Reads a window into an empty slot.
+    fn read_window(&mut self, slot: u32, reader: &mut WindowReader<'_>) -> Result<(), CorruptWindow> {
         let version = reader.byte()?;
         reader.require(version == VERSION, "the version of the format is not known")?;
         let tiles = reader.unsigned()?;
@@ -92,7 +92,7 @@ impl Windows {
         let span = reader.unsigned()?;
         reader.require(span <= kept, "the oldest tile is not kept any more")?;
         window.restore_newest(time, newest);
-        // The span is at most the number of kept tiles, which fits.
+        // The span is at most the number of kept tiles, so it fits an i64.
         let mut tile = newest - span as i64;
         for place in 0..tiles {
             if place > 0 {
@@ -103,8 +103,8 @@ impl Windows {
             reader.require((tile == newest) == (place + 1 == tiles), "the number of tiles is wrong")?;
             let cells = if tile == newest { window.newest_mut() } else { window.older_mut(tile) };
             for measure in &layout.measures {
-                let bounds = Bounds { layout, tile, newest: time };
-                read_cell(measure, &mut cells[measure.at..], bounds, texts, reader)?;
+                let bounds = TileBounds { layout, tile, newest: time };
+                read_accumulator(measure, &mut cells[measure.at..], bounds, texts, reader)?;
             }
         }
         window.restore_derived();
@@ -112,17 +112,17 @@ impl Windows {
     }
 }
 
-/// What a time in a tile must fit.
+/// The bounds on a saved time: it must be in its tile and not later than the window's newest time.
 #[derive(Clone, Copy)]
-struct Bounds<'a> {
+struct TileBounds<'a> {
     layout: &'a Layout,
     tile: i64,
     newest: i64,
 }
 
-impl Bounds<'_> {
-    /// Reads a time that lies in the tile.
-    fn read_time(self, reader: &mut Reader<'_>) -> Result<i64, Corrupt> {
+impl TileBounds<'_> {
+    /// Reads a time and checks that it is in the tile.
+    fn read_time(self, reader: &mut WindowReader<'_>) -> Result<i64, CorruptWindow> {
         let time = self.layout.begin_of(self.tile).saturating_add(reader.signed()?);
         let fits =
             time == Layout::bounded(time) && time <= self.newest && self.layout.tile_of(time, self.tile) == self.tile;
@@ -132,22 +132,24 @@ impl Bounds<'_> {
 }
 
 /// Writes an accumulator of a tile that begins at `begin`.
-fn put_cell(measure: &Cell, cell: &[u64], begin: i64, texts: &Texts, out: &mut Vec<u8>) {
+fn put_accumulator(measure: &Accumulator, cell: &[u64], begin: i64, texts: &TextArena, out: &mut Vec<u8>) {
     match measure.kernel {
-        Kernel::Count => put_varint(out, cell[0]),
-        Kernel::SumInt => put_signed(out, cell[0] as i64),
-        Kernel::SumDouble | Kernel::MinDouble | Kernel::MaxDouble => out.extend_from_slice(&cell[0].to_le_bytes()),
-        Kernel::AverageInt | Kernel::AverageDouble => {
+        AggregateKernel::Count => put_varint(out, cell[0]),
+        AggregateKernel::SumInt => put_signed(out, cell[0] as i64),
+        AggregateKernel::SumDouble | AggregateKernel::MinDouble | AggregateKernel::MaxDouble => {
+            out.extend_from_slice(&cell[0].to_le_bytes())
+        }
+        AggregateKernel::AverageInt | AggregateKernel::AverageDouble => {
             out.extend_from_slice(&cell[0].to_le_bytes());
             put_varint(out, cell[1]);
         }
-        Kernel::MinInt | Kernel::MaxInt => {
+        AggregateKernel::MinInt | AggregateKernel::MaxInt => {
             out.push(u8::from(cell[1] != 0));
             if cell[1] != 0 {
                 put_signed(out, cell[0] as i64);
             }
         }
-        Kernel::Last | Kernel::LastText => {
+        AggregateKernel::Last | AggregateKernel::LastText => {
             let value = measure.kernel.result(cell);
             out.push(u8::from(value.is_some()));
             let Some(value) = value else { return };
@@ -166,32 +168,34 @@ fn put_cell(measure: &Cell, cell: &[u64], begin: i64, texts: &Texts, out: &mut V
     }
 }
 
-/// Reads an accumulator into one of no events.
-fn read_cell(
-    measure: &Cell,
+/// Reads an accumulator into `cell`, which has that of no events.
+fn read_accumulator(
+    measure: &Accumulator,
     cell: &mut [u64],
-    bounds: Bounds<'_>,
-    texts: &mut Texts,
-    reader: &mut Reader<'_>,
-) -> Result<(), Corrupt> {
+    bounds: TileBounds<'_>,
+    texts: &mut TextArena,
+    reader: &mut WindowReader<'_>,
+) -> Result<(), CorruptWindow> {
     match measure.kernel {
-        Kernel::Count => cell[0] = read_count(reader)?,
-        Kernel::SumInt => cell[0] = reader.signed()? as u64,
-        Kernel::SumDouble | Kernel::MinDouble | Kernel::MaxDouble => cell[0] = reader.double()?,
-        Kernel::AverageInt | Kernel::AverageDouble => {
+        AggregateKernel::Count => cell[0] = read_count(reader)?,
+        AggregateKernel::SumInt => cell[0] = reader.signed()? as u64,
+        AggregateKernel::SumDouble | AggregateKernel::MinDouble | AggregateKernel::MaxDouble => {
+            cell[0] = reader.double()?
+        }
+        AggregateKernel::AverageInt | AggregateKernel::AverageDouble => {
             cell[0] = reader.double()?;
             cell[1] = read_count(reader)?;
         }
-        Kernel::MinInt | Kernel::MaxInt => {
+        AggregateKernel::MinInt | AggregateKernel::MaxInt => {
             if reader.flag()? {
                 cell[0] = reader.signed()? as u64;
                 cell[1] = 1;
             }
         }
-        Kernel::Last | Kernel::LastText => {
+        AggregateKernel::Last | AggregateKernel::LastText => {
             if reader.flag()? {
                 let time = bounds.read_time(reader)?;
-                let value = read_last(&measure.result, texts, reader)?;
+                let value = read_last_value(&measure.result, texts, reader)?;
                 cell[0] = time as u64;
                 cell[1] = value;
             }
@@ -200,18 +204,18 @@ fn read_cell(
     Ok(())
 }
 
-fn read_count(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
+fn read_count(reader: &mut WindowReader<'_>) -> Result<u64, CorruptWindow> {
     let count = reader.unsigned()?;
     reader.require(count < MAX_COUNT, "a count is too large")?;
     Ok(count)
 }
 
-/// The value of a `last`; a text goes into the arena.
-fn read_last(ty: &Type, texts: &mut Texts, reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
+/// Reads the value of a `last`; a text is put into the arena.
+fn read_last_value(ty: &Type, texts: &mut TextArena, reader: &mut WindowReader<'_>) -> Result<u64, CorruptWindow> {
     match ty {
         Type::Text => {
             let len = reader.unsigned()?;
-            reader.require(len <= MAX_TEXT as u64, "a text is too long")?;
+            reader.require(len <= MAX_TEXT_BYTES as u64, "a text is too long")?;
             let text =
                 std::str::from_utf8(reader.take(len as usize)?).map_err(|_| reader.corrupt("a text is not UTF-8"))?;
             Ok(texts.insert(text))

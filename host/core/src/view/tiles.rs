@@ -1,13 +1,13 @@
 //! The tiles of one entity that are older than its newest one: records of words, sorted by tile, in one allocation.
 //!
-//! A record has the tile's number, its accumulators, and a running merge of them with those of its neighbours
-//! (see `window`), which is derived, and is not there where a window is one tile. Only tiles with events are there.
+//! A record has the tile's number, its accumulators, and a running merge of them with those of its neighbours (see
+//! `window`). The running merge is derived, and absent if the window is one tile. Only tiles with events have a record.
 
 /// The records of an entity.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tiles {
     words: Vec<u64>,
-    /// Where the oldest record begins; what is before it was dropped, and its room is used again by `push`.
+    /// The begin of the oldest record. Words before it are dropped records, whose space `push` reuses.
     start: usize,
 }
 
@@ -18,20 +18,20 @@ impl Tiles {
         &self.words[self.start..]
     }
 
-    /// The same, to change.
+    /// All records, oldest first.
     #[inline]
     pub(super) fn records_mut(&mut self) -> &mut [u64] {
         &mut self.words[self.start..]
     }
 
-    /// Adds a tile that is newer than all that are there.
+    /// Adds a tile that is newer than all others.
     pub(super) fn push(&mut self, tile: i64, accumulators: &[u64], running: &[u64]) {
         let stride = 1 + accumulators.len() + running.len();
         if self.words.len() + stride > self.words.capacity() {
             self.words.copy_within(self.start.., 0);
             self.words.truncate(self.words.len() - self.start);
             self.start = 0;
-            // Whole records, at first two: most entities have few.
+            // The capacity grows by whole records, from two on: most entities have few tiles.
             if self.words.len() + stride > self.words.capacity() {
                 self.words.reserve_exact(self.words.len().max(2 * stride));
             }
@@ -41,7 +41,7 @@ impl Tiles {
         self.words.extend_from_slice(running);
     }
 
-    /// The accumulators of a tile, which are those of no events if it was not there, of records of `stride` words.
+    /// The accumulators of a tile. Inserts a record with `identity` if the tile has none. Records have `stride` words.
     pub(super) fn get_or_insert(&mut self, tile: i64, identity: &[u64], stride: usize) -> &mut [u64] {
         let cells = identity.len();
         let at = self.start + last_position(self.records(), tile, stride);
@@ -66,21 +66,20 @@ impl Tiles {
         }
     }
 
-    /// Reads where the records are, so that this is in the processor's cache when it is needed; the value means
-    /// nothing.
+    /// Reads the position of the records, which brings it into the processor's cache. The value has no meaning.
     #[inline]
     pub(super) fn touch_self(&self) -> u64 {
         self.start as u64
     }
 
-    /// Reads the oldest and the newest record to the same end.
+    /// Reads the oldest and the newest record, which brings them into the processor's cache. The value has no meaning.
     #[inline]
     pub(super) fn touch_ends(&self) -> u64 {
         self.words.last().copied().unwrap_or_default() ^ self.words.get(self.start).copied().unwrap_or_default()
     }
 }
 
-/// Where the first record is whose tile is not before a tile; fast when that is near the oldest.
+/// The position of the first record from a tile on, by galloping from the oldest record: fast if it is near that.
 #[inline]
 pub(super) fn first_position(records: &[u64], tile: i64, stride: usize) -> usize {
     let len = records.len() / stride;
@@ -88,10 +87,10 @@ pub(super) fn first_position(records: &[u64], tile: i64, stride: usize) -> usize
     while reach < len && (records[(reach - 1) * stride] as i64) < tile {
         reach *= 2;
     }
-    search(records, tile, stride, reach / 2, reach.min(len))
+    binary_search(records, tile, stride, reach / 2, reach.min(len))
 }
 
-/// The same; fast when that is near the newest.
+/// The position of the first record from a tile on, by galloping from the newest record: fast if it is near that.
 #[inline]
 pub(super) fn last_position(records: &[u64], tile: i64, stride: usize) -> usize {
     let len = records.len() / stride;
@@ -99,11 +98,12 @@ pub(super) fn last_position(records: &[u64], tile: i64, stride: usize) -> usize 
     while reach < len && (records[(len - reach) * stride] as i64) >= tile {
         reach *= 2;
     }
-    search(records, tile, stride, len - reach.min(len), len - reach / 2)
+    binary_search(records, tile, stride, len - reach.min(len), len - reach / 2)
 }
 
-/// The same, among some records, of which those before are before the tile and those behind are not.
-fn search(records: &[u64], tile: i64, stride: usize, mut low: usize, mut high: usize) -> usize {
+/// The position of the first record from a tile on, by binary search in `low..high`. Records before `low` are before
+/// the tile, records from `high` on are not.
+fn binary_search(records: &[u64], tile: i64, stride: usize, mut low: usize, mut high: usize) -> usize {
     while low < high {
         let middle = low.midpoint(high);
         if (records[middle * stride] as i64) < tile {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_stay_sorted_and_the_room_of_dropped_ones_is_used_again() {
+    fn tiles_stay_sorted_and_the_space_of_dropped_ones_is_reused() {
         let mut tiles = Tiles::default();
         for tile in [2, 7] {
             tiles.push(tile, &[tile as u64 * 10], &[1]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn both_searches_find_the_first_record_that_is_not_before() {
+    fn both_searches_find_the_first_record_from_a_tile_on() {
         for len in 0..20i64 {
             let records: Vec<u64> = (0..len).map(|place| place as u64 * 2).collect();
             for tile in -2..2 * len + 2 {

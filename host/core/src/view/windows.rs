@@ -2,54 +2,55 @@
 
 use super::changes::Changes;
 use super::layout::Layout;
-use super::texts::Texts;
+use super::texts::TextArena;
 use super::tiles::Tiles;
-use super::window::{Window, WindowMut, clear, head_words};
+use super::window::{Window, clear_head, head_words};
+use super::window_mut::WindowMut;
 use crate::types::Type;
 use crate::value::Value;
 
-/// Words of a cache line.
-const LINE: usize = 8;
-/// Room for so many windows is made at first.
-const FEWEST_SLOTS: usize = 64;
+/// The number of words in a cache line.
+const CACHE_LINE_WORDS: usize = 8;
+/// The initial number of windows.
+const MIN_SLOTS: usize = 64;
 
-/// The windows of a view, one for each slot. The caller maps entities to slots; slots are dense and used again.
+/// The windows of a view, one per slot. The caller maps entities to slots. Slots are dense and reused.
 ///
-/// An entity's window depends on the entity's own counted events and their order alone: not on other entities, on how
-/// events were cut into batches, or on whether it was saved and loaded between.
+/// An entity's window depends only on the entity's own counted events and their order. It does not depend on other
+/// entities, on the boundaries of batches, or on saving and loading in between.
 #[derive(Debug)]
 pub struct Windows {
     pub(super) layout: Layout,
-    /// A head of fixed size for each slot: what nearly every event needs, and all that it needs.
+    /// A head of fixed size per slot, which has all that nearly every event needs.
     heads: Vec<u64>,
-    /// Where the first head begins, so that heads begin where cache lines do.
+    /// The begin of the first head, chosen so that heads are aligned to cache lines.
     aligned: usize,
     pub(super) tiles: Vec<Tiles>,
-    pub(super) texts: Texts,
-    /// Which buckets change, if that is noted.
+    pub(super) texts: TextArena,
+    /// The changed buckets, if they are tracked.
     pub(super) changes: Option<Changes>,
 }
 
-/// A time whose value cannot be given: some of what it covers is not kept any more.
+/// The error for a time whose value is unknown, because some tiles that it covers are not kept any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotKept {
-    /// The earliest time whose value can be given, in ms since 1970. So can that of every later time.
+    /// The earliest time whose value is known, in ms since 1970. The values of all later times are known, too.
     pub from: i64,
 }
 
-/// What a view says of an entity.
+/// The values of a view for an entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// The time of the newest event that was counted, in ms since 1970; `None` before the first.
+    /// The time of the newest counted event, in ms since 1970; `None` before the first.
     pub as_of: Option<i64>,
     /// The measures' values, in the order of the definition.
     pub values: Vec<Value>,
 }
 
 impl Windows {
-    /// No windows yet.
+    /// An arena without windows.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, heads: Vec::new(), aligned: 0, tiles: Vec::new(), texts: Texts::default(), changes: None }
+        Self { layout, heads: Vec::new(), aligned: 0, tiles: Vec::new(), texts: TextArena::default(), changes: None }
     }
 
     /// The shape of the windows.
@@ -62,7 +63,7 @@ impl Windows {
         if slot as usize >= self.tiles.len() {
             return;
         }
-        // An evicted entity's room goes back: the next one in the slot may be small.
+        // The memory of an evicted entity's tiles is freed, because the next entity in the slot may be small.
         let tiles = std::mem::take(&mut self.tiles[slot as usize]);
         let (mut window, texts, changes) = self.window_mut(slot);
         if let Some(changes) = changes {
@@ -72,16 +73,16 @@ impl Windows {
             free_texts(window.layout, &record[1..], texts);
         }
         free_texts(window.layout, window.newest_mut(), texts);
-        clear(window.head, window.layout);
+        clear_head(window.head, window.layout);
     }
 
-    /// The time of the newest event of a slot's entity that was counted, in ms since 1970; none before the first.
+    /// The time of the newest counted event of a slot's entity, in ms since 1970; none before the first.
     pub fn newest_time(&self, slot: u32) -> Option<i64> {
         if (slot as usize) < self.tiles.len() { self.window(slot).newest_time() } else { None }
     }
 
-    /// The values of a slot's entity at the time of its newest event. A slot that saw no event gives the values
-    /// of no events.
+    /// The values of a slot's entity at the time of its newest event. A slot without events has the values of no
+    /// events.
     pub fn newest_value(&self, slot: u32) -> Snapshot {
         self.value(slot, self.newest_time(slot))
     }
@@ -89,7 +90,7 @@ impl Windows {
     /// The values of a slot's entity at a time in ms since 1970, within [`MAX_EVENT_TIME_MS`] of it.
     ///
     /// # Errors
-    /// Some of what the value covers is not kept any more.
+    /// Some tiles that the value covers are not kept any more.
     ///
     /// [`MAX_EVENT_TIME_MS`]: crate::event_time::MAX_EVENT_TIME_MS
     pub fn value_at(&self, slot: u32, at: i64) -> Result<Snapshot, NotKept> {
@@ -99,7 +100,7 @@ impl Windows {
         }
     }
 
-    /// The values at a time that is known; none: the slot saw no event.
+    /// The values at a known time; `at` is none for a slot without events.
     fn value(&self, slot: u32, at: Option<i64>) -> Snapshot {
         let mut cells = self.layout.identity.clone();
         let as_of = self.newest_time(slot);
@@ -110,19 +111,19 @@ impl Windows {
         Snapshot { as_of, values: values_of(&self.layout, &cells, &self.texts) }
     }
 
-    /// Makes room for slots below some number.
+    /// Makes room for slots below `slots`.
     pub(super) fn grow(&mut self, slots: usize) {
         if slots <= self.tiles.len() {
             return;
         }
-        let slots = slots.next_power_of_two().max(FEWEST_SLOTS);
+        let slots = slots.next_power_of_two().max(MIN_SLOTS);
         let words = head_words(&self.layout);
-        let mut heads = vec![0; slots * words + LINE];
-        let aligned = heads.as_ptr().align_offset(LINE * size_of::<u64>()).min(LINE);
+        let mut heads = vec![0; slots * words + CACHE_LINE_WORDS];
+        let aligned = heads.as_ptr().align_offset(CACHE_LINE_WORDS * size_of::<u64>()).min(CACHE_LINE_WORDS);
         let before = self.tiles.len() * words;
         heads[aligned..aligned + before].copy_from_slice(&self.heads[self.aligned..self.aligned + before]);
         for head in heads[aligned + before..].chunks_exact_mut(words).take(slots - self.tiles.len()) {
-            clear(head, &self.layout);
+            clear_head(head, &self.layout);
         }
         self.heads = heads;
         self.aligned = aligned;
@@ -132,7 +133,7 @@ impl Windows {
         }
     }
 
-    /// A slot's head, which must have room.
+    /// The head of a slot below the number of slots.
     #[inline]
     pub(super) fn head(&self, slot: u32) -> &[u64] {
         &self.heads[self.head_range(slot)]
@@ -145,14 +146,14 @@ impl Windows {
         from..from + words
     }
 
-    /// A slot's window, which must have room, to read.
+    /// The window of a slot below the number of slots, for reading.
     pub(super) fn window(&self, slot: u32) -> Window<'_> {
         Window { layout: &self.layout, head: self.head(slot), tiles: &self.tiles[slot as usize] }
     }
 
-    /// A slot's window, which must have room, to change, with the texts and what is noted of changes.
+    /// The window of a slot below the number of slots, for changing, with the arena of texts and the tracked changes.
     #[inline]
-    pub(super) fn window_mut(&mut self, slot: u32) -> (WindowMut<'_>, &mut Texts, Option<&mut Changes>) {
+    pub(super) fn window_mut(&mut self, slot: u32) -> (WindowMut<'_>, &mut TextArena, Option<&mut Changes>) {
         let range = self.head_range(slot);
         let window =
             WindowMut { layout: &self.layout, head: &mut self.heads[range], tiles: &mut self.tiles[slot as usize] };
@@ -160,21 +161,22 @@ impl Windows {
     }
 }
 
-/// The values of the measures by a tile's accumulators, or by a merge of several.
-pub(super) fn values_of(layout: &Layout, cells: &[u64], texts: &Texts) -> Vec<Value> {
-    let value = |measure: &super::layout::Cell| match (measure.kernel.result(&cells[measure.at..]), &measure.result) {
-        (None, _) => Value::Null,
-        (Some(word), Type::Bool) => Value::Bool(word != 0),
-        (Some(word), Type::Double) => Value::Double(f64::from_bits(word)),
-        (Some(word), Type::Timestamp) => Value::Timestamp(word as i64),
-        (Some(word), Type::Text) => Value::Text(texts.get(word, &mut [0; 8]).to_owned()),
-        (Some(word), _) => Value::Int(word as i64),
-    };
+/// The values of the measures from the accumulators of a tile, or of several tiles merged.
+pub(super) fn values_of(layout: &Layout, cells: &[u64], texts: &TextArena) -> Vec<Value> {
+    let value =
+        |measure: &super::layout::Accumulator| match (measure.kernel.result(&cells[measure.at..]), &measure.result) {
+            (None, _) => Value::Null,
+            (Some(word), Type::Bool) => Value::Bool(word != 0),
+            (Some(word), Type::Double) => Value::Double(f64::from_bits(word)),
+            (Some(word), Type::Timestamp) => Value::Timestamp(word as i64),
+            (Some(word), Type::Text) => Value::Text(texts.get(word, &mut [0; 8]).to_owned()),
+            (Some(word), _) => Value::Int(word as i64),
+        };
     layout.measures.iter().map(value).collect()
 }
 
-/// Gives back the texts of a tile's accumulators.
-pub(super) fn free_texts(layout: &Layout, cells: &[u64], texts: &mut Texts) {
+/// Frees the texts of a tile's accumulators.
+pub(super) fn free_texts(layout: &Layout, cells: &[u64], texts: &mut TextArena) {
     for measure in layout.measures.iter().filter(|measure| measure.result == Type::Text) {
         if let Some(word) = measure.kernel.result(&cells[measure.at..]) {
             texts.remove(word);

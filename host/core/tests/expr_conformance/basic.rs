@@ -1,4 +1,4 @@
-//! Literals, names, and the plainest of operators.
+//! Literals, names, and simple operators.
 
 use super::Case;
 

@@ -1,9 +1,9 @@
-//! Where the answer is another one than the specification's, on purpose.
+//! Cases whose result differs from the specification's on purpose.
 
 use super::Case;
 
 pub(crate) const CASES: &[Case] = &[
-    // Nothing is an error while events flow: there, the specification has one; here, there is no value.
+    // Evaluation never fails: where the specification has an error, the value is missing here.
     ("1 / 0", "-"),
     ("1 % 0", "-"),
     ("9223372036854775807 + 1", "-"),
@@ -23,20 +23,20 @@ pub(crate) const CASES: &[Case] = &[
     ("[1, 2, 3].exists(e, e / 0 == 17)", "-"),
     ("[1, 2, 3].all(e, e / 0 != 17)", "-"),
     ("[3, 2, 1, 0].exists_one(n, 12 / n > 1)", "-"),
-    // An item for which the body has no value is one without value, and does not pass a filter.
+    // An item whose body has no value is missing in map(), and does not pass filter().
     ("[2, 1, 0].map(n, 4 / n)", "[2, 4, -]"),
     ("[3, 2, 1, 0].filter(n, 12 / n > 4)", "[2, 1]"),
-    // Missing stays missing in comparisons with what is there; and null is the literal for it.
+    // A comparison with a missing value is missing; null is the literal for a missing value.
     ("absent == 1", "-"),
     ("absent != 1", "-"),
     ("absent == null", "true"),
     ("absent in [1, null]", "true"),
     ("absent in [1]", "false"),
     ("size(absent)", "refused: size(): expected string, found int"),
-    // Doubles: a remainder, and division by zero as IEEE 754 has it.
+    // Doubles have a remainder, and division by zero follows IEEE 754.
     ("47.5 % 5.5", "3.5"),
     ("15.75 / 0.0", "inf"),
-    // What is mixed is refused at upload, not at run time.
+    // Mixed types are refused at upload and not at run time.
     ("true ? 'cows' : 17", "refused: the values must have one type"),
     ("'cows' ? false : true", "refused: expected bool, found string"),
     ("false && 32", "refused: expected bool, found int"),
@@ -59,7 +59,7 @@ pub(crate) const CASES: &[Case] = &[
     // An int literal is a double where one is needed.
     ("1.5 + 1", "2.5"),
     ("true ? 1.5 : 1", "1.5"),
-    // To the millisecond, and as far as 64 bits of them reach.
+    // Times have a precision of milliseconds and the range of 64 bits of them.
     ("string(timestamp('9999-12-30T21:00:00.999999999Z'))", "'9999-12-30T21:00:00.999Z'"),
     ("timestamp('0000-01-01T00:00:00Z')", "@-62167219200000"),
     ("timestamp('9999-12-30T00:00:00Z') + duration('7d')", "@253402732800000"),

@@ -1,4 +1,4 @@
-//! Parts of records, items of maps, and whether they are there.
+//! Parts of records, items of maps, and their presence.
 
 use super::Case;
 

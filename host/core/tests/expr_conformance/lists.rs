@@ -1,4 +1,4 @@
-//! Lists joined, their items, and their sizes.
+//! Concatenation of lists, their items, and their sizes.
 
 use super::Case;
 

@@ -1,5 +1,5 @@
-//! What the CEL specification's conformance suite asks of the part of CEL that is here, by its areas, and the cases in
-//! which the answer is another one on purpose: `differences`.
+//! Cases of the CEL specification's conformance suite for the supported part of CEL, by its areas. `differences` has
+//! the cases with another result on purpose.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
@@ -23,10 +23,10 @@ mod timestamps;
 use expr_events::Events;
 use serde_json::json;
 
-/// An expression and what it gives: a value, `-` for none, or `refused:` with the begin of the message at upload.
+/// An expression and its result: a value, `-` for a missing one, or `refused:` with the beginning of the compile error.
 type Case = (&'static str, &'static str);
 
-/// One event for the cases that need what no literal is.
+/// One event for the cases that need values without a literal.
 fn event() -> Events {
     let fields = json!([
         { "name": "x", "type": "long" },
@@ -64,7 +64,7 @@ macro_rules! areas {
         })*
 
         #[test]
-        fn there_are_many_cases_and_each_is_there_once() {
+        fn there_are_300_cases_without_duplicates() {
             let mut sources: Vec<&str> = [$($area::CASES),*].concat().into_iter().map(|case| case.0).collect();
             let count = sources.len();
             assert!(count >= 300, "{count}");

@@ -1,4 +1,4 @@
-//! How sources are read: what binds most, spaces, comments, brackets.
+//! Parsing: precedence, spaces, comments, brackets.
 
 use super::Case;
 

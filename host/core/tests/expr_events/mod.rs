@@ -1,4 +1,4 @@
-//! Events with lists and maps, from JSON through Avro to columns, and what expressions give for them.
+//! Events with lists and maps, from JSON through Avro to columns, and the values of expressions for them.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -16,7 +16,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Of a schema's fields, and events that name what they have.
+    /// Events of a schema with these fields. Fields that an event does not have are missing.
     pub(crate) fn new(fields: &Json, events: &[Json]) -> Self {
         let schema = serde_json::json!({ "type": "record", "name": "Event", "fields": fields });
         let schema = Schema::parse_value(&schema).unwrap_or_else(|error| panic!("{error}"));
@@ -36,7 +36,7 @@ impl Events {
         Self { scope, columns: decoded.columns, rows: events.len() }
     }
 
-    /// The value of each event, as `show` writes it, or the message of a mistake.
+    /// The value of each event, as `show` formats it, or the compile error.
     pub(crate) fn values(&self, source: &str) -> Result<Vec<String>, String> {
         let expr = Expr::compile(source, &self.scope).map_err(|error| error.message)?;
         let array = expr.eval(&self.columns, self.rows).unwrap_or_else(|error| panic!("{source}: {error}"));
@@ -44,7 +44,7 @@ impl Events {
         Ok((0..self.rows).map(|row| show(&array, row)).collect())
     }
 
-    /// Checks the values of some expressions, those of several events with a bar between them.
+    /// Checks the values of expressions. The values of several events are separated by a bar.
     #[track_caller]
     #[allow(dead_code, reason = "each test uses a part")]
     pub(crate) fn check(&self, table: &[(&str, &str)]) {

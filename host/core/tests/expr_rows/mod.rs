@@ -1,4 +1,4 @@
-//! Four rows of every type, and a way to write down what an expression gives for them.
+//! Four rows with columns of every type, and a notation for the values of expressions.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) fn scope() -> Columns {
     ])
 }
 
-/// Four rows; the third is missing almost everywhere.
+/// Four rows. In the third nearly all values are missing.
 pub(crate) fn columns() -> Vec<ArrayRef> {
     let items = [Some(vec![Some(1), Some(2)]), Some(vec![]), None, Some(vec![None])];
     vec![

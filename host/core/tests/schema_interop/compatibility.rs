@@ -1,11 +1,11 @@
-//! Which types can read which: the tables of Avro's own tests of compatibility.
+//! The compatibility of types: the tables of Avro's own compatibility tests.
 
 use assay_core::schema::{AvroSchema, Resolver, RootName, Schema};
 use serde_json::{Value, json};
 
 use super::one;
 
-/// Whether the reader can read all of the writer: by the check, and by what resolves records.
+/// True if the reader can read all records of the writer, by the compatibility check and by the resolver.
 fn reads(reader: &Value, writer: &Value) -> (bool, bool) {
     let (reader, writer) = (one(reader), one(writer));
     let check = |json: &Value| AvroSchema::parse(&json.to_string()).unwrap();
@@ -27,7 +27,7 @@ fn list(kind: &str) -> Value {
 }
 
 #[test]
-fn what_can_be_read() {
+fn compatible_types_are_accepted() {
     let array = |items: &str| json!({"type": "array", "items": items});
     let map = |values: &str| json!({"type": "map", "values": values});
     let int = |name: &str| json!({"name": name, "type": "int"});
@@ -67,7 +67,7 @@ fn what_can_be_read() {
 }
 
 #[test]
-fn what_cannot_be_read() {
+fn incompatible_types_are_refused() {
     let array = |items: &str| json!({"type": "array", "items": items});
     let map = |values: &str| json!({"type": "map", "values": values});
     let fixed = |size: usize| json!({"type": "fixed", "name": "F", "size": size});
@@ -104,9 +104,10 @@ fn what_cannot_be_read() {
     }
 }
 
-/// What depends on the value is refused by the check alone: records without it can be read.
+/// Types that are compatible for some values only: the check refuses them, and the resolver reads records without the
+/// others.
 #[test]
-fn what_can_be_read_of_some_records_only() {
+fn types_that_depend_on_the_value_are_refused_by_the_check_alone() {
     let cases = [
         (symbols(&["A", "B"]), symbols(&["A", "B", "C"])),
         (json!("int"), json!(["null", "int"])),
@@ -115,21 +116,21 @@ fn what_can_be_read_of_some_records_only() {
     ];
     for (reader, writer) in cases {
         assert_eq!(reads(&reader, &writer), (false, true), "{writer} as {reader}");
-        assert!(gap(&reader, &writer).is_some(), "{writer} as {reader}");
+        assert!(find_gap(&reader, &writer).is_some(), "{writer} as {reader}");
     }
 }
 
-fn gap(reader: &Value, writer: &Value) -> Option<String> {
+fn find_gap(reader: &Value, writer: &Value) -> Option<String> {
     let parse = |json: &Value| Schema::parse_value(&one(json)).unwrap();
     let resolver = Resolver::new(&parse(writer), &parse(reader)).unwrap();
-    resolver.and_then(|resolver| resolver.gap()).map(|gap| gap.to_string())
+    resolver.and_then(|resolver| resolver.find_unreadable_value()).map(|incompatible| incompatible.to_string())
 }
 
 #[test]
-fn gaps_are_told_with_their_place() {
+fn unreadable_values_are_reported_with_their_place() {
     let days = |name: &str| json!({"type": "int", "logicalType": name});
     let nested = |kind: Value| named("In", json!([{"name": "x", "type": {"type": "array", "items": kind}}]));
-    let why = |writer: Value, reader: Value| gap(&nested(reader), &nested(writer));
+    let why = |writer: Value, reader: Value| find_gap(&nested(reader), &nested(writer));
     assert_eq!(why(json!("int"), json!("double")), None);
     assert_eq!(
         why(json!(["null", days("date")]), json!(["null", days("time-millis")])).unwrap(),
@@ -142,8 +143,8 @@ fn gaps_are_told_with_their_place() {
     let tail = |kind: &str| {
         named("List", json!([{"name": "head", "type": ["null", kind]}, {"name": "tail", "type": ["null", "List"]}]))
     };
-    assert_eq!(gap(&tail("long"), &tail("int")), None);
+    assert_eq!(find_gap(&tail("long"), &tail("int")), None);
     let mut other = tail("int");
     other["fields"][0]["type"] = json!(["null", "boolean"]);
-    assert_eq!(gap(&other, &tail("int")).unwrap(), "f.head: branch 1 of the union cannot be read");
+    assert_eq!(find_gap(&other, &tail("int")).unwrap(), "f.head: branch 1 of the union cannot be read");
 }

@@ -1,4 +1,4 @@
-//! Logical types: what JSON says for them, what is refused, and annotations that are ignored.
+//! Logical types: their JSON, values that are refused, and annotations that are ignored.
 
 use assay_core::schema::{Extractor, Scalar};
 use assay_core::types::Type;
@@ -19,7 +19,7 @@ fn fixed(size: u32, name: &str) -> Value {
 }
 
 #[test]
-fn texts_come_back() {
+fn texts_of_logical_types_are_read_back() {
     let uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let cases = [
         (logical("int", "date"), json!("2026-01-31"), json!("2026-01-31")),
@@ -67,7 +67,7 @@ fn texts_come_back() {
 }
 
 #[test]
-fn wrong_values_say_what_is_expected() {
+fn errors_of_wrong_values_describe_the_expected_ones() {
     let cases = [
         (
             logical("int", "date"),
@@ -114,16 +114,16 @@ fn wrong_values_say_what_is_expected() {
     for (kind, value, expected) in cases {
         assert_eq!(refused(&kind, &value), format!("field `f`: expected {expected}"));
     }
-    // A double that may be another number than the one that was written. In a text every digit is there.
+    // The double may differ from the number that was written. A text has all digits.
     refused(&decimal(30, 2), &json!(123_456_789_012_345.67));
     let exact = super::text_round_trip(&decimal(30, 2), "12345678901234567890.12e0");
     assert_eq!(exact, Ok(json!("12345678901234567890.12")));
     assert!(super::text_round_trip(&decimal(30, 2), "0.1000000000000000001").is_err());
 }
 
-/// The years that dates and times have texts for, from the first day to the last.
+/// The years for which dates and times have texts, with their first and last day.
 #[test]
-fn the_domain_of_times_has_its_first_and_its_last_day() {
+fn texts_of_times_cover_the_first_and_the_last_day() {
     let micros = logical("long", "timestamp-micros");
     let local = logical("long", "local-timestamp-micros");
     for (kind, text) in [
@@ -200,9 +200,9 @@ fn annotations_that_do_not_fit_are_ignored() {
     assert_eq!(round_trip(&items, &json!([1])), Ok(json!([1])));
 }
 
-/// Avro says a default by the type underneath.
+/// Avro writes defaults as values of the underlying type.
 #[test]
-fn defaults_are_those_of_the_type_underneath() {
+fn defaults_are_values_of_the_underlying_type() {
     let default = |kind: Value, default: Value| {
         let json = json!({"type": "record", "name": "R", "fields": [{"name": "f", "type": kind, "default": default}]});
         let schema = schema(&json);
@@ -219,7 +219,7 @@ fn defaults_are_those_of_the_type_underneath() {
 }
 
 #[test]
-fn what_they_are_as_columns() {
+fn logical_types_have_columns_of_their_type() {
     let uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let cases = [
         (logical("int", "date"), json!("1970-01-03"), Type::Int, Scalar::Int(2)),

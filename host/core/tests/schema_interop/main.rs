@@ -1,5 +1,5 @@
-//! Facts that the Apache Avro project tests its own libraries by, and what the specification says: which schemas are
-//! valid, which can read which, what bytes must be refused.
+//! Cases from the Apache Avro project's tests of its own libraries and from the specification: valid schemas,
+//! compatible schemas, bytes that must be refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -34,7 +34,7 @@ fn round_trip(kind: &Value, value: &Value) -> Result<Value, EventError> {
     Ok(to_json(&schema, &bytes).unwrap()["f"].clone())
 }
 
-/// The same with the value's text as it stands in the JSON.
+/// A JSON text of a value, turned into Avro and back.
 fn text_round_trip(kind: &Value, text: &str) -> Result<Value, EventError> {
     let schema = schema(&one(kind));
     let mut bytes = Vec::new();
@@ -46,7 +46,7 @@ fn refused(kind: &Value, value: &Value) -> String {
     round_trip(kind, value).expect_err(&format!("{value} as {kind}")).to_string()
 }
 
-/// An event of the writer's schema as the reader sees it.
+/// An event of the writer's schema, resolved to the reader's schema.
 fn resolved(writer: &Value, reader: &Value, event: &Value) -> Result<Value, DecodeError> {
     let (writer, reader) = (schema(writer), schema(reader));
     let bytes = avro(&writer, event).unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{avro, one, schema};
 
 #[test]
-fn valid_types_are_taken() {
+fn valid_types_are_accepted() {
     let record = |fields: Value| json!({"type": "record", "name": "Inner", "fields": fields});
     let kinds = [
         json!("null"),
@@ -84,9 +84,9 @@ fn invalid_types_are_refused() {
     }
 }
 
-/// Canonical forms with their fingerprints (CRC-64-AVRO), of Avro's shared table.
+/// Canonical forms with their fingerprints (CRC-64-AVRO), from Avro's shared table.
 #[test]
-fn canonical_forms_and_fingerprints() {
+fn canonical_forms_and_fingerprints_are_those_of_avros_table() {
     let cases: [(Value, &str, i64); 6] = [
         (
             json!({"fields": [], "type": "record", "name": "foo"}),
@@ -127,9 +127,9 @@ fn canonical_forms_and_fingerprints() {
     }
 }
 
-/// The schema of Avro's interoperability tests: all types, and annotations of fields, which mean nothing.
+/// The schema of Avro's interoperability tests: all types, and annotations of fields, which are ignored.
 #[test]
-fn the_schema_with_every_type() {
+fn events_of_every_type_are_read_back() {
     let json = json!({"type": "record", "name": "Interop", "namespace": "org.apache.avro", "fields": [
         {"name": "intField", "type": "int"}, {"name": "longField", "type": "long"},
         {"name": "stringField", "type": "string"}, {"name": "boolField", "type": "boolean"},

@@ -1,4 +1,4 @@
-//! Types that contain themselves: values, their depth, what can be named, and resolution.
+//! Types that contain themselves: values, their depth, columns, and resolution.
 
 use assay_core::schema::{DecodeProblem, Decoder, EventError, Resolver, Schema, to_json};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn a_list_has_up_to_64_levels() {
     let error = avro(&schema, &nested(65)).unwrap_err();
     assert_eq!(error, EventError::TooDeep);
     assert_eq!(error.to_string(), "the event is nested deeper than 64 levels of objects and arrays");
-    // One more around the others, as bytes; then as many as the bytes of an event can hold.
+    // One level more, as bytes; then as many levels as fit in the bytes of an event.
     let mut deeper = vec![0, 2];
     deeper.extend(&bytes);
     for record in [deeper, [0, 2].repeat(500_000)] {
@@ -48,9 +48,9 @@ fn a_tree_has_up_to_64_levels() {
     assert_eq!(avro(&schema, &json!({"tree": nested(33)})), Err(EventError::TooDeep));
 }
 
-/// Each of twelve has a union of all: spelt out they would be hundreds of millions.
+/// Each of twelve types has a union of all. Spelt out there would be hundreds of millions.
 #[test]
-fn many_types_that_contain_each_other() {
+fn many_types_that_contain_each_other_are_accepted() {
     const TYPES: usize = 12;
     // A type is defined in the union of the one before it, and named everywhere else.
     let mut innermost = Value::Null;
@@ -77,7 +77,7 @@ fn many_types_that_contain_each_other() {
 }
 
 #[test]
-fn fields_inside_say_why_they_are_no_columns() {
+fn errors_say_why_inner_fields_are_no_columns() {
     let order = json!({"type": "record", "name": "Order", "fields": [
         {"name": "id", "type": "string"},
         {"name": "part", "type": ["null", "Order"]},
@@ -95,7 +95,7 @@ fn fields_inside_say_why_they_are_no_columns() {
 }
 
 #[test]
-fn lists_are_resolved_to_the_end() {
+fn lists_are_resolved_at_every_level() {
     let old = list("int", json!([{"name": "gone", "type": "string"}]));
     let new = list("double", json!([{"name": "new", "type": "int", "default": 7}]));
     let event = json!({"value": 1, "gone": "a", "next": {"value": 2, "gone": "b", "next": null}});
@@ -112,7 +112,7 @@ fn lists_are_resolved_to_the_end() {
     assert_eq!(resolver.resolve(&bytes, &mut Vec::new()).unwrap_err().problem, DecodeProblem::TooDeep);
 }
 
-/// A type that fits one writer's branch and not another, met on the way through both.
+/// A type that fits one branch of the writer and not another, and that is reached through both.
 #[test]
 fn types_that_contain_each_other_are_resolved() {
     let pair = |kind: &str| {
@@ -136,7 +136,7 @@ fn types_that_contain_each_other_are_resolved() {
 }
 
 #[test]
-fn defaults_inside() {
+fn defaults_within_recursive_types_are_checked() {
     let tree = |default: Value| {
         json!({"type": "record", "name": "R", "fields": [{"name": "tree", "default": default, "type":
             {"type": "record", "name": "Tree", "fields": [

@@ -20,7 +20,7 @@ fn fields_are_found_by_their_aliases() {
         ]),
     );
     let event = json!({"a": 1, "b": "x"});
-    // A field that is there by its own name goes to no alias.
+    // A field that the reader has by its own name is not used for an alias.
     assert_eq!(resolved(&old, &new, &event), Ok(json!({"b": "x", "renamed": 1, "copy": "none"})));
 }
 
@@ -42,7 +42,7 @@ fn symbols_that_are_missing_take_the_default() {
 }
 
 #[test]
-fn records_of_a_union_are_told_by_name() {
+fn records_of_a_union_are_chosen_by_name() {
     let card = |name: &str, number: &str| record(name, json!([{"name": "n", "type": number}]));
     let mut renamed = card("Debit", "long");
     renamed["aliases"] = json!(["Card"]);

@@ -1,4 +1,4 @@
-//! Bytes that every decoder must refuse, of Avro's shared table and of our own, and JSON with its bytes.
+//! Bytes that every decoder must refuse, from Avro's shared table and added ones, and JSON with its bytes.
 
 use assay_core::schema::{Decoder, Resolver};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_that_must_be_refused() {
+fn malformed_bytes_are_refused() {
     let ints = json!({"type": "array", "items": "int"});
     let symbols = json!({"type": "enum", "name": "E", "symbols": ["A", "B"]});
     let cases = [
@@ -41,7 +41,7 @@ fn bytes_that_must_be_refused() {
         let decoded = Decoder::new(&schema, &[]).unwrap().decode([record.as_slice()]);
         assert_eq!(decoded.bad.len(), 1, "{why}: {hex} as {kind}");
         assert!(assay_core::schema::to_json(&schema, &record).is_err(), "{why}");
-        // Read as a record with a field more, so that it is resolved.
+        // Read as a record with one field more, so that the resolver is used.
         let mut wider = one(&kind);
         wider["fields"].as_array_mut().unwrap().push(json!({"name": "more", "type": "int", "default": 0}));
         let resolver = Resolver::new(&schema, &super::schema(&wider)).unwrap().unwrap();
@@ -51,7 +51,7 @@ fn bytes_that_must_be_refused() {
 
 /// The examples of the specification.
 #[test]
-fn bytes_of_the_specification() {
+fn the_examples_of_the_specification_have_its_bytes() {
     let cases: [(Value, Value, &str); 13] = [
         (json!("long"), json!(0), "00"),
         (json!("long"), json!(-1), "01"),

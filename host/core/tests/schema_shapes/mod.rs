@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 pub(crate) use recursive::Way;
 
-/// PROPTEST_CASES says how many, where it is set.
+/// The number of cases, or PROPTEST_CASES if that is set.
 pub(crate) fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: 400, ..default } }
@@ -32,7 +32,7 @@ pub(crate) enum Shape {
     Date,
     TimeMillis,
     TimeMicros,
-    /// Nine digits, two of them behind the point; in bytes, or in a fixed of so many.
+    /// Nine digits, two of them after the point, in bytes or in a fixed of this size.
     Decimal(Option<usize>),
     UuidText,
     Uuid,
@@ -241,7 +241,7 @@ impl Dice {
         (self.next() >> 11) as usize % limit.max(1)
     }
 
-    /// Of every size: as many small as large ones, with the extremes.
+    /// A number of random magnitude, sometimes an extreme one.
     fn long(&mut self) -> i64 {
         let bits = self.below(66);
         match bits {

@@ -37,7 +37,7 @@ impl Way {
         fields
     }
 
-    /// A random value, no deeper than so many levels.
+    /// A random value with at most `depth` levels.
     pub(super) fn value(self, value: &Shape, dice: &mut Dice, depth: usize) -> Avro {
         let own = value.value(dice);
         let inner = |dice: &mut Dice| self.value(value, dice, depth - 1);

@@ -1,6 +1,7 @@
-//! Views against a naive oracle: any events, cut into any batches, saved and loaded at any time.
+//! Views against a naive oracle: random events in random batches, saved and loaded at random times.
 #![allow(clippy::unwrap_used)] // In a test, a panic is the failure that is wanted.
 
+mod generate;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,44 +14,13 @@ use assay_core::time_range::TimeRange;
 use assay_core::types::Type;
 use assay_core::value::Value;
 use assay_core::view::{Layout, NotKept, Rows, ViewDef, Windows};
+use generate::{ENTITIES, Event, Shape, events, shapes, tumbling};
 use oracle::Oracle;
 use proptest::prelude::*;
 
-const ENTITIES: u32 = 3;
 const MEASURES: &str = "{rows: count(), doubles: count(d), sum_d: sum(d), sum_i: sum(i), avg_d: avg(d), avg_i: avg(i), \
     min_d: min(d), max_d: max(d), min_i: min(i), max_i: max(i), max_t: max(t), last_x: last(x), last_b: last(b), \
     last_d: last(d), texts: count(x)}";
-
-#[derive(Clone, Debug)]
-struct Event {
-    slot: u32,
-    /// Beyond the event before, in ms.
-    step: i64,
-    /// The value of `when`.
-    when: Option<bool>,
-    double: Option<f64>,
-    int: Option<i64>,
-    text: Option<String>,
-    flag: Option<bool>,
-}
-
-/// The window's lengths in ms and tiles; `None`: all time.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    width: i64,
-    tiles: i64,
-    lateness: i64,
-    /// For a tumbling view, which has one tile: how long buckets are kept, in ms.
-    keep: Option<i64>,
-}
-
-impl Shape {
-    /// How many tiles are kept.
-    fn kept(self) -> i64 {
-        let (least, more) = self.keep.map_or((self.tiles, self.lateness), |keep| (0, keep));
-        least + (more + self.width - 1) / self.width
-    }
-}
 
 fn view(shape: Option<Shape>) -> ViewDef {
     let window = shape.map_or(String::new(), |shape| match shape.keep {
@@ -60,7 +30,7 @@ fn view(shape: Option<Shape>) -> ViewDef {
     serde_saphyr::from_str(&format!("view: v\nstream: s\nby: [k]\nmeasures: {MEASURES}\n{window}")).unwrap()
 }
 
-/// The type of the argument of a measure, which is named by one letter.
+/// The type of a measure's argument, whose name is one letter.
 fn type_of(argument: Option<&str>) -> Option<Type> {
     Some(match argument? {
         "d" => Type::Double,
@@ -78,7 +48,7 @@ fn windows(shape: Option<Shape>) -> Windows {
     Windows::new(Layout::compile(&view, &types, Span(lateness as u64)).unwrap())
 }
 
-/// Equal to the bit; only one NaN is as good as another.
+/// Values as texts that are equal exactly for equal bits, with all NaNs alike.
 fn bits(values: &[Value]) -> Vec<String> {
     values
         .iter()
@@ -113,8 +83,8 @@ fn fold(windows: &mut Windows, events: &[Event], times: &[i64]) -> (Vec<ArrayRef
     (folded.columns, folded.late)
 }
 
-/// Saves all windows and loads them into new ones, at other slots and back, so that nothing derived is carried along.
-fn moved(windows: &Windows, shape: Option<Shape>) -> Windows {
+/// Saves all windows and loads them into new ones, at other slots and back, so that all derived data is rebuilt.
+fn save_and_load(windows: &Windows, shape: Option<Shape>) -> Windows {
     let mut new = self::windows(shape);
     for slot in 0..ENTITIES {
         let mut bytes = Vec::new();
@@ -128,62 +98,16 @@ fn moved(windows: &Windows, shape: Option<Shape>) -> Windows {
     new
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let double = prop_oneof![
-        8 => (-1000..1000i32).prop_map(|n| f64::from(n) / 7.0),
-        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, f64::MAX, f64::MIN_POSITIVE]),
-    ];
-    let int = prop_oneof![8 => -1000..1000i64, 1 => prop::sample::select(vec![i64::MAX, i64::MIN])];
-    let text = prop_oneof![8 => "[a-c]{0,2}", 2 => "[a-c]{6,9}", 1 => "é{120,140}"];
-    // Mostly forwards in small steps, with equal times; at times far back, or forwards beyond the whole window.
-    let step = prop_oneof![6 => -3..8i64, 3 => -60..40i64, 1 => -300..300i64];
-    let when = prop_oneof![6 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
-    let event = (
-        0..ENTITIES,
-        step,
-        when,
-        prop::option::of(double),
-        prop::option::of(int),
-        prop::option::of(text),
-        prop::option::of(any::<bool>()),
-    )
-        .prop_map(|(slot, step, when, double, int, text, flag)| Event {
-            slot,
-            step,
-            when,
-            double,
-            int,
-            text,
-            flag,
-        });
-    prop::collection::vec(event, 1..120)
-}
-
-/// When the bucket of a time begins.
+/// The begin of the bucket of a time.
 fn begin_of(width: i64, time: i64) -> i64 {
     time.div_euclid(width) * width
-}
-
-fn shapes() -> impl Strategy<Value = Option<Shape>> {
-    let sliding =
-        (1..12i64, 1..9i64, 0..40i64).prop_map(|(width, tiles, lateness)| Shape { width, tiles, lateness, keep: None });
-    prop::option::weighted(0.9, prop_oneof![2 => sliding, 1 => tumbling()])
-}
-
-fn tumbling() -> impl Strategy<Value = Shape> {
-    (1..12i64, 0..100i64, 0..40i64).prop_map(|(width, more, lateness)| Shape {
-        width,
-        tiles: 1,
-        lateness,
-        keep: Some(width + more),
-    })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn a_view_is_what_the_definition_says(
+    fn values_agree_with_the_oracle(
         events in events(),
         shape in shapes(),
         cuts in prop::collection::vec((1..40usize, any::<bool>()), 1..20),
@@ -207,7 +131,7 @@ proptest! {
             }
             prop_assert_eq!(late, expected_late);
             if is_moved {
-                windows = moved(&windows, shape);
+                windows = save_and_load(&windows, shape);
             }
             from = to;
             if from == events.len() { break }
@@ -243,7 +167,7 @@ proptest! {
     }
 
     #[test]
-    fn buckets_are_listed_and_those_that_changed_are_told(
+    fn buckets_and_changed_buckets_agree_with_the_oracle(
         events in events(),
         shape in tumbling(),
         cuts in prop::collection::vec((1..40usize, any::<bool>(), any::<bool>()), 1..20),
@@ -277,7 +201,7 @@ proptest! {
                 prop_assert!(windows.take_changed().is_empty());
             }
             if is_moved {
-                windows = moved(&windows, shape);
+                windows = save_and_load(&windows, shape);
                 windows.note_changes();
             }
             from = to;
@@ -301,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn corrupt_bytes_are_refused_or_mean_a_window(
+    fn corrupt_bytes_are_refused_or_are_another_window(
         events in events(),
         shape in shapes(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -318,7 +242,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         match windows.load(0, &bytes) {
-            // What is taken is a window like any other: it is saved as it was loaded, and folds.
+            // Accepted bytes are a valid window: it is saved to the same bytes, and can be folded.
             Ok(()) => {
                 let mut again = Vec::new();
                 windows.save(0, &mut again);
@@ -335,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), shape in shapes()) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), shape in shapes()) {
         let mut windows = windows(shape);
         let _ = windows.load(0, &[&[1], bytes.as_slice()].concat());
         let event = Event { slot: 0, step: 0, when: Some(true), double: Some(1.0), int: Some(1), text: None, flag: None };

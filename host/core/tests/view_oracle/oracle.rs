@@ -1,30 +1,30 @@
-//! The oracle: it keeps all events of an entity and computes each value by the definition.
+//! The oracle: it keeps all events of an entity and computes each value by the view's definition.
 
 use std::collections::BTreeMap;
 
 use assay_core::value::Value;
-use assay_core::view::{Aggregate, MAX_TEXT};
+use assay_core::view::{Aggregate, MAX_TEXT_BYTES};
 
 use crate::{Event, Shape, view};
 
-/// A counted event, and everything that it can be asked for.
+/// A counted event.
 pub(crate) struct Counted {
     tile: i64,
     pub(crate) time: i64,
     event: Event,
 }
 
-/// One entity by definition.
+/// The events of one entity.
 #[derive(Default)]
 pub(crate) struct Oracle {
     /// The events that the view keeps.
     pub(crate) counted: Vec<Counted>,
-    /// All events that `when` counts, also those that came late.
+    /// All events that pass `when`, also late ones.
     all: Vec<Counted>,
 }
 
 impl Oracle {
-    /// Takes in an event; returns the values at its time and whether it was late.
+    /// Adds an event. Returns the values at its time, and true if it was late.
     pub(crate) fn fold(&mut self, event: &Event, time: i64, shape: Option<Shape>) -> (Vec<Value>, bool) {
         let tile = shape.map_or(0, |shape| time.div_euclid(shape.width));
         let mut is_late = false;
@@ -42,12 +42,12 @@ impl Oracle {
         (self.values(tile, shape), is_late)
     }
 
-    /// The values at a tile, of what is kept.
+    /// The values at a tile, from the events that the view keeps.
     pub(crate) fn values(&self, tile: i64, shape: Option<Shape>) -> Vec<Value> {
         aggregate_all(&self.counted, tile, shape)
     }
 
-    /// The values at a tile, of all that ever was.
+    /// The values at a tile, from all events.
     pub(crate) fn true_values(&self, tile: i64, shape: Option<Shape>) -> Vec<Value> {
         aggregate_all(&self.all, tile, shape)
     }
@@ -64,7 +64,7 @@ fn aggregate_all(events: &[Counted], tile: i64, shape: Option<Shape>) -> Vec<Val
         .collect()
 }
 
-/// An argument's value of an event; missing if it does not count.
+/// The value of an argument for an event; missing if it does not count.
 fn argument(name: Option<&str>, counted: &Counted) -> Value {
     let event = &counted.event;
     match name {
@@ -75,7 +75,7 @@ fn argument(name: Option<&str>, counted: &Counted) -> Value {
         Some("x") => event
             .text
             .clone()
-            .map_or(Value::Null, |text| Value::Text(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())),
+            .map_or(Value::Null, |text| Value::Text(text[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_owned())),
         Some(_) => event.flag.map_or(Value::Null, Value::Bool),
     }
 }
@@ -91,8 +91,8 @@ fn aggregate(aggregate: Aggregate, name: Option<&str>, covered: &[&Counted], blo
         Value::Int(value) => *value as f64,
         _ => unreachable!(),
     };
-    // Floating point sums depend on the order, and this one is promised: of the tiles of the earlier block from the
-    // newest to the oldest, and of the later block from the oldest to the newest.
+    // Floating point sums depend on the order. The specified order is: the tiles of the earlier block from the newest
+    // to the oldest, then those of the later block from the oldest to the newest.
     let double_sum = || {
         let mut tiles: BTreeMap<i64, f64> = BTreeMap::new();
         values.iter().for_each(|(tile, _, value)| *tiles.entry(*tile).or_default() += double(value));
@@ -131,7 +131,7 @@ fn aggregate(aggregate: Aggregate, name: Option<&str>, covered: &[&Counted], blo
         (Aggregate::Min, _) => best(std::cmp::Ordering::is_lt).unwrap_or(Value::Null),
         (Aggregate::Max, _) => best(std::cmp::Ordering::is_gt).unwrap_or(Value::Null),
         (Aggregate::Last, _) => {
-            // Of equal keys, `max_by_key` takes the last.
+            // Among equal keys `max_by_key` returns the last.
             values.iter().max_by_key(|(_, time, _)| *time).map_or(Value::Null, |(_, _, value)| value.clone())
         }
     }

@@ -12,81 +12,83 @@ use serde_json::json;
 use super::Engine;
 use crate::partition::Halt;
 use crate::plan::{Plan, RulePlan, Scorer};
-use crate::ports::StreamPartition;
+use crate::ports::PartitionId;
 use crate::ports::catalog::{Change, Kind, Revision};
 use crate::problem::ChangeError;
-use crate::standing::{Overspending, Overspent, Standing};
+use crate::rule_stats::{BudgetOverrun, OverrunKind, RuleStats};
 
 /// Who pauses rules, as revisions name it; the reason follows.
-const BREAKER: &str = "circuit-breaker: ";
+const BREAKER_AUTHOR_PREFIX: &str = "circuit-breaker: ";
 /// It opens when the plugin has failed on at least this share of what the rule was asked of late.
-const SHARE: f64 = 0.9;
+const MIN_FAILURE_SHARE: f64 = 0.9;
 
 /// Why the circuit breaker made a revision; none: somebody else did.
 pub fn breaker_reason(revision: &Revision) -> Option<&str> {
-    revision.author.strip_prefix(BREAKER)
+    revision.author.strip_prefix(BREAKER_AUTHOR_PREFIX)
 }
 
 /// A rule to be paused, and why.
-struct Suspect {
+struct RuleToPause {
     by: Arc<RuleStamp>,
     reason: String,
 }
 
 impl Engine {
     /// How a rule is doing in this process; none if it has judged nothing here.
-    pub fn standing(&self, rule: &str) -> Option<Standing> {
-        self.inner.shared.standings.get(rule)
+    pub fn rule_stats(&self, rule: &str) -> Option<RuleStats> {
+        self.inner.shared.rule_stats.get(rule)
     }
 
     /// Where a rule wants this process's partitions to wait.
-    pub fn halts(&self, rule: &str) -> Vec<(StreamPartition, Halt)> {
+    pub fn halts(&self, rule: &str) -> Vec<(PartitionId, Halt)> {
         // Entries are changed whole.
         let halts = self.inner.shared.halts.lock().unwrap_or_else(PoisonError::into_inner);
         let of_rule = halts.iter().filter(|(_, halt)| halt.rule == rule);
-        of_rule.map(|(of, halt)| (of.clone(), halt.clone())).collect()
+        of_rule.map(|(partition, halt)| (partition.clone(), halt.clone())).collect()
     }
 
     /// Pauses the rules whose plugins keep failing or take more than their share.
     pub(super) fn open_breakers(&self) -> Result<(), ChangeError> {
-        for suspect in self.rules_that_keep_failing().into_iter().chain(self.rules_that_overspend()) {
-            self.pause(&suspect)?;
+        for rule in self.find_failing_rules().into_iter().chain(self.find_overrunning_rules()) {
+            self.pause(&rule)?;
         }
         Ok(())
     }
 
-    fn rules_that_keep_failing(&self) -> Vec<Suspect> {
+    fn find_failing_rules(&self) -> Vec<RuleToPause> {
         let least = self.inner.shared.config.breaker_failures;
         if least == 0 {
             return Vec::new();
         }
-        let recent = self.inner.shared.standings.recent().into_iter();
-        let failing = recent
-            .filter(|(_, recent)| recent.of_plugin >= least && recent.of_plugin as f64 >= SHARE * recent.judged as f64);
-        let suspects = failing.map(|(by, recent)| {
-            let reason = format!("failed on {} of {} events within a minute", recent.of_plugin, recent.judged);
-            Suspect { by, reason }
+        let recent = self.inner.shared.rule_stats.recent().into_iter();
+        let failing = recent.filter(|(_, recent)| {
+            recent.of_plugin >= least && recent.of_plugin as f64 >= MIN_FAILURE_SHARE * recent.judged as f64
         });
-        suspects.collect()
+        let rules = failing.map(|(by, recent)| {
+            let reason = format!("failed on {} of {} events within a minute", recent.of_plugin, recent.judged);
+            RuleToPause { by, reason }
+        });
+        rules.collect()
     }
 
-    fn rules_that_overspend(&self) -> Vec<Suspect> {
+    fn find_overrunning_rules(&self) -> Vec<RuleToPause> {
         let share = self.inner.shared.config.breaker_share;
         if share <= 0.0 {
             return Vec::new();
         }
-        let (plan, standings) = (self.plan(), &self.inner.shared.standings);
-        let exhausting = standings.exhausting(share, |by| running(&plan, by).is_some());
-        let all = exhausting.into_iter().chain(standings.holding_up(share));
-        all.filter_map(|Overspending { by, how }| Some(Suspect { reason: overspent(&plan, &by, how)?, by })).collect()
+        let (plan, rule_stats) = (self.plan(), &self.inner.shared.rule_stats);
+        let rules_exhausting_limits = rule_stats.rules_exhausting_limits(share, |by| running(&plan, by).is_some());
+        let all = rules_exhausting_limits.into_iter().chain(rule_stats.rules_holding_up(share));
+        all.filter_map(|BudgetOverrun { by, how }| Some(RuleToPause { reason: describe_overrun(&plan, &by, how)?, by }))
+            .collect()
     }
 
     /// Pauses a rule, unless it was changed meanwhile.
-    fn pause(&self, Suspect { by, reason }: &Suspect) -> Result<(), ChangeError> {
+    fn pause(&self, RuleToPause { by, reason }: &RuleToPause) -> Result<(), ChangeError> {
         let plan = self.plan();
         // One that halts has stopped its partition by itself.
-        let is_it = running(&plan, by).is_some_and(|rule| rule.on_error != OnError::Halt);
-        let revision = plan.snapshot.get(Kind::Rule, &by.rule).filter(|_| is_it);
+        let can_pause = running(&plan, by).is_some_and(|rule| rule.on_error != OnError::Halt);
+        let revision = plan.snapshot.get(Kind::Rule, &by.rule).filter(|_| can_pause);
         let Some((revision, body)) = revision.and_then(|now| Some((now.revision, now.body.clone()?))) else {
             return Ok(());
         };
@@ -94,7 +96,7 @@ impl Engine {
         tracing::error!(rule = by.rule, reason, "the rule is paused: its plugin {reason}");
         def.mode = Mode::Paused;
         let change = Change { kind: Kind::Rule, name: by.rule.clone(), body: Some(json!(def)) };
-        match self.change(vec![change], &format!("{BREAKER}{reason}"), Some(revision), false) {
+        match self.change(vec![change], &format!("{BREAKER_AUTHOR_PREFIX}{reason}"), Some(revision), false) {
             // Somebody else has changed it in this moment.
             Ok(_) | Err(ChangeError::Conflict(_)) => Ok(()),
             Err(ChangeError::Invalid(problems)) => {
@@ -118,12 +120,12 @@ fn running<'p>(plan: &'p Plan, by: &RuleStamp) -> Option<&'p RulePlan> {
 }
 
 /// How a rule takes more than its share, in words; none: it does not.
-fn overspent(plan: &Plan, by: &RuleStamp, how: Overspent) -> Option<String> {
+fn describe_overrun(plan: &Plan, by: &RuleStamp, how: OverrunKind) -> Option<String> {
     match how {
-        Overspent::Exhausted { share } => {
+        OverrunKind::Exhausted { share } => {
             Some(format!("took {:.0}% of a worker's time in calls that ran out of time or memory", share * 100.0))
         }
-        Overspent::Slow { per_event, behind } => {
+        OverrunKind::Slow { per_event, behind } => {
             let Scorer::Plugin(scorer) = &running(plan, by)?.scorer else { return None };
             let most = scorer.limits.time_per_event;
             let ms = |time: Duration| time.as_secs_f64() * 1e3;

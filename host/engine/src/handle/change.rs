@@ -8,13 +8,13 @@ use assay_core::stream::StreamDef;
 use super::Engine;
 use super::plugins::resolve_plugins;
 use crate::derived;
-use crate::plan::{Effect, Plan, effects};
+use crate::plan::{Effect, Plan, plan_effects};
 use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
 use crate::problem::ChangeError;
 use crate::worker::{Answers, Request};
 
 /// How long a change waits for workers to take it up. It is committed by then and takes effect in any case.
-const TAKE_UP: Duration = Duration::from_secs(30);
+const SWITCH_PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A change that was carried out, or would be.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Engine {
         let shared = &self.inner.shared;
         let mut now = shared.ports.catalog.snapshot(None)?;
         loop {
-            if let Some(applied) = self.attempt(set, &now)? {
+            if let Some(applied) = self.try_apply(set, &now)? {
                 return Ok(applied);
             }
             // Another process committed between reading and writing. What it changed may have nothing to do with this.
@@ -84,10 +84,10 @@ impl Engine {
     }
 
     /// One attempt to make changes to a catalog that is as it is now; none: another process was faster.
-    fn attempt(&self, set: &ChangeSet<'_>, now: &Snapshot) -> Result<Option<Applied>, ChangeError> {
+    fn try_apply(&self, set: &ChangeSet<'_>, now: &Snapshot) -> Result<Option<Applied>, ChangeError> {
         let shared = &self.inner.shared;
         let author = set.author;
-        let complete = self.complete(set.changes.clone(), now)?;
+        let complete = self.complete_definitions(set.changes.clone(), now)?;
         check_expected(&set.changes, now, set.expected_revision)?;
         let total = complete.len();
         let (mut changes, followed) = resolve_plugins(complete, now);
@@ -100,7 +100,7 @@ impl Engine {
         }
         let then = Arc::new(self.preview(now, &changes, author)?);
         let plan = shared.compile(then.clone()).map_err(ChangeError::Invalid)?;
-        let effects = effects(&shared.plan(), &plan);
+        let effects = plan_effects(&shared.plan(), &plan);
         if set.dry_run {
             let revisions = changed(&then, now.version + 1);
             return Ok(Some(Applied { version: now.version, revisions, unchanged, effects }));
@@ -118,13 +118,13 @@ impl Engine {
         };
         let revisions = changed(&committed, committed.version);
         let before = shared.plan().snapshot.clone();
-        self.go_over(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams });
+        self.activate_plan(&before, Plan { snapshot: Arc::new(committed), streams: plan.streams });
         Ok(Some(Applied { version: now.version + 1, revisions, unchanged, effects }))
     }
 
     /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
-    fn complete(&self, mut changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
-        let problems = derived::complete(&mut changes, now);
+    fn complete_definitions(&self, mut changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
+        let problems = derived::complete_derived_streams(&mut changes, now);
         if !problems.is_empty() {
             return Err(ChangeError::Invalid(problems));
         }
@@ -157,7 +157,10 @@ impl Engine {
                 name: change.name.clone(),
                 revision: last.first().map_or(1, |last| last.revision + 1),
                 version,
-                born: last.first().filter(|last| last.body.is_some()).map_or(version, |last| last.born),
+                created_at_version: last
+                    .first()
+                    .filter(|last| last.body.is_some())
+                    .map_or(version, |last| last.created_at_version),
                 author: author.to_owned(),
                 at: crate::clock::now_ms(),
                 body: change.body.clone(),
@@ -172,12 +175,12 @@ impl Engine {
     }
 
     /// Hands a plan to all workers and waits until each has taken it up.
-    pub(super) fn take_up(&self, plan: &Arc<Plan>) {
+    pub(super) fn switch_workers(&self, plan: &Arc<Plan>) {
         let mut answers = Answers::default();
         for worker in self.inner.ownership.workers() {
-            answers.ask(worker, |done| Request::Adopt(plan.clone(), done));
+            answers.request(worker, |done| Request::SwitchPlan(plan.clone(), done));
         }
-        if !answers.wait(Instant::now() + TAKE_UP) && !self.inner.shared.is_stopping() {
+        if !answers.wait(Instant::now() + SWITCH_PLAN_TIMEOUT) && !self.inner.shared.is_stopping() {
             tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
         }
     }

@@ -14,7 +14,7 @@ use crate::backlog::Behind;
 use crate::panics::catch;
 use crate::plan::StreamPlan;
 use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
-use crate::ports::{Place, StoreError, StreamPartition};
+use crate::ports::{PartitionId, Place, StoreError};
 use crate::shared::{Shared, log_stopped};
 
 /// Why no events can be taken in.
@@ -235,10 +235,12 @@ impl Ingest {
     /// It is too far behind, or the log fails.
     pub fn check_backlog(&self) -> Result<(), IngestError> {
         let shared = &self.shared;
-        for of in self.partitions() {
-            let Some(next) = shared.hub.next(&of).filter(|_| shared.is_mine(&of)) else { continue };
-            let end = shared.ports.log.end(&of.stream, Topic::Events, of.partition)?;
-            shared.backlog.check(&of, next, end, &shared.config.backlog, Instant::now())?;
+        for partition in self.partitions() {
+            let Some(next) = shared.scored_offsets.next(&partition).filter(|_| shared.is_owned(&partition)) else {
+                continue;
+            };
+            let end = shared.ports.log.end(&partition.stream, Topic::Events, partition.partition)?;
+            shared.backlog.check(&partition, next, end, &shared.config.backlog, Instant::now())?;
         }
         Ok(())
     }
@@ -250,16 +252,18 @@ impl Ingest {
     /// The log fails.
     pub fn verdict_marks(&self) -> Result<VerdictMarks, StoreError> {
         let log = &self.shared.ports.log;
-        let mine = self.partitions().filter(|of| self.shared.is_mine(of));
-        let ends = mine.map(|of| Ok((of.partition, log.end(&of.stream, Topic::Verdicts, of.partition)?)));
+        let mine = self.partitions().filter(|partition| self.shared.is_owned(partition));
+        let ends = mine.map(|partition| {
+            Ok((partition.partition, log.end(&partition.stream, Topic::Verdicts, partition.partition)?))
+        });
         Ok(VerdictMarks(ends.collect::<Result<_, StoreError>>()?))
     }
 
     /// The partitions of the events that were taken in.
-    fn partitions(&self) -> impl Iterator<Item = StreamPartition> {
+    fn partitions(&self) -> impl Iterator<Item = PartitionId> {
         let stream: Arc<str> = self.stream.def.stream.as_str().into();
         let filled = self.batches.iter().enumerate().filter(|(_, records)| !records.is_empty());
-        filled.map(move |(at, _)| StreamPartition { stream: stream.clone(), partition: Partition(at as u32) })
+        filled.map(move |(at, _)| PartitionId { stream: stream.clone(), partition: Partition(at as u32) })
     }
 
     /// Hands the events to the log, all or none. Blocks while the log's queue is full.
@@ -301,8 +305,8 @@ impl Submitted {
         let stream: Arc<str> = self.stream.as_str().into();
         for (batch, size) in appended.iter().zip(&self.sizes) {
             if let Some(last) = size.events.checked_sub(1).and_then(|last| batch.place(last)) {
-                let of = StreamPartition { stream: stream.clone(), partition: batch.partition };
-                self.shared.backlog.note(&of, last.offset.next(), size.bytes, Instant::now());
+                let partition = PartitionId { stream: stream.clone(), partition: batch.partition };
+                self.shared.backlog.note(&partition, last.offset.next(), size.bytes, Instant::now());
             }
         }
         let label = crate::metrics::Metrics::stream(&self.stream);

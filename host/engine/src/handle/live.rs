@@ -3,7 +3,7 @@
 //! Nothing is buffered for a reader. Whoever is slow reads older parts of the log, and whoever comes back goes on where
 //! the mark says that he was; what the log has deleted meanwhile is told.
 
-mod mark;
+mod resume_token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, Verdict, VerdictBlock, read_block};
 use tokio::sync::watch;
 
-use self::mark::Position;
+use self::resume_token::Position;
 use super::Engine;
 use crate::plan::Plan;
 use crate::ports::catalog::Kind;
 use crate::ports::log::{Records, Topic};
-use crate::ports::{Place, StoreError, StreamPartition};
+use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ReadError;
-use crate::shared::unreadable_block;
+use crate::shared::unreadable_block_error;
 
 /// How many verdicts are handed over at once, at most.
-const AT_ONCE: usize = 256;
+const MAX_VERDICTS_AT_ONCE: usize = 256;
 /// Blocks of verdicts that are read of a partition at once, about.
 const READ_BLOCKS: usize = 64;
 /// Bytes that are read of a partition at once, about.
 const READ_BYTES: usize = 1 << 20;
-/// How often to look for what other processes say: no bell rings here for them.
-const ELSEWHERE: Duration = Duration::from_millis(500);
+/// How often to look for what other processes say: no wake signal comes here for them.
+const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Which verdicts are wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,18 +50,18 @@ pub struct LiveVerdicts {
     filter: LiveFilter,
     streams: BTreeMap<String, Vec<Position>>,
     /// The partition to begin with next time, so that a busy one does not starve the others.
-    turn: usize,
+    next_index: usize,
 }
 
-/// Something that a follower is told.
+/// Something that a reader of live verdicts is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Live {
+pub enum LiveItem {
     /// A verdict.
-    Said(Box<Said>),
+    Verdict(Box<LiveVerdict>),
     /// The log has deleted verdicts before they were read.
     Missed {
         /// Of which partition.
-        of: StreamPartition,
+        partition: PartitionId,
         /// How many batches of verdicts.
         batches: u64,
         /// Where to go on behind this.
@@ -71,7 +71,7 @@ pub enum Live {
 
 /// A verdict on an event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
+pub struct LiveVerdict {
     /// The event's stream.
     pub stream: Arc<str>,
     /// Where the event is.
@@ -101,7 +101,7 @@ impl Engine {
     ///
     /// # Errors
     /// The stream or the rule is unknown, the mark is none, or the log fails.
-    pub fn follow(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
+    pub fn follow_verdicts(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
         let plan = self.plan();
         if let Some(stream) = filter.stream.as_ref().filter(|stream| !plan.streams.contains_key(*stream)) {
             return Err(ReadError::NotFound(format!("there is no stream '{stream}'")));
@@ -109,17 +109,17 @@ impl Engine {
         if let Some(rule) = filter.rule.as_ref().filter(|rule| plan.snapshot.get(Kind::Rule, rule).is_none()) {
             return Err(ReadError::NotFound(format!("there is no rule '{rule}'")));
         }
-        let mut live = LiveVerdicts { engine: self.clone(), filter, streams: BTreeMap::new(), turn: 0 };
+        let mut live = LiveVerdicts { engine: self.clone(), filter, streams: BTreeMap::new(), next_index: 0 };
         match mark {
-            Some(mark) => live.streams = mark::read(mark).ok_or_else(|| bad_mark(mark))?,
+            Some(mark) => live.streams = resume_token::read(mark).ok_or_else(|| bad_mark(mark))?,
             None => live.begin_at_ends(&plan)?,
         }
         Ok(live)
     }
 
     /// Changes when there are verdicts of this process's partitions.
-    pub fn said(&self) -> watch::Receiver<u64> {
-        self.inner.shared.said.rings()
+    pub fn subscribe_verdicts(&self) -> watch::Receiver<u64> {
+        self.inner.shared.verdicts_appended.subscribe()
     }
 }
 
@@ -139,12 +139,12 @@ impl LiveVerdicts {
         plan.streams.keys().filter(is_wanted).cloned().collect()
     }
 
-    /// The next verdicts that are there already, about as many as are handed over at once. None: wait for [`Engine::said`],
+    /// The next verdicts that are there already, about as many as are handed over at once. None: wait for [`Engine::subscribe_verdicts`],
     /// but not for longer than half a second, for verdicts of other processes. Blocks.
     ///
     /// # Errors
     /// The log fails.
-    pub fn read(&mut self) -> Result<Vec<Live>, StoreError> {
+    pub fn read(&mut self) -> Result<Vec<LiveItem>, StoreError> {
         let plan = self.engine.plan();
         let wanted = self.wanted(&plan);
         self.streams.retain(|name, _| wanted.contains(name));
@@ -153,49 +153,51 @@ impl LiveVerdicts {
             let partitions = plan.streams[name].partitions as usize;
             self.streams.entry(name.clone()).or_default().resize(partitions, Position::default());
         }
-        let all: Vec<StreamPartition> = plan.partitions().filter(|of| self.streams.contains_key(&*of.stream)).collect();
+        let all: Vec<PartitionId> =
+            plan.partitions().filter(|partition| self.streams.contains_key(&*partition.stream)).collect();
         let mut found = Vec::new();
         for step in 0..all.len() {
-            let index = (self.turn + step) % all.len();
+            let index = (self.next_index + step) % all.len();
             self.read_partition(&all[index], &mut found)?;
-            if found.len() >= AT_ONCE {
-                self.turn = index + 1;
+            if found.len() >= MAX_VERDICTS_AT_ONCE {
+                self.next_index = index + 1;
                 break;
             }
         }
         Ok(found)
     }
 
-    fn read_partition(&mut self, of: &StreamPartition, found: &mut Vec<Live>) -> Result<(), StoreError> {
+    fn read_partition(&mut self, partition: &PartitionId, found: &mut Vec<LiveItem>) -> Result<(), StoreError> {
         let shared = self.engine.inner.shared.clone();
         let log = &shared.ports.log;
-        let Some(position) = self.position(of) else { return Ok(()) };
-        if !shared.is_mine(of) {
-            if position.asked.is_some_and(|asked| asked.elapsed() < ELSEWHERE) {
+        let Some(position) = self.position(partition) else { return Ok(()) };
+        if !shared.is_owned(partition) {
+            if position.asked.is_some_and(|asked| asked.elapsed() < REMOTE_POLL_INTERVAL) {
                 return Ok(());
             }
             position.asked = Some(Instant::now());
         }
         let from = position.block;
-        if log.end(&of.stream, Topic::Verdicts, of.partition)?.0 <= from {
+        if log.end(&partition.stream, Topic::Verdicts, partition.partition)?.0 <= from {
             return Ok(());
         }
-        let kept = || log.kept(&of.stream, Topic::Verdicts, of.partition);
+        let kept = || log.kept(&partition.stream, Topic::Verdicts, partition.partition);
         let mut first = if position.is_sure { from } else { kept()?.first.0.max(from) };
         position.is_sure = true;
-        let records = log.read(&of.stream, Topic::Verdicts, of.partition, Offset(first), READ_BLOCKS, READ_BYTES)?;
+        let records =
+            log.read(&partition.stream, Topic::Verdicts, partition.partition, Offset(first), READ_BLOCKS, READ_BYTES)?;
         if records.first().is_some_and(|block| block.first.0 > first) {
             // Deleted while they were waiting to be read.
             first = kept()?.first.0.max(first);
         }
         if first > from {
-            self.note(of, |position| *position = Position { block: first, verdicts: 0, ..position.clone() });
+            self.note(partition, |position| *position = Position { block: first, verdicts: 0, ..position.clone() });
             let mark = self.mark();
-            found.push(Live::Missed { of: of.clone(), batches: first - from, mark });
+            found.push(LiveItem::Missed { partition: partition.clone(), batches: first - from, mark });
         }
         for (offset, bytes) in records.iter().flat_map(Records::iter) {
-            let block = read_block(bytes).map_err(|error| unreadable_block(of, offset, &error))?;
-            if !self.hand_over(of, offset, block, found) {
+            let block = read_block(bytes).map_err(|error| unreadable_block_error(partition, offset, &error))?;
+            if !self.hand_over(partition, offset, block, found) {
                 break;
             }
         }
@@ -203,8 +205,14 @@ impl LiveVerdicts {
     }
 
     /// Hands over a block's verdicts; false: there was no room for all.
-    fn hand_over(&mut self, of: &StreamPartition, offset: Offset, block: VerdictBlock, found: &mut Vec<Live>) -> bool {
-        let Some(position) = self.position(of) else { return true };
+    fn hand_over(
+        &mut self,
+        partition: &PartitionId,
+        offset: Offset,
+        block: VerdictBlock,
+        found: &mut Vec<LiveItem>,
+    ) -> bool {
+        let Some(position) = self.position(partition) else { return true };
         let skip = if position.block == offset.0 { position.verdicts } else { 0 };
         let done = position.done;
         position.block = offset.0;
@@ -215,37 +223,37 @@ impl LiveVerdicts {
                 if count <= skip || event.0 < done || !self.filter.takes(&verdict) {
                     continue;
                 }
-                if found.len() >= AT_ONCE {
-                    self.note(of, |position| position.verdicts = count - 1);
+                if found.len() >= MAX_VERDICTS_AT_ONCE {
+                    self.note(partition, |position| position.verdicts = count - 1);
                     return false;
                 }
-                self.note(of, |position| position.verdicts = count);
-                let place = Place { partition: of.partition, offset: event };
-                let (stream, mark) = (of.stream.clone(), self.mark());
+                self.note(partition, |position| position.verdicts = count);
+                let place = Place { partition: partition.partition, offset: event };
+                let (stream, mark) = (partition.stream.clone(), self.mark());
                 let (id, key) = (id.clone(), key.clone());
-                found.push(Live::Said(Box::new(Said { stream, place, id, key, time, verdict, mark })));
+                found.push(LiveItem::Verdict(Box::new(LiveVerdict { stream, place, id, key, time, verdict, mark })));
             }
         }
-        self.note(of, |position| {
+        self.note(partition, |position| {
             (position.block, position.verdicts) = (offset.0 + 1, 0);
             position.done = done.max(block.next.0);
         });
         true
     }
 
-    fn position(&mut self, of: &StreamPartition) -> Option<&mut Position> {
-        self.streams.get_mut(&*of.stream)?.get_mut(of.partition.0 as usize)
+    fn position(&mut self, partition: &PartitionId) -> Option<&mut Position> {
+        self.streams.get_mut(&*partition.stream)?.get_mut(partition.partition.0 as usize)
     }
 
-    fn note(&mut self, of: &StreamPartition, note: impl FnOnce(&mut Position)) {
-        if let Some(position) = self.position(of) {
+    fn note(&mut self, partition: &PartitionId, note: impl FnOnce(&mut Position)) {
+        if let Some(position) = self.position(partition) {
             note(position);
         }
     }
 
-    /// Where this is, as `Engine::follow` takes it.
+    /// Where this is, as `Engine::follow_verdicts` takes it.
     pub fn mark(&self) -> String {
-        mark::write(&self.streams)
+        resume_token::write(&self.streams)
     }
 }
 

@@ -19,25 +19,25 @@ use assay_core::names::Digest;
 use assay_runtime::Runtime;
 
 use crate::config::EngineConfig;
-use crate::followers::{self, Follower};
 use crate::health::{PartStatus, Readiness};
-use crate::metrics::{FollowerLabel, Metrics, ThreadLabel, TopicLabel};
+use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
 use crate::panics;
-use crate::plan::{Plan, Shelf};
-use crate::ports::{Ports, StoreError, StreamPartition};
+use crate::plan::{Plan, PluginCache};
+use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Unscored;
-use crate::retention::RetentionWatch;
+use crate::retention::RetentionThread;
 use crate::shared::Shared;
+use crate::sinks::{self, SinkHandle};
 use crate::worker::{Ownership, WorkerHandle};
-use erase::{Eraser, Waiting};
+use erase::{DeletionWaiters, Eraser};
 use profile::FirstRevisions;
 use watch::Watcher;
 
 pub use breaker::breaker_reason;
 pub use change::Applied;
 pub use ingest::{Ingest, IngestError, Submitted};
-pub use live::{Live, LiveFilter, LiveVerdicts, Said};
+pub use live::{LiveFilter, LiveItem, LiveVerdict, LiveVerdicts};
 pub use plugins::UploadedPlugin;
 pub use profile::{EntityProfile, EntityTag, WantedScores};
 pub use read::{Explained, ExplainedPage, ViewBuckets, ViewValues};
@@ -68,12 +68,12 @@ struct Inner {
     shared: Arc<Shared>,
     ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
-    followers: Mutex<Vec<Follower>>,
+    sinks: Mutex<Vec<SinkHandle>>,
     watcher: Mutex<Option<Watcher>>,
-    retention: Mutex<Option<RetentionWatch>>,
+    retention: Mutex<Option<RetentionThread>>,
     eraser: Mutex<Option<Eraser>>,
     /// Who waits for deletions.
-    waiting: Waiting,
+    waiting: DeletionWaiters,
     /// The version of the catalog that all workers have taken up.
     in_effect: AtomicU64,
     /// Held while the catalog changes, so that changes come one after the other.
@@ -82,7 +82,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// Compiles what the catalog holds, starts workers and followers, and asks for partitions.
+    /// Compiles what the catalog holds, starts workers and sinks, and asks for partitions.
     ///
     /// # Errors
     /// A store fails, or the catalog does not compile.
@@ -92,36 +92,36 @@ impl Engine {
         config: EngineConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, EngineError> {
-        panics::observe();
+        panics::install_hook();
         let ports = ports.guarded();
-        let shelf = Shelf::new(runtime);
+        let plugin_cache = PluginCache::new(runtime);
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
         let artifact = |digest: &Digest| ports.catalog.artifact(digest);
-        let plan = Plan::compile(snapshot, &shelf, &artifact, &config.limits).map_err(EngineError::Catalog)?;
+        let plan = Plan::compile(snapshot, &plugin_cache, &artifact, &config.limits).map_err(EngineError::Catalog)?;
         for stream in plan.streams.values() {
             ports.log.create(&stream.def)?;
         }
         let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
-        let shared = Shared::new(ports, shelf, config, metrics, Arc::new(plan));
+        let shared = Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan));
         let workers: Result<Vec<WorkerHandle>, std::io::Error> =
             (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
         let workers = workers?;
         let ownership = Ownership::new(shared.clone(), workers.iter().map(WorkerHandle::address).collect());
         shared.ports.membership.join(ownership.clone());
-        shared.ports.membership.share(shared.plan().partitions().collect());
-        // Behind the first assignment: a follower that has no partitions yet would say that it is not behind.
-        let followers = followers::start(&shared)?;
-        let retention = RetentionWatch::start(&shared)?;
+        shared.ports.membership.set_partitions(shared.plan().partitions().collect());
+        // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
+        let sinks = sinks::start(&shared)?;
+        let retention = RetentionThread::start(&shared)?;
         let inner = Inner {
             in_effect: AtomicU64::new(shared.plan().snapshot.version),
             shared,
             ownership,
             workers: Mutex::new(workers),
-            followers: Mutex::new(followers),
+            sinks: Mutex::new(sinks),
             watcher: Mutex::default(),
             retention: Mutex::new(Some(retention)),
             eraser: Mutex::default(),
-            waiting: Waiting::default(),
+            waiting: DeletionWaiters::default(),
             changing: Mutex::new(()),
             first_revisions: FirstRevisions::default(),
         };
@@ -131,7 +131,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then followers. A batch
+    /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then sinks. A batch
     /// whose plugin is in a call is given up; the next start judges it. Blocks; a second call does nothing.
     pub fn shutdown(&self) {
         if !self.inner.shared.is_stopping() {
@@ -151,9 +151,9 @@ impl Engine {
         self.inner.waiting.give_up();
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
-        let mut followers = self.inner.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.iter_mut().for_each(Follower::join);
-        followers.clear();
+        let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter_mut().for_each(SinkHandle::join);
+        sinks.clear();
         if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
             retention.join();
         }
@@ -170,17 +170,17 @@ impl Engine {
         let lags = shared.lags();
         let failing = shared.health.readiness(&lags).parts.iter().filter(|part| !part.ok).count();
         metrics.parts_failing.set(failing as i64);
-        for (of, lag) in &lags.scoring {
-            let label = Metrics::partition(of);
+        for (partition, lag) in &lags.scoring {
+            let label = Metrics::partition(partition);
             metrics.lag.get_or_create(&label).set(*lag as i64);
-            if !shared.is_mine(of) {
+            if !shared.is_owned(partition) {
                 // Its worker may have taken the label away a moment ago.
                 metrics.lag.remove(&label);
             }
         }
-        for (follower, lag) in &lags.followers {
-            let label = FollowerLabel { follower: (*follower).to_owned() };
-            metrics.follower_lag.get_or_create(&label).set(lag.records as i64);
+        for (sink, lag) in &lags.sinks {
+            let label = SinkLabel { sink: (*sink).to_owned() };
+            metrics.sink_lag.get_or_create(&label).set(lag.records as i64);
         }
         for (thread, count) in panics::counts() {
             metrics.panics.get_or_create(&ThreadLabel { thread }).inner().fetch_max(count, Ordering::Relaxed);
@@ -211,8 +211,8 @@ impl Engine {
     }
 
     /// How much of a partition is not scored yet, now; none: it is not this process's, or not opened yet.
-    pub fn unscored(&self, of: &StreamPartition) -> Option<Unscored> {
-        self.inner.shared.unscored(of)
+    pub fn unscored(&self, partition: &PartitionId) -> Option<Unscored> {
+        self.inner.shared.unscored(partition)
     }
 
     /// The ports, for reads that need no more than one of them.

@@ -4,7 +4,7 @@
 //! that, the rule gets a new revision in the same commit, so that a rollback can leave it.
 
 use assay_core::names::Digest;
-use assay_core::rule::{PluginRef, RuleDef};
+use assay_core::rule::{Mode, PluginRef, RuleDef};
 use assay_runtime::{Manifest, ManifestError, PluginError};
 use serde_json::{Value, json};
 
@@ -111,7 +111,7 @@ impl Engine {
     fn check_uploads(&self, plugins: Vec<Vec<u8>>) -> Result<Uploads, ChangeError> {
         let mut uploads = Uploads::default();
         for wasm in plugins {
-            let plugin = self.inner.shared.shelf.load(&wasm)?;
+            let plugin = self.inner.shared.plugin_cache.load(&wasm)?;
             let (digest, size, manifest) = (plugin.digest(), wasm.len(), plugin.manifest().clone());
             let name = plugin_name(&manifest);
             let there = self.plan().snapshot.get(Kind::Plugin, &name).and_then(|revision| revision.body.clone());
@@ -175,7 +175,7 @@ fn with_plugins(changes: &[Change], now: &Snapshot) -> Snapshot {
         name: change.name.clone(),
         revision: 0,
         version: now.version,
-        born: now.version,
+        created_at_version: now.version,
         author: String::new(),
         at: 0,
         body: change.body.clone(),
@@ -189,6 +189,7 @@ fn resolved_rule(body: &Value, stored: &[StoredPlugin]) -> Option<Value> {
     let mut rule: RuleDef = serde_json::from_value(body.clone()).ok()?;
     let resolved = rule.plugin.as_ref().and_then(|reference| resolve_plugin(reference, stored));
     rule.resolved_plugin = resolved.map(StoredPlugin::exact_reference);
+    rule.resume_mode = rule.resume_mode.filter(|_| rule.mode == Mode::Paused);
     serde_json::to_value(&rule).ok()
 }
 
@@ -198,7 +199,7 @@ mod tests {
 
     fn revision(kind: Kind, name: &str, body: Value) -> Revision {
         let (name, author) = (name.to_owned(), String::new());
-        Revision { kind, name, revision: 1, version: 1, born: 1, author, at: 0, body: Some(body) }
+        Revision { kind, name, revision: 1, version: 1, created_at_version: 1, author, at: 0, body: Some(body) }
     }
 
     fn plugin(version: &str) -> Value {

@@ -9,7 +9,7 @@ use assay_core::rule::{Mode, RuleDef};
 use super::Engine;
 use crate::ports::catalog::{Kind, Revision};
 use crate::ports::profiles::{HighestQuery, LatestVerdict, Ranked};
-use crate::ports::{Page, StoreError, StreamPartition};
+use crate::ports::{Page, PartitionId, StoreError};
 use crate::problem::ReadError;
 
 /// An entity's latest verdicts and tags by the rules of now.
@@ -71,12 +71,12 @@ impl Engine {
     ///
     /// # Errors
     /// A store fails.
-    pub fn profile(&self, of: &StreamPartition, key: &str, at: i64) -> Result<EntityProfile, StoreError> {
-        let Some(stored) = self.ports().profiles.get(of, key)? else { return Ok(EntityProfile::default()) };
+    pub fn profile(&self, partition: &PartitionId, key: &str, at: i64) -> Result<EntityProfile, StoreError> {
+        let Some(stored) = self.ports().profiles.get(partition, key)? else { return Ok(EntityProfile::default()) };
         let mut profile = EntityProfile { is_known: true, ..EntityProfile::default() };
         for (name, mut latest) in stored.rules {
             let Some(rule) = self.current_rule(&name)? else { continue };
-            if rule.def.stream != *of.stream || latest.revision < rule.first_revision {
+            if rule.def.stream != *partition.stream || latest.revision < rule.first_revision {
                 continue;
             }
             let expires_at = expire(&rule.def, &mut latest, at);
@@ -130,17 +130,20 @@ impl Engine {
     }
 
     fn first_revision(&self, now: &Revision) -> Result<u32, StoreError> {
-        if now.version == now.born {
+        if now.version == now.created_at_version {
             return Ok(now.revision);
         }
         let known = &self.inner.first_revisions.0;
-        let life = (now.name.clone(), now.born);
+        let life = (now.name.clone(), now.created_at_version);
         // Entries are put in whole.
         if let Some(first) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&life) {
             return Ok(*first);
         }
         let revisions = self.ports().catalog.revisions(now.kind, &now.name)?;
-        let of_life = revisions.iter().filter(|revision| revision.born == now.born).map(|revision| revision.revision);
+        let of_life = revisions
+            .iter()
+            .filter(|revision| revision.created_at_version == now.created_at_version)
+            .map(|revision| revision.revision);
         let first = of_life.min().unwrap_or(now.revision);
         known.lock().unwrap_or_else(PoisonError::into_inner).insert(life, first);
         Ok(first)

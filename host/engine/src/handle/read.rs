@@ -14,17 +14,17 @@ use assay_core::view::{Bucket, NotKept};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::Engine;
-use crate::partition::{Partition as Scoring, ViewAnswer};
+use crate::partition::{PartitionState, ViewAnswer};
 use crate::plan::StreamPlan;
 use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::state::StateStore;
-use crate::ports::{Place, StoreError, StreamPartition};
+use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ReadError;
 use crate::worker::Request;
 
 /// How long a worker may take to answer between two batches.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A view's values of one entity.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,10 +80,10 @@ pub struct ExplainedPage {
 
 impl Engine {
     /// The partition of an entity; none for an unknown stream.
-    pub fn partition_of(&self, stream: &str, key: &str) -> Option<StreamPartition> {
+    pub fn partition_of(&self, stream: &str, key: &str) -> Option<PartitionId> {
         let plan = self.plan();
         let partitions = plan.streams.get(stream)?.partitions;
-        Some(StreamPartition { stream: stream.into(), partition: self.ports().log.partition_of(key, partitions) })
+        Some(PartitionId { stream: stream.into(), partition: self.ports().log.partition_of(key, partitions) })
     }
 
     /// An entity's key as the events of a stream have it: a UUID may be asked for in capital letters.
@@ -92,10 +92,10 @@ impl Engine {
     }
 
     /// All partitions of a stream; none for an unknown stream.
-    pub fn partitions_of(&self, stream: &str) -> Option<Vec<StreamPartition>> {
+    pub fn partitions_of(&self, stream: &str) -> Option<Vec<PartitionId>> {
         let plan = self.plan();
         plan.streams.get(stream)?;
-        Some(plan.partitions().filter(|of| &*of.stream == stream).collect())
+        Some(plan.partitions().filter(|partition| &*partition.stream == stream).collect())
     }
 
     /// A view's values of an entity at a time, or as of its newest event. Blocks: the worker that owns the entity
@@ -111,8 +111,9 @@ impl Engine {
         let stream = self.stream_of(view)?;
         let key = &stream.canonical_key(key);
         let asked = (view.to_owned(), key.clone());
-        let read = move |partition: &mut Scoring, state: &dyn StateStore| partition.view(&asked.0, &asked.1, at, state);
-        let seen = match self.ask(&stream, key, read)? {
+        let read =
+            move |partition: &mut PartitionState, state: &dyn StateStore| partition.view(&asked.0, &asked.1, at, state);
+        let seen = match self.read_from_owner(&stream, key, read)? {
             ViewAnswer::Measured(seen) => seen,
             ViewAnswer::Unknown => return Err(unknown(view)),
             ViewAnswer::NotKept(NotKept { from }) => {
@@ -136,15 +137,16 @@ impl Engine {
     /// The view is unknown or has no buckets, or the state store fails.
     pub fn buckets(&self, view: &str, key: &str, times: TimeRange) -> Result<ViewBuckets, ReadError> {
         let stream = self.stream_of(view)?;
-        if !stream.views.iter().any(|plan| plan.def.view == view && plan.def.tumbles()) {
+        if !stream.views.iter().any(|plan| plan.def.view == view && plan.def.is_tumbling()) {
             let message = format!("view '{view}' has no buckets: only views with 'every' do");
             return Err(ReadError::Bad(message));
         }
         let key = &stream.canonical_key(key);
         let asked = (view.to_owned(), key.clone());
-        let read =
-            move |partition: &mut Scoring, state: &dyn StateStore| partition.buckets(&asked.0, &asked.1, times, state);
-        let kept = self.ask(&stream, key, read)?.ok_or_else(|| unknown(view))?;
+        let read = move |partition: &mut PartitionState, state: &dyn StateStore| {
+            partition.buckets(&asked.0, &asked.1, times, state)
+        };
+        let kept = self.read_from_owner(&stream, key, read)?.ok_or_else(|| unknown(view))?;
         Ok(ViewBuckets {
             view: view.to_owned(),
             key: key.to_owned(),
@@ -162,27 +164,27 @@ impl Engine {
     }
 
     /// Reads from the partition that has an entity: the worker's, or what was saved if another process owns it.
-    fn ask<T: Send + 'static>(
+    fn read_from_owner<T: Send + 'static>(
         &self,
         stream: &Arc<StreamPlan>,
         key: &str,
-        read: impl Fn(&mut Scoring, &dyn StateStore) -> Result<T, StoreError> + Clone + Send + 'static,
+        read: impl Fn(&mut PartitionState, &dyn StateStore) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, ReadError> {
         let partition = self.ports().log.partition_of(key, stream.partitions);
-        let of = StreamPartition { stream: stream.def.stream.as_str().into(), partition };
+        let partition_id = PartitionId { stream: stream.def.stream.as_str().into(), partition };
         let state = self.ports().state.clone();
         let (answer, answered) = bounded(1);
-        if let Some(worker) = self.inner.ownership.worker_of(&of) {
+        if let Some(worker) = self.inner.ownership.worker_of(&partition_id) {
             let (state, read) = (state.clone(), read.clone());
-            let read = move |partition: &mut Scoring| drop(answer.send(read(partition, &*state)));
-            worker.ask(Request::Read(of.clone(), Box::new(read)));
+            let read = move |partition: &mut PartitionState| drop(answer.send(read(partition, &*state)));
+            worker.send(Request::Read(partition_id.clone(), Box::new(read)));
         } else {
             drop(answer);
         }
-        match answered.recv_timeout(ANSWER) {
+        match answered.recv_timeout(ANSWER_TIMEOUT) {
             Ok(seen) => Ok(seen?),
             Err(RecvTimeoutError::Disconnected) => {
-                let saved = Scoring::new(of, stream.clone(), self.plan().snapshot.version);
+                let saved = PartitionState::new(partition_id, stream.clone(), self.plan().snapshot.version);
                 Ok(read(&mut saved.map_err(|error| ReadError::Bad(error.to_string()))?, &*state)?)
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -211,33 +213,35 @@ impl Engine {
         let id = &plan.streams.get(stream).map_or_else(|| id.to_owned(), |stream| stream.canonical_id(id));
         let mut found = Vec::new();
         let begin = after.map_or(Partition(0), |place| place.partition);
-        for of in partitions.iter().filter(|of| of.partition >= begin) {
-            let after = after.filter(|place| place.partition == of.partition).map(|place| place.offset);
+        for partition_id in partitions.iter().filter(|partition_id| partition_id.partition >= begin) {
+            let after = after.filter(|place| place.partition == partition_id.partition).map(|place| place.offset);
             // One more than wanted tells whether there is another page.
-            for event in archive.by_id(of, id, after, limit + 1 - found.len())? {
-                found.push((of, event));
+            for event in archive.by_id(partition_id, id, after, limit + 1 - found.len())? {
+                found.push((partition_id, event));
             }
             if found.len() > limit {
                 break;
             }
         }
         if let (true, None, Some((partition, offset))) = (found.is_empty(), after, place_of(id)) {
-            let of = partitions.iter().find(|of| of.partition == partition);
-            if let Some((of, event)) = of.and_then(|of| Some((of, archive.event(of, offset).transpose()?))) {
-                found.push((of, event?));
+            let partition_id = partitions.iter().find(|partition_id| partition_id.partition == partition);
+            if let Some((partition_id, event)) = partition_id
+                .and_then(|partition_id| Some((partition_id, archive.event(partition_id, offset).transpose()?)))
+            {
+                found.push((partition_id, event?));
             }
         }
         let has_more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().filter(|_| has_more).map(|(_, event)| event.place);
-        let events = found.into_iter().map(|(of, event)| self.explain_event(of, event));
+        let events = found.into_iter().map(|(partition_id, event)| self.explain_event(partition_id, event));
         Ok(ExplainedPage { events: events.collect::<Result<_, _>>()?, last })
     }
 
-    fn explain_event(&self, of: &StreamPartition, event: ArchivedEvent) -> Result<Explained, ReadError> {
-        let json = self.event_json(&of.stream, &event)?;
-        let outcome = self.ports().archive.outcome(of, event.place.offset)?;
-        let dead_letters = self.ports().dead_letters.of_event(of, event.place.offset)?;
+    fn explain_event(&self, partition: &PartitionId, event: ArchivedEvent) -> Result<Explained, ReadError> {
+        let json = self.event_json(&partition.stream, &event)?;
+        let outcome = self.ports().archive.outcome(partition, event.place.offset)?;
+        let dead_letters = self.ports().dead_letters.of_event(partition, event.place.offset)?;
         Ok(Explained { event, json, outcome, dead_letters })
     }
 

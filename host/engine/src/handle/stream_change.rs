@@ -76,7 +76,7 @@ fn check_schema(def: &StreamDef, before: &StreamDef) -> Result<(), String> {
         // Stricter than Avro where a logical type would get another meaning.
         let writer = Schema::parse_value(earlier).map_err(|error| error.to_string())?;
         let resolver = Resolver::new(&writer, &new).map_err(|why| unreadable(def, number, &why))?;
-        if let Some(gap) = resolver.and_then(|resolver| resolver.gap()) {
+        if let Some(gap) = resolver.and_then(|resolver| resolver.find_unreadable_value()) {
             return Err(unreadable(def, number, &gap));
         }
     }

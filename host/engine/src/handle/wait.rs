@@ -13,8 +13,8 @@ use assay_core::verdict::{Outcome, OutcomeCursor};
 
 use super::Engine;
 use crate::ports::log::{Records, Topic};
-use crate::ports::{Place, StoreError, StreamPartition};
-use crate::shared::{Shared, unreadable_block};
+use crate::ports::{PartitionId, Place, StoreError};
+use crate::shared::{Shared, unreadable_block_error};
 
 /// Why verdicts did not come. The events are in the log in any case.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,9 @@ pub enum WaitError {
 }
 
 /// How often to look whether a partition still is this process's.
-const STILL_MINE: Duration = Duration::from_millis(250);
+const OWNERSHIP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often to look whether another process has scored a partition.
-const ELSEWHERE: Duration = Duration::from_millis(10);
+const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Bytes that are read of a partition's verdicts at once, beyond the first block.
 const READ_BYTES: usize = 64 << 10;
 
@@ -51,24 +51,27 @@ impl Engine {
         }
         let all = async {
             for (partition, offset) in last {
-                self.wait_partition(&StreamPartition { stream: stream.into(), partition }, offset).await?;
+                self.wait_partition(&PartitionId { stream: stream.into(), partition }, offset).await?;
             }
             Ok(())
         };
         tokio::time::timeout(at_most, all).await.unwrap_or(Err(WaitError::Timeout))
     }
 
-    async fn wait_partition(&self, of: &StreamPartition, last: Offset) -> Result<(), WaitError> {
-        let mut progress = self.inner.shared.hub.progress(of);
+    async fn wait_partition(&self, partition: &PartitionId, last: Offset) -> Result<(), WaitError> {
+        let mut progress = self.inner.shared.scored_offsets.subscribe(partition);
         loop {
-            if self.inner.shared.is_mine(of) {
-                if tokio::time::timeout(STILL_MINE, progress.wait_for(|next| *next > last.0)).await.is_ok() {
+            if self.inner.shared.is_owned(partition) {
+                if tokio::time::timeout(OWNERSHIP_CHECK_INTERVAL, progress.wait_for(|next| *next > last.0))
+                    .await
+                    .is_ok()
+                {
                     return Ok(());
                 }
                 continue;
             }
             // Another process scores it, from the beginning or from now on: the archive tells how far it is.
-            let (archive, asked) = (self.ports().archive.clone(), of.clone());
+            let (archive, asked) = (self.ports().archive.clone(), partition.clone());
             let judged = tokio::task::spawn_blocking(move || archive.judged(&asked)).await;
             let judged = judged.unwrap_or_else(|error| {
                 Err(StoreError::Broken { store: "archive", message: format!("reading it failed: {error}") })
@@ -76,7 +79,7 @@ impl Engine {
             if judged > last {
                 return Ok(());
             }
-            tokio::time::sleep(ELSEWHERE).await;
+            tokio::time::sleep(REMOTE_POLL_INTERVAL).await;
         }
     }
 
@@ -107,23 +110,23 @@ impl OutcomeReader {
     /// # Errors
     /// The log or the archive fails.
     pub fn read(&mut self, place: Place) -> Result<Option<Outcome>, StoreError> {
-        let of = StreamPartition { stream: self.stream.clone(), partition: place.partition };
+        let partition_id = PartitionId { stream: self.stream.clone(), partition: place.partition };
         match self.partitions.get_mut(&place.partition) {
-            Some(partition) => partition.read(&self.shared, &of, place.offset),
-            None => self.read_archived(&of, place.offset),
+            Some(partition) => partition.read(&self.shared, &partition_id, place.offset),
+            None => self.read_archived(&partition_id, place.offset),
         }
     }
 
-    fn read_archived(&mut self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
+    fn read_archived(&mut self, partition: &PartitionId, offset: Offset) -> Result<Option<Outcome>, StoreError> {
         let archive = &self.shared.ports.archive;
-        let judged = self.judged.entry(of.partition).or_default();
+        let judged = self.judged.entry(partition.partition).or_default();
         if *judged <= offset {
-            *judged = archive.judged(of)?;
+            *judged = archive.judged(partition)?;
         }
         if *judged <= offset {
             return Ok(None);
         }
-        Ok(Some(archive.outcome(of, offset)?.unwrap_or_else(|| Outcome::silent(offset))))
+        Ok(Some(archive.outcome(partition, offset)?.unwrap_or_else(|| Outcome::silent(offset))))
     }
 }
 
@@ -133,56 +136,68 @@ struct PartitionReader {
     position: Offset,
     current: Option<OutcomeCursor>,
     /// The block after the current one, if it was looked at already.
-    following: Option<OutcomeCursor>,
+    next_block: Option<OutcomeCursor>,
 }
 
 impl PartitionReader {
     fn at(position: Offset) -> Self {
-        Self { position, current: None, following: None }
+        Self { position, current: None, next_block: None }
     }
 
-    fn read(&mut self, shared: &Shared, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError> {
+    fn read(
+        &mut self,
+        shared: &Shared,
+        partition: &PartitionId,
+        offset: Offset,
+    ) -> Result<Option<Outcome>, StoreError> {
         loop {
             let covered = self.current.as_ref().map(OutcomeCursor::next).filter(|next| *next > offset);
             let Some(next) = covered else {
-                if !self.advance(shared, of)? {
+                if !self.advance_block(shared, partition)? {
                     return Ok(None);
                 }
                 continue;
             };
             let position = self.position;
             let found = self.current.as_mut().map(|current| current.find(offset)).transpose();
-            if let Some(outcome) = found.map_err(|error| unreadable_block(of, position, &error))?.flatten() {
+            if let Some(outcome) = found.map_err(|error| unreadable_block_error(partition, position, &error))?.flatten()
+            {
                 return Ok(Some(outcome));
             }
             // Blocks that go equally far share what they say: a log may have had to cut one that was too large.
-            let is_shared = self.peek(shared, of)?.is_some_and(|following| following.next() == next);
+            let is_shared =
+                self.peek_next_block(shared, partition)?.is_some_and(|next_block| next_block.next() == next);
             if !is_shared {
                 return Ok(Some(Outcome::silent(offset)));
             }
-            self.current = self.following.take();
+            self.current = self.next_block.take();
         }
     }
 
     /// Goes to the next block. False: it is not there yet.
-    fn advance(&mut self, shared: &Shared, of: &StreamPartition) -> Result<bool, StoreError> {
+    fn advance_block(&mut self, shared: &Shared, partition: &PartitionId) -> Result<bool, StoreError> {
         // The one before is let go of first: one block at a time.
         self.current = None;
-        self.peek(shared, of)?;
-        self.current = self.following.take();
+        self.peek_next_block(shared, partition)?;
+        self.current = self.next_block.take();
         Ok(self.current.is_some())
     }
 
-    fn peek(&mut self, shared: &Shared, of: &StreamPartition) -> Result<Option<&OutcomeCursor>, StoreError> {
-        if self.following.is_none() {
+    fn peek_next_block(
+        &mut self,
+        shared: &Shared,
+        partition: &PartitionId,
+    ) -> Result<Option<&OutcomeCursor>, StoreError> {
+        if self.next_block.is_none() {
             let from = self.position;
-            let read = shared.ports.log.read(&of.stream, Topic::Verdicts, of.partition, from, 1, READ_BYTES)?;
+            let read =
+                shared.ports.log.read(&partition.stream, Topic::Verdicts, partition.partition, from, 1, READ_BYTES)?;
             if let Some((at, block)) = read.iter().flat_map(Records::iter).find(|(at, _)| *at >= from) {
                 let cursor = OutcomeCursor::open(block.to_vec());
-                self.following = Some(cursor.map_err(|error| unreadable_block(of, at, &error))?);
+                self.next_block = Some(cursor.map_err(|error| unreadable_block_error(partition, at, &error))?);
                 self.position = at.next();
             }
         }
-        Ok(self.following.as_ref())
+        Ok(self.next_block.as_ref())
     }
 }

@@ -10,73 +10,73 @@ use super::{Engine, Inner};
 use crate::panics::{self, Heartbeat};
 use crate::plan::Plan;
 use crate::ports::catalog::{Revision, Snapshot, Submission};
-use crate::ports::log::Bell;
-use crate::probe::Probed;
+use crate::ports::log::WakeSignal;
+use crate::probe::ProbePoint;
 use crate::problem::ChangeError;
-use crate::shared::FIRST_DELAY;
+use crate::shared::MIN_RETRY_DELAY;
 
-/// How often the catalog's version is asked for when no bell rings.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often the catalog's version is asked for when no wake signal comes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the watcher looks whether rules have to be paused. A rule that takes more than its share of a worker holds
 /// all others up until then.
-const LOOK_AT_RULES_EVERY: Duration = Duration::from_millis(200);
+const RULE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// The part that tells in `/readyz` whether the catalog can be read and makes sense.
-const PART: &str = "catalog";
+const HEALTH_PART: &str = "catalog";
 
 /// The thread that watches the catalog.
 pub(super) struct Watcher {
-    bell: Arc<Bell>,
+    wake: Arc<WakeSignal>,
     thread: JoinHandle<()>,
 }
 
 impl Watcher {
     pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
-        let bell = Arc::new(Bell::default());
-        engine.ports().catalog.on_change(bell.clone());
+        let wake = Arc::new(WakeSignal::default());
+        engine.ports().catalog.on_change(wake.clone());
         // The engine holds the watcher, not the other way round.
-        let (inner, own_bell) = (Arc::downgrade(&engine.inner), bell.clone());
+        let (inner, own_wake) = (Arc::downgrade(&engine.inner), wake.clone());
         let over = inner.clone();
         let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
-        let thread = panics::spawn("catalog", is_over, move |heartbeat| watch(&inner, &own_bell, heartbeat))?;
-        Ok(Self { bell, thread })
+        let thread = panics::spawn("catalog", is_over, move |heartbeat| watch(&inner, &own_wake, heartbeat))?;
+        Ok(Self { wake, thread })
     }
 
     /// Waits until the thread has ended. The engine must be stopping.
     pub(super) fn join(self) {
-        self.bell.ring();
+        self.wake.notify();
         let _ = self.thread.join();
     }
 }
 
-fn watch(inner: &Weak<Inner>, bell: &Bell, heartbeat: &Heartbeat) {
-    let mut delay = FIRST_DELAY;
+fn watch(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
+    let mut delay = MIN_RETRY_DELAY;
     let mut refresh_at = Instant::now();
     loop {
         let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
         if engine.inner.shared.is_stopping() {
             return;
         }
-        engine.inner.shared.config.probe.look(Probed::Round);
+        engine.inner.shared.config.probe.call(ProbePoint::Round);
         let watched = if Instant::now() < refresh_at {
             engine.open_breakers()
         } else {
-            refresh_at = Instant::now() + EVERY;
-            engine.refresh().and_then(|()| engine.take_in_submissions()).and_then(|()| engine.open_breakers())
+            refresh_at = Instant::now() + POLL_INTERVAL;
+            engine.refresh().and_then(|()| engine.commit_submissions()).and_then(|()| engine.open_breakers())
         };
         let problem = watched.err().map(|error| error.to_string());
-        engine.inner.shared.health.note(PART, problem.as_deref());
-        heartbeat.beat();
+        engine.inner.shared.health.note(HEALTH_PART, problem.as_deref());
+        heartbeat.mark_alive();
         match problem {
             None => {
-                delay = FIRST_DELAY;
+                delay = MIN_RETRY_DELAY;
                 drop(engine);
-                if bell.wait(LOOK_AT_RULES_EVERY) {
+                if wake.wait(RULE_CHECK_INTERVAL) {
                     refresh_at = Instant::now();
                 }
             }
             Some(problem) => {
                 tracing::warn!(problem, "the catalog cannot be followed; going on with the rules of before");
-                if !engine.inner.shared.back_off(&mut delay, bell) {
+                if !engine.inner.shared.back_off(&mut delay, wake) {
                     return;
                 }
                 refresh_at = Instant::now();
@@ -106,7 +106,7 @@ impl Engine {
             return Ok(());
         }
         tracing::info!(version = snapshot.version, "the catalog has a new version");
-        let plan = if is_same_work(&before.snapshot, &snapshot) {
+        let plan = if is_same_for_workers(&before.snapshot, &snapshot) {
             Plan { snapshot, streams: before.streams.clone() }
         } else {
             let plan = shared.compile(snapshot).map_err(ChangeError::Invalid)?;
@@ -115,31 +115,31 @@ impl Engine {
             }
             plan
         };
-        self.go_over(&before.snapshot, plan);
+        self.activate_plan(&before.snapshot, plan);
         Ok(())
     }
 
     /// Puts a plan into effect whose streams the log has. Workers do not stop for what does not concern them.
-    pub(super) fn go_over(&self, before: &Snapshot, plan: Plan) {
+    pub(super) fn activate_plan(&self, before: &Snapshot, plan: Plan) {
         let plan = Arc::new(plan);
         self.inner.shared.set_plan(plan.clone());
-        if is_same_work(before, &plan.snapshot) {
+        if is_same_for_workers(before, &plan.snapshot) {
             self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
         } else {
             self.put_into_effect(&plan);
-            self.inner.shared.standings.forget_deleted(before, &plan.snapshot);
+            self.inner.shared.rule_stats.forget_deleted(before, &plan.snapshot);
         }
     }
 
     /// Lets all workers take up the plan, and shares out its partitions. May be repeated.
     fn put_into_effect(&self, plan: &Arc<Plan>) {
-        self.take_up(plan);
-        self.inner.shared.ports.membership.share(plan.partitions().collect());
+        self.switch_workers(plan);
+        self.inner.shared.ports.membership.set_partitions(plan.partitions().collect());
         self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
     }
 
     /// Checks and commits definitions that were put into the catalog's store directly.
-    fn take_in_submissions(&self) -> Result<(), ChangeError> {
+    fn commit_submissions(&self) -> Result<(), ChangeError> {
         for Submission { id, author, change } in self.ports().catalog.take_submissions()? {
             let (kind, name) = (change.kind, change.name.clone());
             let outcome = match self.change(vec![change], &author, None, false) {
@@ -156,10 +156,10 @@ impl Engine {
 }
 
 /// Whether two versions of the catalog say the same to workers.
-fn is_same_work(before: &Snapshot, after: &Snapshot) -> bool {
-    work(before).eq(work(after))
+fn is_same_for_workers(before: &Snapshot, after: &Snapshot) -> bool {
+    worker_definitions(before).eq(worker_definitions(after))
 }
 
-fn work(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
+fn worker_definitions(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
     snapshot.revisions.iter().filter(|revision| revision.kind.concerns_workers())
 }

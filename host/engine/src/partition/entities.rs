@@ -13,14 +13,14 @@ use hashbrown::HashMap;
 use crate::plan::{StreamPlan, ViewPlan};
 use crate::ports::buckets::{BucketRow, ChangedBuckets};
 use crate::ports::state::{StateRow, StateStore};
-use crate::ports::{StoreError, StreamPartition};
+use crate::ports::{PartitionId, StoreError};
 
 /// The version of a state row's layout.
 const VERSION: u8 = 1;
 
 /// The entities of a partition that are in memory.
 pub(crate) struct Entities {
-    of: StreamPartition,
+    partition: PartitionId,
     slots: HashMap<CompactString, u32, foldhash::fast::FixedState>,
     keys: Vec<CompactString>,
     /// Per slot: all events of the entity before this offset are folded in.
@@ -34,14 +34,25 @@ pub(crate) struct Entities {
     epoch: u64,
     /// Whether no entity has a state that is not in memory: who is missing is new.
     has_all: bool,
-    views: Vec<Memory<Windows>>,
-    states: Vec<Memory<Vec<PluginState>>>,
+    /// Changes whenever slots are given back, which makes slots that were found before invalid.
+    generation: u64,
+    views: Vec<Fingerprinted<Windows>>,
+    states: Vec<Fingerprinted<Vec<PluginState>>>,
     /// Whether it is noted which buckets of tumbling views change.
     notes_buckets: bool,
 }
 
+/// The entities of a batch that are not in memory.
+#[derive(Debug, Default)]
+pub(crate) struct MissingEntities {
+    /// Their rows in the batch.
+    pub(crate) rows: Vec<usize>,
+    /// Their keys, each once, rising.
+    pub(crate) keys: Vec<CompactString>,
+}
+
 /// What one view, or one rule's plugin, remembers.
-struct Memory<T> {
+struct Fingerprinted<T> {
     fingerprint: u64,
     content: T,
 }
@@ -55,9 +66,9 @@ pub(crate) struct PluginState {
 
 impl Entities {
     /// No entities yet.
-    pub(crate) fn new(of: StreamPartition, plan: &StreamPlan) -> Self {
+    pub(crate) fn new(partition: PartitionId, plan: &StreamPlan) -> Self {
         let mut entities = Self {
-            of,
+            partition,
             slots: HashMap::default(),
             keys: Vec::new(),
             marks: Vec::new(),
@@ -66,11 +77,12 @@ impl Entities {
             free: Vec::new(),
             epoch: 1,
             has_all: false,
+            generation: 0,
             views: Vec::new(),
             states: Vec::new(),
             notes_buckets: false,
         };
-        entities.adopt(plan);
+        entities.switch_plan(plan);
         entities
     }
 
@@ -81,13 +93,13 @@ impl Entities {
 
     /// Goes over to a new plan: what both plans know is kept, what only the old one knew is dropped. Everything must
     /// have been saved before.
-    pub(crate) fn adopt(&mut self, plan: &StreamPlan) {
+    pub(crate) fn switch_plan(&mut self, plan: &StreamPlan) {
         let mut old = std::mem::take(&mut self.views);
         for view in &plan.views {
             let kept = old.iter().position(|memory| memory.fingerprint == view.fingerprint);
             self.views.push(match kept {
                 Some(kept) => old.swap_remove(kept),
-                None => Memory { fingerprint: view.fingerprint, content: self.new_windows(view) },
+                None => Fingerprinted { fingerprint: view.fingerprint, content: self.new_windows(view) },
             });
         }
         let mut old = std::mem::take(&mut self.states);
@@ -95,16 +107,17 @@ impl Entities {
             let kept = old.iter().position(|memory| memory.fingerprint == state.fingerprint);
             self.states.push(match kept {
                 Some(kept) => old.swap_remove(kept),
-                None => {
-                    Memory { fingerprint: state.fingerprint, content: vec![PluginState::default(); self.keys.len()] }
-                }
+                None => Fingerprinted {
+                    fingerprint: state.fingerprint,
+                    content: vec![PluginState::default(); self.keys.len()],
+                },
             });
         }
     }
 
     fn new_windows(&self, view: &ViewPlan) -> Windows {
         let mut windows = Windows::new(view.layout.clone());
-        if self.notes_buckets && view.def.tumbles() {
+        if self.notes_buckets && view.def.is_tumbling() {
             windows.note_changes();
         }
         windows
@@ -114,10 +127,10 @@ impl Entities {
     pub(crate) fn note_buckets(&mut self, plan: &StreamPlan) {
         self.notes_buckets = true;
         self.views.clear();
-        self.adopt(plan);
+        self.switch_plan(plan);
     }
 
-    /// The buckets that changed since this was asked last, by the plan that is adopted.
+    /// The buckets that changed since this was asked last, by the plan in use.
     pub(crate) fn take_buckets(&mut self, plan: &StreamPlan) -> Vec<ChangedBuckets> {
         let (views, keys) = (&mut self.views, &self.keys);
         let taken = plan.views.iter().zip(views).map(|(plan, memory)| {
@@ -166,44 +179,78 @@ impl Entities {
         }
     }
 
-    /// The slots of some keys, one per key; entities that are not in memory are loaded.
-    pub(crate) fn resolve<'k>(
+    /// Changes whenever slots are given back.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The slots of some keys, one per key; `u32::MAX` for entities that have to be loaded, which are returned.
+    pub(crate) fn find_slots<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k str>,
-        store: &dyn StateStore,
         slots: &mut Vec<u32>,
-    ) -> Result<(), StoreError> {
+    ) -> MissingEntities {
         slots.clear();
-        let mut missing: Vec<(usize, &str)> = Vec::new();
+        let mut missing = MissingEntities::default();
         for (row, key) in keys.enumerate() {
             match self.slots.get(key) {
                 Some(slot) => slots.push(*slot),
+                // The store has no state of it.
+                None if self.has_all => {
+                    let slot = self.take_slot(key);
+                    slots.push(slot);
+                }
                 None => {
-                    missing.push((row, key));
+                    missing.rows.push(row);
+                    missing.keys.push(key.into());
                     slots.push(u32::MAX);
                 }
             }
         }
-        if missing.is_empty() {
-            return Ok(());
+        missing.keys.sort_unstable();
+        missing.keys.dedup();
+        missing
+    }
+
+    /// The slot of an entity that is in memory.
+    pub(crate) fn slot(&self, key: &str) -> Option<u32> {
+        self.slots.get(key).copied()
+    }
+
+    /// Takes entities into memory, with the states that the store has of them. What is in memory already is newer.
+    pub(crate) fn insert_loaded(
+        &mut self,
+        keys: &[CompactString],
+        states: Vec<Option<Vec<u8>>>,
+    ) -> Result<(), StoreError> {
+        if states.len() != keys.len() {
+            let message = format!("{} states came for {} entities of {}", states.len(), keys.len(), self.partition);
+            return Err(StoreError::Broken { store: "state", message });
         }
-        let mut wanted: Vec<&str> = missing.iter().map(|(_, key)| *key).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let loaded = if self.has_all { vec![None; wanted.len()] } else { store.load(&self.of, &wanted)? };
-        for (key, row) in wanted.into_iter().zip(loaded) {
+        for (key, state) in keys.iter().zip(states) {
+            if self.slots.contains_key(key) {
+                continue;
+            }
             let slot = self.take_slot(key);
-            if let Some(row) = row {
-                self.fill(slot, &row).map_err(|error| StoreError::Broken {
-                    store: "state",
-                    message: format!("the state of entity '{key}' in {}: {error}", self.of),
-                })?;
+            if let Some(error) = state.and_then(|state| self.restore_slot(slot, &state).err()) {
+                // Half a state would be taken for the entity's at the next attempt.
+                self.forget(key);
+                let message = format!("the state of entity '{key}' in {}: {error}", self.partition);
+                return Err(StoreError::Broken { store: "state", message });
             }
         }
-        for (row, key) in missing {
-            slots[row] = self.slots.get(key).copied().unwrap_or(u32::MAX);
-        }
         Ok(())
+    }
+
+    /// Loads an entity if it is not in memory, and returns its slot. For reads, which are no part of a fold.
+    pub(crate) fn load_slot(&mut self, key: &str, store: &dyn StateStore) -> Result<u32, StoreError> {
+        let mut slots = Vec::with_capacity(1);
+        let missing = self.find_slots(std::iter::once(key), &mut slots);
+        if !missing.keys.is_empty() {
+            let states = store.load(&self.partition, &[key])?;
+            self.insert_loaded(&missing.keys, states)?;
+        }
+        Ok(self.slot(key).unwrap_or(u32::MAX))
     }
 
     fn take_slot(&mut self, key: &str) -> u32 {
@@ -239,7 +286,7 @@ impl Entities {
     }
 
     /// Fills a slot from a row of the state store. What the plan does not know is left out.
-    fn fill(&mut self, slot: u32, row: &[u8]) -> Result<(), Corrupt> {
+    fn restore_slot(&mut self, slot: u32, row: &[u8]) -> Result<(), Corrupt> {
         let mut reader = Reader::new(row);
         if reader.byte()? != VERSION {
             return Err(reader.corrupt("a version of state rows that this binary reads"));
@@ -297,6 +344,7 @@ impl Entities {
     /// Drops an entity of which nothing is unsaved.
     pub(crate) fn forget(&mut self, key: &str) {
         if let Some(slot) = self.slots.remove(key) {
+            self.generation += 1;
             self.keys[slot as usize] = CompactString::default();
             self.free.push(slot);
         }
@@ -320,6 +368,7 @@ impl Entities {
             return;
         }
         self.has_all = false;
+        self.generation += 1;
         clean.select_nth_unstable(wanted - 1);
         for (_, slot) in &clean[..wanted] {
             let key = std::mem::take(&mut self.keys[*slot as usize]);

@@ -6,18 +6,18 @@ use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{ArrayRef, BooleanArray};
 use assay_core::names::Offset;
 
-use super::batch::Unreadable;
+use super::prepare::Unreadable;
 use crate::plan::StreamPlan;
 use crate::ports::log::Records;
 
 /// When the log stored the events of some blocks.
 #[derive(Debug, Default)]
-pub(crate) struct StoredTimes {
+pub(crate) struct AppendTimes {
     /// The first offset from which on a time holds, rising, with the time.
     since: Vec<(Offset, i64)>,
 }
 
-impl StoredTimes {
+impl AppendTimes {
     /// The times of some blocks, which stand one after the other.
     pub(crate) fn of(blocks: &[Records]) -> Self {
         let mut since: Vec<(Offset, i64)> = Vec::with_capacity(blocks.len());
@@ -45,7 +45,7 @@ impl StoredTimes {
 /// Notes events that are not taken for their time as unreadable. Returns which ones are kept; none: all.
 pub(super) fn refuse_times(
     plan: &StreamPlan,
-    stored: &StoredTimes,
+    stored: &AppendTimes,
     times: &ArrayRef,
     offsets: &[u64],
     unreadable: &mut Unreadable,
@@ -77,10 +77,10 @@ mod tests {
         }
         let mut second = Records { first: Offset(20), appended_at: 7, ..Records::default() };
         second.push(b"x");
-        let stored = StoredTimes::of(&[first, second]);
+        let stored = AppendTimes::of(&[first, second]);
         let found: Vec<Option<i64>> = [9, 10, 11, 12, 13, 20].map(|offset| stored.at(Offset(offset))).into();
         assert_eq!(found, [None, Some(5), Some(5), None, Some(9), Some(7)]);
         assert_eq!(stored.earliest(), Some(5));
-        assert_eq!(StoredTimes::default().at(Offset(3)), None);
+        assert_eq!(AppendTimes::default().at(Offset(3)), None);
     }
 }

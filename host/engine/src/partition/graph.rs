@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
-use assay_core::expr::{EvalError, Expr, Memo};
+use assay_core::expr::{CseCache, EvalError, Expr};
 use assay_core::value::Value;
 use assay_core::verdict::{EdgeRow, Facets, RuleRows};
 
@@ -18,12 +18,12 @@ pub(super) fn add_edges(
     columns: &[ArrayRef],
     rows: usize,
     answer: &mut RuleRows,
-    memo: &Memo<'_>,
+    cse_cache: &CseCache<'_>,
 ) -> Result<(), EvalError> {
     let before = answer.edges.len();
     for edge in edges {
-        let eval = |expr: &Expr| expr.eval_with(columns, rows, Some(memo));
-        let holds = edge.when.as_ref().map(|when| when.filter_with(columns, rows, Some(memo))).transpose()?;
+        let eval = |expr: &Expr| expr.eval_with(columns, rows, Some(cse_cache));
+        let holds = edge.when.as_ref().map(|when| when.filter_with(columns, rows, Some(cse_cache))).transpose()?;
         let (from, to) = (eval(&edge.from)?, eval(&edge.to)?);
         let facets = edge.facets.iter().map(|(name, expr)| Ok((name.as_str(), eval(expr)?)));
         let facets: Vec<(&str, ArrayRef)> = facets.collect::<Result<_, EvalError>>()?;

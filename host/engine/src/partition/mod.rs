@@ -1,18 +1,22 @@
-//! One partition's scoring: records in, a block of verdicts out, state folded on the way. No threads, no log.
+//! One partition's scoring: records in, a block of verdicts out, state folded on the way. No threads, no log, no store.
 //!
-//! The way of a batch: decode -> entities -> views -> rules -> verdicts.
+//! The way of a batch: decode -> entities -> views -> rules -> verdicts. `processor` has the protocol around it: what is
+//! read, appended and saved in which order.
 
 mod batch;
 mod columns;
 mod entities;
 mod event_times;
 mod graph;
+mod instances;
+mod judged_rows;
 mod plugin;
+mod prepare;
+pub(crate) mod processor;
 mod reads;
-mod rows;
+mod recorded;
 mod rule;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use assay_core::expr::EvalError;
@@ -20,62 +24,40 @@ use assay_core::names::Offset;
 use assay_core::schema::{Decoder, FieldError};
 use assay_core::verdict::RuleStamp;
 use assay_core::view::FoldError;
-use assay_runtime::{Instance, Interrupt, PluginError, Unfinished};
+use assay_runtime::Unfinished;
 
-use crate::plan::{RulePlan, Scorer, StreamPlan};
+use crate::clock::Clock;
+use crate::plan::StreamPlan;
 use crate::ports::buckets::ChangedBuckets;
 use crate::ports::log::{Records, Refused};
 use crate::ports::state::{StateRow, StateStore};
-use crate::ports::{StoreError, StreamPartition};
-use crate::standing::RuleTurn;
+use crate::ports::{PartitionId, StoreError};
+use crate::probe::Probe;
+use crate::rule_stats::RuleBatchStats;
 
-pub(crate) use batch::{last_of, write_refused};
+pub(crate) use batch::write_refused;
 pub(crate) use entities::Entities;
-pub(crate) use event_times::StoredTimes;
+pub(crate) use event_times::AppendTimes;
+pub use instances::Instances;
+pub(crate) use prepare::PreparedBatch;
 pub use reads::{KeptBuckets, Measured, ViewAnswer};
+pub(crate) use recorded::RecordedFailures;
 
-/// The instances of a worker: one per rule, shared by all partitions that the worker owns.
-#[derive(Default)]
-pub struct Instances {
-    by_rule: HashMap<String, Instance>,
-    interrupt: Interrupt,
-    is_bounded: bool,
+/// What folding needs beside the partition's own state. No IO: the clock only measures how long rules take.
+pub struct FoldContext<'a> {
+    /// The plugins' instances.
+    pub(crate) instances: &'a mut Instances,
+    pub(crate) probe: &'a Probe,
+    pub(crate) clock: &'a Clock,
 }
 
-impl Instances {
-    /// None yet; calls of those to come are stopped by a flag.
-    pub fn interruptible(interrupt: &Interrupt) -> Self {
-        Self { interrupt: interrupt.clone(), ..Self::default() }
+impl<'a> FoldContext<'a> {
+    /// Without a probe, by the real clock.
+    pub fn new(instances: &'a mut Instances) -> Self {
+        static PROBE: Probe = Probe::none();
+        static CLOCK: Clock = Clock::real();
+        Self { instances, probe: &PROBE, clock: &CLOCK }
     }
-
-    /// The same for a thread with other work to do: batches that take too long are given up.
-    pub fn bounded(interrupt: &Interrupt) -> Self {
-        Self { is_bounded: true, ..Self::interruptible(interrupt) }
-    }
-
-    /// Makes an instance for each rule of a stream that has a plugin, replacing what is there.
-    ///
-    /// # Errors
-    /// A plugin refuses its config; it took the same one when the plan was made.
-    pub fn equip(&mut self, plan: &StreamPlan) -> Result<(), PluginError> {
-        for rule in &plan.rules {
-            if let Scorer::Plugin(scorer) = &rule.scorer {
-                let instance = scorer.plugin.instance(&scorer.config, scorer.limits.clone())?;
-                let instance = instance.interruptible(&self.interrupt);
-                let instance = if self.is_bounded { instance.bounded() } else { instance };
-                self.by_rule.insert(key_of(plan, rule), instance);
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&mut self, plan: &StreamPlan, rule: &RulePlan) -> Option<&mut Instance> {
-        self.by_rule.get_mut(&key_of(plan, rule))
-    }
-}
-
-fn key_of(plan: &StreamPlan, rule: &RulePlan) -> String {
-    format!("{}/{}", plan.def.stream, rule.stamp.rule)
 }
 
 /// Why a batch could not be scored.
@@ -147,7 +129,7 @@ pub struct BatchStats {
     /// Events that came too late for a window, summed over views.
     pub late: usize,
     /// What each rule did.
-    pub rules: Vec<RuleTurn>,
+    pub rules: Vec<RuleBatchStats>,
 }
 
 /// What has changed since the last barrier.
@@ -161,9 +143,10 @@ pub struct Barrier {
     pub buckets: Vec<ChangedBuckets>,
 }
 
-/// One partition's scoring.
-pub struct Partition {
-    of: StreamPartition,
+/// What a partition remembers and is scored by: entities, plan, decoder. A batch goes through it in two steps, which know
+/// no store: it is prepared, and folded when all of its entities are in memory.
+pub struct PartitionState {
+    partition: PartitionId,
     plan: Arc<StreamPlan>,
     catalog: u64,
     decoder: Decoder,
@@ -171,59 +154,63 @@ pub struct Partition {
     slots: Vec<u32>,
     origins: Vec<Offset>,
     /// When the log stored the events that come next.
-    stored: StoredTimes,
+    stored: AppendTimes,
+    /// Failures on the events that come next which are known already.
+    recorded: Arc<RecordedFailures>,
 }
 
-impl Partition {
+impl PartitionState {
     /// A partition without entities in memory, at a version of the catalog.
     ///
     /// # Errors
     /// The plan's projection does not fit its schema, which compiling the plan rules out.
-    pub fn new(of: StreamPartition, plan: Arc<StreamPlan>, catalog: u64) -> Result<Self, FieldError> {
+    pub fn new(partition: PartitionId, plan: Arc<StreamPlan>, catalog: u64) -> Result<Self, FieldError> {
         let decoder = decoder_of(&plan)?;
-        let entities = Entities::new(of.clone(), &plan);
+        let entities = Entities::new(partition.clone(), &plan);
         Ok(Self {
-            of,
+            partition,
             plan,
             catalog,
             decoder,
             entities,
             slots: Vec::new(),
             origins: Vec::new(),
-            stored: StoredTimes::default(),
+            stored: AppendTimes::default(),
+            recorded: Arc::default(),
         })
     }
 
     /// The partition begins with its first event: entities need not be looked for in the state store while all of them
     /// are in memory.
-    pub fn note_nothing_stored(&mut self) {
+    pub(crate) fn note_nothing_stored(&mut self) {
         self.entities.note_nothing_stored();
     }
 
-    /// Which partition it is.
-    pub fn of(&self) -> &StreamPartition {
-        &self.of
-    }
-
-    /// What it is scored by.
-    pub fn plan(&self) -> &StreamPlan {
+    /// By which plan it is scored.
+    pub fn plan(&self) -> &Arc<StreamPlan> {
         &self.plan
     }
 
-    /// Goes on where a checkpoint says: see [`Partition::origins`].
-    pub fn resume(&mut self, origins: Vec<Offset>) {
+    /// Goes on where a checkpoint says: see [`PartitionState::origins`].
+    pub(crate) fn resume(&mut self, origins: Vec<Offset>) {
         self.origins = origins;
     }
 
     /// In a derived stream, by partition of its source: the next of its events that is not folded in yet.
-    pub fn origins(&self) -> &[Offset] {
+    pub(crate) fn origins(&self) -> &[Offset] {
         &self.origins
     }
 
     /// Notes when the log stored some events, which are scored next: what is too far ahead of that is refused. Events
     /// of which nothing is noted are ahead of nothing.
     pub(crate) fn note_stored(&mut self, blocks: &[Records]) {
-        self.stored = StoredTimes::of(blocks);
+        self.stored = AppendTimes::of(blocks);
+    }
+
+    /// From now on takes these failures as they are: the rules' plugins are not called for these rows, whose states stay
+    /// as after any other failure.
+    pub(crate) fn use_recorded_failures(&mut self, recorded: Arc<RecordedFailures>) {
+        self.recorded = recorded;
     }
 
     /// The version of the catalog that is in effect.
@@ -236,21 +223,26 @@ impl Partition {
         self.entities.len()
     }
 
-    /// Goes over to a new plan. Everything must have been saved before: see [`Partition::barrier`].
+    /// Switches to a new plan. Everything must have been saved before: see [`PartitionState::barrier`].
     ///
     /// # Errors
-    /// As for [`Partition::new`].
-    pub fn adopt(&mut self, plan: Arc<StreamPlan>, catalog: u64) -> Result<(), FieldError> {
+    /// As for [`PartitionState::new`].
+    pub fn switch_plan(&mut self, plan: Arc<StreamPlan>, catalog: u64) -> Result<(), FieldError> {
         self.decoder = decoder_of(&plan)?;
-        self.entities.adopt(&plan);
+        self.entities.switch_plan(&plan);
         self.plan = plan;
         self.catalog = catalog;
         Ok(())
     }
 
-    /// From now on notes which buckets of tumbling views change, for [`Partition::barrier`]. To be called before
+    /// Takes the number of a later version of the catalog whose plan for the stream is equivalent to the one in use.
+    pub(crate) fn set_catalog_version(&mut self, catalog: u64) {
+        self.catalog = catalog;
+    }
+
+    /// From now on notes which buckets of tumbling views change, for [`PartitionState::barrier`]. To be called before
     /// anything is scored.
-    pub fn note_buckets(&mut self) {
+    pub(crate) fn note_buckets(&mut self) {
         self.entities.note_buckets(&self.plan);
     }
 
@@ -261,7 +253,7 @@ impl Partition {
     }
 
     /// Drops entities until at most `most` are left, as far as they were saved by barriers up to `saved`.
-    pub fn evict(&mut self, most: usize, saved: u64) {
+    pub(crate) fn evict(&mut self, most: usize, saved: u64) {
         self.entities.evict(most, saved);
     }
 
@@ -270,8 +262,43 @@ impl Partition {
         self.entities.forget(key);
     }
 
-    /// Scores records and appends the block of their verdicts to `out`. `records` are (offset, Avro), rising; so are
-    /// `refused`, which the log could not turn into Avro.
+    /// Decodes records and finds out which of their entities are not in memory. Nothing is folded. `records` are
+    /// (offset, Avro), rising; so are `refused`, which the log could not turn into Avro. None: there are none.
+    pub(crate) fn prepare(
+        &mut self,
+        records: &[(Offset, &[u8])],
+        refused: &[(Offset, &Refused)],
+    ) -> Option<PreparedBatch> {
+        prepare::prepare(self, records, refused)
+    }
+
+    /// Takes the states of the entities that a batch lacks, one per missing key.
+    ///
+    /// # Errors
+    /// A state cannot be read. Nothing was folded.
+    pub(crate) fn insert_states(
+        &mut self,
+        prepared: &mut PreparedBatch,
+        states: Vec<Option<Vec<u8>>>,
+    ) -> Result<(), StoreError> {
+        prepare::insert_states(self, prepared, states)
+    }
+
+    /// Folds a batch whose entities are all in memory, and appends the block of its verdicts to `out`.
+    ///
+    /// # Errors
+    /// See [`PartitionError`]. Some of the batch may be folded in.
+    pub(crate) fn fold(
+        &mut self,
+        prepared: PreparedBatch,
+        context: &mut FoldContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<BatchStats, PartitionError> {
+        batch::fold(self, prepared, context, out)
+    }
+
+    /// Both steps with a store between them, for those who have no log: scores records and appends the block of their
+    /// verdicts to `out`.
     ///
     /// # Errors
     /// State could not be loaded, or the plan is wrong; see [`PartitionError`].
@@ -283,7 +310,13 @@ impl Partition {
         store: &dyn StateStore,
         out: &mut Vec<u8>,
     ) -> Result<BatchStats, PartitionError> {
-        batch::score(self, records, refused, instances, store, out)
+        let Some(mut prepared) = self.prepare(records, refused) else { return Ok(BatchStats::default()) };
+        while !prepared.missing_keys().is_empty() {
+            let keys: Vec<&str> = prepared.missing_keys().iter().map(|key| &**key).collect();
+            let states = store.load(&self.partition, &keys)?;
+            self.insert_states(&mut prepared, states)?;
+        }
+        self.fold(prepared, &mut FoldContext::new(instances), out)
     }
 }
 

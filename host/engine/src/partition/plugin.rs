@@ -5,39 +5,46 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
-use assay_core::expr::Memo;
+use assay_core::expr::CseCache;
 use assay_core::verdict::{EdgeRow, RuleRows};
 use assay_runtime::{Batch, Blobs, Instance, ScoreError, Scored, Unfinished, thread_cpu_time};
 
 use super::columns::InputColumn;
 use super::entities::{Entities, PluginState};
-use super::rule::NoAnswer;
+use super::recorded::{Failures, STATE_MIGRATION};
+use super::rule::RuleError;
 use crate::plan::{PluginScorer, StreamPlan};
-use crate::standing::PluginTime;
-
-type Failures = Vec<(u32, &'static str, String)>;
+use crate::rule_stats::PluginTime;
 
 /// Rows of which at most so many are migrated however long that takes: a batch that was given up is scored again in
 /// batches as small as that.
 const MIN_ROWS_TO_GIVE_UP: usize = 4;
 
-/// The plugin's answer to the judged rows; `slots` are their entities.
-#[allow(clippy::too_many_arguments, reason = "columns, entities, the instance and the memo have an owner each")]
+/// The rows that a rule asks its plugin about.
+pub(super) struct PluginRows<'a> {
+    /// The stream's columns, cut down to these rows.
+    pub(super) columns: &'a [ArrayRef],
+    /// Per row its entity.
+    pub(super) slots: &'a [u32],
+    /// Rows that are known to fail, rising: the plugin is not called for them.
+    pub(super) recorded: Failures,
+}
+
+/// The plugin's answer to the judged rows.
 pub(super) fn score(
     plan: &StreamPlan,
     scorer: &PluginScorer,
-    columns: &[ArrayRef],
-    slots: &[u32],
+    PluginRows { columns, slots, recorded }: PluginRows<'_>,
     entities: &mut Entities,
     instance: Option<&mut Instance>,
-    memo: &Memo<'_>,
+    cse_cache: &CseCache<'_>,
     time: &mut PluginTime,
-) -> Result<RuleRows, NoAnswer> {
+) -> Result<RuleRows, RuleError> {
     let rows = slots.len();
     let mut inputs: Vec<InputColumn> = Vec::with_capacity(scorer.inputs.len());
     for input in &scorer.inputs {
         inputs.push(match &input.expr {
-            Some(expr) => InputColumn::new(input.kind, expr.eval_with(columns, rows, Some(memo))?),
+            Some(expr) => InputColumn::new(input.kind, expr.eval_with(columns, rows, Some(cse_cache))?),
             None => InputColumn::missing(input.kind, rows),
         });
     }
@@ -47,11 +54,13 @@ pub(super) fn score(
         let missing = (0..rows as u32).map(|row| (row, "plugin-missing", "the plugin has no instance".to_owned()));
         return Ok(RuleRows { failures: missing.collect(), inputs: shown, ..RuleRows::default() });
     };
-    let mut failures = Failures::new();
+    let is_unmigrated = |failure: &&(u32, &str, String)| failure.1 == STATE_MIGRATION;
+    let unmigrated: Vec<u32> = recorded.iter().filter(is_unmigrated).map(|failure| failure.0).collect();
+    let mut failures = recorded;
     refuse_incomplete(scorer, plan, &inputs, &mut failures);
     if let Some(state) = scorer.state {
         let current = plan.states[state].version;
-        time.exhausted += migrate(current, slots, entities.states(state), instance, &mut failures)?;
+        time.exhausted += migrate(current, (slots, &unmigrated), entities.states(state), instance, &mut failures)?;
     }
     let mut answer = if failures.is_empty() {
         call(scorer, &inputs, slots, entities, instance, time)?
@@ -82,11 +91,11 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
     }
 }
 
-/// Carries the states of these entities over to the plugin's version. Where the plugin refuses, the row fails. Returns
-/// the time of calls that ran out of time or memory.
+/// Carries the states of these entities over to the plugin's version. Where the plugin refuses, the row fails; rows of
+/// `unmigrated` are known to, and are left out. Returns the time of calls that ran out of time or memory.
 fn migrate(
     current: u32,
-    slots: &[u32],
+    (slots, unmigrated): (&[u32], &[u32]),
     states: &mut [PluginState],
     instance: &mut Instance,
     failures: &mut Failures,
@@ -94,7 +103,7 @@ fn migrate(
     let (began, mut exhausted) = (thread_cpu_time(), Duration::ZERO);
     for (row, slot) in slots.iter().enumerate() {
         let state = &mut states[*slot as usize];
-        if state.version == current {
+        if state.version == current || unmigrated.binary_search(&(row as u32)).is_ok() {
             continue;
         }
         if state.bytes.is_empty() {
@@ -114,7 +123,7 @@ fn migrate(
                     exhausted += started.elapsed();
                 }
                 let message = format!("the state of version {} cannot become one of {current}: {error}", state.version);
-                failures.push((row as u32, "state-migration", message));
+                failures.push((row as u32, STATE_MIGRATION, message));
             }
         }
     }

@@ -6,7 +6,7 @@ use assay_core::time_range::TimeRange;
 use assay_core::value::Value;
 use assay_core::view::{Bucket, NotKept};
 
-use super::Partition;
+use super::PartitionState;
 use crate::ports::StoreError;
 use crate::ports::state::StateStore;
 
@@ -43,7 +43,7 @@ pub struct KeptBuckets {
     pub buckets: Vec<Bucket>,
 }
 
-impl Partition {
+impl PartitionState {
     /// A view's values of an entity at a time, or as of its newest event.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Partition {
             Some(Err(not_kept)) => return Ok(ViewAnswer::NotKept(not_kept)),
         };
         let values = view.measures.iter().map(|(name, _)| name.clone()).zip(seen.values).collect();
-        let bucket = at.or(seen.as_of).filter(|_| view.def.tumbles()).and_then(|at| view.layout.bucket_of(at));
+        let bucket = at.or(seen.as_of).filter(|_| view.def.is_tumbling()).and_then(|at| view.layout.bucket_of(at));
         Ok(ViewAnswer::Measured(Measured { as_of: seen.as_of, values, bucket }))
     }
 
@@ -90,8 +90,6 @@ impl Partition {
     /// The place of a view in the plan, and the slot of an entity, which is loaded if it is not in memory.
     fn find(&mut self, view: &str, key: &str, store: &dyn StateStore) -> Result<Option<(usize, u32)>, StoreError> {
         let Some(index) = self.plan.views.iter().position(|plan| plan.def.view == view) else { return Ok(None) };
-        let mut slots = Vec::new();
-        self.entities.resolve(std::iter::once(key), store, &mut slots)?;
-        Ok(Some((index, slots[0])))
+        Ok(Some((index, self.entities.load_slot(key, store)?)))
     }
 }

@@ -10,7 +10,7 @@ use assay_runtime::{Limits, Plugin};
 use serde::de::DeserializeOwned;
 
 use super::stored::{StoredPlugin, stored_plugins};
-use super::{Artifacts, Plan, Shelf};
+use super::{Artifacts, Plan, PluginCache};
 use crate::ports::catalog::{Kind, Snapshot};
 use crate::problem::Problem;
 
@@ -25,7 +25,7 @@ impl Problems {
     }
 
     /// The value, or none and one more problem.
-    pub(super) fn keep<T>(
+    pub(super) fn ok_or_add<T>(
         &mut self,
         kind: Kind,
         name: &str,
@@ -40,21 +40,21 @@ impl Problems {
 pub(super) struct Defined<T> {
     pub(super) revision: u32,
     /// The version since which there is a definition of this name without a break.
-    pub(super) born: u64,
+    pub(super) created_at_version: u64,
     pub(super) def: T,
 }
 
 /// What rules are compiled against.
 pub(super) struct Plugins<'a> {
     pub(super) stored: Vec<StoredPlugin>,
-    pub(super) shelf: &'a Shelf,
+    pub(super) plugin_cache: &'a PluginCache,
     pub(super) artifacts: Artifacts<'a>,
     pub(super) limits: &'a Limits,
 }
 
 impl Plugins<'_> {
     pub(super) fn load(&self, stored: &StoredPlugin) -> Result<Plugin, String> {
-        self.shelf.fetch(&stored.digest, self.artifacts).map_err(|error| error.to_string())
+        self.plugin_cache.get_or_load(&stored.digest, self.artifacts).map_err(|error| error.to_string())
     }
 }
 
@@ -65,7 +65,7 @@ impl Plan {
     /// Everything that is wrong with its definitions.
     pub fn compile(
         snapshot: Arc<Snapshot>,
-        shelf: &Shelf,
+        plugin_cache: &PluginCache,
         artifacts: Artifacts<'_>,
         limits: &Limits,
     ) -> Result<Self, Vec<Problem>> {
@@ -75,7 +75,7 @@ impl Plan {
         let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
         let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
         let stored = stored_plugins(&snapshot, &mut problems);
-        let plugins = Plugins { stored, shelf, artifacts, limits };
+        let plugins = Plugins { stored, plugin_cache, artifacts, limits };
         let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
         let used = views.iter().map(|view| (Kind::View, &view.def.view, &view.def.stream));
         let used = used.chain(rules.iter().map(|rule| (Kind::Rule, &rule.def.rule, &rule.def.stream)));
@@ -113,13 +113,13 @@ fn read<T: DeserializeOwned>(
     let mut all = Vec::new();
     for revision in snapshot.of(kind) {
         let name = &revision.name;
-        problems.keep(kind, name, "", assay_core::names::check_name(name));
+        problems.ok_or_add(kind, name, "", assay_core::names::check_name(name));
         let body = revision.body.clone().unwrap_or_default();
-        let Some(def) = problems.keep(kind, name, "", serde_json::from_value::<T>(body)) else { continue };
+        let Some(def) = problems.ok_or_add(kind, name, "", serde_json::from_value::<T>(body)) else { continue };
         if name_of(&def) != name {
             problems.add(kind, name, &kind.to_string(), format!("the definition calls itself '{}'", name_of(&def)));
         }
-        all.push(Defined { revision: revision.revision, born: revision.born, def });
+        all.push(Defined { revision: revision.revision, created_at_version: revision.created_at_version, def });
     }
     all
 }

@@ -47,13 +47,13 @@ pub(crate) fn compile_schema(schema: &Value) -> Result<Validator, String> {
     let patterns =
         PatternOptions::regex().size_limit(MAX_COMPILED_PATTERN_BYTES).dfa_size_limit(MAX_COMPILED_PATTERN_BYTES);
     let options = jsonschema::options().with_pattern_options(patterns);
-    options.build(schema).map_err(|error| cut(&error.to_string()))
+    options.build(schema).map_err(|error| shorten_message(&error.to_string()))
 }
 
 fn check_misfits(config: &Value, plugin: &str, schema: &Validator) -> Result<(), String> {
     let misfits = schema.iter_errors(config).take(MAX_MISFITS).map(|error| {
         let path = error.instance_path().to_string();
-        cut(&if path.is_empty() { error.to_string() } else { format!("{path}: {error}") })
+        shorten_message(&if path.is_empty() { error.to_string() } else { format!("{path}: {error}") })
     });
     let misfits: Vec<String> = misfits.collect();
     if misfits.is_empty() {
@@ -62,7 +62,7 @@ fn check_misfits(config: &Value, plugin: &str, schema: &Validator) -> Result<(),
     Err(format!("it does not fit the schema of plugin '{plugin}': {}", misfits.join("; ")))
 }
 
-fn cut(message: &str) -> String {
+fn shorten_message(message: &str) -> String {
     assay_core::shorten::shorten(message, MAX_MISFIT_BYTES).into_owned()
 }
 

@@ -19,18 +19,18 @@ pub struct Effect {
 }
 
 /// What going over from one plan to another does.
-pub(crate) fn effects(before: &Plan, after: &Plan) -> Vec<Effect> {
+pub(crate) fn plan_effects(before: &Plan, after: &Plan) -> Vec<Effect> {
     let mut effects = Vec::new();
     for (name, now) in &after.streams {
         let Some(then) = before.streams.get(name) else { continue };
-        of_views(then, now, &mut effects);
-        of_plugins(then, now, &mut effects);
-        of_states(then, now, &mut effects);
+        add_view_effects(then, now, &mut effects);
+        add_plugin_effects(then, now, &mut effects);
+        add_state_effects(then, now, &mut effects);
     }
     effects
 }
 
-fn of_views(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+fn add_view_effects(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
     let before: BTreeMap<&str, &ViewPlan> = then.views.iter().map(|view| (view.def.view.as_str(), view)).collect();
     for view in &now.views {
         let effect = match before.get(view.def.view.as_str()) {
@@ -42,7 +42,7 @@ fn of_views(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
     }
 }
 
-fn of_plugins(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+fn add_plugin_effects(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
     let called = |plugin: &Option<PluginStamp>| match plugin {
         Some(plugin) => format!("{} {}", plugin.name, plugin.version),
         None => "an expression".to_owned(),
@@ -56,7 +56,7 @@ fn of_plugins(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
     }
 }
 
-fn of_states(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
+fn add_state_effects(then: &StreamPlan, now: &StreamPlan, effects: &mut Vec<Effect>) {
     let after: BTreeMap<&str, &StatePlan> = now.states.iter().map(|state| (state.rule.as_str(), state)).collect();
     for before in &then.states {
         let effect = match after.get(before.rule.as_str()) {

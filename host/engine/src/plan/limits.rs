@@ -11,7 +11,7 @@ use super::compile::Problems;
 use crate::ports::catalog::Kind;
 
 /// The least memory that an instance can begin with: a page of Wasm.
-const LEAST_MEMORY: Size = Size(64 << 10);
+const MIN_MEMORY: Size = Size(64 << 10);
 
 /// A rule that asks for more than the server allows has what the server allows: a server whose limits were lowered still
 /// starts.
@@ -31,7 +31,7 @@ pub(super) fn limits(def: &RuleDef, server: &Limits, problems: &mut Problems) ->
         }
         *allowed = usize::try_from(wanted.0).unwrap_or(usize::MAX).min(*allowed);
     };
-    size("memory", def.limits.memory, LEAST_MEMORY, &mut limits.memory_bytes);
+    size("memory", def.limits.memory, MIN_MEMORY, &mut limits.memory_bytes);
     size("state", def.limits.state, Size(1), &mut limits.max_state_bytes_per_entity);
     limits
 }

@@ -1,15 +1,16 @@
 //! The plan: the catalog's definitions compiled into what workers run. Immutable; a change makes a new plan.
 
+mod common_subexpressions;
 mod compile;
 mod config;
+mod dependency_order;
 mod effects;
+mod equivalence;
 mod graph;
 mod limits;
-mod order;
+mod plugin_cache;
 mod rule;
 mod scope;
-mod share;
-mod shelf;
 mod stored;
 mod stream;
 mod view;
@@ -31,12 +32,13 @@ use crate::ports::catalog::Snapshot;
 
 pub(crate) use config::compile_schema;
 pub use effects::Effect;
-pub(crate) use effects::effects;
-pub use shelf::{Artifacts, Shelf, plugin_name};
+pub(crate) use effects::plan_effects;
+pub(crate) use equivalence::DefinitionVersion;
+pub use plugin_cache::{Artifacts, PluginCache, plugin_name};
 pub(crate) use stored::{StoredPlugin, readable_plugins, resolve_plugin};
 
 /// The largest number of partitions that a stream may have.
-pub(crate) const MOST_PARTITIONS: usize = 1024;
+pub(crate) const MAX_PARTITIONS: usize = 1024;
 
 /// Everything that is in effect at one version of the catalog.
 #[derive(Debug)]
@@ -71,15 +73,17 @@ pub struct StreamPlan {
     /// Its views.
     pub views: Vec<ViewPlan>,
     /// The slots of scores that no running rule gives: those of paused rules. They are missing in every row.
-    pub silent: Vec<usize>,
+    pub paused_score_slots: Vec<usize>,
     /// The rules that run, in an order in which each comes after those whose scores it uses.
     pub rules: Vec<RulePlan>,
-    /// How many values its expressions share: see [`assay_core::expr::Sharing`].
+    /// How many values its expressions share: see [`assay_core::expr::CommonSubexpressions`].
     pub shared: usize,
     /// The rules' stamps as a verdict block's head holds them.
     pub stamps: String,
     /// What is kept per entity for plugins with state, those of paused rules included.
     pub states: Vec<StatePlan>,
+    /// The definitions that it was compiled from.
+    pub(crate) compiled_from: Vec<DefinitionVersion>,
 }
 
 impl StreamPlan {

@@ -13,9 +13,9 @@ use assay_runtime::{Manifest, Plugin};
 use super::compile::{Defined, Plugins, Problems};
 use super::config::check_config;
 use super::limits::limits;
-use super::scope::{Reach, Slots};
+use super::scope::{NameVisibility, Slots};
 use super::stored::{StoredPlugin, resolve_plugin};
-use super::view::filter;
+use super::view::compile_filter;
 use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, graph, type_of};
 use crate::ports::catalog::Kind;
 
@@ -29,9 +29,9 @@ pub(super) fn compile(
 ) -> Option<(RulePlan, BTreeSet<String>)> {
     let def = &defined.def;
     let before = problems.0.len();
-    let scope = slots.scope(Reach::Rule);
+    let scope = slots.scope(NameVisibility::Rule);
     let when = match &def.when {
-        Some(source) => problems.keep(Kind::Rule, &def.rule, "when", filter(source, &scope)),
+        Some(source) => problems.ok_or_add(Kind::Rule, &def.rule, "when", compile_filter(source, &scope)),
         None => None,
     };
     let (scorer, mut stamp) = match (&def.plugin, &def.score) {
@@ -49,7 +49,8 @@ pub(super) fn compile(
         if tag.is_empty() || tag.len() > 64 {
             problems.add(Kind::Rule, &def.rule, &at, "a tag has 1 to 64 characters");
         }
-        let expr = problems.keep(Kind::Rule, &def.rule, &at, filter(source, &slots.scope(Reach::Tag)));
+        let expr =
+            problems.ok_or_add(Kind::Rule, &def.rule, &at, compile_filter(source, &slots.scope(NameVisibility::Tag)));
         let index = stamp.tags.iter().position(|have| have == tag).unwrap_or_else(|| {
             stamp.tags.push(tag.clone());
             stamp.tags.len() - 1
@@ -99,7 +100,12 @@ fn expression_scorer(
                        name, and has limits of its own";
         problems.add(Kind::Rule, &def.rule, "", message);
     }
-    let score = problems.keep(Kind::Rule, &def.rule, "score", Expr::compile(source, &slots.scope(Reach::Rule)))?;
+    let score = problems.ok_or_add(
+        Kind::Rule,
+        &def.rule,
+        "score",
+        Expr::compile(source, &slots.scope(NameVisibility::Rule)),
+    )?;
     if !matches!(score.ty(), Type::Double | Type::Int) {
         let message = format!("a score is of type double or int, this one is of type {}: {source}", score.ty());
         problems.add(Kind::Rule, &def.rule, "score", message);
@@ -118,16 +124,16 @@ fn plugin_scorer(
     problems: &mut Problems,
 ) -> Option<(Scorer, RuleStamp)> {
     let def = &defined.def;
-    let plugin = problems.keep(Kind::Rule, &def.rule, "plugin", find(reference, plugins))?;
+    let plugin = problems.ok_or_add(Kind::Rule, &def.rule, "plugin", find_plugin(reference, plugins))?;
     let manifest = plugin.manifest();
-    let inputs = bind(def, manifest, slots, problems);
+    let inputs = bind_inputs(def, manifest, slots, problems);
     let config = def.config.clone().unwrap_or_else(|| serde_json::json!({}));
     let limits = limits(def, plugins.limits, problems);
-    let config = problems.keep(Kind::Rule, &def.rule, "config", check_config(&config, manifest, &plugin, &limits));
+    let config = problems.ok_or_add(Kind::Rule, &def.rule, "config", check_config(&config, manifest, &plugin, &limits));
     let state = manifest.state_version.map(|version| {
         // Another plugin cannot read what this one remembers (another version of it migrates), and a rule that was
         // deleted and made again remembers nothing.
-        let identity = format!("{}@{}/{}", def.rule, defined.born, manifest.name);
+        let identity = format!("{}@{}/{}", def.rule, defined.created_at_version, manifest.name);
         let fingerprint = xxhash_rust::xxh3::xxh3_64(identity.as_bytes());
         states.push(StatePlan { rule: def.rule.clone(), fingerprint, version });
         states.len() - 1
@@ -149,7 +155,7 @@ fn plugin_scorer(
 }
 
 /// The plugin that the reference means.
-fn find(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> {
+fn find_plugin(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> {
     let found = resolve_plugin(reference, &plugins.stored).ok_or_else(|| {
         let have: Vec<String> = plugins.stored.iter().map(ToString::to_string).collect();
         let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
@@ -163,8 +169,8 @@ fn find(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> 
     plugins.load(found)
 }
 
-fn bind(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Problems) -> Vec<InputPlan> {
-    let scope = slots.scope(Reach::Rule);
+fn bind_inputs(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Problems) -> Vec<InputPlan> {
+    let scope = slots.scope(NameVisibility::Rule);
     for name in def.inputs.keys() {
         if !manifest.inputs.iter().any(|input| input.name == *name) {
             let known: Vec<&str> = manifest.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -176,7 +182,7 @@ fn bind(def: &RuleDef, manifest: &Manifest, slots: &Slots<'_>, problems: &mut Pr
     for input in &manifest.inputs {
         let at = format!("inputs.{}", input.name);
         let expr = match def.inputs.get(&input.name) {
-            Some(source) => problems.keep(Kind::Rule, &def.rule, &at, Expr::compile(source, &scope)),
+            Some(source) => problems.ok_or_add(Kind::Rule, &def.rule, &at, Expr::compile(source, &scope)),
             None => {
                 if input.required {
                     let message = format!("plugin '{}' requires this input: bind it to an expression", manifest.name);

@@ -20,7 +20,7 @@ pub(super) struct Slots<'a> {
 
 /// Which names an expression may use beside the event's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
+pub(super) enum NameVisibility {
     /// Only fields.
     Event,
     /// Also `views.` and `scores.`.
@@ -42,8 +42,8 @@ impl<'a> Slots<'a> {
         computed.len() - 1
     }
 
-    pub(super) fn scope(&'a self, reach: Reach) -> NameScope<'a> {
-        NameScope { slots: self, reach }
+    pub(super) fn scope(&'a self, visibility: NameVisibility) -> NameScope<'a> {
+        NameScope { slots: self, visibility }
     }
 
     /// How many slots there are before the event fields; the last of them is `score`.
@@ -91,15 +91,15 @@ fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The names that one expression may use.
 pub(super) struct NameScope<'a> {
     slots: &'a Slots<'a>,
-    reach: Reach,
+    visibility: NameVisibility,
 }
 
 impl Scope for NameScope<'_> {
     fn resolve(&self, path: &str) -> Resolution {
-        if self.reach == Reach::Tag && path == "score" {
+        if self.visibility == NameVisibility::Tag && path == "score" {
             return Resolution::Column { slot: self.slots.score_slot(), ty: Type::Double };
         }
-        if let Some(slot) = self.slots.slot_of(path).filter(|_| self.reach >= Reach::Rule) {
+        if let Some(slot) = self.slots.slot_of(path).filter(|_| self.visibility >= NameVisibility::Rule) {
             return Resolution::Column { slot, ty: lock(&self.slots.computed)[slot].1.clone() };
         }
         // `event.` reaches a field whose name is hidden by one of ours, such as a field `score` in a tag.
@@ -110,14 +110,15 @@ impl Scope for NameScope<'_> {
 
 impl NameScope<'_> {
     fn unknown(&self, path: &str) -> Resolution {
-        if self.reach == Reach::Event && (path.starts_with("views.") || path.starts_with("scores.")) {
+        if self.visibility == NameVisibility::Event && (path.starts_with("views.") || path.starts_with("scores.")) {
             return Resolution::Unknown { advice: "only rules see views and scores".to_owned() };
         }
         if let Err(error @ FieldError::NotColumn { .. }) = self.slots.schema.field(path) {
             return Resolution::Unknown { advice: error.to_string() };
         }
         let computed = lock(&self.slots.computed);
-        let computed = computed.iter().map(|(path, _)| path.as_str()).filter(|_| self.reach >= Reach::Rule);
+        let computed =
+            computed.iter().map(|(path, _)| path.as_str()).filter(|_| self.visibility >= NameVisibility::Rule);
         let known = self.slots.schema.fields().iter().map(|field| field.path.as_str()).chain(computed);
         Resolution::Unknown { advice: advice(path, known) }
     }

@@ -21,8 +21,9 @@ impl StoredPlugin {
         let (name, version) = revision.name.split_once('@')?;
         let field = |name: &str| revision.body.as_ref().and_then(|body| body.get(name));
         let digest = field("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let digest = problems.keep(Kind::Plugin, &revision.name, "digest", digest.parse::<Digest>())?;
-        let version = problems.keep(Kind::Plugin, &revision.name, "version", version.parse::<semver::Version>())?;
+        let digest = problems.ok_or_add(Kind::Plugin, &revision.name, "digest", digest.parse::<Digest>())?;
+        let version =
+            problems.ok_or_add(Kind::Plugin, &revision.name, "version", version.parse::<semver::Version>())?;
         let is_yanked = field("yanked").and_then(serde_json::Value::as_bool).unwrap_or(false);
         Some(Self { name: name.to_owned(), version, digest, is_yanked })
     }

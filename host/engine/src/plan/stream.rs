@@ -12,7 +12,10 @@ use assay_core::view::ViewDef;
 
 use super::compile::{Defined, Plugins, Problems};
 use super::scope::Slots;
-use super::{MOST_PARTITIONS, RulePlan, StreamPlan, ViewPlan, order, rule, share, view};
+use super::{
+    DefinitionVersion, MAX_PARTITIONS, RulePlan, StreamPlan, ViewPlan, common_subexpressions, dependency_order, rule,
+    view,
+};
 use crate::ports::catalog::Kind;
 
 pub(super) fn compile(
@@ -25,7 +28,7 @@ pub(super) fn compile(
 ) -> Option<StreamPlan> {
     let def = &stream.def;
     check_complete(def, problems)?;
-    let schema = problems.keep(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
+    let schema = problems.ok_or_add(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
     let history = history(def, &schema, problems)?;
     check_fields(def, &schema, problems)?;
     if def.from.is_some() && !def.max_ahead.is_default() {
@@ -33,8 +36,8 @@ pub(super) fn compile(
         problems.add(Kind::Stream, &def.stream, "max_ahead", message);
     }
     let partitions = def.partitions.unwrap_or(1);
-    if !(1..=MOST_PARTITIONS).contains(&(partitions as usize)) {
-        let message = format!("expected 1 to {MOST_PARTITIONS}, got {partitions}");
+    if !(1..=MAX_PARTITIONS).contains(&(partitions as usize)) {
+        let message = format!("expected 1 to {MAX_PARTITIONS}, got {partitions}");
         problems.add(Kind::Stream, &def.stream, "partitions", message);
     }
     let mut fields = vec![def.key.clone(), def.time.clone()];
@@ -61,7 +64,7 @@ pub(super) fn compile(
             compiled.insert(&defined.def.rule, plan);
         }
     }
-    let order = match order::order(&uses) {
+    let order = match dependency_order::sort_by_dependency(&uses) {
         Ok(order) => order,
         Err(circle) => {
             problems.add(Kind::Rule, circle[0], "", format!("scores go in a circle: {}", circle.join(" -> ")));
@@ -70,7 +73,11 @@ pub(super) fn compile(
     };
     let all = order.iter().filter_map(|name| compiled.remove(name));
     let (paused, mut running): (Vec<RulePlan>, Vec<RulePlan>) = all.partition(|rule| rule.stamp.mode == Mode::Paused);
-    let shared = share::share(&mut compiled_views, &mut running, slots.computed_len() - 1);
+    let shared =
+        common_subexpressions::mark_common_subexpressions(&mut compiled_views, &mut running, slots.computed_len() - 1);
+    let mut compiled_from = vec![DefinitionVersion::of(Kind::Stream, &def.stream, stream)];
+    compiled_from.extend(views.iter().map(|view| DefinitionVersion::of(Kind::View, &view.def.view, view)));
+    compiled_from.extend(rules.iter().map(|rule| DefinitionVersion::of(Kind::Rule, &rule.def.rule, rule)));
     let stamps: Vec<Arc<RuleStamp>> = running.iter().map(|rule| rule.stamp.clone()).collect();
     Some(StreamPlan {
         def: def.clone(),
@@ -82,21 +89,22 @@ pub(super) fn compile(
         schema: schema.clone(),
         history,
         views: compiled_views,
-        silent: paused.iter().map(|rule| rule.slot).collect(),
+        paused_score_slots: paused.iter().map(|rule| rule.slot).collect(),
         rules: running,
         shared,
         stamps: RuleStamp::stamps_json(&stamps),
         states,
+        compiled_from,
     })
 }
 
 /// How events of the schemas before are read. A change was checked before, and says more of what does not fit.
 fn history(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Option<History> {
     let earlier = def.earlier.iter().map(Schema::parse_value).collect::<Result<Vec<_>, _>>();
-    let earlier = problems.keep(Kind::Stream, &def.stream, "earlier", earlier)?;
+    let earlier = problems.ok_or_add(Kind::Stream, &def.stream, "earlier", earlier)?;
     let history = History::new(&earlier, schema)
         .map_err(|(number, why)| format!("events of its schema number {number} could not be read: {why}"));
-    problems.keep(Kind::Stream, &def.stream, "schema", history)
+    problems.ok_or_add(Kind::Stream, &def.stream, "schema", history)
 }
 
 /// What a derived stream takes from its source, every other one has to say.
@@ -120,7 +128,7 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
         wanted.push(("id", id, &[Type::Text, Type::Int]));
     }
     for (at, path, types) in wanted {
-        let Some(column) = problems.keep(Kind::Stream, &def.stream, at, schema.field(path)) else { continue };
+        let Some(column) = problems.ok_or_add(Kind::Stream, &def.stream, at, schema.field(path)) else { continue };
         if !types.contains(&column.kind) {
             let types = types.iter().map(Type::to_string).collect::<Vec<_>>().join(" or ");
             let advice = if at == "time" { "; give the field the logicalType timestamp-millis" } else { "" };
@@ -130,7 +138,7 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
     }
     let series = def.series.iter().flat_map(|series| series.tags.iter().chain(&series.fields));
     for path in series {
-        let field = problems.keep(Kind::Stream, &def.stream, "series", schema.field(path));
+        let field = problems.ok_or_add(Kind::Stream, &def.stream, "series", schema.field(path));
         if let Some(field) = field.filter(|field| matches!(field.kind, Type::List(_) | Type::Map(_))) {
             let message = format!("'{path}' is of type {}, expected a single value", field.kind);
             problems.add(Kind::Stream, &def.stream, "series", message);

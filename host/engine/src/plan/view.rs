@@ -7,7 +7,7 @@ use assay_core::view::{Layout, ViewDef};
 
 use super::ViewPlan;
 use super::compile::{Defined, Problems};
-use super::scope::{Reach, Slots};
+use super::scope::{NameVisibility, Slots};
 use crate::ports::catalog::Kind;
 
 pub(super) fn compile(
@@ -26,9 +26,9 @@ pub(super) fn compile(
         );
         problems.add(Kind::View, &def.view, "by", message);
     }
-    let scope = slots.scope(Reach::Event);
+    let scope = slots.scope(NameVisibility::Event);
     let when = match &def.when {
-        Some(source) => problems.keep(Kind::View, &def.view, "when", filter(source, &scope)),
+        Some(source) => problems.ok_or_add(Kind::View, &def.view, "when", compile_filter(source, &scope)),
         None => None,
     };
     let mut arguments = Vec::new();
@@ -36,13 +36,13 @@ pub(super) fn compile(
     for (name, measure) in &def.measures.0 {
         let at = format!("measures.{name}");
         let argument = match &measure.argument {
-            Some(source) => Some(problems.keep(Kind::View, &def.view, &at, Expr::compile(source, &scope))?),
+            Some(source) => Some(problems.ok_or_add(Kind::View, &def.view, &at, Expr::compile(source, &scope))?),
             None => None,
         };
         types.push(argument.as_ref().map(|argument: &Expr| argument.ty().clone()));
         arguments.push(argument);
     }
-    let layout = problems.keep(Kind::View, &def.view, "", Layout::compile(def, &types, stream.lateness))?;
+    let layout = problems.ok_or_add(Kind::View, &def.view, "", Layout::compile(def, &types, stream.lateness))?;
     if problems.0.len() > before {
         return None;
     }
@@ -69,6 +69,6 @@ pub(super) fn compile(
 }
 
 /// Compiles an expression that must be of type bool.
-pub(super) fn filter(source: &str, scope: &dyn assay_core::expr::Scope) -> Result<Expr, ExprError> {
+pub(super) fn compile_filter(source: &str, scope: &dyn assay_core::expr::Scope) -> Result<Expr, ExprError> {
     Expr::compile_as(source, scope, &Type::Bool)
 }

@@ -5,7 +5,7 @@ use assay_core::time_range::TimeRange;
 use assay_core::verdict::Outcome;
 
 use super::log::Records;
-use super::{Page, Place, StoreError, StreamPartition};
+use super::{Page, PartitionId, Place, StoreError};
 
 /// What the archive must know of an event to find it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +46,13 @@ pub struct HistoryQuery {
     pub cursor: Option<String>,
 }
 
-/// Events and verdicts by entity, id and place. Fed by two followers, one for each topic.
+/// Events and verdicts by entity, id and place. Fed by two sinks, one for each topic.
 pub trait Archive: Send + Sync {
     /// The offset from which on a partition's events are not archived yet.
     ///
     /// # Errors
     /// The store fails.
-    fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn events_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Archives events: `entries` are those of `records` that can be read; all before `next` are archived then.
     ///
@@ -60,7 +60,7 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn write_events(
         &self,
-        of: &StreamPartition,
+        partition: &PartitionId,
         entries: &[EventEntry],
         records: &[Records],
         next: Offset,
@@ -70,19 +70,19 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn verdicts_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Archives verdict blocks: all records before `next` of the verdicts topic are archived then.
     ///
     /// # Errors
     /// The store fails.
-    fn write_verdicts(&self, of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
+    fn write_verdicts(&self, partition: &PartitionId, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
 
     /// An entity's events, newest time first, then highest offset first.
     ///
     /// # Errors
     /// The store fails, or the cursor is not one of ours.
-    fn history(&self, of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
+    fn history(&self, partition: &PartitionId, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
 
     /// The events of a partition that have an id, the lowest offset first: at most `limit` of those after an offset.
     /// More than one if a producer sent it again.
@@ -91,7 +91,7 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn by_id(
         &self,
-        of: &StreamPartition,
+        partition: &PartitionId,
         id: &str,
         after: Option<Offset>,
         limit: usize,
@@ -101,14 +101,14 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn event(&self, of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
+    fn event(&self, partition: &PartitionId, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
 
     /// Forgets the events and the verdict blocks before these offsets: retention has deleted them from the log. An
     /// archive with records of its own does nothing.
     ///
     /// # Errors
     /// The store fails.
-    fn forget(&self, _of: &StreamPartition, _events: Offset, _verdicts: Offset) -> Result<(), StoreError> {
+    fn forget(&self, _partition: &PartitionId, _events: Offset, _verdicts: Offset) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -116,11 +116,11 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn judged(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn judged(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// What was said of the event at an offset; none: nothing, or it is not judged yet.
     ///
     /// # Errors
     /// The store fails.
-    fn outcome(&self, of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError>;
+    fn outcome(&self, partition: &PartitionId, offset: Offset) -> Result<Option<Outcome>, StoreError>;
 }

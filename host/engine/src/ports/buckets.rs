@@ -4,7 +4,7 @@ use assay_core::names::Offset;
 use assay_core::span::Span;
 use assay_core::value::Value;
 
-use super::{StoreError, StreamPartition};
+use super::{PartitionId, StoreError};
 
 /// Buckets of one tumbling view that changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,5 +41,5 @@ pub trait Buckets: Send + Sync {
     ///
     /// # Errors
     /// The store fails; some of the rows may be written then.
-    fn write(&self, of: &StreamPartition, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError>;
+    fn write(&self, partition: &PartitionId, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError>;
 }

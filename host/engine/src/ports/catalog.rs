@@ -8,7 +8,7 @@ use assay_core::names::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::log::Bell;
+use super::log::WakeSignal;
 
 /// What kind of thing a definition defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,7 +64,8 @@ pub struct Revision {
     /// The catalog's version since which it holds.
     pub version: u64,
     /// The version since which there is a definition of this name without a break: a deletion ends it.
-    pub born: u64,
+    #[serde(rename = "born")]
+    pub created_at_version: u64,
     /// Who made it: the name of an API key.
     pub author: String,
     /// When, ms since 1970.
@@ -164,8 +165,8 @@ pub trait Catalog: Send + Sync {
     /// The store fails or holds other bytes.
     fn artifact(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Rings the bell when the version changes, by this process or another one, or when something was submitted.
-    fn on_change(&self, bell: Arc<Bell>);
+    /// Notifies the signal when the version changes, by this process or another one, or when something was submitted.
+    fn on_change(&self, wake: Arc<WakeSignal>);
 
     /// The version, as cheaply as it can be known.
     ///

@@ -1,11 +1,13 @@
-//! The dead letters port: events that a rule could not score, or that could not be read.
+//! The dead letters port: events that a rule could not score, that could not be read, or that a sink could not
+//! carry into its store.
 
 use assay_core::names::{Digest, Offset};
 use serde::{Deserialize, Serialize};
 
-use super::{Page, Place, StoreError, StreamPartition};
+use super::{Page, PartitionId, Place, StoreError};
 
-/// An event that a rule could not score. Its identity is (stream, place, rule).
+/// An event that a rule could not score, or that is set aside by a sink. Its identity is (stream, place, rule,
+/// sink).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The stream.
@@ -18,8 +20,11 @@ pub struct DeadLetter {
     pub key: String,
     /// The event's id; empty when the stream declares none.
     pub id: String,
-    /// The rule that failed; none: the event could not be read.
+    /// The rule that failed; none: the event could not be read, or not be carried by `sink`.
     pub rule: Option<String>,
+    /// The sink that has set it aside; none: it failed when it was scored. Letters of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
     /// The rule's revision.
     pub revision: Option<u32>,
     /// The plugin, as `name@version`.
@@ -51,16 +56,17 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Keeps dead letters by their identity; all verdict blocks before `next` are in then. An older `next` than the one
     /// that is known changes nothing; at the same one letters are added.
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
+    fn write(&self, partition: &PartitionId, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
 
-    /// Lists dead letters: by stream, then partition, then newest first.
+    /// Lists dead letters: by stream, then partition, then newest first, then by rule and by sink, those without
+    /// one first.
     ///
     /// # Errors
     /// The store fails, or the cursor is not one of ours.
@@ -70,5 +76,5 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn of_event(&self, of: &StreamPartition, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
+    fn of_event(&self, partition: &PartitionId, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
 }

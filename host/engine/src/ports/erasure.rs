@@ -8,15 +8,15 @@ use std::ops::AddAssign;
 use assay_core::names::Offset;
 
 use super::archive::EventEntry;
-use super::{StoreError, StreamPartition};
+use super::{PartitionId, StoreError};
 
 /// A deletion that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Erasing {
+pub struct PendingErasure {
     /// Its number.
     pub id: u64,
     /// The partition of the entity.
-    pub of: StreamPartition,
+    pub partition: PartitionId,
     /// SHA-256 of the entity, as hex digits: for the log.
     pub digest: String,
     /// Who wants it: the name of an API key.
@@ -29,7 +29,7 @@ pub struct Erasing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EraseStep {
     /// To end the entity's life.
-    Cut {
+    EndLifetime {
         /// The entity.
         key: String,
     },
@@ -75,33 +75,33 @@ pub trait Erasure: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn begin(&self, of: &StreamPartition, key: &str, author: &str) -> Result<u64, StoreError>;
+    fn begin(&self, partition: &PartitionId, key: &str, author: &str) -> Result<u64, StoreError>;
 
     /// The deletions that are not done, in the order in which they were begun.
     ///
     /// # Errors
     /// The store fails.
-    fn pending(&self) -> Result<Vec<Erasing>, StoreError>;
+    fn pending(&self) -> Result<Vec<PendingErasure>, StoreError>;
 
     /// Ends the life of an entity: deletes its state, and notes that its events before an offset belong to that life.
     /// Durable on return. All events before the offset are covered by the saved checkpoint.
     ///
     /// # Errors
     /// The store fails; nothing has changed then.
-    fn cut(&self, erasing: &Erasing, key: &str, before: Offset) -> Result<(), StoreError>;
+    fn end_lifetime(&self, erasing: &PendingErasure, key: &str, before: Offset) -> Result<(), StoreError>;
 
     /// Deletes events, all that was said of them, and what that has left in the graph and the dead letters. The log
     /// keeps their places: a record without bytes is an event that was deleted.
     ///
     /// # Errors
     /// The store fails; some of them may be deleted then.
-    fn erase(&self, of: &StreamPartition, events: &[EventEntry]) -> Result<Erased, StoreError>;
+    fn erase(&self, partition: &PartitionId, events: &[EventEntry]) -> Result<Erased, StoreError>;
 
     /// Deletes what the profile holds of events before an offset, and forgets the key. Durable on return.
     ///
     /// # Errors
     /// The store fails; nothing has changed then.
-    fn finish(&self, erasing: &Erasing, key: &str, before: Offset) -> Result<Erased, StoreError>;
+    fn finish(&self, erasing: &PendingErasure, key: &str, before: Offset) -> Result<Erased, StoreError>;
 
     /// Writes all that is deleted out of the files, and ends the deletion. May take its time.
     ///

@@ -4,7 +4,7 @@ use assay_core::names::Offset;
 use assay_core::verdict::{Edge, Facets, RuleStamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Page, Poison, StoreError, StreamPartition};
+use super::{Page, PartitionId, RejectedItem, StoreError};
 
 /// An edge as the graph keeps it: one per (source, name, target), with the facets of its latest event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub trait Graph: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Upserts edges, each (source, name, target) once; all verdict blocks before `next` are in then. Among edges from
     /// several partitions the one with the latest time stays. Returns the edges that the store refuses for good, by
@@ -65,7 +65,12 @@ pub trait Graph: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn write(
+        &self,
+        partition: &PartitionId,
+        edges: Vec<GraphEdge>,
+        next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError>;
 
     /// The edges that begin or end at a node, ordered by name, then by the other end.
     ///
@@ -74,7 +79,7 @@ pub trait Graph: Send + Sync {
     fn neighbours(&self, node: &str, limit: usize, cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError>;
 }
 
-/// No graph: for servers without a store for one. Its follower is not to run.
+/// No graph: for servers without a store for one. Its sink is not to run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoGraph;
 
@@ -86,11 +91,16 @@ impl NoGraph {
 }
 
 impl Graph for NoGraph {
-    fn position(&self, _of: &StreamPartition) -> Result<Offset, StoreError> {
+    fn position(&self, _partition: &PartitionId) -> Result<Offset, StoreError> {
         Err(Self::none())
     }
 
-    fn write(&self, _of: &StreamPartition, _edges: Vec<GraphEdge>, _next: Offset) -> Result<Vec<Poison>, StoreError> {
+    fn write(
+        &self,
+        _partition: &PartitionId,
+        _edges: Vec<GraphEdge>,
+        _next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError> {
         Err(Self::none())
     }
 

@@ -14,15 +14,15 @@ use super::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use super::buckets::{Buckets, ChangedBuckets};
 use super::catalog::{Catalog, Change, CommitError, Kind, Revision, Snapshot, Submission};
 use super::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters};
-use super::erasure::{Erased, Erasing, Erasure};
+use super::erasure::{Erased, Erasure, PendingErasure};
 use super::graph::{Graph, GraphEdge};
-use super::log::{Bell, Durability, Kept, Log, Lost, Receipt, Records, Topic, Trim, Trimmed};
-use super::membership::{Membership, Owner};
+use super::log::{Durability, Kept, Log, Lost, Receipt, Records, Topic, Trim, TrimResult, WakeSignal};
+use super::membership::{Membership, PartitionOwner};
 use super::outbox::Outbox;
 use super::profiles::{HighestQuery, Profile, Profiles, Ranked};
 use super::series::{Point, TimeSeries};
 use super::state::{Checkpoint, StateRow, StateStore};
-use super::{Page, Poison, Ports, StoreError, StreamPartition};
+use super::{Page, PartitionId, Ports, RejectedItem, StoreError};
 use crate::panics::catch;
 
 struct Guarded<P: ?Sized>(Arc<P>);
@@ -99,7 +99,7 @@ guarded!(Log, "log", {
     ) -> Result<Vec<Records>, StoreError>;
     fn end(stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
     fn kept(stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
-    fn trim(stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<Trimmed, StoreError>;
+    fn trim(stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<TrimResult, StoreError>;
 }
     fn partition_of(&self, key: &str, partitions: u32) -> Partition {
         self.0.partition_of(key, partitions)
@@ -116,22 +116,22 @@ guarded!(Log, "log", {
     fn lost(&self) -> Vec<Lost> {
         self.0.lost()
     }
-    fn on_append(&self, topic: Topic, bell: Arc<Bell>) {
-        self.0.on_append(topic, bell);
+    fn on_append(&self, topic: Topic, wake: Arc<WakeSignal>) {
+        self.0.on_append(topic, wake);
     }
 );
 
 impl Membership for Guarded<dyn Membership> {
-    fn join(&self, owner: Arc<dyn Owner>) {
+    fn join(&self, owner: Arc<dyn PartitionOwner>) {
         self.0.join(owner);
     }
-    fn share(&self, partitions: Vec<StreamPartition>) {
-        self.0.share(partitions);
+    fn set_partitions(&self, partitions: Vec<PartitionId>) {
+        self.0.set_partitions(partitions);
     }
-    fn saved(&self, of: &StreamPartition, events: Offset) {
+    fn commit(&self, partition: &PartitionId, events: Offset) {
         // For those who watch from outside: the next position is as good.
-        if let Err(panicked) = catch(|| self.0.saved(of, events)) {
-            tracing::error!(partition = %of, %panicked, "a position cannot be told to the group");
+        if let Err(panicked) = catch(|| self.0.commit(partition, events)) {
+            tracing::error!(partition = %partition, %panicked, "a position cannot be told to the group");
         }
     }
     fn is_member(&self) -> bool {
@@ -155,83 +155,88 @@ guarded!(Catalog, "catalog", {
     fn take_submissions() -> Result<Vec<Submission>, StoreError>;
     fn answer_submission(id: &str, outcome: Result<u32, Vec<String>>) -> Result<(), StoreError>;
 }
-    fn on_change(&self, bell: Arc<Bell>) {
-        self.0.on_change(bell);
+    fn on_change(&self, wake: Arc<WakeSignal>) {
+        self.0.on_change(wake);
     }
 );
 
 guarded!(StateStore, "state", {
-    fn checkpoint(of: &StreamPartition) -> Result<Option<Checkpoint>, StoreError>;
-    fn load(of: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
-    fn save(of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
+    fn checkpoint(partition: &PartitionId) -> Result<Option<Checkpoint>, StoreError>;
+    fn load(partition: &PartitionId, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    fn save(partition: &PartitionId, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
 });
 
 guarded!(Buckets, "buckets", {
-    fn write(of: &StreamPartition, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError>;
+    fn write(partition: &PartitionId, events: Offset, changed: &[ChangedBuckets]) -> Result<(), StoreError>;
 });
 
 guarded!(Archive, "archive", {
-    fn events_position(of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn events_position(partition: &PartitionId) -> Result<Offset, StoreError>;
     fn write_events(
-        of: &StreamPartition,
+        partition: &PartitionId,
         entries: &[EventEntry],
         records: &[Records],
         next: Offset,
     ) -> Result<(), StoreError>;
-    fn verdicts_position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write_verdicts(of: &StreamPartition, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
-    fn history(of: &StreamPartition, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
+    fn verdicts_position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write_verdicts(partition: &PartitionId, blocks: &[Records], next: Offset) -> Result<(), StoreError>;
+    fn history(partition: &PartitionId, query: &HistoryQuery) -> Result<Page<ArchivedEvent>, StoreError>;
     fn by_id(
-        of: &StreamPartition,
+        partition: &PartitionId,
         id: &str,
         after: Option<Offset>,
         limit: usize,
     ) -> Result<Vec<ArchivedEvent>, StoreError>;
-    fn event(of: &StreamPartition, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
-    fn forget(of: &StreamPartition, events: Offset, verdicts: Offset) -> Result<(), StoreError>;
-    fn judged(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn outcome(of: &StreamPartition, offset: Offset) -> Result<Option<Outcome>, StoreError>;
+    fn event(partition: &PartitionId, offset: Offset) -> Result<Option<ArchivedEvent>, StoreError>;
+    fn forget(partition: &PartitionId, events: Offset, verdicts: Offset) -> Result<(), StoreError>;
+    fn judged(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn outcome(partition: &PartitionId, offset: Offset) -> Result<Option<Outcome>, StoreError>;
 });
 
 guarded!(Profiles, "profiles", {
-    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write(of: &StreamPartition, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
-    fn get(of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError>;
+    fn position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write(partition: &PartitionId, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
+    fn get(partition: &PartitionId, key: &str) -> Result<Option<Profile>, StoreError>;
     fn highest(query: &HighestQuery) -> Result<Page<Ranked>, StoreError>;
 });
 
 guarded!(Graph, "graph", {
-    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write(of: &StreamPartition, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write(partition: &PartitionId, edges: Vec<GraphEdge>, next: Offset) -> Result<Vec<RejectedItem>, StoreError>;
     fn neighbours(node: &str, limit: usize, cursor: Option<&str>) -> Result<Page<GraphEdge>, StoreError>;
 });
 
 guarded!(DeadLetters, "dead letters", {
-    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write(of: &StreamPartition, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
+    fn position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write(partition: &PartitionId, letters: &[DeadLetter], next: Offset) -> Result<(), StoreError>;
     fn list(query: &DeadLetterQuery) -> Result<Page<DeadLetter>, StoreError>;
-    fn of_event(of: &StreamPartition, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
+    fn of_event(partition: &PartitionId, offset: Offset) -> Result<Vec<DeadLetter>, StoreError>;
 });
 
 guarded!(TimeSeries, "series", {
-    fn events_position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write_events(of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
-    fn verdicts_position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn write_verdicts(of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
-    fn write(points: Vec<Point>) -> Result<Vec<Poison>, StoreError>;
+    fn events_position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write_events(partition: &PartitionId, points: Vec<Point>, next: Offset)
+    -> Result<Vec<RejectedItem>, StoreError>;
+    fn verdicts_position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write_verdicts(
+        partition: &PartitionId,
+        points: Vec<Point>,
+        next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError>;
+    fn write(points: Vec<Point>) -> Result<Vec<RejectedItem>, StoreError>;
 });
 
 guarded!(Outbox, "outbox", {
-    fn position(of: &StreamPartition) -> Result<Offset, StoreError>;
-    fn publish(of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
-    fn settle() -> Result<(), StoreError>;
+    fn position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn publish(partition: &PartitionId, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
+    fn flush() -> Result<(), StoreError>;
 });
 
 guarded!(Erasure, "erasure", {
-    fn begin(of: &StreamPartition, key: &str, author: &str) -> Result<u64, StoreError>;
-    fn pending() -> Result<Vec<Erasing>, StoreError>;
-    fn cut(erasing: &Erasing, key: &str, before: Offset) -> Result<(), StoreError>;
-    fn erase(of: &StreamPartition, events: &[EventEntry]) -> Result<Erased, StoreError>;
-    fn finish(erasing: &Erasing, key: &str, before: Offset) -> Result<Erased, StoreError>;
+    fn begin(partition: &PartitionId, key: &str, author: &str) -> Result<u64, StoreError>;
+    fn pending() -> Result<Vec<PendingErasure>, StoreError>;
+    fn end_lifetime(erasing: &PendingErasure, key: &str, before: Offset) -> Result<(), StoreError>;
+    fn erase(partition: &PartitionId, events: &[EventEntry]) -> Result<Erased, StoreError>;
+    fn finish(erasing: &PendingErasure, key: &str, before: Offset) -> Result<Erased, StoreError>;
     fn purge(id: u64) -> Result<(), StoreError>;
 });

@@ -1,5 +1,6 @@
 //! The log port: partitioned, ordered, durable records. Two topics per stream: its events and its verdicts.
 
+mod receipt;
 mod records;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 
 use super::{Place, StoreError};
 
+pub(crate) use receipt::{poll_receipt, wait_for_receipt};
 pub use records::{Records, Refused};
 
 /// What a topic holds.
@@ -56,7 +58,7 @@ pub struct Trim {
 
 /// What was deleted of a partition of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trimmed {
+pub struct TrimResult {
     /// So many records.
     pub records: u64,
     /// About so many bytes.
@@ -163,7 +165,7 @@ pub trait Log: Send + Sync {
 
     /// Reads records from an offset on: not many more than `max_records` or `max_bytes`. The first block begins exactly
     /// at `from`, or later if the offsets between belong to no record. There may be none though the end is farther:
-    /// they are on their way then, and a bell rings when they are there.
+    /// they are on their way then, and a wake signal comes when they are there.
     ///
     /// # Errors
     /// The store fails.
@@ -218,8 +220,14 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn trim(&self, _stream: &str, _topic: Topic, _partition: Partition, _wish: &Trim) -> Result<Trimmed, StoreError> {
-        Ok(Trimmed::default())
+    fn trim(
+        &self,
+        _stream: &str,
+        _topic: Topic,
+        _partition: Partition,
+        _wish: &Trim,
+    ) -> Result<TrimResult, StoreError> {
+        Ok(TrimResult::default())
     }
 
     /// Why nothing can be appended from now on, until the log is opened anew; none: appends work, as far as is known. Does
@@ -234,44 +242,44 @@ pub trait Log: Send + Sync {
         Vec::new()
     }
 
-    /// Rings the bell after each append to a topic of any stream, once what was appended can be read.
-    fn on_append(&self, topic: Topic, bell: Arc<Bell>);
+    /// Notifies the signal after each append to a topic of any stream, once what was appended can be read.
+    fn on_append(&self, topic: Topic, wake: Arc<WakeSignal>);
 }
 
-/// Wakes a sleeping thread; what rings while nobody sleeps is remembered, once.
+/// Wakes a sleeping thread. A notification while nobody sleeps is remembered, once.
 #[derive(Debug, Default)]
-pub struct Bell {
-    rung: Mutex<bool>,
-    ring: Condvar,
-    rings: watch::Sender<u64>,
+pub struct WakeSignal {
+    is_notified: Mutex<bool>,
+    condvar: Condvar,
+    changes: watch::Sender<u64>,
 }
 
-impl Bell {
+impl WakeSignal {
     /// Wakes whoever waits, or lets the next wait return at once.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         // A flag cannot be left half-written by a panic.
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.ring.notify_all();
-        self.rings.send_modify(|rings| *rings = rings.wrapping_add(1));
+        *self.is_notified.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condvar.notify_all();
+        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
-    /// For those who may not block: changes at every ring.
-    pub fn rings(&self) -> watch::Receiver<u64> {
-        self.rings.subscribe()
+    /// For those who may not block: changes at every notification.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
-    /// Waits for a ring, at most so long. Returns whether it rang.
+    /// Waits for a notification, at most so long. Returns whether there was one.
     pub fn wait(&self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*rung {
+        let mut is_notified = self.is_notified.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*is_notified {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            rung = self.ring.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0;
+            is_notified = self.condvar.wait_timeout(is_notified, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *rung = false;
+        *is_notified = false;
         true
     }
 }

@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use assay_core::names::Offset;
 
-use super::StreamPartition;
+use super::PartitionId;
 
 /// Who scores the partitions that this process is given: the engine.
-pub trait Owner: Send + Sync {
+pub trait PartitionOwner: Send + Sync {
     /// These partitions are this process's from now on. Does not wait until they are open.
-    fn assign(&self, partitions: Vec<StreamPartition>);
+    fn assign(&self, partitions: Vec<PartitionId>);
 
     /// These partitions go to another process: finishes the batch in hand, saves a checkpoint, lets go. Returns when
     /// that is done, or after `at_most`: whoever has a partition next does not depend on it, it only has to fold less
     /// again.
-    fn revoke(&self, partitions: Vec<StreamPartition>, at_most: Duration);
+    fn revoke(&self, partitions: Vec<PartitionId>, at_most: Duration);
 
     /// These partitions are another process's already: lets go without saving. Does not wait.
-    fn lose(&self, partitions: Vec<StreamPartition>);
+    fn lose(&self, partitions: Vec<PartitionId>);
 }
 
 /// Which partitions this process scores.
 pub trait Membership: Send + Sync {
     /// Names who is told of assignments. They come one after the other.
-    fn join(&self, owner: Arc<dyn Owner>);
+    fn join(&self, owner: Arc<dyn PartitionOwner>);
 
     /// These are all partitions that there are to share out from now on. The log has them.
-    fn share(&self, partitions: Vec<StreamPartition>);
+    fn set_partitions(&self, partitions: Vec<PartitionId>);
 
     /// Says that all events of a partition before an offset are folded into state that is saved.
-    fn saved(&self, of: &StreamPartition, events: Offset);
+    fn commit(&self, partition: &PartitionId, events: Offset);
 
     /// Whether this process still is in the group as far as it can know. One that slept too long is not, until it has
     /// heard from the group again.
@@ -43,26 +43,26 @@ pub trait Membership: Send + Sync {
 
 /// The membership of a process that shares with no one: it has every partition.
 #[derive(Default)]
-pub struct Alone {
-    inner: Mutex<Shares>,
+pub struct SingleProcess {
+    inner: Mutex<Assignment>,
 }
 
 #[derive(Default)]
-struct Shares {
-    owner: Option<Arc<dyn Owner>>,
-    partitions: BTreeSet<StreamPartition>,
+struct Assignment {
+    owner: Option<Arc<dyn PartitionOwner>>,
+    partitions: BTreeSet<PartitionId>,
 }
 
-impl Membership for Alone {
-    fn join(&self, owner: Arc<dyn Owner>) {
+impl Membership for SingleProcess {
+    fn join(&self, owner: Arc<dyn PartitionOwner>) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).owner = Some(owner);
     }
 
-    fn share(&self, partitions: Vec<StreamPartition>) {
+    fn set_partitions(&self, partitions: Vec<PartitionId>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: BTreeSet<StreamPartition> = partitions.into_iter().collect();
-        let new: Vec<StreamPartition> = all.difference(&inner.partitions).cloned().collect();
-        let gone: Vec<StreamPartition> = inner.partitions.difference(&all).cloned().collect();
+        let all: BTreeSet<PartitionId> = partitions.into_iter().collect();
+        let new: Vec<PartitionId> = all.difference(&inner.partitions).cloned().collect();
+        let gone: Vec<PartitionId> = inner.partitions.difference(&all).cloned().collect();
         if let Some(owner) = &inner.owner {
             owner.lose(gone);
             owner.assign(new);
@@ -71,7 +71,7 @@ impl Membership for Alone {
         inner.partitions = all;
     }
 
-    fn saved(&self, _: &StreamPartition, _: Offset) {}
+    fn commit(&self, _: &PartitionId, _: Offset) {}
 
     fn is_member(&self) -> bool {
         true

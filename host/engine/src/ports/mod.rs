@@ -1,4 +1,4 @@
-//! The ports: what the engine needs of the world, as traits. `assay-stores` has the adapters.
+//! The ports: what the engine needs of the world, as traits. The crates of `host/stores` have the adapters.
 //!
 //! All calls may block; those who are async call them on threads made for that. Every write says up to where it
 //! carries its source, so that repeating it after a crash changes nothing.
@@ -47,14 +47,14 @@ pub enum StoreError {
 
 /// One partition of one stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamPartition {
+pub struct PartitionId {
     /// The stream.
     pub stream: Arc<str>,
     /// The partition.
     pub partition: Partition,
 }
 
-impl std::fmt::Display for StreamPartition {
+impl std::fmt::Display for PartitionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.stream, self.partition)
     }
@@ -71,7 +71,7 @@ pub struct Place {
 
 /// One item of a write that its store refuses for good. The others of the write are stored, and so is its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Poison {
+pub struct RejectedItem {
     /// Which item of the write, counted from 0.
     pub index: usize,
     /// What the store said.

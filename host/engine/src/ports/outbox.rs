@@ -3,7 +3,7 @@
 use assay_core::names::Offset;
 use assay_core::verdict::Outcome;
 
-use super::{StoreError, StreamPartition};
+use super::{PartitionId, StoreError};
 
 /// Verdicts and dead letters, published for others.
 pub trait Outbox: Send + Sync {
@@ -11,18 +11,23 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Publishes what was said of events, each with the offset of the block that it stands in. Outcomes that were
-    /// published before are passed over. All blocks before `next` are published after the next `settle`.
+    /// published before are passed over. All blocks before `next` are published after the next `flush`.
     ///
     /// # Errors
     /// The store fails.
-    fn publish(&self, of: &StreamPartition, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
+    fn publish(
+        &self,
+        partition: &PartitionId,
+        outcomes: Vec<(Offset, Outcome)>,
+        next: Offset,
+    ) -> Result<(), StoreError>;
 
     /// Waits until everything that was handed to `publish` is in the store. So partitions need not wait for each other.
     ///
     /// # Errors
     /// Something is not in the store. It may be published again, from the partition's `position` on.
-    fn settle(&self) -> Result<(), StoreError>;
+    fn flush(&self) -> Result<(), StoreError>;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use assay_core::names::{Digest, Offset};
 use serde::{Deserialize, Serialize};
 
-use super::{Page, StoreError, StreamPartition};
+use super::{Page, PartitionId, StoreError};
 
 /// An entity's latest scores and tags.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,20 +91,20 @@ pub trait Profiles: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Merges newer verdicts into profiles (see [`Profile::merge`]), each entity once; all verdict blocks before `next`
     /// are in then.
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, of: &StreamPartition, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
+    fn write(&self, partition: &PartitionId, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError>;
 
     /// One entity's profile.
     ///
     /// # Errors
     /// The store fails.
-    fn get(&self, of: &StreamPartition, key: &str) -> Result<Option<Profile>, StoreError>;
+    fn get(&self, partition: &PartitionId, key: &str) -> Result<Option<Profile>, StoreError>;
 
     /// The entities with the highest latest score of a rule, over all partitions of a stream, highest first, equal
     /// ones by key.

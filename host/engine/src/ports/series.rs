@@ -3,7 +3,7 @@
 
 use assay_core::names::Offset;
 
-use super::{Poison, StoreError, StreamPartition};
+use super::{PartitionId, RejectedItem, StoreError};
 
 /// Nanoseconds of a millisecond.
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -46,39 +46,48 @@ impl Point {
     }
 }
 
-/// Points in time. Fed by two followers, one for each topic.
+/// Points in time. Fed by two sinks, one for each topic.
 pub trait TimeSeries: Send + Sync {
     /// The offset from which on a partition's events have no points yet.
     ///
     /// # Errors
     /// The store fails.
-    fn events_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn events_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Writes points of events: all events before `next` have theirs then. Returns the points that the store refuses
     /// for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write_events(&self, of: &StreamPartition, points: Vec<Point>, next: Offset) -> Result<Vec<Poison>, StoreError>;
+    fn write_events(
+        &self,
+        partition: &PartitionId,
+        points: Vec<Point>,
+        next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError>;
 
     /// The offset of the verdicts topic from which on blocks have no points yet.
     ///
     /// # Errors
     /// The store fails.
-    fn verdicts_position(&self, of: &StreamPartition) -> Result<Offset, StoreError>;
+    fn verdicts_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Writes points of verdicts: all blocks before `next` have theirs then. Returns the points that the store refuses
     /// for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write_verdicts(&self, of: &StreamPartition, points: Vec<Point>, next: Offset)
-    -> Result<Vec<Poison>, StoreError>;
+    fn write_verdicts(
+        &self,
+        partition: &PartitionId,
+        points: Vec<Point>,
+        next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError>;
 
     /// Writes points that follow no log, such as the process's own metrics. Losing some is no harm. Returns the points
     /// that the store refuses for good, by rising index.
     ///
     /// # Errors
     /// The store fails.
-    fn write(&self, points: Vec<Point>) -> Result<Vec<Poison>, StoreError>;
+    fn write(&self, points: Vec<Point>) -> Result<Vec<RejectedItem>, StoreError>;
 }

@@ -2,7 +2,7 @@
 
 use assay_core::names::Offset;
 
-use super::{StoreError, StreamPartition};
+use super::{PartitionId, StoreError};
 
 /// How far a partition's state goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +32,13 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn checkpoint(&self, of: &StreamPartition) -> Result<Option<Checkpoint>, StoreError>;
+    fn checkpoint(&self, partition: &PartitionId) -> Result<Option<Checkpoint>, StoreError>;
 
     /// The states of some entities, in their order; none for an entity without one.
     ///
     /// # Errors
     /// The store fails.
-    fn load(&self, of: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    fn load(&self, partition: &PartitionId, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Saves entities' states and how far they go. Durable on return. An older checkpoint (by its events, then by its
     /// catalog's version) than the one that is there changes nothing: its owner was replaced. A store that cannot save
@@ -46,5 +46,5 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// The store fails; the checkpoint is not saved then.
-    fn save(&self, of: &StreamPartition, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
+    fn save(&self, partition: &PartitionId, checkpoint: &Checkpoint, rows: &[StateRow]) -> Result<(), StoreError>;
 }

@@ -4,8 +4,8 @@
 //! It needs no more than the catalog: a log that reads Confluent's wire format uses it as the API does. A registration
 //! is a commit past the engine's handle; the engine notices that it does not concern its workers.
 
-mod book;
 mod error;
+mod schema_index;
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::clock::now_ms;
 use crate::ports::StoreError;
 use crate::ports::catalog::{Catalog, Change, CommitError, Kind};
-use book::Book;
 pub use error::RegistryError;
+use schema_index::SchemaIndex;
 
 /// The longest name of a subject, in bytes: a topic's 249 and a record's name fit.
 pub const MAX_SUBJECT_BYTES: usize = 1024;
@@ -40,7 +40,7 @@ pub struct StoredSchema {
 
 /// One version of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredSchema {
     /// The subject.
     pub subject: String,
     /// Counted from 1 per subject.
@@ -61,13 +61,13 @@ pub enum Version {
 }
 
 /// A schema that was sent, checked by itself.
-struct Sent {
+struct SubmittedSchema {
     value: Value,
     text: String,
     avro: AvroSchema,
 }
 
-impl Sent {
+impl SubmittedSchema {
     fn read(text: &str) -> Result<Self, RegistryError> {
         if text.len() > MAX_SCHEMA_BYTES {
             let problem = format!("it has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed", text.len());
@@ -99,7 +99,7 @@ impl<'a> Registry<'a> {
     /// The catalog fails.
     pub fn by_id(&self, id: i32) -> Result<Option<StoredSchema>, StoreError> {
         let newest = self.catalog.revisions(Kind::Schema, &id.to_string())?.into_iter().next();
-        newest.map(|revision| book::stored(&revision)).transpose()
+        newest.map(|revision| schema_index::stored(&revision)).transpose()
     }
 
     /// The highest id that was given; 0: there is no schema yet.
@@ -107,7 +107,7 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// The catalog fails.
     pub fn max_id(&self) -> Result<i32, StoreError> {
-        Ok(self.book()?.max_id())
+        Ok(self.read_index()?.max_id())
     }
 
     /// Registers a schema under a subject as its next version. If the subject has it already, that version is the
@@ -116,24 +116,24 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// It is no Avro schema, it cannot read what the latest version wrote, the stream of this topic cannot read it
     /// (see [`RegistryError`]), or the catalog fails. Nothing has changed then.
-    pub fn register(&self, subject: &str, schema: &str, author: &str) -> Result<Registered, RegistryError> {
+    pub fn register(&self, subject: &str, schema: &str, author: &str) -> Result<RegisteredSchema, RegistryError> {
         check_subject(subject)?;
-        let sent = Sent::read(schema)?;
+        let sent = SubmittedSchema::read(schema)?;
         for _ in 0..MAX_ATTEMPTS {
             let snapshot = self.catalog.snapshot(None)?;
-            let book = Book::read(&snapshot)?;
-            if let Some(found) = book.find(subject, &sent) {
+            let schema_index = SchemaIndex::read(&snapshot)?;
+            if let Some(found) = schema_index.find(subject, &sent) {
                 return Ok(found);
             }
-            if let Some(misfit) = book.misfits(subject, Version::Latest, &sent)?.into_iter().next() {
+            if let Some(misfit) = schema_index.misfits(subject, Version::Latest, &sent)?.into_iter().next() {
                 return Err(RegistryError::Incompatible { subject: subject.to_owned(), misfit });
             }
-            let (registered, stored) = book.next(subject, &sent)?;
+            let (registered, stored) = schema_index.next(subject, &sent)?;
             let body = Some(serde_json::json!(stored));
             let change = Change { kind: Kind::Schema, name: registered.id.to_string(), body };
             match self.catalog.commit(snapshot.version, vec![change], author, now_ms()) {
                 Ok(_) => {
-                    let Registered { id, version, .. } = registered;
+                    let RegisteredSchema { id, version, .. } = registered;
                     tracing::info!(subject, version, id, author, "a schema was registered");
                     return Ok(registered);
                 }
@@ -150,11 +150,11 @@ impl<'a> Registry<'a> {
     ///
     /// # Errors
     /// It is no Avro schema, there is no such subject, the subject does not have it, or the catalog fails.
-    pub fn lookup(&self, subject: &str, schema: &str) -> Result<Registered, RegistryError> {
-        let book = self.book()?;
-        book.check_known(subject)?;
-        let sent = Sent::read(schema)?;
-        book.find(subject, &sent).ok_or(RegistryError::UnknownSchema)
+    pub fn lookup(&self, subject: &str, schema: &str) -> Result<RegisteredSchema, RegistryError> {
+        let schema_index = self.read_index()?;
+        schema_index.check_known(subject)?;
+        let sent = SubmittedSchema::read(schema)?;
+        schema_index.find(subject, &sent).ok_or(RegistryError::UnknownSchema)
     }
 
     /// What does not fit if a schema were registered, other than as the next version: each with the field. Empty: it
@@ -164,8 +164,8 @@ impl<'a> Registry<'a> {
     /// It is no Avro schema, there is no such version, or the catalog fails.
     pub fn misfits(&self, subject: &str, version: Version, schema: &str) -> Result<Vec<String>, RegistryError> {
         check_subject(subject)?;
-        let sent = Sent::read(schema)?;
-        self.book()?.misfits(subject, version, &sent)
+        let sent = SubmittedSchema::read(schema)?;
+        self.read_index()?.misfits(subject, version, &sent)
     }
 
     /// All subjects, by name.
@@ -173,7 +173,7 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// The catalog fails.
     pub fn subjects(&self) -> Result<Vec<String>, RegistryError> {
-        Ok(self.book()?.subjects())
+        Ok(self.read_index()?.subjects())
     }
 
     /// All versions of a subject, the oldest first.
@@ -181,23 +181,23 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// There is no such subject, or the catalog fails.
     pub fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
-        let book = self.book()?;
-        book.check_known(subject)?;
-        Ok(book.versions(subject))
+        let schema_index = self.read_index()?;
+        schema_index.check_known(subject)?;
+        Ok(schema_index.versions(subject))
     }
 
     /// One version of a subject.
     ///
     /// # Errors
     /// There is no such subject or version, or the catalog fails.
-    pub fn version(&self, subject: &str, version: Version) -> Result<Registered, RegistryError> {
-        let book = self.book()?;
-        book.check_known(subject)?;
-        book.version(subject, version)
+    pub fn version(&self, subject: &str, version: Version) -> Result<RegisteredSchema, RegistryError> {
+        let schema_index = self.read_index()?;
+        schema_index.check_known(subject)?;
+        schema_index.version(subject, version)
     }
 
-    fn book(&self) -> Result<Book, StoreError> {
-        Book::read(&self.catalog.snapshot(None)?)
+    fn read_index(&self) -> Result<SchemaIndex, StoreError> {
+        SchemaIndex::read(&self.catalog.snapshot(None)?)
     }
 }
 

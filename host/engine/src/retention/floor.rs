@@ -3,69 +3,69 @@
 use assay_core::names::Offset;
 
 use super::SCORING;
-use crate::derived::progress_of;
+use crate::derived::derive_progress_id;
 use crate::ports::log::Topic;
-use crate::ports::{StoreError, StreamPartition};
+use crate::ports::{PartitionId, StoreError};
 use crate::shared::Shared;
 
 /// The first record that is still needed, and who needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Floor {
+pub(super) struct RetentionFloor {
     pub(super) at: Offset,
     pub(super) reader: &'static str,
 }
 
 /// The first record of a partition of a topic that is still needed.
-pub(super) fn floor(shared: &Shared, of: &StreamPartition, topic: Topic) -> Result<Floor, StoreError> {
+pub(super) fn find_floor(shared: &Shared, partition: &PartitionId, topic: Topic) -> Result<RetentionFloor, StoreError> {
     let ports = &shared.ports;
-    let checkpoint = ports.state.checkpoint(of)?.unwrap_or_default();
-    let mut needs = Needed { shared, least: Floor { at: Offset(0), reader: SCORING } };
+    let checkpoint = ports.state.checkpoint(partition)?.unwrap_or_default();
+    let mut search = FloorSearch { shared, least: RetentionFloor { at: Offset(0), reader: SCORING } };
     match topic {
         Topic::Events => {
-            needs.least.at = checkpoint.events;
-            needs.by("archive-events", || ports.archive.events_position(of))?;
+            search.least.at = checkpoint.events;
+            search.consider("archive-events", || ports.archive.events_position(partition))?;
             if let Some(series) = &ports.series {
-                needs.by("series-events", || series.events_position(of))?;
+                search.consider("series-events", || series.events_position(partition))?;
             }
             let plan = shared.plan();
-            for derived in plan.streams.get(&*of.stream).iter().flat_map(|stream| &stream.derived) {
-                let progress = progress_of(derived, of.partition);
-                needs.by("derive", || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events))?;
+            for derived in plan.streams.get(&*partition.stream).iter().flat_map(|stream| &stream.derived) {
+                let progress = derive_progress_id(derived, partition.partition);
+                search.consider("derive", || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events))?;
             }
         }
         Topic::Verdicts => {
-            needs.least.at = checkpoint.verdicts;
-            needs.by("archive-verdicts", || ports.archive.verdicts_position(of))?;
-            needs.by("profiles", || ports.profiles.position(of))?;
-            needs.by("graph", || ports.graph.position(of))?;
-            needs.by("dead-letters", || ports.dead_letters.position(of))?;
+            search.least.at = checkpoint.verdicts;
+            search.consider("archive-verdicts", || ports.archive.verdicts_position(partition))?;
+            search.consider("profiles", || ports.profiles.position(partition))?;
+            search.consider("graph", || ports.graph.position(partition))?;
+            search.consider("dead-letters", || ports.dead_letters.position(partition))?;
             if let Some(series) = &ports.series {
-                needs.by("series-verdicts", || series.verdicts_position(of))?;
+                search.consider("series-verdicts", || series.verdicts_position(partition))?;
             }
             if let Some(outbox) = &ports.outbox {
-                needs.by("outbox", || outbox.position(of))?;
+                search.consider("outbox", || outbox.position(partition))?;
             }
         }
     }
-    Ok(needs.least)
+    Ok(search.least)
 }
 
-struct Needed<'s> {
+struct FloorSearch<'s> {
     shared: &'s Shared,
-    least: Floor,
+    least: RetentionFloor,
 }
 
-impl Needed<'_> {
-    /// A follower that does not run here waits for nothing.
-    fn by(
+impl FloorSearch<'_> {
+    /// A sink that does not run here waits for nothing.
+    fn consider(
         &mut self,
         reader: &'static str,
         position: impl FnOnce() -> Result<Offset, StoreError>,
     ) -> Result<(), StoreError> {
-        if self.shared.config.follows(reader) {
+        if self.shared.config.runs_sink(reader) {
             let at = position()?;
             if at < self.least.at {
-                self.least = Floor { at, reader };
+                self.least = RetentionFloor { at, reader };
             }
         }
         Ok(())

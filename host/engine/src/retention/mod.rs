@@ -1,11 +1,11 @@
 //! Retention: deletes what a log that leaves that to the engine need not keep, and warns before a log that deletes by
-//! itself takes what a follower, or the recovery of a partition, still needs.
+//! itself takes what a sink, or the recovery of a partition, still needs.
 //!
 //! A thread of its own looks, so that nobody who scores or follows waits for the log's answers.
 
 mod floor;
-mod needs;
-mod outlook;
+mod needed_records;
+mod risk;
 mod trim;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,67 +17,68 @@ use crate::clock::now_ms;
 use crate::metrics::ReaderLabel;
 use crate::panics;
 use crate::ports::StoreError;
-use crate::ports::log::Bell;
-use crate::probe::Probed;
+use crate::ports::log::WakeSignal;
+use crate::probe::ProbePoint;
 use crate::shared::Shared;
-pub(crate) use needs::{Need, Needs, SCORING};
-use outlook::{Outlook, outlook};
-use trim::Trimming;
+pub(crate) use needed_records::{NeededRecord, NeededRecords, SCORING};
+use risk::{RetentionRisk, assess_risk};
+use trim::Trimmer;
 
 /// How often to look.
-const EVERY: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a warning that still holds is logged again.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Who needs nothing that is older than this, in ms, is not behind: the log is not asked.
-const NOT_BEHIND_MS: i64 = 10_000;
+const MIN_AGE_BEHIND_MS: i64 = 10_000;
 
-/// The thread that looks.
-pub(crate) struct RetentionWatch {
-    bell: Arc<Bell>,
+/// The thread that checks retention.
+pub(crate) struct RetentionThread {
+    wake: Arc<WakeSignal>,
     thread: JoinHandle<()>,
 }
 
-impl RetentionWatch {
+impl RetentionThread {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
-        let bell = Arc::new(Bell::default());
-        let trimming = Trimming::new(shared.clone());
-        let mut look = Look { shared: shared.clone(), trimming, warned: HashMap::new(), complained: None };
-        let own_bell = bell.clone();
+        let wake = Arc::new(WakeSignal::default());
+        let trimmer = Trimmer::new(shared.clone());
+        let mut monitor =
+            RetentionMonitor { shared: shared.clone(), trimmer, warned: HashMap::new(), last_error_at: None };
+        let own_wake = wake.clone();
         let stopping = shared.clone();
         let thread = panics::spawn(
             "retention",
             move || stopping.is_stopping(),
             move |heartbeat| {
-                while !look.shared.is_stopping() {
-                    look.shared.config.probe.look(Probed::Round);
-                    look.look();
-                    heartbeat.beat();
-                    own_bell.wait(EVERY);
+                while !monitor.shared.is_stopping() {
+                    monitor.shared.config.probe.call(ProbePoint::Round);
+                    monitor.check_retention();
+                    heartbeat.mark_alive();
+                    own_wake.wait(CHECK_INTERVAL);
                 }
             },
         )?;
-        Ok(Self { bell, thread })
+        Ok(Self { wake, thread })
     }
 
     /// Waits until the thread has ended. The engine must be stopping.
     pub(crate) fn join(self) {
-        self.bell.ring();
+        self.wake.notify();
         let _ = self.thread.join();
     }
 }
 
-struct Look {
+struct RetentionMonitor {
     shared: Arc<Shared>,
-    trimming: Trimming,
+    trimmer: Trimmer,
     /// When a reader was warned of last.
     warned: HashMap<ReaderLabel, Instant>,
     /// When it was last said that the log does not answer.
-    complained: Option<Instant>,
+    last_error_at: Option<Instant>,
 }
 
 /// How a reader is in the partitions of a stream that this process has.
 #[derive(Default)]
-struct Standing {
+struct ReaderRetention {
     /// Until retention may delete what it needs, ms; none: no limit by time.
     left: Option<i64>,
     /// In how many partitions it is in danger.
@@ -86,90 +87,92 @@ struct Standing {
     danger: Option<String>,
 }
 
-impl Look {
-    fn look(&mut self) {
-        let held = self.trimming.look();
-        let outlooks = match self.outlooks() {
-            Ok(outlooks) => outlooks,
+impl RetentionMonitor {
+    fn check_retention(&mut self) {
+        let held = self.trimmer.trim_partitions();
+        let risks = match self.assess_readers() {
+            Ok(risks) => risks,
             Err(error) => {
                 // What was known before stays as it is.
-                if is_time_again(self.complained) {
+                if is_warning_due(self.last_error_at) {
                     tracing::warn!(%error, "cannot tell whether retention outruns a reader; looking again");
-                    self.complained = Some(Instant::now());
+                    self.last_error_at = Some(Instant::now());
                 }
                 return;
             }
         };
-        let mut standings: BTreeMap<ReaderLabel, Standing> = BTreeMap::new();
+        let mut readers: BTreeMap<ReaderLabel, ReaderRetention> = BTreeMap::new();
         let mut warnings: BTreeMap<String, String> = BTreeMap::new();
         // The worst come first, and the first of each is what is told.
-        for (need, outlook) in outlooks {
-            let standing = standings.entry(need.label()).or_default();
-            standing.left = standing.left.or(outlook.left);
-            if let Some(danger) = outlook.danger {
-                standing.in_danger += 1;
+        for (need, risk) in risks {
+            let reader = readers.entry(need.label()).or_default();
+            reader.left = reader.left.or(risk.left);
+            if let Some(danger) = risk.danger {
+                reader.in_danger += 1;
                 warnings.entry(need.part()).or_insert_with(|| danger.clone());
-                standing.danger.get_or_insert(danger);
+                reader.danger.get_or_insert(danger);
             }
         }
         for (part, warning) in held {
             warnings.entry(part).or_insert(warning);
         }
-        self.measure(&standings);
-        self.warn(standings);
+        self.measure(&readers);
+        self.warn(readers);
         self.shared.health.set_warnings(warnings);
     }
 
     /// How all who are behind stand, the worst first.
-    fn outlooks(&self) -> Result<Vec<(Need, Outlook)>, StoreError> {
+    fn assess_readers(&self) -> Result<Vec<(NeededRecord, RetentionRisk)>, StoreError> {
         let (shared, now) = (&self.shared, now_ms());
         let (plan, log) = (shared.plan(), &shared.ports.log);
-        let is_ours = |need: &Need| shared.is_mine(&need.of) && plan.streams.contains_key(&*need.of.stream);
+        let is_ours = |need: &NeededRecord| {
+            shared.is_owned(&need.partition) && plan.streams.contains_key(&*need.partition.stream)
+        };
         let mut asked = HashMap::new();
-        let mut outlooks = Vec::new();
-        for need in shared.needs.of_all(is_ours) {
-            if now - need.appended_at < NOT_BEHIND_MS {
+        let mut risks = Vec::new();
+        for need in shared.needed_records.of_all(is_ours) {
+            if now - need.appended_at < MIN_AGE_BEHIND_MS {
                 continue;
             }
             if shared.is_stopping() {
                 break;
             }
-            let (of, topic) = (&need.of, need.topic);
-            let (kept, end) = match asked.get(&(of.clone(), topic)) {
+            let (partition, topic) = (&need.partition, need.topic);
+            let (kept, end) = match asked.get(&(partition.clone(), topic)) {
                 Some(known) => *known,
                 None => {
-                    let kept = log.kept(&of.stream, topic, of.partition)?;
-                    let end = log.end(&of.stream, topic, of.partition)?;
-                    asked.insert((of.clone(), topic), (kept, end));
+                    let kept = log.kept(&partition.stream, topic, partition.partition)?;
+                    let end = log.end(&partition.stream, topic, partition.partition)?;
+                    asked.insert((partition.clone(), topic), (kept, end));
                     (kept, end)
                 }
             };
-            let outlook = outlook(&need, &kept, end, now);
-            outlooks.push((need, outlook));
+            let risk = assess_risk(&need, &kept, end, now);
+            risks.push((need, risk));
         }
-        outlooks.sort_by_key(|(_, outlook)| outlook.left.unwrap_or(i64::MAX));
-        Ok(outlooks)
+        risks.sort_by_key(|(_, risk)| risk.left.unwrap_or(i64::MAX));
+        Ok(risks)
     }
 
     /// Tells the metrics. Who is not behind any more has none.
-    fn measure(&self, standings: &BTreeMap<ReaderLabel, Standing>) {
+    fn measure(&self, readers: &BTreeMap<ReaderLabel, ReaderRetention>) {
         let metrics = &self.shared.metrics;
         metrics.retention_left.clear();
         metrics.near_retention.clear();
-        for (label, standing) in standings {
-            metrics.near_retention.get_or_create(label).set(standing.in_danger as i64);
-            if let Some(left) = standing.left {
+        for (label, reader) in readers {
+            metrics.near_retention.get_or_create(label).set(reader.in_danger as i64);
+            if let Some(left) = reader.left {
                 metrics.retention_left.get_or_create(label).set(left.max(0) / 1000);
             }
         }
     }
 
     /// Logs warnings when they begin, and every minute while they hold.
-    fn warn(&mut self, standings: BTreeMap<ReaderLabel, Standing>) {
-        for (label, standing) in standings {
-            let Some(danger) = standing.danger else { continue };
-            if is_time_again(self.warned.get(&label).copied()) {
-                let partitions = standing.in_danger;
+    fn warn(&mut self, readers: BTreeMap<ReaderLabel, ReaderRetention>) {
+        for (label, reader) in readers {
+            let Some(danger) = reader.danger else { continue };
+            if is_warning_due(self.warned.get(&label).copied()) {
+                let partitions = reader.in_danger;
                 tracing::warn!(reader = label.reader, stream = label.stream, partitions, "{danger}");
                 self.warned.insert(label, Instant::now());
             }
@@ -177,6 +180,6 @@ impl Look {
     }
 }
 
-fn is_time_again(said: Option<Instant>) -> bool {
-    said.is_none_or(|said| said.elapsed() >= SAY_AGAIN)
+fn is_warning_due(last_warned: Option<Instant>) -> bool {
+    last_warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL)
 }

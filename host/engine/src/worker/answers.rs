@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Address, Request};
+use super::{Request, WorkerAddress};
 
 /// How long workers have to answer by themselves. Turns are shorter, but for calls that never end; what an interrupt
 /// stops has to be done again.
@@ -13,14 +13,14 @@ pub(super) const INTERRUPT_AFTER: Duration = Duration::from_millis(100);
 /// Answers that are still to come.
 #[derive(Default)]
 pub(crate) struct Answers {
-    awaited: Vec<(Address, Receiver<()>)>,
+    awaited: Vec<(WorkerAddress, Receiver<()>)>,
 }
 
 impl Answers {
     /// Asks a worker something that it answers when it is done.
-    pub(crate) fn ask(&mut self, worker: &Address, request: impl FnOnce(Sender<()>) -> Request) {
+    pub(crate) fn request(&mut self, worker: &WorkerAddress, request: impl FnOnce(Sender<()>) -> Request) {
         let (done, answer) = bounded(1);
-        worker.ask(request(done));
+        worker.send(request(done));
         self.awaited.push((worker.clone(), answer));
     }
 
@@ -31,8 +31,9 @@ impl Answers {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => drop(self.awaited.pop()),
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => return false,
                 Err(RecvTimeoutError::Timeout) => {
-                    // A worker that is not in a call forgets the interrupt when it answers, so it is repeated.
-                    let silent = self.awaited.iter().filter(|(_, answer)| answer.is_empty());
+                    // One that has heard it waits for a store perhaps, and no call is in its way. One that has not may
+                    // forget the interrupt when it hears something else, so it is repeated.
+                    let silent = self.awaited.iter().filter(|(worker, _)| !worker.has_heard());
                     silent.for_each(|(worker, _)| worker.interrupt());
                 }
             }

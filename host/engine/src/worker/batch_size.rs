@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 /// CPU time that a batch is meant to take.
-const MAX_TURN_TIME: Duration = Duration::from_millis(5);
+const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
 /// The same while other streams of the worker have events too. One of their events waits for the batch in hand, and its
 /// verdicts for the next one.
-const MAX_SHARED_TURN_TIME: Duration = Duration::from_millis(2);
+const MAX_SHARED_BATCH_TIME: Duration = Duration::from_millis(2);
 /// Events of the first batch by a plan, whose rules may be slow. So few are never given up by a plugin's instance.
 const FIRST_ROWS: usize = 4;
 /// The most times that a batch may be larger than the one before it.
@@ -21,12 +21,12 @@ const MIN_ROWS_OF_FAST_RULES: usize = 64;
 pub(super) struct BatchSize {
     rows: usize,
     max_rows: usize,
-    turn_time: Duration,
+    batch_time: Duration,
 }
 
 impl BatchSize {
     pub(super) fn new(max_rows: usize) -> Self {
-        Self { rows: FIRST_ROWS.min(max_rows).max(1), max_rows, turn_time: MAX_TURN_TIME }
+        Self { rows: FIRST_ROWS.min(max_rows).max(1), max_rows, batch_time: MAX_BATCH_TIME }
     }
 
     /// The most events of the next batch.
@@ -41,13 +41,13 @@ impl BatchSize {
 
     /// Notes that other streams have events too, or not.
     pub(super) fn set_shared(&mut self, is_shared: bool) {
-        self.turn_time = if is_shared { MAX_SHARED_TURN_TIME } else { MAX_TURN_TIME };
+        self.batch_time = if is_shared { MAX_SHARED_BATCH_TIME } else { MAX_BATCH_TIME };
     }
 
     /// Notes how long a batch took, and the slowest of its plugins.
     pub(super) fn note(&mut self, rows: usize, time: Duration, slowest_plugin: Duration) {
-        let min_rows = MIN_ROWS_OF_FAST_RULES.min(rows_within(self.turn_time, rows, slowest_plugin));
-        let rows = rows_within(self.turn_time, rows, time).max(min_rows);
+        let min_rows = MIN_ROWS_OF_FAST_RULES.min(rows_within(self.batch_time, rows, slowest_plugin));
+        let rows = rows_within(self.batch_time, rows, time).max(min_rows);
         self.rows = rows.min(self.rows.saturating_mul(MAX_GROWTH)).clamp(1, self.max_rows.max(1));
     }
 }

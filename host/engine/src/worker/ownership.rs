@@ -4,69 +4,69 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Address, Answers, Request};
-use crate::ports::StreamPartition;
-use crate::ports::membership::Owner;
+use super::{Answers, Request, WorkerAddress};
+use crate::ports::PartitionId;
+use crate::ports::membership::PartitionOwner;
 use crate::shared::Shared;
 
 /// The workers, and which partitions each of them has.
 pub(crate) struct Ownership {
     shared: Arc<Shared>,
-    workers: Vec<Address>,
-    owners: Mutex<BTreeMap<StreamPartition, usize>>,
+    workers: Vec<WorkerAddress>,
+    owners: Mutex<BTreeMap<PartitionId, usize>>,
 }
 
 impl Ownership {
-    pub(crate) fn new(shared: Arc<Shared>, workers: Vec<Address>) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, workers: Vec<WorkerAddress>) -> Arc<Self> {
         Arc::new(Self { shared, workers, owners: Mutex::default() })
     }
 
     /// All workers.
-    pub(crate) fn workers(&self) -> &[Address] {
+    pub(crate) fn workers(&self) -> &[WorkerAddress] {
         &self.workers
     }
 
     /// The worker that has a partition.
-    pub(crate) fn worker_of(&self, of: &StreamPartition) -> Option<&Address> {
-        let index = *self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(of)?;
+    pub(crate) fn worker_of(&self, partition: &PartitionId) -> Option<&WorkerAddress> {
+        let index = *self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(partition)?;
         self.workers.get(index)
     }
 
     /// Gives a partition to the worker with the fewest; none: one has it already.
-    fn give(&self, of: &StreamPartition) -> Option<&Address> {
+    fn assign_to_worker(&self, partition: &PartitionId) -> Option<&WorkerAddress> {
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        if owners.contains_key(of) {
+        if owners.contains_key(partition) {
             return None;
         }
         let load = |index: &usize| owners.values().filter(|owner| *owner == index).count();
         let index = (0..self.workers.len()).min_by_key(load)?;
-        owners.insert(of.clone(), index);
+        owners.insert(partition.clone(), index);
         self.workers.get(index)
     }
 
     /// Takes a partition from its worker, if one has it.
-    fn take(&self, of: &StreamPartition) -> Option<&Address> {
-        self.shared.note_mine(of, false);
-        let index = self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(of)?;
+    fn unassign(&self, partition: &PartitionId) -> Option<&WorkerAddress> {
+        self.shared.set_owned(partition, false);
+        let index = self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(partition)?;
         self.workers.get(index)
     }
 }
 
-impl Owner for Ownership {
-    fn assign(&self, partitions: Vec<StreamPartition>) {
-        for of in partitions {
-            let Some(worker) = self.give(&of) else { continue };
-            self.shared.health.note(&format!("partition {of}"), Some("it is being opened"));
-            self.shared.note_mine(&of, true);
-            worker.ask(Request::Open(of));
+impl PartitionOwner for Ownership {
+    fn assign(&self, partitions: Vec<PartitionId>) {
+        for partition in partitions {
+            let Some(worker) = self.assign_to_worker(&partition) else { continue };
+            self.shared.health.note(&format!("partition {partition}"), Some("it is being opened"));
+            self.shared.set_owned(&partition, true);
+            worker.send(Request::Open(partition));
         }
     }
 
-    fn revoke(&self, partitions: Vec<StreamPartition>, at_most: Duration) {
+    fn revoke(&self, partitions: Vec<PartitionId>, at_most: Duration) {
         let mut answers = Answers::default();
-        for of in &partitions {
-            if let Some(worker) = self.take(of) {
-                answers.ask(worker, |done| Request::Release(of.clone(), Some(done)));
+        for partition in &partitions {
+            if let Some(worker) = self.unassign(partition) {
+                answers.request(worker, |done| Request::Release(partition.clone(), Some(done)));
             }
         }
         if !answers.wait(Instant::now() + at_most) {
@@ -74,10 +74,10 @@ impl Owner for Ownership {
         }
     }
 
-    fn lose(&self, partitions: Vec<StreamPartition>) {
-        for of in partitions {
-            if let Some(worker) = self.take(&of) {
-                worker.ask(Request::Release(of, None));
+    fn lose(&self, partitions: Vec<PartitionId>) {
+        for partition in partitions {
+            if let Some(worker) = self.unassign(&partition) {
+                worker.send(Request::Release(partition, None));
             }
         }
     }

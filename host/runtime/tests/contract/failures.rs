@@ -1,4 +1,4 @@
-//! Whatever a guest does on some rows: exactly those rows are set aside, and all others are scored as if alone.
+//! A guest that misbehaves on some rows: exactly those rows fail, and all others are scored as if they were alone.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use assay_runtime::{Limits, ScoreError, Scored};
 use proptest::prelude::*;
 
 use crate::guests::{hostile, instance};
-use crate::rows::{Columns, Row, assert_same, expected, plain};
+use crate::rows::{Row, RowColumns, assert_same, expected, plain};
 
 const POISON: f64 = 13.0;
 
@@ -19,15 +19,17 @@ fn score(mode: &str, rows: &[Row]) -> Scored {
 }
 
 fn score_within(limits: Limits, mode: &str, rows: &[Row]) -> Scored {
-    instance(hostile(), mode, POISON as u32, limits).score(&Columns::of(rows).batch()).expect("nothing stops it")
+    instance(hostile(), mode, POISON as u32, limits)
+        .score(&RowColumns::from_rows(rows).batch())
+        .expect("nothing stops it")
 }
 
-/// Time enough to touch all the memory that there is.
-fn patient() -> Limits {
+/// Limits with enough time to touch all the memory that a guest may have.
+fn limits_with_time() -> Limits {
     Limits { time_per_call_floor: Duration::from_secs(2), ..Limits::default() }
 }
 
-/// The error of row 3 of 8, after a check that nothing else suffered.
+/// The error of row 3 of 8, after a check that all other rows are scored.
 fn error_of(mode: &str) -> ScoreError {
     let rows: Vec<Row> = [1.0, 200.0, 3.0, POISON, 5.0, 150.0, 7.0, 8.0].into_iter().map(plain).collect();
     let scored = score(mode, &rows);
@@ -38,10 +40,13 @@ fn error_of(mode: &str) -> ScoreError {
 
 #[test]
 fn a_trap_costs_only_its_row() {
-    let unreachable = "wasm trap: wasm `unreachable` instruction executed";
-    for (mode, said) in [("trap", unreachable), ("recurse", "wasm trap: call stack exhausted")] {
+    for (mode, message) in [
+        ("trap", "panicked at hostile/src/lib.rs:"),
+        ("trap-without-words", "wasm trap: wasm `unreachable` instruction executed"),
+        ("recurse", "wasm trap: call stack exhausted"),
+    ] {
         let error = error_of(mode);
-        assert!(matches!(&error, ScoreError::Trap(text) if text.starts_with(said)), "{mode}: {error}");
+        assert!(matches!(&error, ScoreError::Trap(text) if text.starts_with(message)), "{mode}: {error}");
     }
 }
 
@@ -50,9 +55,25 @@ fn a_trap_names_the_functions_of_the_plugin() {
     let error = error_of("trap").to_string();
     assert!(error.contains(" in hostile::") || error.contains("called by hostile::"), "{error}");
     assert!(!error.contains("panicking::panic_handler") && !error.contains("_RN"), "{error}");
-    assert!(error.len() < 1_000, "{error}");
+    assert!(error.len() < 2_000, "{error}");
     let error = error_of("recurse").to_string();
     assert!(error.matches("hostile::recurse").count() > 1, "{error}");
+}
+
+#[test]
+fn the_error_of_a_panic_has_the_plugins_message() {
+    let error = error_of("trap").to_string();
+    assert!(error.starts_with("the plugin trapped: panicked at hostile/src/lib.rs:"), "{error}");
+    assert!(error.contains(": as asked (in hostile::"), "{error}");
+    let configured = hostile().instance(r#"{"mode":"trap-in-configure"}"#, Limits::default()).map(drop);
+    assert!(matches!(&configured, Err(error) if error.to_string().contains(": as asked (in ")), "{configured:?}");
+}
+
+#[test]
+fn a_hostile_panic_message_is_escaped_and_truncated() {
+    let error = error_of("trap-with-hostile-words").to_string();
+    assert!(error.contains("\\u{1b}[31m\\u{202e}\\nword word word") && error.len() < 2_000, "{error}");
+    assert!(!error.contains(char::is_control), "{error}");
 }
 
 #[test]
@@ -61,21 +82,21 @@ fn a_loop_is_stopped_after_the_time_of_a_single_row() {
 }
 
 #[test]
-fn memory_is_bounded() {
+fn a_row_that_allocates_too_much_fails_alone() {
     let rows = [plain(1.0), plain(POISON), plain(3.0)];
-    let scored = score_within(patient(), "allocate", &rows);
+    let scored = score_within(limits_with_time(), "allocate", &rows);
     assert_same(&scored.verdicts, &expected(&rows, |row| row.a == POISON));
     let error = &scored.failures[0].error;
     assert!(matches!(error, ScoreError::OutOfMemory(text) if text.contains("16777216 are allowed")), "{error}");
 }
 
 #[test]
-fn a_refusal_keeps_the_plugins_words() {
+fn a_refusal_has_the_plugins_text() {
     assert_eq!(error_of("refuse"), ScoreError::Refused("refused row 0".into()));
 }
 
 #[test]
-fn malformed_answers_are_named() {
+fn each_violation_of_the_contract_has_its_message() {
     let cases = [
         ("infinite", "the score of row 0 is infinite"),
         ("tag-of-no-row", "tags name row 1000000 of a batch of 1"),
@@ -103,8 +124,8 @@ fn a_missing_score_is_found_in_a_batch_and_is_no_score_alone() {
 }
 
 #[test]
-fn an_answer_that_is_too_large_is_refused_before_the_host_holds_it() {
-    let limits = Limits { memory_bytes: 64 << 20, max_output_bytes: 1 << 20, ..patient() };
+fn an_answer_that_is_too_large_is_refused_before_it_is_copied() {
+    let limits = Limits { memory_bytes: 64 << 20, max_output_bytes: 1 << 20, ..limits_with_time() };
     let scored = score_within(limits, "much-text", &[plain(POISON), plain(1.0)]);
     let [failure] = &scored.failures[..] else { panic!("one row fails: {:?}", scored.failures) };
     assert!(
@@ -115,13 +136,13 @@ fn an_answer_that_is_too_large_is_refused_before_the_host_holds_it() {
 }
 
 #[test]
-fn an_instance_goes_on_after_failures() {
+fn an_instance_scores_further_batches_after_failures() {
     let mut instance = instance(hostile(), "trap", POISON as u32, limits());
     for _ in 0..3 {
-        let failed = instance.score(&Columns::of(&[plain(POISON)]).batch()).expect("nothing stops it");
+        let failed = instance.score(&RowColumns::from_rows(&[plain(POISON)]).batch()).expect("nothing stops it");
         assert_eq!(failed.failures.len(), 1);
         let rows = [plain(1.0), plain(2.0)];
-        let scored = instance.score(&Columns::of(&rows).batch()).expect("nothing stops it");
+        let scored = instance.score(&RowColumns::from_rows(&rows).batch()).expect("nothing stops it");
         assert_same(&scored.verdicts, &expected(&rows, |_| false));
         assert_eq!(scored.failures, []);
     }
@@ -138,7 +159,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn exactly_the_poisonous_rows_are_set_aside(
+    fn exactly_the_poisonous_rows_fail(
         rows in proptest::collection::vec(row(), 1..120),
         mode in prop::sample::select(vec!["trap", "refuse", "infinite", "tag-of-no-row", "recurse"]),
     ) {

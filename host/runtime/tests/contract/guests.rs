@@ -20,7 +20,7 @@ fn build() -> PathBuf {
         .args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&target)
         .current_dir(source)
-        // What is set for the host's build is not meant for the guests.
+        // Flags for the host's build do not apply to the guests.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
@@ -48,7 +48,7 @@ pub(crate) fn folding() -> &'static Plugin {
     PLUGIN.get_or_init(|| runtime().load(&module("folding")).expect("the guest is a plugin"))
 }
 
-/// An instance that misbehaves in this way on rows with this value.
+/// An instance that misbehaves in the way `mode` on rows with the value `value`.
 pub(crate) fn instance(plugin: &Plugin, mode: &str, value: u32, limits: Limits) -> Instance {
     let config = format!(r#"{{"mode":"{mode}","value":{value}}}"#);
     plugin.instance(&config, limits).expect("the guest takes the config")

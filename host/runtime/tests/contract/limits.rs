@@ -1,11 +1,11 @@
-//! Limits belong to the instance, and the search for a bad row does not cost the time of all rows.
+//! Limits of instances: memory, deadlines, batch times and interrupts.
 
 use std::time::{Duration, Instant};
 
 use assay_runtime::{Interrupt, Limits, PluginError, Runtime, RuntimeConfig, ScoreError, Unfinished};
 
 use crate::guests::{hostile, instance, module};
-use crate::rows::{Columns, Row, plain};
+use crate::rows::{Row, RowColumns, plain};
 
 #[test]
 fn a_plugin_that_does_not_fit_its_memory_is_not_started() {
@@ -15,36 +15,36 @@ fn a_plugin_that_does_not_fit_its_memory_is_not_started() {
 }
 
 #[test]
-fn an_endless_row_among_many_is_found_within_the_time_of_few() {
+fn an_endless_row_among_many_is_found_in_much_less_time_than_their_limits() {
     let limits = Limits { time_per_call_floor: Duration::from_millis(5), ..Limits::default() };
     let mut instance = instance(hostile(), "loop", 13, limits);
     let mut rows: Vec<Row> = (0..4_096).map(|i| plain(f64::from(i + 100))).collect();
     rows[2_777] = plain(13.0);
-    let columns = Columns::of(&rows);
+    let columns = RowColumns::from_rows(&rows);
     let scored = instance.score(&columns.batch()).expect("nothing stops it");
     let failed: Vec<u32> = scored.failures.iter().map(|failure| failure.row).collect();
     assert_eq!(failed, [2_777]);
     assert_eq!(scored.failures[0].error, ScoreError::Deadline { ms: 5 });
     assert_eq!(scored.verdicts.scores.iter().filter(|score| score.is_nan()).count(), 1);
-    // 4,096 rows may take 4 s by their limits; the search must not use that up. It takes 70 ms.
+    // The limits allow 4 s for 4,096 rows. The search takes 70 ms on an idle machine.
     assert!(scored.cpu_time < Duration::from_secs(1), "{:?}", scored.cpu_time);
     assert!(scored.exhausted_time <= scored.elapsed, "{scored:?}");
 }
 
 #[test]
-fn plugins_outlive_the_runtime_that_made_them_with_their_deadlines() {
+fn plugins_keep_their_deadlines_after_the_runtime_is_dropped() {
     let runtime = Runtime::new(RuntimeConfig::default()).expect("the runtime starts");
     let plugin = runtime.load(&module("hostile")).expect("the guest is a plugin");
     drop(runtime);
     let started = Instant::now();
     let mut instance = instance(&plugin, "loop", 13, Limits::default());
     drop(plugin);
-    let scored = instance.score(&Columns::of(&[plain(13.0)]).batch()).expect("nothing stops it");
+    let scored = instance.score(&RowColumns::from_rows(&[plain(13.0)]).batch()).expect("nothing stops it");
     assert_eq!(scored.failures[0].error, ScoreError::Deadline { ms: 10 });
     assert!(started.elapsed() < Duration::from_secs(20));
 }
 
-/// Rows whose first float is 13, on which the guest never ends.
+/// Rows on which the guest never ends: their first float is 13.
 fn endless(count: usize) -> Vec<Row> {
     vec![plain(13.0); count]
 }
@@ -53,7 +53,7 @@ fn endless(count: usize) -> Vec<Row> {
 fn many_endless_rows_cost_a_deadline_each() {
     let limits = Limits { time_per_call_floor: Duration::from_millis(5), ..Limits::default() };
     let mut instance = instance(hostile(), "loop", 13, limits);
-    let scored = instance.score(&Columns::of(&endless(40)).batch()).expect("nothing stops it");
+    let scored = instance.score(&RowColumns::from_rows(&endless(40)).batch()).expect("nothing stops it");
     assert_eq!(scored.failures.len(), 40);
     // About 45 deadlines of 5 ms. On a busy machine each is seen late.
     assert!(scored.cpu_time < Duration::from_secs(5), "{:?}", scored.cpu_time);
@@ -61,44 +61,44 @@ fn many_endless_rows_cost_a_deadline_each() {
 }
 
 #[test]
-fn a_bounded_instance_gives_up_a_batch_that_takes_too_long_and_goes_on_with_smaller_ones() {
-    let mut instance = instance(hostile(), "loop", 13, Limits::default()).bounded();
-    let given_up = instance.score(&Columns::of(&endless(4_096)).batch()).map(drop);
+fn a_bounded_instance_abandons_a_slow_batch_and_scores_smaller_ones() {
+    let mut instance = instance(hostile(), "loop", 13, Limits::default()).with_batch_limit();
+    let given_up = instance.score(&RowColumns::from_rows(&endless(4_096)).batch()).map(drop);
     assert!(
         matches!(given_up, Err(Unfinished::TooSlow { spent, .. }) if spent < Duration::from_secs(5)),
         "{given_up:?}"
     );
     for rows in [1, 2, 4] {
-        let scored = instance.score(&Columns::of(&endless(rows)).batch()).expect("so few are never given up");
+        let scored = instance.score(&RowColumns::from_rows(&endless(rows)).batch()).expect("so few are never given up");
         assert_eq!(scored.failures.len(), rows);
     }
     let good: Vec<Row> = (0..4_096).map(|i| plain(f64::from(i + 100))).collect();
-    let scored = instance.score(&Columns::of(&good).batch()).expect("it is fast");
+    let scored = instance.score(&RowColumns::from_rows(&good).batch()).expect("it is fast");
     assert_eq!(scored.failures, []);
 }
 
 #[test]
-fn an_interrupt_stops_a_call_at_once_and_blames_no_row() {
+fn an_interrupt_stops_a_call_and_fails_no_row() {
     let interrupt = Interrupt::default();
     // An hour for a single row, so that nothing but the interrupt can stop it.
     let limits = Limits { time_per_event: Duration::from_secs(3_600), ..Limits::default() };
-    let mut instance = instance(hostile(), "loop", 13, limits).interruptible(&interrupt);
+    let mut instance = instance(hostile(), "loop", 13, limits).with_interrupt(&interrupt);
     let raise = interrupt.clone();
     let other = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
         raise.raise();
     });
     let started = Instant::now();
-    let stopped = instance.score(&Columns::of(&endless(1)).batch()).map(drop);
+    let stopped = instance.score(&RowColumns::from_rows(&endless(1)).batch()).map(drop);
     assert_eq!(stopped, Err(Unfinished::Interrupted));
     assert!(started.elapsed() < Duration::from_secs(20));
     other.join().expect("it only sleeps");
     let good = [plain(1.0), plain(2.0)];
     assert_eq!(
-        instance.score(&Columns::of(&good).batch()).map(drop),
+        instance.score(&RowColumns::from_rows(&good).batch()).map(drop),
         Err(Unfinished::Interrupted),
         "until it is cleared"
     );
     interrupt.clear();
-    assert_eq!(instance.score(&Columns::of(&good).batch()).expect("nothing stops it").failures, []);
+    assert_eq!(instance.score(&RowColumns::from_rows(&good).batch()).expect("nothing stops it").failures, []);
 }

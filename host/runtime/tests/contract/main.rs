@@ -1,4 +1,4 @@
-//! The runtime's contract, against real guests: some that misbehave on demand, and one that keeps state.
+//! Tests of the runtime's contract with real guests: one that misbehaves on demand, and one that keeps state.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 

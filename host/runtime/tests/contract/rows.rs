@@ -1,4 +1,4 @@
-//! Rows for the hostile guest, as columns, and what it says of them when it behaves.
+//! Rows for the hostile guest as columns, and the verdicts that are expected of it.
 
 use assay_runtime::{Attribute, Batch, Blobs, Bools, Column, Edge, Floats, Ints, Reason, Tag, Texts, Verdicts};
 
@@ -13,14 +13,14 @@ pub(crate) struct Row {
     pub(crate) at: i64,
 }
 
-/// A row that says little.
+/// A row without optional values.
 pub(crate) fn plain(a: f64) -> Row {
     Row { a, b: 1.0, note: None, flag: None, count: None, at: 0 }
 }
 
-/// Rows laid out as columns.
+/// Rows as columns.
 #[derive(Default)]
-pub(crate) struct Columns {
+pub(crate) struct RowColumns {
     rows: u32,
     a: Vec<f64>,
     b: Vec<f64>,
@@ -34,7 +34,7 @@ pub(crate) struct Columns {
     at: Vec<i64>,
 }
 
-fn bits(bits: impl Iterator<Item = bool>) -> Vec<u8> {
+fn pack_bits(bits: impl Iterator<Item = bool>) -> Vec<u8> {
     let mut packed = Vec::new();
     for (i, bit) in bits.enumerate() {
         if i % 8 == 0 {
@@ -45,17 +45,17 @@ fn bits(bits: impl Iterator<Item = bool>) -> Vec<u8> {
     packed
 }
 
-impl Columns {
-    pub(crate) fn of(rows: &[Row]) -> Self {
+impl RowColumns {
+    pub(crate) fn from_rows(rows: &[Row]) -> Self {
         let mut columns = Self {
             rows: rows.len() as u32,
             a: rows.iter().map(|row| row.a).collect(),
             b: rows.iter().map(|row| row.b).collect(),
-            note_present: bits(rows.iter().map(|row| row.note.is_some())),
-            flag: bits(rows.iter().map(|row| row.flag == Some(true))),
-            flag_present: bits(rows.iter().map(|row| row.flag.is_some())),
+            note_present: pack_bits(rows.iter().map(|row| row.note.is_some())),
+            flag: pack_bits(rows.iter().map(|row| row.flag == Some(true))),
+            flag_present: pack_bits(rows.iter().map(|row| row.flag.is_some())),
             count: rows.iter().map(|row| row.count.unwrap_or_default()).collect(),
-            count_present: bits(rows.iter().map(|row| row.count.is_some())),
+            count_present: pack_bits(rows.iter().map(|row| row.count.is_some())),
             at: rows.iter().map(|row| row.at).collect(),
             ..Self::default()
         };
@@ -84,7 +84,7 @@ impl Columns {
     }
 }
 
-/// What the guest says of rows, without those on which it fails.
+/// The verdicts of the guest, without those of rows on which it fails.
 pub(crate) fn expected(rows: &[Row], is_poisonous: impl Fn(&Row) -> bool) -> Verdicts {
     let mut verdicts = Verdicts::default();
     for (i, row) in rows.iter().enumerate() {
@@ -114,8 +114,8 @@ pub(crate) fn expected(rows: &[Row], is_poisonous: impl Fn(&Row) -> bool) -> Ver
 
 /// Fails if two verdicts differ anywhere.
 pub(crate) fn assert_same(found: &Verdicts, expected: &Verdicts) {
-    let bits = |verdicts: &Verdicts| verdicts.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(found), bits(expected), "{:?} / {:?}", found.scores, expected.scores);
+    let score_bits = |verdicts: &Verdicts| verdicts.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+    assert_eq!(score_bits(found), score_bits(expected), "{:?} / {:?}", found.scores, expected.scores);
     assert_eq!(found.tags, expected.tags);
     assert_eq!(found.reasons, expected.reasons);
     assert_eq!(found.edges, expected.edges);

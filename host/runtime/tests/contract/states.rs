@@ -1,4 +1,5 @@
-//! Stateful plugins: a batch is a fold, however it is cut, and a row that fails leaves no trace in the state.
+//! Stateful plugins: the result of a batch does not depend on its division into calls, and a failing row does not
+//! change the state.
 
 use assay_runtime::{Batch, Blobs, Column, Ints, Limits, ScoreError, Scored, States};
 use proptest::prelude::*;
@@ -50,7 +51,7 @@ fn bits(scores: &[f64]) -> Vec<u64> {
 }
 
 #[test]
-fn an_entity_without_state_begins_anew() {
+fn an_entity_without_state_begins_with_an_empty_one() {
     let mut states = States::default();
     states.push(b"");
     let scored = score("none", &[(0, 4), (0, 5)], &states);
@@ -59,7 +60,7 @@ fn an_entity_without_state_begins_anew() {
 }
 
 #[test]
-fn the_state_of_a_failed_row_is_the_one_before_it() {
+fn a_failed_row_does_not_change_the_state() {
     let scored = score("trap", &[(0, 4), (0, POISON), (0, 5), (1, POISON)], &pack(&[(0, 0), (3, 1)]));
     assert_eq!(scored.failures.iter().map(|failure| failure.row).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(scored.states.get(0), state(129, 2));
@@ -67,7 +68,7 @@ fn the_state_of_a_failed_row_is_the_one_before_it() {
 }
 
 #[test]
-fn a_state_that_grows_beyond_the_limit_is_a_failure_of_its_row() {
+fn a_state_above_the_limit_is_a_failure_of_its_row() {
     let scored = score("grow", &[(0, 1), (1, POISON), (0, 2)], &pack(&[(0, 0), (0, 0)]));
     let [failure] = &scored.failures[..] else { panic!("one row fails: {:?}", scored.failures) };
     assert_eq!(failure.row, 1);
@@ -76,7 +77,7 @@ fn a_state_that_grows_beyond_the_limit_is_a_failure_of_its_row() {
 }
 
 #[test]
-fn states_migrate_in_their_order() {
+fn states_are_migrated_in_their_order() {
     let mut old = States::default();
     old.push(&11_i64.to_le_bytes());
     old.push(&22_i64.to_le_bytes());
@@ -94,7 +95,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_batch_is_a_fold_however_it_is_cut(
+    fn a_batch_gives_the_same_as_a_fold_row_by_row(
         rows in proptest::collection::vec((0_u32..5, 0_i64..24), 1..100),
         start in proptest::collection::vec((any::<i32>(), 0_i64..9), 5),
         mode in prop::sample::select(vec!["none", "trap", "refuse", "lose-a-state", "grow"]),

@@ -1,4 +1,4 @@
-//! What is taken as a plugin, and what is refused with which words.
+//! Uploads that are accepted as plugins, and the errors of those that are not.
 
 use assay_core::names::Digest;
 use assay_runtime::{Kind, Limits, PluginError, Runtime, RuntimeConfig, ScoreError};
@@ -23,7 +23,7 @@ fn refusal(bytes: &[u8]) -> PluginError {
 }
 
 #[test]
-fn a_plain_module_is_taken_with_its_manifest() {
+fn a_plain_module_is_accepted_with_its_manifest() {
     let plugin = hostile();
     assert_eq!(plugin.digest(), Digest::of(&module("hostile")));
     let manifest = plugin.manifest();
@@ -37,7 +37,7 @@ fn a_plain_module_is_taken_with_its_manifest() {
 }
 
 #[test]
-fn a_component_is_taken_as_it_is() {
+fn a_component_is_accepted() {
     let wrapped = wit_component::ComponentEncoder::default()
         .module(&module("hostile"))
         .and_then(|mut encoder| encoder.encode())
@@ -47,7 +47,7 @@ fn a_component_is_taken_as_it_is() {
     assert_eq!(plugin.digest(), Digest::of(&wrapped));
 }
 
-/// The guest with all places of a text replaced by one of the same length.
+/// The guest with all occurrences of a text replaced by one of the same length.
 fn renamed(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = module("hostile");
@@ -61,7 +61,7 @@ fn renamed(from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn only_version_1_of_the_contract_is_taken() {
+fn only_version_1_of_the_contract_is_accepted() {
     assert_eq!(
         refusal(&renamed("scoring@1.0.0", "scoring@2.0.0")).to_string(),
         "expected a plugin that exports assay:plugin/scoring@1, found assay:plugin/scoring@2.0.0"
@@ -75,7 +75,7 @@ fn only_version_1_of_the_contract_is_taken() {
 }
 
 #[test]
-fn what_a_module_says_of_its_world_is_not_read() {
+fn the_description_of_a_modules_world_is_ignored() {
     // A package that depends on itself made wit-parser overflow the stack, which ends the whole process.
     let from = "assay:plugin/scoring@1.0.0";
     let mut bytes = module("hostile");
@@ -95,7 +95,7 @@ fn a_component_of_another_world_is_refused() {
 }
 
 #[test]
-fn imports_are_refused_by_name_with_what_to_do() {
+fn imports_are_refused_by_name_with_advice() {
     let error = refusal(&importing("env", "f"));
     assert_eq!(error, PluginError::Imports(vec!["env.f".into()]));
     assert!(error.to_string().contains("`env.f` (remove the dependency that needs it"), "{error}");
@@ -109,7 +109,7 @@ fn damaged_and_empty_bytes_are_refused() {
     assert!(matches!(refusal(b"#!/bin/sh"), PluginError::NotWasm(_)));
     let whole = module("hostile");
     assert!(matches!(refusal(&whole[..whole.len() / 2]), PluginError::NotWasm(_)));
-    // Any byte may be wrong: what comes is an error or a plugin, never a crash.
+    // With any byte changed the result is an error or a plugin, never a crash.
     for at in (8..whole.len()).step_by(whole.len() / 24) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
@@ -118,7 +118,7 @@ fn damaged_and_empty_bytes_are_refused() {
 }
 
 #[test]
-fn too_large_is_refused() {
+fn uploads_above_the_limits_are_refused() {
     let bytes = module("hostile");
     let load = |config| Runtime::new(config).expect("the runtime starts").load(&bytes);
     let error = load(RuntimeConfig { max_module_bytes: 1_000, ..RuntimeConfig::default() });
@@ -130,7 +130,7 @@ fn too_large_is_refused() {
 }
 
 #[test]
-fn a_refused_config_comes_back_in_the_plugins_words() {
+fn the_error_of_a_refused_config_has_the_plugins_text() {
     let instance = |config: &str| hostile().instance(config, Limits::default()).map(drop);
     let error = instance(r#"{"value":1}"#).expect_err("the mode is missing");
     assert!(matches!(&error, PluginError::ConfigRefused(text) if text.contains("missing field `mode`")), "{error}");
@@ -140,7 +140,7 @@ fn a_refused_config_comes_back_in_the_plugins_words() {
 }
 
 #[test]
-fn a_compiled_plugin_is_found_again_and_a_damaged_one_is_compiled_anew() {
+fn a_compiled_plugin_is_cached_and_a_damaged_file_is_compiled_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cache = folder.path().join("compiled");
     let load = || {

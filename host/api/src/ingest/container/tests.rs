@@ -68,7 +68,7 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 
 fn read_within(limits: Limits, file: &[u8]) -> Result<Vec<Vec<u8>>, ApiError> {
     let mut records = Vec::new();
-    Container::open(file)?.each(limits, |number, record| {
+    Container::open(file)?.for_each_record(limits, |number, record| {
         assert_eq!(number, records.len() + 1);
         records.push(record.map_or_else(|error| error.to_string().into_bytes(), <[u8]>::to_vec));
     })?;
@@ -90,7 +90,7 @@ fn files_of_the_avro_library_are_read() {
 }
 
 #[test]
-fn every_codec_is_unpacked() {
+fn every_codec_is_decompressed() {
     let zstandard = zstd::encode_all(TWO, 19).unwrap();
     let files = [("null", TWO.to_vec()), ("deflate", deflate(TWO)), ("snappy", snappy(TWO)), ("zstandard", zstandard)];
     for (codec, bytes) in files {
@@ -110,7 +110,7 @@ fn a_bomb_is_given_up_at_the_limit() {
         let refused = read(&packed(codec, 2, &bytes)).unwrap_err();
         assert_eq!(
             (refused.code, refused.detail.as_str()),
-            (Code::TooLarge, "more than 1 MiB unpacked; send several smaller files"),
+            (Code::TooLarge, "more than 1 MiB uncompressed; send several smaller files"),
             "{codec}"
         );
     }
@@ -123,7 +123,7 @@ fn a_bomb_is_given_up_at_the_limit() {
 }
 
 #[test]
-fn damage_is_told_with_its_place() {
+fn damage_is_reported_with_its_place() {
     let file = packed("null", 2, TWO);
     let said = |file: &[u8]| read(file).unwrap_err().detail;
     let cases = [
@@ -132,12 +132,12 @@ fn damage_is_told_with_its_place() {
         (said(&file[..40]), "header breaks off"),
         (said(&file[..file.len() - 1]), "block 1 breaks off"),
         (said(&[&file[..], b"\x02"].concat()), "block 2 breaks off"),
-        (said(&[&file[..file.len() - 16], &[8; 16][..]].concat()), "behind block 1 the file's sync marker is missing"),
-        (said(&packed("null", 1, TWO)), "block 1 has 4 bytes behind its 1 events"),
+        (said(&[&file[..file.len() - 16], &[8; 16][..]].concat()), "after block 1 the file's sync marker is missing"),
+        (said(&packed("null", 1, TWO)), "block 1 has 4 bytes after its 1 events"),
         (said(&packed("null", -1, TWO)), "block 1 says that it has -1 events"),
-        (said(&packed("deflate", 2, TWO)), "block 1 cannot be unpacked"),
+        (said(&packed("deflate", 2, TWO)), "block 1 cannot be decompressed"),
         (said(&packed("snappy", 2, b"ab")), "it has no checksum"),
-        (said(&packed("snappy", 2, &[&snappy(TWO)[..10], &[0; 4]].concat())), "block 1 cannot be unpacked"),
+        (said(&packed("snappy", 2, &[&snappy(TWO)[..10], &[0; 4]].concat())), "block 1 cannot be decompressed"),
     ];
     for (said, expected) in cases {
         assert!(said.contains(expected) && said.ends_with("; nothing was stored"), "{said}: {expected}");

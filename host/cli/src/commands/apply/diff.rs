@@ -1,4 +1,4 @@
-//! How definitions would change, as unified diffs.
+//! Unified diffs of the definitions that would change.
 
 use std::io::IsTerminal as _;
 
@@ -9,11 +9,11 @@ use similar::TextDiff;
 use super::super::{field, items};
 use crate::client::Client;
 
-/// All definitions that are on the server.
+/// All definitions on the server.
 ///
 /// # Errors
-/// The server says no.
-pub(super) fn definitions(client: &Client) -> Result<Vec<Value>> {
+/// The server answers with an error.
+pub(super) fn load_definitions(client: &Client) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for kind in ["streams", "views", "rules"] {
         all.extend(items(&client.get(&format!("/v1/{kind}"))?).cloned());
@@ -22,30 +22,30 @@ pub(super) fn definitions(client: &Client) -> Result<Vec<Value>> {
 }
 
 /// A diff for each definition that would change or be deleted.
-pub(super) fn texts(before: &[Value], applied: &Value) -> Vec<String> {
+pub(super) fn diff_definitions(before: &[Value], applied: &Value) -> Vec<String> {
     let changed = applied["changed"].as_array().into_iter().flatten();
     let deleted = applied["deleted"].as_array().into_iter().flatten();
-    changed.chain(deleted).map(|after| one(before, after)).collect()
+    changed.chain(deleted).map(|after| diff_definition(before, after)).collect()
 }
 
-fn one(before: &[Value], after: &Value) -> String {
+fn diff_definition(before: &[Value], after: &Value) -> String {
     let is_it = |old: &&Value| old["kind"] == after["kind"] && old["name"] == after["name"];
     let old = before.iter().find(is_it).map_or(&Value::Null, |old| &old["definition"]);
     let name = format!("{}s/{}", field(after, "kind"), field(after, "name"));
     let header =
         |text: &Value, side: &str| if text.is_null() { "/dev/null".to_owned() } else { format!("{side}/{name}") };
     let new = &after["definition"];
-    let (old_text, new_text) = (lines(old), lines(new));
+    let (old_text, new_text) = (definition_lines(old), definition_lines(new));
     let diff = TextDiff::from_lines(&old_text, &new_text);
     diff.unified_diff().context_radius(3).header(&header(old, "server"), &header(new, "pack")).to_string()
 }
 
-/// A definition, a field or an item of a list a line.
-fn lines(definition: &Value) -> String {
+/// A definition as text, with one line per field or item of a list.
+fn definition_lines(definition: &Value) -> String {
     if *definition == json!(null) { String::new() } else { format!("{definition:#}\n") }
 }
 
-/// In colours on a terminal, unless `NO_COLOR` asks for none.
+/// A diff with colours, if stdout is a terminal and `NO_COLOR` is not set.
 pub(super) fn coloured(diff: &str) -> String {
     if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         return diff.to_owned();
@@ -82,6 +82,6 @@ mod tests {
             "--- /dev/null\n+++ pack/rules/new\n@@ -0,0 +1,3 @@\n+{\n+  \"rule\": \"new\"\n+}\n",
             "--- server/views/old\n+++ /dev/null\n@@ -1,3 +0,0 @@\n-{\n-  \"view\": \"old\"\n-}\n",
         ];
-        assert_eq!(texts(&before, &applied), expected);
+        assert_eq!(diff_definitions(&before, &applied), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What a pack has no longer: views and rules of its streams that are on the server, but not in the pack.
+//! Finds views and rules of the pack's streams that are on the server, but not in the pack.
 
 use std::io::{BufRead as _, IsTerminal as _};
 

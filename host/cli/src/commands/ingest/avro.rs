@@ -1,73 +1,74 @@
-//! Cuts an Avro object container file into pieces that are files themselves: the header, and some of the blocks.
-//! See <https://avro.apache.org/docs/1.12.0/specification/#object-container-files>. What is in the blocks is the server's
-//! affair.
+//! Splits an Avro object container file into its header and its blocks, so that requests can be files themselves.
+//! See <https://avro.apache.org/docs/1.12.0/specification/#object-container-files>. The server checks the
+//! content of the blocks.
 
 use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, ensure};
 
-/// What an Avro file begins with.
+/// The first bytes of an Avro file.
 pub(super) const MAGIC: &[u8] = b"Obj\x01";
 /// The largest text of a header, in bytes.
-const MAX_TEXT: u64 = 16 << 20;
-/// The largest block, in bytes: no server takes a larger body.
-const MAX_BLOCK: u64 = 1 << 30;
-const SYNC: u64 = 16;
+const MAX_TEXT_BYTES: u64 = 16 << 20;
+/// The largest block, in bytes. No server accepts a larger body.
+const MAX_BLOCK_BYTES: u64 = 1 << 30;
+const SYNC_BYTES: u64 = 16;
 
-/// One block as it stands in the file.
+/// One block, as in the file.
 pub(super) struct Block {
     pub(super) events: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads the header, all of it.
-pub(super) fn header(input: &mut impl Read) -> Result<Vec<u8>> {
+/// Reads the header.
+pub(super) fn read_header(input: &mut impl Read) -> Result<Vec<u8>> {
     let mut header = Vec::new();
-    copy(input, MAGIC.len() as u64, &mut header)?;
+    copy_bytes(input, MAGIC.len() as u64, &mut header)?;
     loop {
-        let count = long(input, &mut header)?;
+        let count = copy_long(input, &mut header)?;
         if count < 0 {
-            long(input, &mut header)?;
+            copy_long(input, &mut header)?;
         }
         for _ in 0..count.unsigned_abs() {
-            text(input, &mut header)?;
-            text(input, &mut header)?;
+            copy_text(input, &mut header)?;
+            copy_text(input, &mut header)?;
         }
         if count == 0 {
             break;
         }
     }
-    copy(input, SYNC, &mut header)?;
+    copy_bytes(input, SYNC_BYTES, &mut header)?;
     Ok(header)
 }
 
-/// Reads the next block; none: that was the last.
-pub(super) fn block(input: &mut impl BufRead) -> Result<Option<Block>> {
+/// Reads the next block; none after the last.
+pub(super) fn read_block(input: &mut impl BufRead) -> Result<Option<Block>> {
     if input.fill_buf().context("the file cannot be read")?.is_empty() {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    let events = u64::try_from(long(input, &mut bytes)?).context("the file is damaged: a block without a count")?;
-    let size = u64::try_from(long(input, &mut bytes)?).context("the file is damaged: a block without a size")?;
-    ensure!(size <= MAX_BLOCK, "a block of {size} bytes: write the file with smaller blocks");
-    // Every event is numbered here, so a count that cannot be must not be believed.
+    let events =
+        u64::try_from(copy_long(input, &mut bytes)?).context("the file is damaged: a block without a count")?;
+    let size = u64::try_from(copy_long(input, &mut bytes)?).context("the file is damaged: a block without a size")?;
+    ensure!(size <= MAX_BLOCK_BYTES, "a block of {size} bytes: write the file with smaller blocks");
+    // Every event gets a number, so a wrong count must not be trusted.
     ensure!(events <= 1_000_000, "a block of {events} events: write the file with smaller blocks");
-    copy(input, size + SYNC, &mut bytes)?;
+    copy_bytes(input, size + SYNC_BYTES, &mut bytes)?;
     Ok(Some(Block { events, bytes }))
 }
 
-fn text(input: &mut impl Read, out: &mut Vec<u8>) -> Result<()> {
-    let length = u64::try_from(long(input, out)?).context("the file's header is damaged: a negative length")?;
-    ensure!(length <= MAX_TEXT, "the file's header is damaged: a text of {length} bytes");
-    copy(input, length, out)
+fn copy_text(input: &mut impl Read, out: &mut Vec<u8>) -> Result<()> {
+    let length = u64::try_from(copy_long(input, out)?).context("the file's header is damaged: a negative length")?;
+    ensure!(length <= MAX_TEXT_BYTES, "the file's header is damaged: a text of {length} bytes");
+    copy_bytes(input, length, out)
 }
 
-/// A long in Avro's zigzag coding, which is copied too.
-fn long(input: &mut impl Read, out: &mut Vec<u8>) -> Result<i64> {
+/// Reads a long in Avro's zigzag coding, and copies its bytes.
+fn copy_long(input: &mut impl Read, out: &mut Vec<u8>) -> Result<i64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let at = out.len();
-        copy(input, 1, out)?;
+        copy_bytes(input, 1, out)?;
         value |= u64::from(out[at] & 0x7f) << shift;
         if out[at] < 0x80 {
             return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
@@ -76,7 +77,7 @@ fn long(input: &mut impl Read, out: &mut Vec<u8>) -> Result<i64> {
     anyhow::bail!("the file is damaged: a number of more than 64 bits")
 }
 
-fn copy(input: &mut impl Read, length: u64, out: &mut Vec<u8>) -> Result<()> {
+fn copy_bytes(input: &mut impl Read, length: u64, out: &mut Vec<u8>) -> Result<()> {
     let read = input.by_ref().take(length).read_to_end(out).context("the file cannot be read")?;
     ensure!(read as u64 == length, "the file breaks off inside a block or its header");
     Ok(())
@@ -96,17 +97,17 @@ mod tests {
         }
         let file = writer.finish().unwrap();
         let mut input = file.as_slice();
-        let mut pieces = header(&mut input).unwrap();
+        let mut pieces = read_header(&mut input).unwrap();
         let mut events = 0;
-        while let Some(block) = block(&mut input).unwrap() {
+        while let Some(block) = read_block(&mut input).unwrap() {
             pieces.extend_from_slice(&block.bytes);
             events += block.events;
         }
         assert_eq!((pieces == file, events), (true, 30_000));
         let mut cut = &file[..file.len() - 1];
-        header(&mut cut).unwrap();
-        let error = std::iter::from_fn(|| block(&mut cut).transpose()).find_map(Result::err).unwrap();
+        read_header(&mut cut).unwrap();
+        let error = std::iter::from_fn(|| read_block(&mut cut).transpose()).find_map(Result::err).unwrap();
         assert_eq!(error.to_string(), "the file breaks off inside a block or its header");
-        assert!(header(&mut &file[..20]).is_err());
+        assert!(read_header(&mut &file[..20]).is_err());
     }
 }

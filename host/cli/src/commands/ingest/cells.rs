@@ -1,4 +1,4 @@
-//! Cells of CSV as JSON, by the stream's schema. A cell that is not of its field's type goes out as a text, so that the
+//! Cells of CSV as JSON, by the stream's schema. A cell that does not fit its field's type is sent as text, so that the
 //! server refuses it with its line.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use super::csv::Cell;
 
-/// What a column becomes.
+/// The JSON type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CellType {
     Text,
@@ -28,7 +28,7 @@ impl Columns {
     /// Finds the fields that a header names, those of nested records by `outer.inner`.
     ///
     /// # Errors
-    /// A column is no field of the schema, or is there twice.
+    /// A column is not a field of the schema, or occurs twice.
     pub(super) fn new(header: &[Cell], schema: &Value) -> Result<Self> {
         let mut named = BTreeMap::new();
         collect_names(schema, &mut named);
@@ -81,7 +81,7 @@ fn insert(into: &mut Map<String, Value>, path: &[String], value: Value) {
     }
 }
 
-/// A cell as JSON; none: it has no value.
+/// A cell as JSON; none if it has no value.
 fn value_of(cell: &Cell, ty: CellType) -> Option<Value> {
     let text = cell.text.as_str();
     if text.is_empty() && !cell.is_quoted {
@@ -102,7 +102,7 @@ fn value_of(cell: &Cell, ty: CellType) -> Option<Value> {
 
 fn number(text: &str) -> Option<Value> {
     let exact = serde_json::from_str::<Number>(text).ok();
-    // What JSON has no word for, such as +1 or .5, but nothing that begins with a zero: that may be a name.
+    // Numbers that are not JSON, such as +1 or .5. A text that begins with a zero stays a text: it may be a name.
     let other = || text.parse::<f64>().ok().filter(|_| text.starts_with(['+', '.', '-'])).and_then(Number::from_f64);
     exact.or_else(other).map(Value::Number)
 }
@@ -113,7 +113,7 @@ fn collect_names<'a>(schema: &'a Value, named: &mut BTreeMap<&'a str, &'a Value>
         Value::Array(branches) => branches.iter().for_each(|branch| collect_names(branch, named)),
         Value::Object(parts) => {
             if let Some(name) = parts.get("name").and_then(Value::as_str) {
-                // A type's first definition is the one that counts.
+                // The first definition of a type counts.
                 named.entry(name).or_insert(schema);
             }
             for field in parts.get("fields").and_then(Value::as_array).into_iter().flatten() {
@@ -134,7 +134,7 @@ fn collect_fields(
     named: &BTreeMap<&str, &Value>,
     fields: &mut BTreeMap<String, CellType>,
 ) {
-    // A record that contains itself has no end.
+    // A record may contain itself.
     if before.matches('.').count() > 8 {
         return;
     }
@@ -148,7 +148,7 @@ fn collect_fields(
     }
 }
 
-/// A type without the null of a union and with its name looked up; none: a union of several types.
+/// A type without the null of a union, with its name resolved; none for a union of several types.
 fn bare_type<'a>(ty: &'a Value, named: &BTreeMap<&str, &'a Value>) -> Option<&'a Value> {
     match ty {
         Value::Array(branches) => {
@@ -157,7 +157,7 @@ fn bare_type<'a>(ty: &'a Value, named: &BTreeMap<&str, &'a Value>) -> Option<&'a
             if others.next().is_some() { None } else { bare_type(only, named) }
         }
         Value::String(name) => Some(named.get(name.rsplit('.').next().unwrap_or(name)).copied().unwrap_or(ty)),
-        // { "type": { "type": ... } }, as some writers have it.
+        // Some writers nest types: { "type": { "type": ... } }.
         Value::Object(parts) if parts.get("type").is_some_and(|inner| inner.is_object()) => {
             parts.get("type").and_then(|inner| bare_type(inner, named))
         }

@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180): records of cells, also with `;`, tabs or `|` between them, as the header has it.
+//! Comma-separated values (RFC 4180): records of cells. The header shows the delimiter: a comma, `;`, a tab or `|`.
 
 use std::io::BufRead;
 
@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::source::UNREADABLE;
 
-/// What stands between cells, the most common first.
+/// The delimiters, the most common first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// The largest record, in bytes: far more than a stream takes.
+/// The largest record, in bytes, far above the limit of a stream.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// A cell.
@@ -22,45 +22,46 @@ pub(super) struct Cell {
 /// The records of a file, one after another.
 pub(super) struct Records<R> {
     input: R,
-    begun: Begun,
+    position: CsvPosition,
 }
 
-/// How far a file was read.
+/// The position in a file after its header.
 #[derive(Clone, Copy)]
-pub(super) struct Begun {
+pub(super) struct CsvPosition {
     delimiter: Option<u8>,
     /// The number of the next line.
     line: u64,
 }
 
-impl Begun {
-    /// Goes on with the rest of the file.
-    pub(super) fn over<R: BufRead>(self, input: R) -> Records<R> {
-        Records { input, begun: self }
+impl CsvPosition {
+    /// Continues with the rest of the file.
+    pub(super) fn resume<R: BufRead>(self, input: R) -> Records<R> {
+        Records { input, position: self }
     }
 }
 
 impl<R: BufRead> Records<R> {
-    /// The records from the header on, which says what stands between cells.
+    /// The records from the header on.
     pub(super) fn begin(input: R) -> Result<Self> {
-        Ok(Self { input, begun: Begun { delimiter: None, line: 1 } })
+        Ok(Self { input, position: CsvPosition { delimiter: None, line: 1 } })
     }
 
-    pub(super) fn begun(&self) -> Begun {
-        self.begun
+    pub(super) fn position(&self) -> CsvPosition {
+        self.position
     }
 
-    /// The next record, with the line on which it begins; none: that was the last. Empty lines are passed over.
+    /// The next record, with its first line; none after the last. Empty lines are skipped.
     ///
     /// # Errors
-    /// It cannot be read, is no UTF-8, or has quotes that are not closed.
+    /// The record cannot be read, is not UTF-8, or has quotes that are not closed.
     pub(super) fn next_record(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
         loop {
-            let (begin, mut record) = (self.begun.line, Vec::new());
-            // A line break in quotes belongs to its cell. Quotes in a cell are doubled, so their number tells.
+            let (begin, mut record) = (self.position.line, Vec::new());
+            // A line break in quotes belongs to its cell. Quotes in a cell are doubled, so an odd number means open
+            // quotes.
             while {
                 let read = self.input.read_until(b'\n', &mut record).context(UNREADABLE)?;
-                self.begun.line += u64::from(read > 0);
+                self.position.line += u64::from(read > 0);
                 ensure!(record.len() <= MAX_RECORD_BYTES, "the record on line {begin} has more than 16 MiB");
                 let is_open = record.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
                 ensure!(read > 0 || !is_open, "line {begin}: quotes are not closed");
@@ -75,17 +76,17 @@ impl<R: BufRead> Records<R> {
             if record.is_empty() {
                 continue;
             }
-            let delimiter = *self.begun.delimiter.get_or_insert_with(|| delimiter_of(record.as_bytes()));
+            let delimiter = *self.position.delimiter.get_or_insert_with(|| detect_delimiter(record.as_bytes()));
             let cells = split(record, delimiter).with_context(|| format!("line {begin}"))?;
             return Ok(Some((begin, cells)));
         }
     }
 }
 
-/// What stands between the cells of a header.
-fn delimiter_of(header: &[u8]) -> u8 {
+/// The delimiter of a header.
+fn detect_delimiter(header: &[u8]) -> u8 {
     let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
-    // Of equals, the last is taken.
+    // With equal counts the last one wins, hence the reversal.
     DELIMITERS.into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 
@@ -97,7 +98,7 @@ pub(super) fn is_header(line: &[u8]) -> bool {
         letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
             && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.'))
     };
-    split(line, delimiter_of(line.as_bytes())).is_ok_and(|cells| cells.len() > 1 && cells.iter().all(is_name))
+    split(line, detect_delimiter(line.as_bytes())).is_ok_and(|cells| cells.len() > 1 && cells.iter().all(is_name))
 }
 
 fn split(record: &str, delimiter: u8) -> Result<Vec<Cell>> {
@@ -124,7 +125,7 @@ fn split(record: &str, delimiter: u8) -> Result<Vec<Cell>> {
     }
 }
 
-/// A text up to its closing quote, and what follows that.
+/// A text up to its closing quote, and the rest after it.
 fn unquote(quoted: &str) -> Result<(String, &str)> {
     let mut text = String::new();
     let mut rest = quoted;
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_records_are_told_with_their_line() {
+    fn broken_records_are_reported_with_their_line() {
         assert_eq!(all("a,b\n\"1,2\n3,4\n").unwrap_err().to_string(), "line 2: quotes are not closed");
         assert_eq!(
             format!("{:#}", all("a,b\n\"1\"2,3\n").unwrap_err()),

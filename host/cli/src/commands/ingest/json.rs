@@ -1,5 +1,5 @@
-//! JSON objects that are not one a line: pretty-printed, one after another, or in an array. They are cut at their braces
-//! and put on a line each; what is in them is the server's affair.
+//! JSON objects over several lines: pretty-printed, one after another, or in an array. They are split at their braces
+//! and joined to one line each. The server checks their content.
 
 use std::io::BufRead;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::source::UNREADABLE;
 
-/// The largest object, in bytes: far more than a stream takes.
+/// The largest object, in bytes, far above the limit of a stream.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 
 /// The objects of a text.
@@ -18,7 +18,7 @@ pub(super) struct Values<R> {
     place: Place,
 }
 
-/// Where in the text the next byte stands.
+/// The position of the next byte in the text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Before everything else.
@@ -27,7 +27,7 @@ enum Place {
     Outside,
     /// In the array; before an item, or after one.
     InArray { is_after_item: bool },
-    /// Behind the array.
+    /// After the array.
     End,
 }
 
@@ -36,7 +36,7 @@ impl<R: BufRead> Values<R> {
         Self { input, value: Vec::new(), line: 1, place: Place::Start }
     }
 
-    /// The next object, on one line, with the line on which it begins; none: that was the last.
+    /// The next object, on one line, with the line on which it begins; none after the last.
     ///
     /// # Errors
     /// The text is not made of objects, or breaks off.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_told_with_its_line() {
+    fn malformed_json_is_reported_with_its_line() {
         for (text, said) in [
             ("[{},\n5]", "line 2: expected a JSON object, got '5'"),
             ("[{} {}]", "line 1: expected a JSON object, got '{'"),

@@ -1,4 +1,4 @@
-//! What a file is: compressed or not, and JSON, CSV or Avro. Seen from its first bytes, so that a pipe is as good.
+//! Recognises the compression and the format of a file by its first bytes, so that pipes work too.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -10,32 +10,32 @@ use serde::de::IgnoredAny;
 
 use super::{avro, csv};
 
-/// The context of what goes wrong while a file is read.
-pub(super) const UNREADABLE: &str = "the file cannot be read on";
+/// The context of errors while a file is read.
+pub(super) const UNREADABLE: &str = "reading the file failed";
 /// How much is read at once.
 const BUFFER_BYTES: usize = 256 << 10;
-/// How many bytes are looked at to see what a file is. A first line that is longer is one of JSON lines.
-const MAX_LOOK_BYTES: u64 = 1 << 20;
+/// How many bytes are inspected to recognise a format. A file with a longer first line is read as JSON lines.
+const MAX_SNIFF_BYTES: u64 = 1 << 20;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-/// What other files begin with, and what to do with them.
+/// The first bytes of unsupported formats, with the remedy.
 const FOREIGN: [(&[u8], &str); 7] = [
     (b"\xff\xfe", "is UTF-16: convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "is UTF-16: convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"),
     (b"PK\x03\x04", "is a zip archive: unpack it first"),
     (b"BZh", "is compressed with bzip2: unpack it first, as with bzcat FILE | assay ingest STREAM -"),
     (b"\xfd7zX", "is compressed with xz: unpack it first, as with xzcat FILE | assay ingest STREAM -"),
-    (b"PAR1", "is Parquet, which is not taken: write it as JSON lines, CSV or Avro"),
-    (b"ORC", "is ORC, which is not taken: write it as JSON lines, CSV or Avro"),
+    (b"PAR1", "is Parquet, which is not supported: write it as JSON lines, CSV or Avro"),
+    (b"ORC", "is ORC, which is not supported: write it as JSON lines, CSV or Avro"),
 ];
 
-/// How the events stand in a file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// An Avro object container file.
     Avro,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Lines,
     /// JSON objects over several lines, or in an array.
     Values,
@@ -43,7 +43,7 @@ pub(super) enum Shape {
     Csv,
 }
 
-/// A file, unpacked, with what it is.
+/// A decompressed file with its format.
 pub(super) struct Source {
     pub(super) shape: Shape,
     pub(super) input: Box<dyn BufRead>,
@@ -66,10 +66,10 @@ pub(super) fn open_file(file: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
     Ok((Box::new(opened), metadata.is_file().then_some(metadata.len())))
 }
 
-/// Unpacks a file and sees what it is.
+/// Recognises the format of a file, and decompresses it.
 ///
 /// # Errors
-/// It cannot be read, or it is of a kind that is not taken.
+/// The file cannot be read, or its format is not supported.
 pub(super) fn recognize(raw: impl Read + 'static, file: &Path) -> Result<Source> {
     let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
     let head = read_head(&mut raw, 4)?;
@@ -82,10 +82,10 @@ pub(super) fn recognize(raw: impl Read + 'static, file: &Path) -> Result<Source>
     } else {
         Box::new(whole)
     };
-    recognize_unpacked(unpacked, file)
+    recognize_format(unpacked, file)
 }
 
-fn recognize_unpacked(mut input: Box<dyn BufRead>, file: &Path) -> Result<Source> {
+fn recognize_format(mut input: Box<dyn BufRead>, file: &Path) -> Result<Source> {
     let mut head = read_head(&mut input, 4)?;
     let found = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic));
     let is_wide = matches!(head[..], [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..]);
@@ -99,24 +99,24 @@ fn recognize_unpacked(mut input: Box<dyn BufRead>, file: &Path) -> Result<Source
         head.drain(..3);
     }
     let mut input = Cursor::new(head).chain(input);
-    // The first line that says something.
-    let mut look = Vec::new();
+    // The first line that is not empty.
+    let mut first_lines = Vec::new();
     loop {
-        let before = look.len();
-        let left = MAX_LOOK_BYTES.saturating_sub(look.len() as u64);
-        let read = input.by_ref().take(left).read_until(b'\n', &mut look).context(UNREADABLE)?;
-        if read == 0 || !look[before..].trim_ascii().is_empty() {
+        let before = first_lines.len();
+        let left = MAX_SNIFF_BYTES.saturating_sub(first_lines.len() as u64);
+        let read = input.by_ref().take(left).read_until(b'\n', &mut first_lines).context(UNREADABLE)?;
+        if read == 0 || !first_lines[before..].trim_ascii().is_empty() {
             break;
         }
     }
-    let shape = shape_of(look.trim_ascii(), file);
-    Ok(Source { shape, input: Box::new(Cursor::new(look).chain(input)) })
+    let shape = detect_shape(first_lines.trim_ascii(), file);
+    Ok(Source { shape, input: Box::new(Cursor::new(first_lines).chain(input)) })
 }
 
-fn shape_of(first_line: &[u8], file: &Path) -> Shape {
+fn detect_shape(first_line: &[u8], file: &Path) -> Shape {
     match first_line.first() {
         Some(b'[') => Shape::Values,
-        // An object that goes on in the next line.
+        // An object that continues on the next line.
         Some(b'{') => match serde_json::from_slice::<IgnoredAny>(first_line) {
             Err(error) if error.is_eof() => Shape::Values,
             _ => Shape::Lines,
@@ -126,7 +126,7 @@ fn shape_of(first_line: &[u8], file: &Path) -> Shape {
     }
 }
 
-/// Whether the file's name says that it is CSV.
+/// Whether the file's name has an ending of CSV.
 fn is_named_csv(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_what_it_holds() {
+    fn formats_are_recognised_by_content() {
         for (text, name, shape) in [
             ("{\"a\":1}\n{\"a\":2}\n", "a.jsonl", Shape::Lines),
             ("\n\n{\"a\":1}", "-", Shape::Lines),
@@ -198,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_says_what_to_do() {
+    fn unsupported_formats_have_advice() {
         for (bytes, said) in [
             (&b"\xff\xfe{\0"[..], "a.json is UTF-16: convert it to UTF-8"),
             (b"{\0\"\0a\0", "a.json is UTF-16"),
             (b"PK\x03\x04....", "zip archive: unpack it"),
-            (b"PAR1....", "Parquet, which is not taken"),
+            (b"PAR1....", "Parquet, which is not supported"),
         ] {
             let error = recognized(bytes, "a.json").unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

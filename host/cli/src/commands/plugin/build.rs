@@ -1,6 +1,5 @@
 //! Plugins on this machine: made, built, tested, inspected, and uploaded.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use super::super::progress::{Progress, Unit};
 use super::super::{Output, effects, field, print};
+use super::target::lock_target;
 use crate::client::{Body, Client};
 
 /// Makes a new plugin.
@@ -35,7 +35,11 @@ pub(super) fn print_modules(dir: &Path, output: Output, quiet: bool) -> Result<(
 /// Runs a plugin's own tests.
 pub(super) fn test(dir: &Path) -> Result<()> {
     check_folder(dir)?;
-    let status = find(dir)?.test(dir, shared_target(dir).as_deref())?;
+    let shared = shared_target(dir);
+    let toolchain = find(dir, &mut |line| eprintln!("{line}"))?;
+    // Held until the tests have run: another build may make a test of the same name in between.
+    let _lock = shared.as_deref().map(|target| lock_target(target, dir)).transpose()?;
+    let status = toolchain.test(dir, shared.as_deref())?;
     ensure!(status.success(), "the tests failed");
     Ok(())
 }
@@ -49,12 +53,12 @@ fn check_folder(dir: &Path) -> Result<()> {
 /// would replace it.
 fn build(dir: &Path, quiet: bool) -> Result<Vec<PathBuf>> {
     check_folder(dir)?;
-    let toolchain = find(dir)?;
     let progress = Progress::new("plugin build", Unit::Steps, None, quiet);
+    let toolchain = find(dir, &mut |line| progress.bar().set_message(line.to_owned()))?;
     progress.bar().set_message("starting cargo");
     let shared = shared_target(dir);
     // Held until the module is copied: another build may make one of the same name in between.
-    let _lock = shared.as_deref().map(lock_target).transpose()?;
+    let _lock = shared.as_deref().map(|target| lock_target(target, dir)).transpose()?;
     let build = Build { target_dir: shared.as_deref(), ..Build::release(dir) };
     let built = toolchain.build(&build, &mut |line| progress.bar().set_message(line.trim().to_owned()))?;
     if shared.is_none() {
@@ -68,15 +72,6 @@ fn build(dir: &Path, quiet: bool) -> Result<Vec<PathBuf>> {
         Ok(copy)
     };
     built.iter().map(copy).collect()
-}
-
-/// Waits until no other build uses a target folder; it is this one's until the file is dropped.
-fn lock_target(folder: &Path) -> Result<File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = folder.join("assay-build.lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
 }
 
 /// Uploads a module, or what a folder is built to.

@@ -1,4 +1,4 @@
-//! Plugins on the server: listed, shown, taken back.
+//! Plugins on the server: lists, shows and yanks them.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -24,31 +24,31 @@ pub(super) fn list(name: Option<&str>, client: &Client, output: Output) -> Resul
 
 /// Shows a version of a plugin.
 pub(super) fn show(version: &str, client: &Client, output: Output) -> Result<()> {
-    let plugin = client.get(&path_of(version)?)?;
+    let plugin = client.get(&version_path(version)?)?;
     print(output, &plugin, |plugin| format!("{plugin:#}\n"));
     Ok(())
 }
 
-/// Takes a version back, or offers it again.
+/// Yanks a version, or makes it available again.
 pub(super) fn yank(version: &str, undo: bool, dry_run: bool, client: &Client, output: Output) -> Result<()> {
     let action = if undo { "unyank" } else { "yank" };
     let dry_run = dry_run.then(|| "true".to_owned());
-    let path = with_query(&format!("{}/{action}", path_of(version)?), &[("dry_run", dry_run)]);
+    let path = with_query(&format!("{}/{action}", version_path(version)?), &[("dry_run", dry_run)]);
     let changed = client.request("POST", &path, &Body::Empty)?;
-    print(output, &changed, |plugin| format!("{}\n{}", said(plugin), effects(plugin)));
+    print(output, &changed, |plugin| format!("{}\n{}", describe_change(plugin), effects(plugin)));
     Ok(())
 }
 
-/// What became of a version, or would become of it.
-fn said(plugin: &Value) -> String {
+/// The state of a version after a change, or after a dry run.
+fn describe_change(plugin: &Value) -> String {
     let version = format!("{}@{}", field(plugin, "name"), field(plugin, "version"));
     let state = if plugin["yanked"] == true { "yanked" } else { "offered to rules" };
     let is = if plugin["dry_run"] == true { "would be" } else { "is" };
     format!("{version} {is} {state}")
 }
 
-/// Where a version, written `NAME@VERSION`, is on the server.
-fn path_of(version: &str) -> Result<String> {
+/// The route of a version, written as `NAME@VERSION`.
+fn version_path(version: &str) -> Result<String> {
     let (name, number) = version.split_once('@').with_context(|| {
         format!("'{version}' names no version of a plugin: expected NAME@VERSION, such as velocity@1.0.0")
     })?;

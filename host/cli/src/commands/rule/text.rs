@@ -1,10 +1,10 @@
-//! Rules, their revisions and how they are doing, for people.
+//! Rules, their revisions and their status as text.
 
 use serde_json::Value;
 
 use super::super::{field, items, table, time};
 
-/// What a rule runs on now, or would run on, and what else there is to do.
+/// The plugin of a rule after a change, and a hint if the rule is paused.
 pub(super) fn hint(rule: &Value) -> String {
     let (name, def) = (field(rule, "name"), &rule["definition"]);
     let scored_by = scored_by(def);
@@ -16,7 +16,7 @@ pub(super) fn hint(rule: &Value) -> String {
     format!("{name} {is} scored by {scored_by}, revision {}{paused}\n", field(rule, "revision"))
 }
 
-/// What scores a rule: the version of its plugin that its revision means.
+/// The plugin's version that scores a rule, or that an expression does.
 pub(super) fn scored_by(def: &Value) -> String {
     match (&def["plugin"], &def["resolved_plugin"]) {
         (Value::Null, _) => "an expression".to_owned(),
@@ -38,7 +38,7 @@ pub(super) fn revisions_text(revisions: &Value) -> String {
     table(&rows)
 }
 
-/// A status for people.
+/// The status of a rule as text.
 pub(super) fn status_text(status: &Value) -> String {
     let (minute, start, breaker) = (&status["last_minute"], &status["since_start"], &status["breaker"]);
     let plugin = if status["plugin"].is_null() { "an expression".to_owned() } else { field(status, "plugin") };
@@ -77,7 +77,7 @@ pub(super) fn status_text(status: &Value) -> String {
         rows.push(row("halts", format!("{before}: {code}: {message}")));
     }
     let since = if breaker["since"].is_null() { String::new() } else { format!(" since {}", time(&breaker["since"])) };
-    let advice = if breaker["state"] == "open" { "; mend its plugin, then: assay rule resume" } else { "" };
+    let advice = if breaker["state"] == "open" { "; fix its plugin, then: assay rule resume" } else { "" };
     let reason = breaker["reason"].as_str().map(|reason| format!(": it {reason}")).unwrap_or_default();
     rows.push(row("breaker", format!("{}{since}{reason}{advice}", field(breaker, "state"))));
     table(&rows)

@@ -1,4 +1,4 @@
-//! What users of the generator count on: fixed bytes, bounds, shares, and fraud that can be told from habit.
+//! The properties of the generator: fixed bytes, bounds, shares, and fraud that differs from habits.
 
 use super::*;
 use crate::generate::{Fraud, payments_schema, write_avro, write_json};
@@ -31,7 +31,7 @@ fn the_same_config_gives_the_same_bytes_on_every_machine() {
     let text = String::from_utf8(lines).unwrap();
     let first: Vec<&str> = text.lines().take(3).collect();
     assert_eq!(first, FIRST_LINES, "{first:#?}");
-    let digest = text.bytes().fold(0, |digest, byte| mixed(digest ^ u64::from(byte)));
+    let digest = text.bytes().fold(0, |digest, byte| mix_bits(digest ^ u64::from(byte)));
     assert_eq!(digest, DIGEST, "{digest:#x}");
 }
 

@@ -48,6 +48,6 @@ pub(crate) fn build(folder: &Path, version: &str) -> Vec<u8> {
     // Not the target folder of this checkout: another cargo may be at work there, and this one would wait for it.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
     let build = Build { dir: &dir, packages: &[], profile: "release", target_dir: Some(&target) };
-    let built = find(&dir).unwrap().build(&build, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    let built = find(&dir, &mut |_| {}).unwrap().build(&build, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
     std::fs::read(&built[0]).unwrap()
 }

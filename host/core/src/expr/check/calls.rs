@@ -1,4 +1,4 @@
-//! Calls of functions: those of the table by their overloads, and the few that need more than types.
+//! Checks calls of functions: those of the table by their overloads, and the few that need more than types.
 
 use cel::common::ast::{CallExpr, Expr as Syntax, IdedExpr};
 
@@ -14,54 +14,54 @@ use crate::rfc3339::parse_millis;
 use crate::types::Type;
 
 impl Checker<'_> {
-    pub(super) fn call(&mut self, node: &IdedExpr, call: &CallExpr) -> Checked {
-        if let Some(checked) = self.operator(node, call) {
+    pub(super) fn check_call(&mut self, node: &IdedExpr, call: &CallExpr) -> Checked {
+        if let Some(checked) = self.check_operator(node, call) {
             return checked;
         }
-        if let Some(checked) = self.macro_call(node, call) {
+        if let Some(checked) = self.check_macro(node, call) {
             return checked;
         }
         let arguments: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
         match call.func_name.as_str() {
-            "has" => self.has(node, &arguments),
-            "coalesce" => self.coalesce(node, &arguments),
-            "matches" => self.matches(node, &arguments),
-            "timestamp" => self.timestamp(node, &arguments),
-            "duration" => self.duration(node, &arguments),
-            "size" => self.size(node, &arguments),
+            "has" => self.check_has(node, &arguments),
+            "coalesce" => self.check_coalesce(node, &arguments),
+            "matches" => self.check_matches(node, &arguments),
+            "timestamp" => self.check_timestamp(node, &arguments),
+            "duration" => self.check_duration(node, &arguments),
+            "size" => self.check_size(node, &arguments),
             name => {
-                if let Some(checked) = self.list_function(node, name, &arguments) {
+                if let Some(checked) = self.check_list_function(node, name, &arguments) {
                     return checked;
                 }
                 if !FUNCTIONS.iter().any(|overload| overload.name == name) {
-                    return Err(self.parsed.error_at_token(node, functions::unknown(name)));
+                    return Err(self.parsed.error_at_token(node, functions::explain_unknown_function(name)));
                 }
                 if let ([time, zone], true) = (arguments.as_slice(), functions::PARTS_OF_TIME.contains(&name)) {
-                    return self.part_of_local_time(node, name, time, zone);
+                    return self.check_local_time_part(node, name, time, zone);
                 }
                 let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
-                self.function(node, name, &arguments, checked)
+                self.check_function(node, name, &arguments, checked)
             }
         }
     }
 
-    /// A function of the table.
-    fn function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: Vec<Typed>) -> Checked {
-        match self.choose(FUNCTIONS, name, &checked) {
+    fn check_function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: Vec<Typed>) -> Checked {
+        match self.choose_overload(FUNCTIONS, name, &checked) {
             Some(typed) => Ok(typed),
-            None => Err(self.refused(at, name, arguments, &checked)),
+            None => Err(self.explain_refusal(at, name, arguments, &checked)),
         }
     }
 
-    /// Why no overload of a function takes the arguments: their number, the one argument, or all of them.
-    fn refused(&self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: &[Typed]) -> ExprError {
+    /// The error for arguments that no overload takes: it names their number, the one argument that is wrong, or all of
+    /// them.
+    fn explain_refusal(&self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr], checked: &[Typed]) -> ExprError {
         let overloads: Vec<&Overload> = FUNCTIONS.iter().filter(|overload| overload.name == name).collect();
         let fitting: Vec<&Overload> =
             overloads.iter().copied().filter(|overload| overload.parameters.len() == checked.len()).collect();
         let Some(first) = fitting.first() else {
             let mut numbers: Vec<String> = overloads.iter().map(|o| o.parameters.len().to_string()).collect();
             numbers.dedup();
-            return self.wrong_number(at, name, &numbers.join(" or "), checked.len());
+            return self.wrong_argument_count(at, name, &numbers.join(" or "), checked.len());
         };
         if let Some(null) = checked.iter().position(|argument| argument.ty.is_none()) {
             let message = "null has no type here; test with == null, or replace with coalesce()";
@@ -71,7 +71,7 @@ impl Checker<'_> {
             let pairs = first.parameters.iter().zip(checked).zip(arguments);
             let wrong = pairs.filter(|((parameter, argument), _)| argument.ty.as_ref() != Some(parameter));
             for ((parameter, argument), place) in wrong {
-                if let Err(error) = self.fit(place, argument.clone(), parameter) {
+                if let Err(error) = self.coerce(place, argument.clone(), parameter) {
                     return ExprError { message: format!("{name}(): {}", error.message), ..error };
                 }
             }
@@ -82,15 +82,15 @@ impl Checker<'_> {
         self.parsed.error_at_token(at, message)
     }
 
-    pub(super) fn wrong_number(&self, at: &IdedExpr, name: &str, expected: &str, found: usize) -> ExprError {
+    pub(super) fn wrong_argument_count(&self, at: &IdedExpr, name: &str, expected: &str, found: usize) -> ExprError {
         let plural = if expected == "1" { "" } else { "s" };
         self.parsed.error_at_token(at, format!("{name}() takes {expected} argument{plural}, found {found}"))
     }
 
     /// `getHours(time, "Europe/Berlin")` and the like.
-    fn part_of_local_time(&mut self, at: &IdedExpr, name: &str, time: &IdedExpr, zone: &IdedExpr) -> Checked {
+    fn check_local_time_part(&mut self, at: &IdedExpr, name: &str, time: &IdedExpr, zone: &IdedExpr) -> Checked {
         let found = self.check(time)?;
-        let node = Box::new(self.fit(time, found, &Type::Timestamp)?);
+        let node = Box::new(self.coerce(time, found, &Type::Timestamp)?);
         let Node::Constant(Constant::Text(text)) = self.check(zone)?.node else {
             return Err(self.parsed.error(zone, "the time zone must be a constant string such as \"Europe/Berlin\""));
         };
@@ -99,13 +99,13 @@ impl Checker<'_> {
             return Err(self.parsed.error(zone, message));
         };
         let local = Typed::new(Node::Local { time: node, zone: parsed }, Type::Timestamp);
-        self.function(at, name, &[time], vec![local])
+        self.check_function(at, name, &[time], vec![local])
     }
 
-    /// `has(a.b)`: whether there is a value under a name.
-    fn has(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    /// `has(a.b)`: true if there is a value under a name.
+    fn check_has(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [argument] = arguments else {
-            return Err(self.wrong_number(at, "has", "1", arguments.len()));
+            return Err(self.wrong_argument_count(at, "has", "1", arguments.len()));
         };
         let is_item = matches!(&argument.expr, Syntax::Select(_))
             || matches!(&argument.expr, Syntax::Call(call) if call.func_name == "_[_]");
@@ -118,22 +118,22 @@ impl Checker<'_> {
         Ok(Typed::new(Node::Lenient { kernel: logic::is_present, arguments: vec![node] }, Type::Bool))
     }
 
-    fn coalesce(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    fn check_coalesce(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [a, b] = arguments else {
-            return Err(self.wrong_number(at, "coalesce", "2", arguments.len()));
+            return Err(self.wrong_argument_count(at, "coalesce", "2", arguments.len()));
         };
         let (a, b) = (self.check(a)?, self.check(b)?);
-        let (a, b, ty) = self.unify(at, a, b)?;
+        let (a, b, ty) = self.unify_branches(at, a, b)?;
         let node = Node::Lenient { kernel: logic::coalesce, arguments: vec![a, b] };
-        Ok(Typed { node: node.folded(), ty, literal: false })
+        Ok(Typed { node: node.folded(), ty, is_int_literal: false })
     }
 
-    fn matches(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    fn check_matches(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [text, place] = arguments else {
-            return Err(self.wrong_number(at, "matches", "2", arguments.len()));
+            return Err(self.wrong_argument_count(at, "matches", "2", arguments.len()));
         };
         let found = self.check(text)?;
-        let text = Box::new(self.fit(text, found, &Type::Text)?);
+        let text = Box::new(self.coerce(text, found, &Type::Text)?);
         let Node::Constant(Constant::Text(pattern)) = self.check(place)?.node else {
             return Err(self.parsed.error(place, "the pattern of matches() must be a constant string"));
         };
@@ -142,8 +142,8 @@ impl Checker<'_> {
         Ok(Typed::new(Node::Matches { text, pattern }, Type::Bool))
     }
 
-    /// A constant text must be a time; one from a column is missing if it is none.
-    fn timestamp(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    /// A constant text must be a time. A text from a column that is no time makes the value missing.
+    fn check_timestamp(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         if let [Typed { node: Node::Constant(Constant::Text(text)), .. }] = checked.as_slice()
             && parse_millis(text).is_none()
@@ -151,12 +151,12 @@ impl Checker<'_> {
             let message = format!("'{text}' is no time; write one as \"2025-01-31T12:00:00Z\"");
             return Err(self.parsed.error(arguments[0], message));
         }
-        self.function(at, "timestamp", arguments, checked)
+        self.check_function(at, "timestamp", arguments, checked)
     }
 
-    fn duration(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    fn check_duration(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let [argument] = arguments else {
-            return Err(self.wrong_number(at, "duration", "1", arguments.len()));
+            return Err(self.wrong_argument_count(at, "duration", "1", arguments.len()));
         };
         let Node::Constant(Constant::Text(text)) = self.check(argument)?.node else {
             return Err(self.parsed.error(argument, "duration() takes a constant string such as \"1h30m\""));
@@ -170,15 +170,15 @@ impl Checker<'_> {
         }
     }
 
-    /// Of a list too, whose type the table cannot name.
-    fn size(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
+    /// Also takes lists and maps, whose types the table of overloads cannot name.
+    fn check_size(&mut self, at: &IdedExpr, arguments: &[&IdedExpr]) -> Checked {
         let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         match checked.as_slice() {
             [Typed { node, ty: Some(Type::List(_) | Type::Map(_)), .. }] => {
                 let node = Node::Strict { kernel: list::size, arguments: vec![node.clone()] };
                 Ok(Typed::new(node, Type::Int))
             }
-            _ => self.function(at, "size", arguments, checked),
+            _ => self.check_function(at, "size", arguments, checked),
         }
     }
 }

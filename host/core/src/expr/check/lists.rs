@@ -1,4 +1,4 @@
-//! Lists and maps: literals, items by index and by key, parts of items, `in`, and the functions that take lists.
+//! Checks lists and maps: literals, items by index and by key, parts of items, `in`, and the functions that take lists.
 
 use cel::common::ast::{Expr as Syntax, IdedExpr, SelectExpr};
 
@@ -6,13 +6,13 @@ use super::{Checked, Checker, Typed};
 use crate::expr::column::Constant;
 use crate::expr::error::ExprError;
 use crate::expr::kernels::{items, list};
-use crate::expr::node::{By, Kernel, Node};
+use crate::expr::node::{Kernel, Node, PickBy};
 use crate::expr::scope::{Resolution, advice};
 use crate::types::Type;
 
 impl Checker<'_> {
     /// `[a, b]`: values of one type.
-    pub(super) fn list(&mut self, at: &IdedExpr, items: &[IdedExpr]) -> Checked {
+    pub(super) fn check_list(&mut self, at: &IdedExpr, items: &[IdedExpr]) -> Checked {
         let checked = items.iter().map(|item| self.check(item)).collect::<Result<Vec<_>, _>>()?;
         let types = || checked.iter().filter_map(|item| item.ty.clone());
         let ty = types().find(|ty| *ty == Type::Double).or_else(|| types().next());
@@ -22,33 +22,33 @@ impl Checker<'_> {
         if matches!(ty, Type::List(_) | Type::Map(_)) {
             return Err(self.parsed.error(at, "lists of lists are not supported"));
         }
-        let nodes = items.iter().zip(checked).map(|(place, item)| self.fit(place, item, &ty));
+        let nodes = items.iter().zip(checked).map(|(place, item)| self.coerce(place, item, &ty));
         let items = nodes.collect::<Result<Vec<_>, _>>()?;
         let list = Type::List(Box::new(ty.clone()));
         Ok(Typed::new(Node::List { items, ty }, list))
     }
 
     /// `list[0]` or `map["key"]`.
-    pub(super) fn index(&mut self, at: &IdedExpr, list: &IdedExpr, key: &IdedExpr) -> Checked {
+    pub(super) fn check_index(&mut self, at: &IdedExpr, list: &IdedExpr, key: &IdedExpr) -> Checked {
         let found = self.check(list)?;
         let (by, key_type, ty) = match &found.ty {
-            Some(Type::List(item)) => (By::Index, Type::Int, (**item).clone()),
-            Some(Type::Map(value)) => (By::Key, Type::Text, (**value).clone()),
+            Some(Type::List(item)) => (PickBy::Index, Type::Int, (**item).clone()),
+            Some(Type::Map(value)) => (PickBy::Key, Type::Text, (**value).clone()),
             _ => {
                 let message = format!("only lists and maps have items, this is {}", found.name());
                 return Err(self.parsed.error_at_token(at, message));
             }
         };
         let key_found = self.check(key)?;
-        let key = self.fit(key, key_found, &key_type)?;
-        Ok(picked(found.node, by, key, ty))
+        let key = self.coerce(key, key_found, &key_type)?;
+        Ok(pick_node(found.node, by, key, ty))
     }
 
     /// `labels.key` of a map in a column; none if it is neither that nor a field of a list.
-    pub(super) fn entry(&mut self, select: &SelectExpr) -> Option<Checked> {
+    pub(super) fn check_map_entry(&mut self, select: &SelectExpr) -> Option<Checked> {
         let path = crate::expr::tree::path(&select.operand)?;
         match self.scope.resolve(&path) {
-            Resolution::Column { ty: Type::Map(_), .. } => Some(self.part(&select.operand, &select.field)),
+            Resolution::Column { ty: Type::Map(_), .. } => Some(self.check_part(&select.operand, &select.field)),
             Resolution::Column { ty: Type::List(_), .. } => {
                 let message = format!("'{path}' is a list; name one of its items, as in {path}[0].{}", select.field);
                 Some(Err(self.parsed.error(&select.operand, message)))
@@ -57,12 +57,12 @@ impl Checker<'_> {
         }
     }
 
-    /// A field of what is no name: a part of an item, or the value of a map under a key.
-    pub(super) fn part(&mut self, base: &IdedExpr, name: &str) -> Checked {
+    /// A field of an expression that is not a name: a part of an item, or the value of a map under a key.
+    pub(super) fn check_part(&mut self, base: &IdedExpr, name: &str) -> Checked {
         let found = match &base.expr {
             // Parts of records inside an item have dotted names.
             Syntax::Select(inner) if self.is_item(&inner.operand) => {
-                return self.part(&inner.operand, &format!("{}.{name}", inner.field));
+                return self.check_part(&inner.operand, &format!("{}.{name}", inner.field));
             }
             _ => self.check_item(base)?,
         };
@@ -84,16 +84,16 @@ impl Checker<'_> {
                 })
             }
             (node, Some(Type::Map(value))) => {
-                Ok(picked(node, By::Key, Node::Constant(Constant::Text(name.into())), *value))
+                Ok(pick_node(node, PickBy::Key, Node::Constant(Constant::Text(name.into())), *value))
             }
             _ => Err(self.parsed.error(base, "only a name has fields")),
         }
     }
 
-    /// Whether a node is an item with parts, or a part that is a record.
+    /// True if a node is an item with parts, or a part that is a record.
     fn is_item(&self, node: &IdedExpr) -> bool {
         match &node.expr {
-            Syntax::Ident(name) => self.variable(name).is_some(),
+            Syntax::Ident(name) => self.find_variable(name).is_some(),
             Syntax::Select(select) => self.is_item(&select.operand),
             Syntax::Call(call) => call.func_name == "_[_]",
             _ => false,
@@ -101,14 +101,14 @@ impl Checker<'_> {
     }
 
     /// `value in list` and `key in map`.
-    pub(super) fn within(&mut self, at: &IdedExpr, value: Typed, place: &IdedExpr, list: Typed) -> Checked {
+    pub(super) fn check_in(&mut self, at: &IdedExpr, value: Typed, place: &IdedExpr, list: Typed) -> Checked {
         match list.ty.clone() {
             Some(Type::Map(_)) => {
-                let key = self.fit(place, value, &Type::Text)?;
+                let key = self.coerce(place, value, &Type::Text)?;
                 Ok(Typed::new(Node::Strict { kernel: list::has_key, arguments: vec![key, list.node] }, Type::Bool))
             }
             Some(Type::List(item)) if !matches!(*item, Type::Record(_)) => {
-                let value = self.fit(place, value, &item)?;
+                let value = self.coerce(place, value, &item)?;
                 Ok(Typed::new(Node::Lenient { kernel: items::contains, arguments: vec![value, list.node] }, Type::Bool))
             }
             _ => Err(self.parsed.error_at_token(at, format!("'in' does not look into {}", list.name()))),
@@ -116,23 +116,28 @@ impl Checker<'_> {
     }
 
     /// `sum`, `min` and `max` of a list, `join` and `split`; none for another function.
-    pub(super) fn list_function(&mut self, at: &IdedExpr, name: &str, arguments: &[&IdedExpr]) -> Option<Checked> {
+    pub(super) fn check_list_function(
+        &mut self,
+        at: &IdedExpr,
+        name: &str,
+        arguments: &[&IdedExpr],
+    ) -> Option<Checked> {
         match (name, arguments) {
-            ("sum" | "min" | "max", [list]) => Some(self.over_items(name, list)),
-            ("sum", _) => Some(Err(self.wrong_number(at, name, "1", arguments.len()))),
+            ("sum" | "min" | "max", [list]) => Some(self.check_list_aggregate(name, list)),
+            ("sum", _) => Some(Err(self.wrong_argument_count(at, name, "1", arguments.len()))),
             ("join", [list, separator @ ..]) if separator.len() < 2 => {
-                Some(self.join(list, separator.first().copied()))
+                Some(self.check_join(list, separator.first().copied()))
             }
-            ("join", _) => Some(Err(self.wrong_number(at, name, "1 or 2", arguments.len()))),
+            ("join", _) => Some(Err(self.wrong_argument_count(at, name, "1 or 2", arguments.len()))),
             ("split", [text, separator, limit @ ..]) if limit.len() < 2 => {
-                Some(self.split(text, separator, limit.first().copied()))
+                Some(self.check_split(text, separator, limit.first().copied()))
             }
-            ("split", _) => Some(Err(self.wrong_number(at, name, "2 or 3", arguments.len()))),
+            ("split", _) => Some(Err(self.wrong_argument_count(at, name, "2 or 3", arguments.len()))),
             _ => None,
         }
     }
 
-    fn over_items(&mut self, name: &str, list: &IdedExpr) -> Checked {
+    fn check_list_aggregate(&mut self, name: &str, list: &IdedExpr) -> Checked {
         let found = self.check(list)?;
         let item = match &found.ty {
             Some(Type::List(item)) => Some((**item).clone()),
@@ -156,22 +161,22 @@ impl Checker<'_> {
         }
     }
 
-    fn join(&mut self, list: &IdedExpr, separator: Option<&IdedExpr>) -> Checked {
+    fn check_join(&mut self, list: &IdedExpr, separator: Option<&IdedExpr>) -> Checked {
         let (texts, found) = (Type::List(Box::new(Type::Text)), self.check(list)?);
-        let list = self.fit(list, found, &texts)?;
+        let list = self.coerce(list, found, &texts)?;
         let separator = match separator {
-            Some(separator) => self.text(separator)?,
+            Some(separator) => self.check_text(separator)?,
             None => Node::Constant(Constant::Text("".into())),
         };
         Ok(Typed::new(Node::Strict { kernel: list::join, arguments: vec![list, separator] }, Type::Text))
     }
 
-    fn split(&mut self, text: &IdedExpr, separator: &IdedExpr, limit: Option<&IdedExpr>) -> Checked {
-        let (text, separator) = (self.text(text)?, self.text(separator)?);
+    fn check_split(&mut self, text: &IdedExpr, separator: &IdedExpr, limit: Option<&IdedExpr>) -> Checked {
+        let (text, separator) = (self.check_text(text)?, self.check_text(separator)?);
         let limit = match limit {
             Some(limit) => {
                 let found = self.check(limit)?;
-                self.fit(limit, found, &Type::Int)?
+                self.coerce(limit, found, &Type::Int)?
             }
             None => Node::Constant(Constant::Int(-1)),
         };
@@ -179,14 +184,14 @@ impl Checker<'_> {
         Ok(Typed::new(node, Type::List(Box::new(Type::Text))))
     }
 
-    fn text(&mut self, place: &IdedExpr) -> Result<Node, ExprError> {
+    fn check_text(&mut self, place: &IdedExpr) -> Result<Node, ExprError> {
         let found = self.check(place)?;
-        self.fit(place, found, &Type::Text)
+        self.coerce(place, found, &Type::Text)
     }
 }
 
-fn picked(list: Node, by: By, key: Node, ty: Type) -> Typed {
+fn pick_node(list: Node, by: PickBy, key: Node, ty: Type) -> Typed {
     // The entries of a map have two parts, the key and the value.
-    let part = (by == By::Key).then_some(1);
+    let part = (by == PickBy::Key).then_some(1);
     Typed::new(Node::Pick { list: Box::new(list), by, key: Box::new(key), part, ty: ty.clone() }, ty)
 }

@@ -22,21 +22,21 @@ use crate::types::Type;
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     pub(super) node: Node,
-    /// None for the literal `null`, which fits any type.
+    /// None for the literal `null`, which has any type.
     pub(super) ty: Option<Type>,
-    /// Whether it is an int literal, which is taken for a double where one is needed.
-    literal: bool,
+    /// True for an int literal, which is read as a double where one is needed.
+    is_int_literal: bool,
 }
 
 impl Typed {
     fn new(node: Node, ty: Type) -> Self {
-        Self { node: node.folded(), ty: Some(ty), literal: false }
+        Self { node: node.folded(), ty: Some(ty), is_int_literal: false }
     }
 
-    /// The double that an int literal stands for, if it does so exactly.
+    /// The double of an int literal, if the double is exact.
     fn as_double(&self) -> Option<Node> {
         match self.node {
-            Node::Constant(Constant::Int(int)) if self.literal && i128::from(int) == int as f64 as i128 => {
+            Node::Constant(Constant::Int(int)) if self.is_int_literal && i128::from(int) == int as f64 as i128 => {
                 Some(Node::Constant(Constant::Double(int as f64)))
             }
             _ => None,
@@ -53,7 +53,7 @@ pub(super) struct Checker<'a> {
     parsed: &'a Parsed<'a>,
     scope: &'a dyn Scope,
     columns: Vec<usize>,
-    /// The items of the macros around, the innermost last.
+    /// The variables of the macros around the current node, the innermost last.
     variables: Vec<Variable>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Checker<'a> {
         self.columns
     }
 
-    /// A value: anything but an item that has parts.
+    /// Checks a node that must be a value. An item with parts is none.
     pub(super) fn check(&mut self, node: &IdedExpr) -> Checked {
         let found = self.check_item(node)?;
         let Some(Type::Record(parts)) = &found.ty else { return Ok(found) };
@@ -78,39 +78,41 @@ impl<'a> Checker<'a> {
         Err(self.parsed.error(node, message))
     }
 
-    /// A value, or an item that has parts.
+    /// Checks a node that may also be an item with parts.
     fn check_item(&mut self, node: &IdedExpr) -> Checked {
         match &node.expr {
-            Syntax::Literal(literal) => self.literal(node, literal),
-            Syntax::Ident(_) | Syntax::Select(_) => self.name(node),
-            Syntax::Call(call) => self.call(node, call),
-            Syntax::List(list) => self.list(node, &list.elements),
+            Syntax::Literal(literal) => self.check_literal(node, literal),
+            Syntax::Ident(_) | Syntax::Select(_) => self.check_name(node),
+            Syntax::Call(call) => self.check_call(node, call),
+            Syntax::List(list) => self.check_list(node, &list.elements),
             Syntax::Map(_) | Syntax::Struct(_) => Err(self.parsed.error(node, "maps cannot be written")),
             Syntax::Comprehension(_) | Syntax::Unspecified => Err(self.parsed.error(node, "this is not supported")),
         }
     }
 
-    /// A variable, a column's path, or a part of what is neither.
-    fn name(&mut self, node: &IdedExpr) -> Checked {
+    /// A variable of a macro, the path of a column, or a part of another expression.
+    fn check_name(&mut self, node: &IdedExpr) -> Checked {
         let path = path(node);
         let root = path.as_deref().and_then(|path| path.split('.').next());
         match (&node.expr, &path) {
-            (Syntax::Ident(name), _) if let Some(item) = self.variable(name) => Ok(item),
-            (_, Some(path)) if root.is_none_or(|root| self.variable(root).is_none()) => self.path(node, path),
-            (Syntax::Select(select), _) => self.part(&select.operand, &select.field),
+            (Syntax::Ident(name), _) if let Some(item) = self.find_variable(name) => Ok(item),
+            (_, Some(path)) if root.is_none_or(|root| self.find_variable(root).is_none()) => {
+                self.check_path(node, path)
+            }
+            (Syntax::Select(select), _) => self.check_part(&select.operand, &select.field),
             _ => Err(self.parsed.error(node, "only a name has fields")),
         }
     }
 
-    /// The item that a name stands for in the body of a macro.
-    fn variable(&self, name: &str) -> Option<Typed> {
+    /// The variable of that name of the innermost macro that has one.
+    fn find_variable(&self, name: &str) -> Option<Typed> {
         let (index, item) = self.variables.iter().enumerate().rfind(|(_, item)| item.name == name)?;
         let (level, part, ty) = (index + 1, item.part, item.ty.clone());
         Some(Typed::new(Node::Item { level, part, ty: ty.clone() }, ty))
     }
 
     /// The node of an expression that must have a type.
-    pub(super) fn fit(&self, at: &IdedExpr, found: Typed, expected: &Type) -> Result<Node, ExprError> {
+    pub(super) fn coerce(&self, at: &IdedExpr, found: Typed, expected: &Type) -> Result<Node, ExprError> {
         match &found.ty {
             None => return Ok(found.node),
             Some(ty) if ty == expected => return Ok(found.node),
@@ -129,10 +131,10 @@ impl<'a> Checker<'a> {
         Err(self.parsed.error(at, format!("expected {expected}, found {}{advice}", found.name())))
     }
 
-    fn literal(&self, node: &IdedExpr, literal: &LiteralValue) -> Checked {
+    fn check_literal(&self, node: &IdedExpr, literal: &LiteralValue) -> Checked {
         let (constant, ty) = match literal {
             LiteralValue::Null => {
-                return Ok(Typed { node: Node::Constant(Constant::Null), ty: None, literal: false });
+                return Ok(Typed { node: Node::Constant(Constant::Null), ty: None, is_int_literal: false });
             }
             LiteralValue::Boolean(value) => (Constant::Bool(*value.inner()), Type::Bool),
             LiteralValue::Int(value) => (Constant::Int(*value.inner()), Type::Int),
@@ -145,11 +147,11 @@ impl<'a> Checker<'a> {
                 return Err(self.parsed.error(node, "bytes are not supported; write a string"));
             }
         };
-        let literal = ty == Type::Int;
-        Ok(Typed { node: Node::Constant(constant), ty: Some(ty), literal })
+        let is_int_literal = ty == Type::Int;
+        Ok(Typed { node: Node::Constant(constant), ty: Some(ty), is_int_literal })
     }
 
-    fn path(&mut self, node: &IdedExpr, path: &str) -> Checked {
+    fn check_path(&mut self, node: &IdedExpr, path: &str) -> Checked {
         match self.scope.resolve(path) {
             Resolution::Column { slot, ty } => {
                 if !self.columns.contains(&slot) {
@@ -159,7 +161,7 @@ impl<'a> Checker<'a> {
             }
             Resolution::Unknown { advice } => {
                 if let Syntax::Select(select) = &node.expr
-                    && let Some(entry) = self.entry(select)
+                    && let Some(entry) = self.check_map_entry(select)
                 {
                     return entry;
                 }
@@ -171,7 +173,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The first overload that takes the arguments as they are, else one that takes int literals as doubles.
-    fn choose(&self, overloads: &'static [Overload], name: &str, arguments: &[Typed]) -> Option<Typed> {
+    fn choose_overload(&self, overloads: &'static [Overload], name: &str, arguments: &[Typed]) -> Option<Typed> {
         let named = || overloads.iter().filter(|o| o.name == name && o.parameters.len() == arguments.len());
         let exact = |o: &&Overload| o.parameters.iter().zip(arguments).all(|(p, a)| a.ty.as_ref() == Some(p));
         let takes = |parameter: &Type, argument: &Typed| {
@@ -189,8 +191,8 @@ impl<'a> Checker<'a> {
         Some(Typed::new(node, overload.result.clone()))
     }
 
-    /// Two branches as one type: the same, or an int literal beside a double, or null beside anything.
-    fn unify(&self, at: &IdedExpr, a: Typed, b: Typed) -> Result<(Node, Node, Option<Type>), ExprError> {
+    /// Gives two branches one type: the same type, an int literal beside a double, or null beside anything.
+    fn unify_branches(&self, at: &IdedExpr, a: Typed, b: Typed) -> Result<(Node, Node, Option<Type>), ExprError> {
         let ty = match (&a.ty, &b.ty) {
             (None, ty) | (ty, None) => ty.clone(),
             (Some(x), Some(y)) if x == y => Some(x.clone()),

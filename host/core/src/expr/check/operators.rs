@@ -1,4 +1,4 @@
-//! Operators: logic, comparison, arithmetic, `in`, and the conditional.
+//! Checks operators: logic, comparison, arithmetic, `in`, and the conditional.
 
 use std::sync::Arc;
 
@@ -16,48 +16,48 @@ use crate::types::Type;
 
 impl Checker<'_> {
     /// An operator call; none if the call is no operator.
-    pub(super) fn operator(&mut self, node: &IdedExpr, call: &CallExpr) -> Option<Checked> {
+    pub(super) fn check_operator(&mut self, node: &IdedExpr, call: &CallExpr) -> Option<Checked> {
         let arguments = call.args.as_slice();
         Some(match (call.func_name.as_str(), arguments) {
-            ("_&&_", [a, b]) => self.logical(logic::and, a, b),
-            ("_||_", [a, b]) => self.logical(logic::or, a, b),
-            ("_?_:_", [condition, a, b]) => self.conditional(condition, a, b, node),
+            ("_&&_", [a, b]) => self.check_logical(logic::and, a, b),
+            ("_||_", [a, b]) => self.check_logical(logic::or, a, b),
+            ("_?_:_", [condition, a, b]) => self.check_conditional(condition, a, b, node),
             ("_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_", [a, b]) => {
-                self.comparison(node, call.func_name.trim_matches('_'), a, b)
+                self.check_comparison(node, call.func_name.trim_matches('_'), a, b)
             }
-            ("@in", [value, list]) => self.membership(node, value, list),
-            ("_[_]", [list, key]) => self.index(node, list, key),
-            ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => self.arithmetic(node, call, &[a, b]),
-            ("-_" | "!_", [a]) => self.arithmetic(node, call, &[a]),
+            ("@in", [value, list]) => self.check_membership(node, value, list),
+            ("_[_]", [list, key]) => self.check_index(node, list, key),
+            ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => self.check_arithmetic(node, call, &[a, b]),
+            ("-_" | "!_", [a]) => self.check_arithmetic(node, call, &[a]),
             _ => return None,
         })
     }
 
-    fn bool(&mut self, node: &IdedExpr) -> Result<Node, ExprError> {
+    fn check_bool(&mut self, node: &IdedExpr) -> Result<Node, ExprError> {
         let found = self.check(node)?;
-        self.fit(node, found, &Type::Bool)
+        self.coerce(node, found, &Type::Bool)
     }
 
-    fn logical(&mut self, kernel: Kernel, a: &IdedExpr, b: &IdedExpr) -> Checked {
-        let arguments = vec![self.bool(a)?, self.bool(b)?];
+    fn check_logical(&mut self, kernel: Kernel, a: &IdedExpr, b: &IdedExpr) -> Checked {
+        let arguments = vec![self.check_bool(a)?, self.check_bool(b)?];
         Ok(Typed::new(Node::Lenient { kernel, arguments }, Type::Bool))
     }
 
-    fn conditional(&mut self, condition: &IdedExpr, a: &IdedExpr, b: &IdedExpr, at: &IdedExpr) -> Checked {
-        let condition = self.bool(condition)?;
+    fn check_conditional(&mut self, condition: &IdedExpr, a: &IdedExpr, b: &IdedExpr, at: &IdedExpr) -> Checked {
+        let condition = self.check_bool(condition)?;
         let (a, b) = (self.check(a)?, self.check(b)?);
-        let (a, b, ty) = self.unify(at, a, b)?;
+        let (a, b, ty) = self.unify_branches(at, a, b)?;
         let node = Node::Lenient { kernel: logic::choose, arguments: vec![condition, a, b] };
-        Ok(Typed { node: node.folded(), ty, literal: false })
+        Ok(Typed { node: node.folded(), ty, is_int_literal: false })
     }
 
-    fn arithmetic(&mut self, at: &IdedExpr, call: &CallExpr, arguments: &[&IdedExpr]) -> Checked {
+    fn check_arithmetic(&mut self, at: &IdedExpr, call: &CallExpr, arguments: &[&IdedExpr]) -> Checked {
         let checked = arguments.iter().map(|argument| self.check(argument)).collect::<Result<Vec<_>, _>>()?;
         let name = match call.func_name.as_str() {
             "-_" => "-_",
             name => name.trim_matches('_'),
         };
-        if let Some(typed) = self.choose(OPERATORS, name, &checked) {
+        if let Some(typed) = self.choose_overload(OPERATORS, name, &checked) {
             return Ok(typed);
         }
         if let ("+", [Typed { ty: Some(Type::List(a)), .. }, Typed { ty: Some(Type::List(b)), .. }]) =
@@ -82,7 +82,7 @@ impl Checker<'_> {
         Err(self.parsed.error_at_token(at, format!("'{sign}' does not take {}{advice}", types.join(" and "))))
     }
 
-    fn comparison(&mut self, at: &IdedExpr, sign: &str, a: &IdedExpr, b: &IdedExpr) -> Checked {
+    fn check_comparison(&mut self, at: &IdedExpr, sign: &str, a: &IdedExpr, b: &IdedExpr) -> Checked {
         let (a, b) = (self.check(a)?, self.check(b)?);
         match (&a.ty, &b.ty) {
             (None, None) if sign == "==" => {
@@ -92,13 +92,13 @@ impl Checker<'_> {
                 return Ok(Typed::new(Node::Constant(Constant::Bool(false)), Type::Bool));
             }
             (None, Some(_)) if matches!(sign, "==" | "!=") => {
-                return Ok(against_null(sign, b.node));
+                return Ok(compare_with_null(sign, b.node));
             }
             (Some(_), None) if matches!(sign, "==" | "!=") => {
-                return Ok(against_null(sign, a.node));
+                return Ok(compare_with_null(sign, a.node));
             }
             (Some(left), Some(right)) => {
-                if let Some(kernel) = comparison_of(sign, left, right) {
+                if let Some(kernel) = comparison_kernel(sign, left, right) {
                     let node = Node::Strict { kernel, arguments: vec![a.node, b.node] };
                     return Ok(Typed::new(node, Type::Bool));
                 }
@@ -108,12 +108,12 @@ impl Checker<'_> {
         Err(self.parsed.error_at_token(at, format!("'{sign}' does not compare {} with {}", a.name(), b.name())))
     }
 
-    fn membership(&mut self, at: &IdedExpr, value: &IdedExpr, list: &IdedExpr) -> Checked {
+    fn check_membership(&mut self, at: &IdedExpr, value: &IdedExpr, list: &IdedExpr) -> Checked {
         let place = value;
         let value = self.check(value)?;
         let Syntax::List(items) = &list.expr else {
             let list = self.check(list)?;
-            return self.within(at, value, place, list);
+            return self.check_in(at, value, place, list);
         };
         let items = items.elements.iter().map(|item| Ok((item, self.check(item)?)));
         let items = items.collect::<Result<Vec<_>, ExprError>>()?;
@@ -121,7 +121,7 @@ impl Checker<'_> {
         let mut nodes = Vec::with_capacity(items.len());
         for (place, item) in items {
             nodes.push(match &ty {
-                Some(ty) => self.fit(place, item, ty)?,
+                Some(ty) => self.coerce(place, item, ty)?,
                 None => item.node,
             });
         }
@@ -143,25 +143,25 @@ impl Checker<'_> {
     }
 }
 
-fn against_null(sign: &str, node: Node) -> Typed {
+fn compare_with_null(sign: &str, node: Node) -> Typed {
     let kernel = if sign == "==" { logic::is_missing } else { logic::is_present };
     Typed::new(Node::Lenient { kernel, arguments: vec![node] }, Type::Bool)
 }
 
-/// The kernel that compares values of two types; none if they do not compare.
-fn comparison_of(sign: &str, left: &Type, right: &Type) -> Option<Kernel> {
+/// The kernel that compares values of two types; none if they cannot be compared.
+fn comparison_kernel(sign: &str, left: &Type, right: &Type) -> Option<Kernel> {
     match sign {
-        "==" => relation_of::<Equal>(left, right),
-        "!=" => relation_of::<NotEqual>(left, right),
-        "<" => relation_of::<Less>(left, right),
-        "<=" => relation_of::<LessOrEqual>(left, right),
-        ">" => relation_of::<Greater>(left, right),
-        ">=" => relation_of::<GreaterOrEqual>(left, right),
+        "==" => relation_kernel::<Equal>(left, right),
+        "!=" => relation_kernel::<NotEqual>(left, right),
+        "<" => relation_kernel::<Less>(left, right),
+        "<=" => relation_kernel::<LessOrEqual>(left, right),
+        ">" => relation_kernel::<Greater>(left, right),
+        ">=" => relation_kernel::<GreaterOrEqual>(left, right),
         _ => None,
     }
 }
 
-fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
+fn relation_kernel<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
     Some(match (left, right) {
         (Type::Int, Type::Int) | (Type::Timestamp, Type::Timestamp) | (Type::Duration, Type::Duration) => {
             compare::numbers::<R, i64>
@@ -171,7 +171,7 @@ fn relation_of<R: Relation>(left: &Type, right: &Type) -> Option<Kernel> {
         (Type::Double, Type::Int) => compare::double_with_int::<R>,
         (Type::Text, Type::Text) => compare::texts::<R>,
         (Type::Bool, Type::Bool) => compare::bools::<R>,
-        (Type::List(a), Type::List(b)) if a == b && !matches!(**a, Type::Record(_)) => match R::OF_EQUALS? {
+        (Type::List(a), Type::List(b)) if a == b && !matches!(**a, Type::Record(_)) => match R::ON_EQUALS? {
             true => items::equal,
             false => items::differ,
         },

@@ -3,7 +3,7 @@
 use arrow_buffer::BooleanBuffer;
 
 use crate::expr::column::{Column, Native};
-use crate::expr::loops::{map, split};
+use crate::expr::loops::{map, split_nulls};
 use crate::expr::text_builder::TextBuilder;
 
 /// The argument as it is: `int(1)`, `string("a")`.
@@ -12,33 +12,33 @@ pub(in crate::expr) fn same(arguments: &[Column], _rows: usize) -> Column {
 }
 
 pub(in crate::expr) fn int_to_double(arguments: &[Column], rows: usize) -> Column {
-    f64::into_column(map(i64::of(&arguments[0]), rows, |value| value as f64), None)
+    f64::into_column(map(i64::numbers(&arguments[0]), rows, |value| value as f64), None)
 }
 
-/// Drops the fraction; NaN and what is beyond the range of an int are missing.
+/// Drops the fraction. NaN and values outside of the range of an int are missing.
 pub(in crate::expr) fn double_to_int(arguments: &[Column], rows: usize) -> Column {
-    // Both ends are excluded, as CEL's own implementations do, although -2^63 would be an int.
+    // Both ends are excluded, as in CEL's own implementations, although -2^63 would be an int.
     let end = -(i64::MIN as f64);
-    let ints = map(f64::of(&arguments[0]), rows, |value| (-end < value && value < end).then_some(value as i64));
-    let (values, nulls) = split(&ints);
+    let ints = map(f64::numbers(&arguments[0]), rows, |value| (-end < value && value < end).then_some(value as i64));
+    let (values, nulls) = split_nulls(&ints);
     i64::into_column(values, nulls)
 }
 
 pub(in crate::expr) fn text_to_int(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
     let ints: Vec<Option<i64>> = (0..rows).map(|row| texts.get(row).parse().ok()).collect();
-    let (values, nulls) = split(&ints);
+    let (values, nulls) = split_nulls(&ints);
     i64::into_column(values, nulls)
 }
 
 pub(in crate::expr) fn text_to_double(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
     let doubles: Vec<Option<f64>> = (0..rows).map(|row| parse_double(texts.get(row))).collect();
-    let (values, nulls) = split(&doubles);
+    let (values, nulls) = split_nulls(&doubles);
     f64::into_column(values, nulls)
 }
 
-/// A decimal number, or the name of an infinity or of NaN. Digits beyond the range of a double are no number.
+/// Reads a decimal number, or the name of an infinity or of NaN. Digits outside of the range of a double are no number.
 fn parse_double(text: &str) -> Option<f64> {
     let is_named = !text.bytes().any(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|value: &f64| is_named || value.is_finite())
@@ -54,11 +54,11 @@ pub(in crate::expr) fn text_to_bool(arguments: &[Column], rows: usize) -> Column
             _ => None,
         })
         .collect();
-    let (values, nulls) = split(&bools);
+    let (values, nulls) = split_nulls(&bools);
     Column::Bools(BooleanBuffer::from(values), nulls)
 }
 
-fn displayed<T: std::fmt::Display>(rows: usize, value: impl Fn(usize) -> T) -> Column {
+fn display_rows<T: std::fmt::Display>(rows: usize, value: impl Fn(usize) -> T) -> Column {
     let mut builder = TextBuilder::new(rows);
     (0..rows).for_each(|row| builder.push_display(value(row)));
     Column::Texts(builder.finish())
@@ -66,30 +66,31 @@ fn displayed<T: std::fmt::Display>(rows: usize, value: impl Fn(usize) -> T) -> C
 
 pub(in crate::expr) fn bool_to_text(arguments: &[Column], rows: usize) -> Column {
     let bools = arguments[0].booleans(rows);
-    displayed(rows, |row| bools.value(row))
+    display_rows(rows, |row| bools.value(row))
 }
 
 pub(in crate::expr) fn int_to_text(arguments: &[Column], rows: usize) -> Column {
-    let ints = map(i64::of(&arguments[0]), rows, |value| value);
-    displayed(rows, |row| ints[row])
+    let ints = map(i64::numbers(&arguments[0]), rows, |value| value);
+    display_rows(rows, |row| ints[row])
 }
 
-/// From here on, and below `MIN_PLAIN`, doubles are written with an exponent: all digits would be up to 309.
-const MAX_PLAIN: f64 = 1e21;
-const MIN_PLAIN: f64 = 1e-6;
+/// From this absolute value on, doubles are written with an exponent: without one they have up to 309 digits.
+const MIN_LARGE_WITH_EXPONENT: f64 = 1e21;
+/// Below this absolute value, doubles are written with an exponent, too.
+const MIN_SMALL_WITHOUT_EXPONENT: f64 = 1e-6;
 
 /// The shortest decimal that reads back as the same double, of 24 characters at most.
 pub(in crate::expr) fn double_to_text(arguments: &[Column], rows: usize) -> Column {
-    let doubles = map(f64::of(&arguments[0]), rows, |value| value);
-    displayed(rows, |row| Shortest(doubles[row]))
+    let doubles = map(f64::numbers(&arguments[0]), rows, |value| value);
+    display_rows(rows, |row| ShortestDecimal(doubles[row]))
 }
 
-struct Shortest(f64);
+struct ShortestDecimal(f64);
 
-impl std::fmt::Display for Shortest {
+impl std::fmt::Display for ShortestDecimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let size = self.0.abs();
-        if size.is_finite() && size != 0.0 && !(MIN_PLAIN..MAX_PLAIN).contains(&size) {
+        if size.is_finite() && size != 0.0 && !(MIN_SMALL_WITHOUT_EXPONENT..MIN_LARGE_WITH_EXPONENT).contains(&size) {
             write!(f, "{:e}", self.0)
         } else {
             write!(f, "{}", self.0)
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_are_read_and_written() {
+    fn doubles_have_the_shortest_text_and_texts_out_of_range_are_no_doubles() {
         for (value, text) in [
             (0.1 + 0.2, "0.30000000000000004"),
             (1.0, "1"),
@@ -118,7 +119,7 @@ mod tests {
             (f64::MAX, "1.7976931348623157e308"),
             (f64::INFINITY, "inf"),
         ] {
-            assert_eq!(Shortest(value).to_string(), text);
+            assert_eq!(ShortestDecimal(value).to_string(), text);
         }
         for (text, value) in [
             ("1e999", None),
@@ -137,7 +138,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_double_is_read_back_from_its_text(value in any::<f64>().prop_filter("finite", |value| value.is_finite())) {
-            let text = Shortest(value).to_string();
+            let text = ShortestDecimal(value).to_string();
             prop_assert_eq!(parse_double(&text), Some(value));
             prop_assert!(text.len() <= 25, "{}", text);
         }

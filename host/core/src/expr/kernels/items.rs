@@ -1,4 +1,4 @@
-//! Items of lists beside each other and beside values of columns: `in`, and whether lists are equal.
+//! Compares items of lists with each other and with values of columns: `in`, and the equality of lists.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{DurationMillisecondType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -10,12 +10,12 @@ use hashbrown::HashSet;
 use super::list::lists;
 use crate::expr::column::{Column, Constant, mistyped};
 
-/// From how many items on a list that is asked again is worth a set.
-const LONG: usize = 16;
+/// From this length on, a list that several rows in succession look into is put into a hash set.
+const MIN_ITEMS_FOR_SET: usize = 16;
 
-/// A value of a list or of a column; those of two columns of one type compare. NaN equals nothing.
+/// An item of a list or a value of a column, for comparison. NaN equals nothing.
 #[derive(PartialEq)]
-pub(super) enum Value<'a> {
+pub(super) enum ItemValue<'a> {
     Missing,
     Bool(bool),
     Int(i64),
@@ -23,31 +23,31 @@ pub(super) enum Value<'a> {
     Text(&'a str),
 }
 
-impl<'a> Value<'a> {
-    /// What is the same for equal values alone; none for NaN.
+impl<'a> ItemValue<'a> {
+    /// The key in a hash set, equal exactly for equal values; none for NaN.
     fn key(&self) -> Option<(u8, u64, &'a str)> {
         Some(match self {
             Self::Missing => (0, 0, ""),
             Self::Bool(value) => (1, u64::from(*value), ""),
             Self::Int(value) => (2, value.cast_unsigned(), ""),
             Self::Double(value) if value.is_nan() => return None,
-            // Of the two zeros the positive.
+            // Adding 0.0 turns -0.0 into 0.0, which equals it.
             Self::Double(value) => (3, (value + 0.0).to_bits(), ""),
             Self::Text(text) => (4, 0, text),
         })
     }
 }
 
-/// The items of lists, their type found once.
-pub(super) enum Items<'a> {
+/// The items of lists. The type is matched once, not per item.
+pub(super) enum ListItems<'a> {
     Bools(&'a BooleanArray),
     Ints(&'a [i64], &'a ArrayRef),
     Doubles(&'a Float64Array),
     Texts(&'a StringArray),
 }
 
-impl<'a> Items<'a> {
-    pub(super) fn of(items: &'a ArrayRef) -> Self {
+impl<'a> ListItems<'a> {
+    pub(super) fn from_array(items: &'a ArrayRef) -> Self {
         if let Some(ints) = items.as_primitive_opt::<Int64Type>() {
             Self::Ints(ints.values(), items)
         } else if let Some(doubles) = items.as_primitive_opt::<Float64Type>() {
@@ -65,53 +65,54 @@ impl<'a> Items<'a> {
         }
     }
 
-    pub(super) fn at(&self, place: u32) -> Value<'a> {
+    pub(super) fn at(&self, place: u32) -> ItemValue<'a> {
         let place = place as usize;
         match self {
-            Self::Bools(array) if array.is_valid(place) => Value::Bool(array.value(place)),
-            Self::Ints(values, array) if array.is_valid(place) => Value::Int(values[place]),
-            Self::Doubles(array) if array.is_valid(place) => Value::Double(array.value(place)),
-            Self::Texts(array) if array.is_valid(place) => Value::Text(array.value(place)),
-            _ => Value::Missing,
+            Self::Bools(array) if array.is_valid(place) => ItemValue::Bool(array.value(place)),
+            Self::Ints(values, array) if array.is_valid(place) => ItemValue::Int(values[place]),
+            Self::Doubles(array) if array.is_valid(place) => ItemValue::Double(array.value(place)),
+            Self::Texts(array) if array.is_valid(place) => ItemValue::Text(array.value(place)),
+            _ => ItemValue::Missing,
         }
     }
 }
 
 /// The value of a row of a column.
-fn value_of<'a>(column: &'a Column, present: &BooleanBuffer, row: usize) -> Value<'a> {
+fn read_value<'a>(column: &'a Column, present: &BooleanBuffer, row: usize) -> ItemValue<'a> {
     if !present.value(row) {
-        return Value::Missing;
+        return ItemValue::Missing;
     }
     match column {
-        Column::Bools(values, _) => Value::Bool(values.value(row)),
-        Column::Ints(values, _) => Value::Int(values[row]),
-        Column::Doubles(values, _) => Value::Double(values[row]),
-        Column::Texts(array) => Value::Text(array.value(row)),
-        Column::Constant(Constant::Bool(value)) => Value::Bool(*value),
-        Column::Constant(Constant::Int(value)) => Value::Int(*value),
-        Column::Constant(Constant::Double(value)) => Value::Double(*value),
-        Column::Constant(Constant::Text(value)) => Value::Text(value),
-        Column::Constant(Constant::Null) | Column::Lists(_) => Value::Missing,
+        Column::Bools(values, _) => ItemValue::Bool(values.value(row)),
+        Column::Ints(values, _) => ItemValue::Int(values[row]),
+        Column::Doubles(values, _) => ItemValue::Double(values[row]),
+        Column::Texts(array) => ItemValue::Text(array.value(row)),
+        Column::Constant(Constant::Bool(value)) => ItemValue::Bool(*value),
+        Column::Constant(Constant::Int(value)) => ItemValue::Int(*value),
+        Column::Constant(Constant::Double(value)) => ItemValue::Double(*value),
+        Column::Constant(Constant::Text(value)) => ItemValue::Text(value),
+        Column::Constant(Constant::Null) | Column::Lists(_) => ItemValue::Missing,
     }
 }
 
-/// Whether a list (second) has a value (first), which may be missing, as items may be; missing for a missing list.
+/// True if a list (second) has a value (first). Value and items may be missing: a missing value equals a missing item.
+/// The result is missing for a missing list.
 pub(in crate::expr) fn contains(arguments: &[Column], rows: usize) -> Column {
     let [value, list] = arguments else { mistyped() };
     if list.is_null() {
         return Column::Constant(Constant::Null);
     }
     let lists = lists(list);
-    let (items, present) = (Items::of(&lists.items), value.present(rows));
-    // In a macro one list is asked for all items, one after the other: a long one becomes a set.
-    let (mut of, mut set) = (None, HashSet::with_hasher(FixedState::default()));
+    let (items, present) = (ListItems::from_array(&lists.items), value.present(rows));
+    // In the body of a macro one list is looked into for each item in turn: a long list becomes a set.
+    let (mut set_range, mut set) = (None, HashSet::with_hasher(FixedState::default()));
     let has = |row: usize| {
-        let wanted = value_of(value, &present, row);
-        if lists.len(row) < LONG || row == 0 || lists.ranges[row] != lists.ranges[row - 1] {
+        let wanted = read_value(value, &present, row);
+        if lists.len(row) < MIN_ITEMS_FOR_SET || row == 0 || lists.ranges[row] != lists.ranges[row - 1] {
             return lists.places(row).any(|place| items.at(place) == wanted);
         }
-        if of != Some(lists.ranges[row]) {
-            of = Some(lists.ranges[row]);
+        if set_range != Some(lists.ranges[row]) {
+            set_range = Some(lists.ranges[row]);
             set = lists.places(row).filter_map(|place| items.at(place).key()).collect();
         }
         wanted.key().is_some_and(|key| set.contains(&key))
@@ -119,17 +120,17 @@ pub(in crate::expr) fn contains(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(BooleanBuffer::collect_bool(rows, has), lists.nulls.clone())
 }
 
-/// Whether two lists have equal items, where two missing ones are equal.
+/// True if two lists have equal items. Two missing items are equal.
 pub(in crate::expr) fn equal(arguments: &[Column], rows: usize) -> Column {
     let (a, b) = (lists(&arguments[0]), lists(&arguments[1]));
-    let (left, right) = (Items::of(&a.items), Items::of(&b.items));
+    let (left, right) = (ListItems::from_array(&a.items), ListItems::from_array(&b.items));
     let equal = |row: usize| {
         a.len(row) == b.len(row) && a.places(row).zip(b.places(row)).all(|(x, y)| left.at(x) == right.at(y))
     };
     Column::Bools(BooleanBuffer::collect_bool(rows, equal), None)
 }
 
-/// Whether two lists differ.
+/// True if two lists differ.
 pub(in crate::expr) fn differ(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(!equal(arguments, rows).booleans(rows).values(), None)
 }

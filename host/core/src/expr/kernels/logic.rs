@@ -1,10 +1,10 @@
-//! Three-valued logic, presence and choice: the kernels that give a meaning to what is missing.
+//! Three-valued logic, presence and choice: the kernels that decide themselves about missing arguments.
 
 use arrow_arith::boolean;
 use arrow_array::{Array as _, BooleanArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
-use crate::expr::column::{Column, Native, Numbers, mistyped};
+use crate::expr::column::{Column, Native, NumberOperand, mistyped};
 use crate::expr::text_builder::TextBuilder;
 
 /// False if either is false, else missing if either is missing.
@@ -32,12 +32,12 @@ pub(in crate::expr) fn not(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(!arguments[0].booleans(rows).values(), None)
 }
 
-/// Whether there is a value.
+/// True if there is a value.
 pub(in crate::expr) fn is_present(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(arguments[0].present(rows), None)
 }
 
-/// Whether there is no value.
+/// True if there is no value.
 pub(in crate::expr) fn is_missing(arguments: &[Column], rows: usize) -> Column {
     Column::Bools(!&arguments[0].present(rows), None)
 }
@@ -49,10 +49,10 @@ pub(in crate::expr) fn choose(arguments: &[Column], rows: usize) -> Column {
         Some(nulls) => condition.values() & nulls.inner(),
         None => condition.values().clone(),
     };
-    select(&mask, &arguments[1], &arguments[2], rows).also_missing(condition.nulls())
+    select(&mask, &arguments[1], &arguments[2], rows).union_nulls(condition.nulls())
 }
 
-/// The first where it is there, else the second.
+/// The first argument where it has a value, else the second.
 pub(in crate::expr) fn coalesce(arguments: &[Column], rows: usize) -> Column {
     match arguments[0].nulls() {
         None if arguments[0].is_null() => arguments[1].clone(),
@@ -72,11 +72,11 @@ fn select(mask: &BooleanBuffer, a: &Column, b: &Column, rows: usize) -> Column {
             Column::Bools(pick_bits(mask, a.booleans(rows).values(), b.booleans(rows).values()), nulls)
         }
         Column::Ints(..) | Column::Constant(crate::expr::column::Constant::Int(_)) => {
-            let values = pick_numbers(mask, numbers(a, 0_i64), numbers(b, 0_i64), rows);
+            let values = pick_numbers(mask, numbers_or(a, 0_i64), numbers_or(b, 0_i64), rows);
             Column::Ints(ScalarBuffer::from(values), nulls)
         }
         Column::Doubles(..) | Column::Constant(crate::expr::column::Constant::Double(_)) => {
-            let values = pick_numbers(mask, numbers(a, 0.0), numbers(b, 0.0), rows);
+            let values = pick_numbers(mask, numbers_or(a, 0.0), numbers_or(b, 0.0), rows);
             Column::Doubles(ScalarBuffer::from(values), nulls)
         }
         Column::Texts(_) | Column::Constant(crate::expr::column::Constant::Text(_)) => {
@@ -86,15 +86,21 @@ fn select(mask: &BooleanBuffer, a: &Column, b: &Column, rows: usize) -> Column {
     }
 }
 
-fn numbers<T: Native>(column: &Column, unread: T) -> Numbers<'_, T> {
-    if column.is_null() { Numbers::One(unread) } else { T::of(column) }
+/// The numbers of a column; for the constant null a number that is never read.
+fn numbers_or<T: Native>(column: &Column, unread: T) -> NumberOperand<'_, T> {
+    if column.is_null() { NumberOperand::One(unread) } else { T::numbers(column) }
 }
 
 fn pick_bits(mask: &BooleanBuffer, a: &BooleanBuffer, b: &BooleanBuffer) -> BooleanBuffer {
     &(mask & a) | &(&!mask & b)
 }
 
-fn pick_numbers<T: Copy>(mask: &BooleanBuffer, a: Numbers<'_, T>, b: Numbers<'_, T>, rows: usize) -> Vec<T> {
+fn pick_numbers<T: Copy>(
+    mask: &BooleanBuffer,
+    a: NumberOperand<'_, T>,
+    b: NumberOperand<'_, T>,
+    rows: usize,
+) -> Vec<T> {
     (0..rows).map(|row| if mask.value(row) { a.at(row) } else { b.at(row) }).collect()
 }
 
@@ -104,7 +110,7 @@ fn pick_texts(mask: &BooleanBuffer, a: &Column, b: &Column, nulls: Option<&NullB
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
             builder.push_missing();
         } else {
-            // A constant null is never reached here: its rows are missing.
+            // A constant null is never read here: its rows are missing.
             builder.push(if mask.value(row) { a.texts().get(row) } else { b.texts().get(row) });
         }
     }

@@ -1,4 +1,4 @@
-//! `in` with constants: a hash set built once, so that a long list costs no more than a short one.
+//! `in` with a list of constants: a hash set that is built once, so that a long list costs no more than a short one.
 
 use std::sync::Arc;
 
@@ -6,31 +6,31 @@ use arrow_buffer::BooleanBuffer;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use crate::expr::column::{Column, Constant, Native, Numbers, Texts, mistyped};
-use crate::expr::loops::bits2;
+use crate::expr::column::{Column, Constant, Native, NumberOperand, TextOperand, mistyped};
+use crate::expr::loops::map2_to_bits;
 
-/// Constants of one type, and whether null is one of them.
+/// Constants of one type, with or without null.
 #[derive(Clone, Debug)]
 pub(in crate::expr) struct Members {
-    set: Set,
-    null: bool,
+    set: MemberSet,
+    has_null: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Set {
+enum MemberSet {
     /// Only nulls, or nothing.
     Empty,
     Bools([bool; 2]),
     Ints(HashSet<i64, FixedState>),
-    /// The bits of doubles, of the two zeros only the positive, and no NaN since that equals nothing.
+    /// The bits of doubles, with 0.0 for both zeros. NaN is left out, because it equals nothing.
     Doubles(HashSet<u64, FixedState>),
     Texts(HashSet<Arc<str>, FixedState>),
 }
 
 impl Members {
-    /// Of constants that have the same type.
+    /// Collects constants, all of the same type or null.
     pub(in crate::expr) fn new(constants: &[Constant]) -> Self {
-        let mut members = Self { set: Set::Empty, null: false };
+        let mut members = Self { set: MemberSet::Empty, has_null: false };
         for constant in constants {
             members.add(constant);
         }
@@ -39,55 +39,59 @@ impl Members {
 
     fn add(&mut self, constant: &Constant) {
         if matches!(constant, Constant::Null) {
-            self.null = true;
+            self.has_null = true;
             return;
         }
-        if matches!(self.set, Set::Empty) {
+        if matches!(self.set, MemberSet::Empty) {
             self.set = match constant {
-                Constant::Bool(_) => Set::Bools([false; 2]),
-                Constant::Int(_) => Set::Ints(HashSet::default()),
-                Constant::Double(_) => Set::Doubles(HashSet::default()),
-                Constant::Text(_) | Constant::Null => Set::Texts(HashSet::default()),
+                Constant::Bool(_) => MemberSet::Bools([false; 2]),
+                Constant::Int(_) => MemberSet::Ints(HashSet::default()),
+                Constant::Double(_) => MemberSet::Doubles(HashSet::default()),
+                Constant::Text(_) | Constant::Null => MemberSet::Texts(HashSet::default()),
             };
         }
         match (&mut self.set, constant) {
-            (Set::Bools(set), Constant::Bool(value)) => set[usize::from(*value)] = true,
-            (Set::Ints(set), Constant::Int(value)) => drop(set.insert(*value)),
-            (Set::Doubles(_), Constant::Double(value)) if value.is_nan() => {}
-            (Set::Doubles(set), Constant::Double(value)) => drop(set.insert(bits(*value))),
-            (Set::Texts(set), Constant::Text(text)) => drop(set.insert(text.clone())),
+            (MemberSet::Bools(set), Constant::Bool(value)) => set[usize::from(*value)] = true,
+            (MemberSet::Ints(set), Constant::Int(value)) => drop(set.insert(*value)),
+            (MemberSet::Doubles(_), Constant::Double(value)) if value.is_nan() => {}
+            (MemberSet::Doubles(set), Constant::Double(value)) => drop(set.insert(canonical_bits(*value))),
+            (MemberSet::Texts(set), Constant::Text(text)) => drop(set.insert(text.clone())),
             _ => mistyped(),
         }
     }
 }
 
 /// The bits of a double where -0.0 has become 0.0.
-fn bits(value: f64) -> u64 {
+fn canonical_bits(value: f64) -> u64 {
     (value + 0.0).to_bits()
 }
 
-/// For each row, whether its value (or its being missing) is one of the members.
+/// The rows whose value is one of the members; a missing value is one if null is.
 pub(in crate::expr) fn contains(members: &Members, column: &Column, rows: usize) -> BooleanBuffer {
     let there = column.present(rows);
-    let found = if column.is_null() { BooleanBuffer::new_unset(rows) } else { found(&members.set, column, rows) };
+    let found = if column.is_null() { BooleanBuffer::new_unset(rows) } else { find_in_set(&members.set, column, rows) };
     let found = &found & &there;
-    if members.null { &found | &!&there } else { found }
+    if members.has_null { &found | &!&there } else { found }
 }
 
-fn found(set: &Set, column: &Column, rows: usize) -> BooleanBuffer {
+fn find_in_set(set: &MemberSet, column: &Column, rows: usize) -> BooleanBuffer {
     match set {
-        Set::Empty => BooleanBuffer::new_unset(rows),
-        Set::Bools(set) => {
+        MemberSet::Empty => BooleanBuffer::new_unset(rows),
+        MemberSet::Bools(set) => {
             let values = column.booleans(rows);
             BooleanBuffer::collect_bool(rows, |row| set[usize::from(values.value(row))])
         }
-        Set::Ints(set) => bits2(i64::of(column), Numbers::One(()), rows, |value, ()| set.contains(&value)),
-        Set::Doubles(set) => {
-            // NaN's bits are never in the set.
-            bits2(f64::of(column), Numbers::One(()), rows, |value, ()| set.contains(&bits(value)))
+        MemberSet::Ints(set) => {
+            map2_to_bits(i64::numbers(column), NumberOperand::One(()), rows, |value, ()| set.contains(&value))
         }
-        Set::Texts(set) => {
-            let texts: Texts<'_> = column.texts();
+        MemberSet::Doubles(set) => {
+            // NaN's bits are never in the set.
+            map2_to_bits(f64::numbers(column), NumberOperand::One(()), rows, |value, ()| {
+                set.contains(&canonical_bits(value))
+            })
+        }
+        MemberSet::Texts(set) => {
+            let texts: TextOperand<'_> = column.texts();
             BooleanBuffer::collect_bool(rows, |row| set.contains(texts.get(row)))
         }
     }

@@ -1,6 +1,6 @@
-//! The kernels: functions from columns to a column, one file for each kind of work.
+//! The kernels: functions from columns to a column, one file for each group of functions.
 //!
-//! A strict kernel may compute anything for a row with a missing argument: the caller marks it as missing.
+//! A strict kernel may compute any value for a row with a missing argument: the caller marks that row as missing.
 
 pub(super) mod arithmetic;
 pub(super) mod compare;

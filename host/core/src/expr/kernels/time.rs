@@ -3,7 +3,7 @@
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 use crate::expr::column::{Column, Native};
-use crate::expr::loops::{map, split};
+use crate::expr::loops::{map, split_nulls};
 use crate::expr::text_builder::TextBuilder;
 use crate::rfc3339::parse_millis;
 
@@ -12,12 +12,12 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-fn ints(arguments: &[Column], rows: usize, f: impl Fn(i64) -> i64) -> Column {
-    i64::into_column(map(i64::of(&arguments[0]), rows, f), None)
+fn map_to_ints(arguments: &[Column], rows: usize, f: impl Fn(i64) -> i64) -> Column {
+    i64::into_column(map(i64::numbers(&arguments[0]), rows, f), None)
 }
 
-/// A date of the Gregorian calendar, also before its time.
-struct Date {
+/// A date of the proleptic Gregorian calendar.
+struct CivilDate {
     year: i64,
     /// From 1.
     month: i64,
@@ -28,7 +28,7 @@ struct Date {
 }
 
 /// The date of a timestamp: Howard Hinnant's civil_from_days, which counts years from March.
-fn date(timestamp: i64) -> Date {
+fn civil_date(timestamp: i64) -> CivilDate {
     let days = timestamp.div_euclid(DAY) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
@@ -38,106 +38,106 @@ fn date(timestamp: i64) -> Date {
     let day = from_march - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
-    // March 1 is day 59 of a year, or 60; January 1 is 306 days behind it.
-    let day_of_year = if month <= 2 { from_march - 306 } else { from_march + 59 + i64::from(leap) };
-    Date { year, month, day, day_of_year }
+    let is_leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
+    // March 1 is day 59 of a year, or 60 in a leap year. January 1 is 306 days after the March 1 before it.
+    let day_of_year = if month <= 2 { from_march - 306 } else { from_march + 59 + i64::from(is_leap) };
+    CivilDate { year, month, day, day_of_year }
 }
 
 pub(in crate::expr) fn year(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).year)
+    map_to_ints(arguments, rows, |time| civil_date(time).year)
 }
 
 /// From 1, for January.
 pub(in crate::expr) fn month(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).month)
+    map_to_ints(arguments, rows, |time| civil_date(time).month)
 }
 
 /// From 0, for January: CEL's getMonth.
 pub(in crate::expr) fn month_from_zero(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).month - 1)
+    map_to_ints(arguments, rows, |time| civil_date(time).month - 1)
 }
 
 /// Of the month, from 1.
 pub(in crate::expr) fn day(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).day)
+    map_to_ints(arguments, rows, |time| civil_date(time).day)
 }
 
 /// Of the month, from 0: CEL's getDayOfMonth.
 pub(in crate::expr) fn day_from_zero(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).day - 1)
+    map_to_ints(arguments, rows, |time| civil_date(time).day - 1)
 }
 
 /// From 0.
 pub(in crate::expr) fn day_of_year(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| date(time).day_of_year)
+    map_to_ints(arguments, rows, |time| civil_date(time).day_of_year)
 }
 
 /// From 0, for Sunday; 1970-01-01 was a Thursday.
 pub(in crate::expr) fn day_of_week(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| (time.div_euclid(DAY) + 4).rem_euclid(7))
+    map_to_ints(arguments, rows, |time| (time.div_euclid(DAY) + 4).rem_euclid(7))
 }
 
 pub(in crate::expr) fn hour(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| time.rem_euclid(DAY) / HOUR)
+    map_to_ints(arguments, rows, |time| time.rem_euclid(DAY) / HOUR)
 }
 
 pub(in crate::expr) fn minute(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| time.rem_euclid(HOUR) / MINUTE)
+    map_to_ints(arguments, rows, |time| time.rem_euclid(HOUR) / MINUTE)
 }
 
 pub(in crate::expr) fn second(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| time.rem_euclid(MINUTE) / SECOND)
+    map_to_ints(arguments, rows, |time| time.rem_euclid(MINUTE) / SECOND)
 }
 
 pub(in crate::expr) fn millisecond(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| time.rem_euclid(SECOND))
+    map_to_ints(arguments, rows, |time| time.rem_euclid(SECOND))
 }
 
 pub(in crate::expr) fn whole_hours(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |span| span / HOUR)
+    map_to_ints(arguments, rows, |span| span / HOUR)
 }
 
 pub(in crate::expr) fn whole_minutes(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |span| span / MINUTE)
+    map_to_ints(arguments, rows, |span| span / MINUTE)
 }
 
 pub(in crate::expr) fn whole_seconds(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |span| span / SECOND)
+    map_to_ints(arguments, rows, |span| span / SECOND)
 }
 
-/// What is beyond the whole seconds: CEL's getMilliseconds of a duration.
+/// The milliseconds after the last whole second: CEL's getMilliseconds of a duration.
 pub(in crate::expr) fn millisecond_of_span(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |span| span % SECOND)
+    map_to_ints(arguments, rows, |span| span % SECOND)
 }
 
 /// Seconds since 1970: CEL's int(timestamp).
 pub(in crate::expr) fn unix_seconds(arguments: &[Column], rows: usize) -> Column {
-    ints(arguments, rows, |time| time.div_euclid(SECOND))
+    map_to_ints(arguments, rows, |time| time.div_euclid(SECOND))
 }
 
-/// From seconds since 1970; beyond the range of milliseconds it is missing.
+/// From seconds since 1970; missing outside of the range of milliseconds.
 pub(in crate::expr) fn from_unix_seconds(arguments: &[Column], rows: usize) -> Column {
-    let times = map(i64::of(&arguments[0]), rows, |seconds| seconds.checked_mul(SECOND));
-    let (values, nulls) = split(&times);
+    let times = map(i64::numbers(&arguments[0]), rows, |seconds| seconds.checked_mul(SECOND));
+    let (values, nulls) = split_nulls(&times);
     i64::into_column(values, nulls)
 }
 
-/// From RFC 3339; another text is missing.
+/// From RFC 3339; missing for any other text.
 pub(in crate::expr) fn from_text(arguments: &[Column], rows: usize) -> Column {
     let texts = arguments[0].texts();
     let times: Vec<Option<i64>> = (0..rows).map(|row| parse_millis(texts.get(row))).collect();
-    let (values, nulls) = split(&times);
+    let (values, nulls) = split_nulls(&times);
     i64::into_column(values, nulls)
 }
 
-/// As RFC 3339 writes it; missing beyond the years that it can write.
+/// As RFC 3339 text; missing outside of the years 0 to 9999, which RFC 3339 can express.
 pub(in crate::expr) fn timestamp_to_text(arguments: &[Column], rows: usize) -> Column {
-    let times = i64::of(&arguments[0]);
+    let times = i64::numbers(&arguments[0]);
     let mut builder = TextBuilder::new(rows);
     for row in 0..rows {
         match jiff::Timestamp::from_millisecond(times.at(row)) {
-            Ok(time) if (0..=9999).contains(&date(times.at(row)).year) => builder.push_display(time),
+            Ok(time) if (0..=9999).contains(&civil_date(times.at(row)).year) => builder.push_display(time),
             _ => builder.push_missing(),
         }
     }
@@ -146,7 +146,7 @@ pub(in crate::expr) fn timestamp_to_text(arguments: &[Column], rows: usize) -> C
 
 /// In seconds, as CEL writes it: `90s`, `-0.25s`.
 pub(in crate::expr) fn span_to_text(arguments: &[Column], rows: usize) -> Column {
-    let spans = i64::of(&arguments[0]);
+    let spans = i64::numbers(&arguments[0]);
     let mut builder = TextBuilder::new(rows);
     for span in (0..rows).map(|row| spans.at(row)) {
         let sign = if span < 0 { "-" } else { "" };
@@ -175,17 +175,17 @@ pub(in crate::expr) fn parse_zone(name: &str) -> Option<TimeZone> {
     Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
 }
 
-/// The times that clocks of a zone show, as if they were UTC. Missing beyond the years that zones are known for.
-pub(in crate::expr) fn local(times: &Column, zone: &TimeZone, rows: usize) -> Column {
+/// The local times of a zone, as if they were UTC. Missing outside of the years -9999 to 9999, which jiff supports.
+pub(in crate::expr) fn to_local_time(times: &Column, zone: &TimeZone, rows: usize) -> Column {
     let shown = |time: i64| {
         let offset = zone.to_offset(jiff::Timestamp::from_millisecond(time).ok()?);
         time.checked_add(i64::from(offset.seconds()) * SECOND)
     };
-    let (values, nulls) = split(&map(i64::of(times), rows, shown));
+    let (values, nulls) = split_nulls(&map(i64::numbers(times), rows, shown));
     i64::into_column(values, nulls)
 }
 
-/// The milliseconds of a duration as Go and CEL write it (`1h30m`, `-1.5s`, `250ms`), finer digits dropped.
+/// The milliseconds of a duration as Go and CEL write it (`1h30m`, `-1.5s`, `250ms`). Finer digits are dropped.
 pub(in crate::expr) fn parse_duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -197,23 +197,23 @@ pub(in crate::expr) fn parse_duration(text: &str) -> Option<i64> {
     let mut nanoseconds: i128 = 0;
     loop {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
-        let (number, behind) = rest.split_at(number_end);
-        let unit_end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at(unit_end);
-        nanoseconds = nanoseconds.checked_add(part(number, unit)?)?;
-        if behind.is_empty() {
+        let (number, after) = rest.split_at(number_end);
+        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        nanoseconds = nanoseconds.checked_add(parse_duration_part(number, unit)?)?;
+        if after.is_empty() {
             break;
         }
-        rest = behind;
+        rest = after;
     }
     let signed = if negative { -nanoseconds } else { nanoseconds };
     i64::try_from(signed / 1_000_000).ok()
 }
 
 /// The nanoseconds of one part such as `1.5h`.
-fn part(number: &str, unit: &str) -> Option<i128> {
+fn parse_duration_part(number: &str, unit: &str) -> Option<i128> {
     let unit: i128 = match unit {
-        // Not in CEL, but spans of time everywhere else here may be written in days.
+        // CEL has no days, but all other spans of time in definitions may be written in days.
         "d" => 86_400_000_000_000,
         "h" => 3_600_000_000_000,
         "m" => 60_000_000_000,
@@ -224,7 +224,7 @@ fn part(number: &str, unit: &str) -> Option<i128> {
         _ => return None,
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    // 15 digits of an hour are finer than a nanosecond, and longer numbers are no duration.
+    // 15 digits bound the arithmetic to 128 bits. They are finer than a nanosecond in every unit.
     if whole.len() > 15 || fraction.len() > 15 || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
@@ -257,12 +257,12 @@ mod tests {
     fn dates_agree_with_another_calendar() {
         for day in (-1_000_000..1_000_000_i64).step_by(37) {
             let other = jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
-            let ours = date(day * DAY + DAY - 1);
+            let ours = civil_date(day * DAY + DAY - 1);
             let found = (ours.year, ours.month, ours.day, ours.day_of_year + 1);
             let expected = (other.year().into(), other.month().into(), other.day().into(), other.day_of_year().into());
             assert_eq!(found, expected, "day {day}");
         }
         // No overflow at the ends.
-        assert!(date(i64::MAX).year > 290_000_000 && date(i64::MIN).year < -290_000_000);
+        assert!(civil_date(i64::MAX).year > 290_000_000 && civil_date(i64::MIN).year < -290_000_000);
     }
 }

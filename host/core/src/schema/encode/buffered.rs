@@ -1,4 +1,4 @@
-//! A JSON value that is kept while more than one reading of it is tried.
+//! A JSON value that is buffered while it is tried as several branches of a union.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// A JSON value with all that was written: also names that are there twice.
+/// A JSON value as it was written, with duplicate names, so that they are found later.
 #[derive(Debug)]
 pub(super) enum Buffered {
     Null,
@@ -19,8 +19,8 @@ pub(super) enum Buffered {
     Object(Vec<(String, Buffered)>),
 }
 
-/// The members of a kept object, to be read like those of a parser.
-pub(super) fn members<'de>(
+/// The members of a buffered object, as a `MapAccess`.
+pub(super) fn buffered_members<'de>(
     object: &[(String, Buffered)],
 ) -> MapDeserializer<'de, impl Iterator<Item = (&str, &Buffered)>, serde_json::Error> {
     MapDeserializer::new(object.iter().map(|(name, value)| (name.as_str(), value)))
@@ -28,13 +28,13 @@ pub(super) fn members<'de>(
 
 impl<'de> Deserialize<'de> for Buffered {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(Keep)
+        json.deserialize_any(BufferVisitor)
     }
 }
 
-struct Keep;
+struct BufferVisitor;
 
-impl<'de> Visitor<'de> for Keep {
+impl<'de> Visitor<'de> for BufferVisitor {
     type Value = Buffered;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,7 +94,7 @@ impl<'de> Deserializer<'de> for &Buffered {
             Buffered::Double(value) => visitor.visit_f64(*value),
             Buffered::Text(value) => visitor.visit_str(value),
             Buffered::Array(values) => visitor.visit_seq(SeqDeserializer::new(values.iter())),
-            Buffered::Object(values) => visitor.visit_map(members(values)),
+            Buffered::Object(values) => visitor.visit_map(buffered_members(values)),
         }
     }
 

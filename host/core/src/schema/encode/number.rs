@@ -1,33 +1,34 @@
-//! Numbers as they stand in the JSON: a parser gives a double for what has a point or an exponent, which may be a
-//! neighbour of the number that was written.
+//! Exact numbers of a JSON text. The parser gives a double for a number with a point or an exponent, and that may
+//! differ slightly from the number in the text.
 
 use super::super::decimal::MAX_DIGITS;
 
-/// The numbers of a JSON text, counted as the parser comes to them. Their texts are looked up only where a double is
-/// not enough.
+/// Counts the numbers that the parser reads, so that the text of a number can be found where a double is not exact
+/// enough.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbers<'j> {
-    /// None: the JSON was parsed before.
+pub(super) struct NumberTexts<'j> {
+    /// None if the JSON was parsed earlier and the text is not available.
     text: Option<&'j str>,
-    /// How many the parser has come to.
-    met: usize,
-    /// How many are before `at`.
+    /// The number of numbers that the parser has read.
+    parsed: usize,
+    /// The number of numbers in the text before `at`.
     passed: usize,
     at: usize,
 }
 
-impl<'j> Numbers<'j> {
+impl<'j> NumberTexts<'j> {
     pub(super) fn new(text: Option<&'j str>) -> Self {
-        Self { text, met: 0, passed: 0, at: 0 }
+        Self { text, parsed: 0, passed: 0, at: 0 }
     }
 
-    /// The parser has come to another number.
+    /// Counts a number that the parser has read.
     #[inline]
     pub(super) fn count(&mut self) {
-        self.met += 1;
+        self.parsed += 1;
     }
 
-    /// The text of the number that was counted last. All of the JSON up to there is well-formed.
+    /// The text of the number that was counted last. It relies on the JSON up to there being well-formed, which the
+    /// parser has checked.
     pub(super) fn find_newest(&mut self) -> Option<&'j str> {
         let bytes = self.text?.as_bytes();
         loop {
@@ -38,7 +39,7 @@ impl<'j> Numbers<'j> {
                     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                     self.at += bytes[start..].iter().take_while(|byte| is_part(byte)).count();
                     self.passed += 1;
-                    if self.passed == self.met {
+                    if self.passed == self.parsed {
                         return self.text?.get(start..self.at);
                     }
                 }
@@ -48,7 +49,7 @@ impl<'j> Numbers<'j> {
     }
 }
 
-/// The place behind the string that begins at `at`.
+/// The byte after the string that begins at `at`.
 fn find_string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -60,20 +61,20 @@ fn find_string_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// A number of JSON, exact: digits without zeros at their ends, times a power of ten.
+/// An exact number: digits without leading and trailing zeros, times a power of ten.
 #[derive(Debug, PartialEq)]
-pub(super) struct Exact {
+pub(super) struct ExactNumber {
     is_negative: bool,
-    /// None: zero.
+    /// Empty for zero.
     digits: String,
     exponent: i64,
 }
 
-/// Exponents beyond this are of numbers that no type holds.
+/// The bound on exponents. Numbers with larger ones are outside of the range of all types.
 const MAX_EXPONENT: i64 = 1 << 40;
 
-impl Exact {
-    /// Reads a number that a JSON parser has taken.
+impl ExactNumber {
+    /// Parses a number that the JSON parser has accepted.
     pub(super) fn parse(text: &str) -> Self {
         let (is_negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -82,7 +83,7 @@ impl Exact {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let beyond = if exponent.starts_with('-') { -MAX_EXPONENT } else { MAX_EXPONENT };
-        // No text is as long as exponents are large.
+        // An exponent that does not parse is outside of i64, far beyond the length of any text.
         let exponent = exponent.parse().map_or(beyond, |exponent: i64| exponent.clamp(-MAX_EXPONENT, MAX_EXPONENT));
         let all = format!("{whole}{fraction}");
         let digits = all.trim_end_matches('0');
@@ -91,7 +92,7 @@ impl Exact {
         Self { is_negative, digits: digits.to_owned(), exponent: if digits.is_empty() { 0 } else { exponent } }
     }
 
-    /// The number, if it is a whole one of 64 bits.
+    /// The number as an i64, if it is a whole number in that range.
     pub(super) fn whole(&self) -> Option<i64> {
         if self.digits.is_empty() {
             return Some(0);
@@ -105,7 +106,7 @@ impl Exact {
         format!("{sign}{}{}", self.digits, "0".repeat(zeros)).parse().ok()
     }
 
-    /// The number without an exponent, such as `-12.5`. None: it has more digits than any decimal.
+    /// The number without an exponent, such as `-12.5`; none if it has more digits than any decimal type.
     pub(super) fn decimal_text(&self) -> Option<String> {
         let places = usize::try_from(self.exponent.unsigned_abs()).ok().filter(|places| *places <= MAX_DIGITS)?;
         if self.digits.len() > MAX_DIGITS {
@@ -129,9 +130,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_again_in_their_order() {
+    fn the_text_of_the_last_counted_number_is_found() {
         let text = r#"{"1": [1, -2.50, "3\\", {"\"4": 5e+7}], "é": 0}"#;
-        let mut numbers = Numbers::new(Some(text));
+        let mut numbers = NumberTexts::new(Some(text));
         numbers.count();
         numbers.count();
         assert_eq!(numbers.find_newest(), Some("-2.50"));
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(numbers.find_newest(), Some("0"));
         numbers.count();
         assert_eq!(numbers.find_newest(), None);
-        assert_eq!(Numbers::new(None).find_newest(), None);
+        assert_eq!(NumberTexts::new(None).find_newest(), None);
     }
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
             ("1e19", None),
             ("1.00000000000000000000001", None),
         ] {
-            assert_eq!(Exact::parse(text).whole(), whole, "{text}");
+            assert_eq!(ExactNumber::parse(text).whole(), whole, "{text}");
         }
     }
 
@@ -170,10 +171,10 @@ mod tests {
         #[test]
         fn decimals_are_the_number_that_was_written(whole in any::<i64>(), shift in 0_usize..30, zeros in 0_usize..4) {
             let text = format!("{whole}{}e-{}", "0".repeat(zeros), shift + zeros);
-            let exact = Exact::parse(&text);
+            let exact = ExactNumber::parse(&text);
             let found = exact.decimal_text().unwrap();
-            let (before, behind) = found.split_once('.').unwrap_or((&found, ""));
-            let digits = format!("{before}{behind}{}", "0".repeat(shift.saturating_sub(behind.len())));
+            let (before, after) = found.split_once('.').unwrap_or((&found, ""));
+            let digits = format!("{before}{after}{}", "0".repeat(shift.saturating_sub(after.len())));
             prop_assert_eq!(digits.parse::<i128>().unwrap(), i128::from(whole), "{} {}", text, found);
         }
     }

@@ -7,55 +7,55 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::super::MAX_EVENT_DEPTH;
 use super::super::error::nearest;
-use super::super::node::{Again, Node, Record};
-use super::scalar::Found;
-use super::value::{Seed, mismatch};
-use super::{Problem, Span, Writer};
+use super::super::node::{Node, RecordReference, RecordType};
+use super::scalar::FoundValue;
+use super::value::{ValueSeed, mismatch};
+use super::{ByteRange, EncodeProblem, Writer};
 
-/// A field that has not come yet.
-const ABSENT: Span = Span { start: usize::MAX, end: usize::MAX };
+/// The range of a field that has not been read yet.
+const ABSENT: ByteRange = ByteRange { start: usize::MAX, end: usize::MAX };
 
-/// Writes an object as a record or a map, whichever the type is. `first` is a key that has been read already.
+/// Writes an object as a record or a map, depending on the type. `first` is a key that has been read already.
 #[inline]
-pub(super) fn object<'de, A: MapAccess<'de>>(
+pub(super) fn write_object<'de, A: MapAccess<'de>>(
     node: &Node,
     map: A,
     writer: &mut Writer<'_>,
     first: Option<String>,
 ) -> Result<(), A::Error> {
     match node {
-        Node::Record(fields) => record(fields, map, writer, first),
-        Node::Map(value) => entries(value, map, writer, first),
-        Node::Again(inner) => again(inner, map, writer, first),
-        node => Err(mismatch(writer, node, &Found::Object)),
+        Node::Record(fields) => write_record(fields, map, writer, first),
+        Node::Map(value) => write_map(value, map, writer, first),
+        Node::RecordReference(inner) => write_reference(inner, map, writer, first),
+        node => Err(mismatch(writer, node, &FoundValue::Object)),
     }
 }
 
-fn again<'de, A: MapAccess<'de>>(
-    again: &Again,
+fn write_reference<'de, A: MapAccess<'de>>(
+    reference: &RecordReference,
     map: A,
     writer: &mut Writer<'_>,
     first: Option<String>,
 ) -> Result<(), A::Error> {
-    writer.scratch.depth += again.levels;
+    writer.scratch.depth += reference.levels;
     // The record itself is one more.
     if writer.scratch.depth >= MAX_EVENT_DEPTH {
-        return Err(writer.fail(Problem::TooDeep));
+        return Err(writer.fail(EncodeProblem::TooDeep));
     }
-    let result = again.try_walk(|fields| record(fields, map, writer, first));
-    writer.scratch.depth -= again.levels;
+    let result = reference.try_walk(|fields| write_record(fields, map, writer, first));
+    writer.scratch.depth -= reference.levels;
     result.unwrap_or_else(|| {
-        let expected = format!("no `{}`: a default cannot have a type in it that contains itself", again.name);
-        Err(writer.fail(Problem::Mismatch { expected, found: Found::Object.to_string() }))
+        let expected = format!("no `{}`: a default cannot have a type in it that contains itself", reference.name);
+        Err(writer.fail(EncodeProblem::Mismatch { expected, found: FoundValue::Object.to_string() }))
     })
 }
 
 /// Writes an object as a record. `first` is a key that has been read already.
 ///
-/// Fields are written as they come. Only when they came in another order than the schema's, or some are
-/// missing, is the record put together anew: producers mostly keep the order.
-fn record<'de, A: MapAccess<'de>>(
-    record: &Record,
+/// Fields are written in the order in which they are read. The record is reordered afterwards only if that is not the
+/// schema's order, or if fields are missing: most producers keep the order.
+fn write_record<'de, A: MapAccess<'de>>(
+    record: &RecordType,
     mut map: A,
     writer: &mut Writer<'_>,
     first: Option<String>,
@@ -65,53 +65,53 @@ fn record<'de, A: MapAccess<'de>>(
     let mut expected = 0;
     let mut ordered = true;
     let mut key = match first {
-        Some(name) => Some(known(record, record.position(&name, 0), &name, writer)?),
+        Some(name) => Some(find_field(record, record.position(&name, 0), &name, writer)?),
         None => map.next_key_seed(FieldName { record, expected, writer: &mut *writer })?,
     };
     let start = writer.out.len();
     while let Some(index) = key {
         let member = &record.members[index];
         if writer.scratch.spans[frame + index] != ABSENT {
-            writer.within(&member.name);
-            return Err(writer.fail(Problem::Duplicate));
+            writer.push_trail(&member.name);
+            return Err(writer.fail(EncodeProblem::Duplicate));
         }
         ordered &= index == expected;
         expected = index + 1;
         let start = writer.out.len();
-        map.next_value_seed(Seed { node: &member.node, writer: &mut *writer })
-            .inspect_err(|_| writer.within(&member.name))?;
-        writer.scratch.spans[frame + index] = Span { start, end: writer.out.len() };
+        map.next_value_seed(ValueSeed { node: &member.node, writer: &mut *writer })
+            .inspect_err(|_| writer.push_trail(&member.name))?;
+        writer.scratch.spans[frame + index] = ByteRange { start, end: writer.out.len() };
         key = map.next_key_seed(FieldName { record, expected, writer: &mut *writer })?;
     }
     if !ordered || expected != record.members.len() {
-        stitch(record, frame, start, writer)?;
+        reorder_fields(record, frame, start, writer)?;
     }
     writer.scratch.spans.truncate(frame);
     Ok(())
 }
 
-/// Puts the fields written since `start` in the schema's order, with defaults for what is missing.
-fn stitch<E: Error>(record: &Record, frame: usize, start: usize, writer: &mut Writer<'_>) -> Result<(), E> {
-    writer.scratch.stitched.clear();
+/// Puts the fields that were written since `start` in the schema's order, with defaults for missing fields.
+fn reorder_fields<E: Error>(record: &RecordType, frame: usize, start: usize, writer: &mut Writer<'_>) -> Result<(), E> {
+    writer.scratch.reordered.clear();
     for (index, member) in record.members.iter().enumerate() {
         let span = writer.scratch.spans[frame + index];
         let bytes = match &member.default {
             _ if span != ABSENT => &writer.out[span.start..span.end],
             Some(default) => default,
             None => {
-                writer.within(&member.name);
-                return Err(writer.fail(Problem::Missing));
+                writer.push_trail(&member.name);
+                return Err(writer.fail(EncodeProblem::Missing));
             }
         };
-        writer.scratch.stitched.extend_from_slice(bytes);
+        writer.scratch.reordered.extend_from_slice(bytes);
     }
     writer.out.truncate(start);
-    writer.out.extend_from_slice(&writer.scratch.stitched);
+    writer.out.extend_from_slice(&writer.scratch.reordered);
     Ok(())
 }
 
 /// Writes an object as a map. `first` is a key that has been read already.
-fn entries<'de, A: MapAccess<'de>>(
+fn write_map<'de, A: MapAccess<'de>>(
     value: &Node,
     mut map: A,
     writer: &mut Writer<'_>,
@@ -124,14 +124,15 @@ fn entries<'de, A: MapAccess<'de>>(
         None => map.next_key_seed(Name)?,
     };
     while let Some(name) = key {
-        if !writer.item() {
-            return Err(writer.fail(Problem::TooManyItems));
+        if !writer.count_item() {
+            return Err(writer.fail(EncodeProblem::TooManyItems));
         }
-        writer.binary(name.as_bytes());
-        map.next_value_seed(Seed { node: value, writer: &mut *writer }).inspect_err(|_| writer.within(&name))?;
+        writer.put_bytes(name.as_bytes());
+        map.next_value_seed(ValueSeed { node: value, writer: &mut *writer })
+            .inspect_err(|_| writer.push_trail(&name))?;
         if let Some(name) = names.replace(name) {
-            writer.within(&name);
-            return Err(writer.fail(Problem::Duplicate));
+            writer.push_trail(&name);
+            return Err(writer.fail(EncodeProblem::Duplicate));
         }
         key = map.next_key_seed(Name)?;
     }
@@ -139,19 +140,24 @@ fn entries<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// The place of a field, or the error for one that the record does not have.
+/// The index of a field, or the error for a field that the record does not have.
 #[inline]
-fn known<E: Error>(record: &Record, position: Option<usize>, name: &str, writer: &mut Writer<'_>) -> Result<usize, E> {
+fn find_field<E: Error>(
+    record: &RecordType,
+    position: Option<usize>,
+    name: &str,
+    writer: &mut Writer<'_>,
+) -> Result<usize, E> {
     position.ok_or_else(|| {
-        writer.within(name);
+        writer.push_trail(name);
         let names = record.members.iter().map(|member| member.name.as_str());
-        writer.fail(Problem::Unknown { suggestion: nearest(name, names) })
+        writer.fail(EncodeProblem::Unknown { suggestion: nearest(name, names) })
     })
 }
 
-/// Reads a key as the place of a record's field.
+/// Deserializes a key as the index of a record's field.
 struct FieldName<'n, 'w, 'o> {
-    record: &'n Record,
+    record: &'n RecordType,
     expected: usize,
     writer: &'w mut Writer<'o>,
 }
@@ -174,11 +180,11 @@ impl Visitor<'_> for FieldName<'_, '_, '_> {
 
     #[inline]
     fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
-        known(self.record, self.record.position(name, self.expected), name, self.writer)
+        find_field(self.record, self.record.position(name, self.expected), name, self.writer)
     }
 }
 
-/// Reads a key as text.
+/// Deserializes a key as text.
 pub(super) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {

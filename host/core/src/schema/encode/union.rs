@@ -1,29 +1,29 @@
-//! Which branch of a union a JSON value means.
+//! Chooses the branch of a union for a JSON value.
 //!
-//! A bare value goes to the branch that takes it; among several to the first (whole numbers prefer ints and
-//! longs, texts prefer enums that have the symbol). An object with one member whose name is that of a branch may be the
-//! tagged form: see [`object`].
+//! A bare value goes to the branch that takes it, or to the first of several (whole numbers prefer ints and longs,
+//! texts prefer enums that have the symbol). An object with one member that has the name of a branch may be the tagged
+//! form: see [`write_union_object`].
 
 use serde::de::{Error, MapAccess};
 use serde_json::{Number, Value};
 
-use super::super::node::{Node, Record};
-use super::buffered::{Buffered, members};
+use super::super::node::{Node, RecordType};
+use super::buffered::{Buffered, buffered_members};
 use super::object;
-use super::scalar::{self, Found};
-use super::value::{Seed, mismatch};
-use super::{Problem, Writer};
+use super::scalar::{self, FoundValue};
+use super::value::{ValueSeed, mismatch};
+use super::{EncodeProblem, Writer};
 
 /// The branch for a scalar.
-pub(super) fn branch_of<'n>(
+pub(super) fn find_scalar_branch<'n>(
     branches: &'n [Node],
-    found: &Found<'_>,
+    found: &FoundValue<'_>,
     writer: &mut Writer<'_>,
 ) -> Option<(usize, &'n Node)> {
-    if let Found::Null = found {
+    if let FoundValue::Null = found {
         return branches.iter().enumerate().find(|(_, node)| matches!(node, Node::Null));
     }
-    // The usual union of null and one type: the type itself says best what does not fit.
+    // The usual union of null and one type: the error of the type itself is the best one.
     match branches {
         [Node::Null, other] => return Some((1, other)),
         [other, Node::Null] => return Some((0, other)),
@@ -32,61 +32,61 @@ pub(super) fn branch_of<'n>(
     let fitting = branches.iter().enumerate().filter(|(_, node)| fits(node, found, writer));
     // min_by_key takes the first of equals.
     fitting.min_by_key(|(_, node)| match (found, node) {
-        (Found::Whole(_), Node::Int | Node::Long | Node::Timestamp(_) | Node::LocalTimestamp(_)) => 0,
-        (Found::Fraction(..), Node::Float | Node::Double) => 0,
-        (Found::Text(_), Node::Enum { .. }) => 0,
-        (Found::Text(_), Node::String) => 1,
+        (FoundValue::Whole(_), Node::Int | Node::Long | Node::Timestamp(_) | Node::LocalTimestamp(_)) => 0,
+        (FoundValue::Fraction(..), Node::Float | Node::Double) => 0,
+        (FoundValue::Text(_), Node::Enum { .. }) => 0,
+        (FoundValue::Text(_), Node::String) => 1,
         _ => 2,
     })
 }
 
-/// Tries the value: writes it and takes it back.
-fn fits(node: &Node, found: &Found<'_>, writer: &mut Writer<'_>) -> bool {
+/// True if a type takes the value: writes it and removes it again.
+fn fits(node: &Node, found: &FoundValue<'_>, writer: &mut Writer<'_>) -> bool {
     let start = writer.out.len();
-    let fits = scalar::write(node, found, writer);
+    let fits = scalar::write_scalar(node, found, writer);
     writer.out.truncate(start);
     fits
 }
 
-/// The branch for an array, and what its items are.
-pub(super) fn array_of(branches: &[Node]) -> Option<(usize, &Node)> {
+/// The branch for an array, and the type of its items.
+pub(super) fn find_array_branch(branches: &[Node]) -> Option<(usize, &Node)> {
     branches.iter().enumerate().find_map(|(index, node)| match node {
         Node::Array(item) => Some((index, item.as_ref())),
         _ => None,
     })
 }
 
-/// The branch that a value means that is not tagged.
+/// The branch for a value without a tag.
 pub(super) fn find_bare_branch(branches: &[Node], value: &Value, writer: &mut Writer<'_>) -> Option<usize> {
     let whole = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     let found = match value {
-        Value::Null => Found::Null,
-        Value::Bool(value) => Found::Bool(*value),
+        Value::Null => FoundValue::Null,
+        Value::Bool(value) => FoundValue::Bool(*value),
         Value::Number(number) => match whole(number) {
-            Some(value) => Found::Whole(value),
-            None => Found::Fraction(number.as_f64()?, None),
+            Some(value) => FoundValue::Whole(value),
+            None => FoundValue::Fraction(number.as_f64()?, None),
         },
-        Value::String(text) => Found::Text(text),
-        Value::Array(_) => return array_of(branches).map(|(branch, _)| branch),
+        Value::String(text) => FoundValue::Text(text),
+        Value::Array(_) => return find_array_branch(branches).map(|(branch, _)| branch),
         Value::Object(members) => {
             let names: Vec<&str> = members.keys().map(String::as_str).collect();
             let may_be_tagged = matches!(names[..], [name] if find_tagged_branch(branches, name).is_some());
             let is_bare = is_nullable(branches) || !may_be_tagged;
-            // Of several records with such fields, each is told by its tag.
+            // Several records with these fields can only be distinguished by tags.
             return match list_bare_branches(branches, &names)[..] {
                 [only] if is_bare => Some(only),
                 _ => None,
             };
         }
     };
-    branch_of(branches, &found, writer).map(|(branch, _)| branch)
+    find_scalar_branch(branches, &found, writer).map(|(branch, _)| branch)
 }
 
-/// Writes an object: tagged, or bare for a record or map among the branches.
+/// Writes an object for a union: tagged, or bare for a record or map among the branches.
 ///
-/// What could be both is kept and tried as both. In a union of null and one type it is bare if that fits, else tagged; in
-/// others the other way round.
-pub(super) fn object<'de, A: MapAccess<'de>>(
+/// An object that may be both is buffered and tried as both. In a union of null and one type the bare form is tried
+/// first, in other unions the tagged form.
+pub(super) fn write_union_object<'de, A: MapAccess<'de>>(
     union: &Node,
     branches: &[Node],
     mut map: A,
@@ -96,18 +96,18 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
     let tag = first.as_deref().and_then(|name| find_tagged_branch(branches, name));
     match (tag, find_only_object(branches)) {
         (None, Some(branch)) => {
-            writer.long(branch as i64);
-            object::object(&branches[branch], map, writer, first)
+            writer.put_long(branch as i64);
+            object::write_object(&branches[branch], map, writer, first)
         }
         (Some(branch), _) if !first.as_deref().is_some_and(|name| may_be_member(branches, name)) => {
             write_tagged(&branches[branch], branch, map, writer)
         }
-        (None, None) if !branches.iter().any(is_object) => Err(mismatch(writer, union, &Found::Object)),
+        (None, None) if !branches.iter().any(is_object) => Err(mismatch(writer, union, &FoundValue::Object)),
         _ => {
             let mut kept: Vec<(String, Buffered)> = Vec::new();
             let mut next = first;
             while let Some(name) = next {
-                let value = map.next_value().inspect_err(|_| writer.within(&name))?;
+                let value = map.next_value().inspect_err(|_| writer.push_trail(&name))?;
                 kept.push((name, value));
                 next = map.next_key_seed(object::Name)?;
             }
@@ -117,31 +117,32 @@ pub(super) fn object<'de, A: MapAccess<'de>>(
     }
 }
 
-/// Writes the value of a tag whose name has been read.
+/// Writes the value of a tagged object after its name has been read.
 fn write_tagged<'de, A: MapAccess<'de>>(
     node: &Node,
     branch: usize,
     mut map: A,
     writer: &mut Writer<'_>,
 ) -> Result<(), A::Error> {
-    writer.long(branch as i64);
-    map.next_value_seed(Seed { node, writer: &mut *writer })?;
+    writer.put_long(branch as i64);
+    map.next_value_seed(ValueSeed { node, writer: &mut *writer })?;
     match map.next_key_seed(object::Name)? {
         None => Ok(()),
         Some(name) => {
-            writer.within(&name);
-            Err(writer.fail(Problem::Unknown { suggestion: None }))
+            writer.push_trail(&name);
+            Err(writer.fail(EncodeProblem::Unknown { suggestion: None }))
         }
     }
 }
 
-/// How a kept object is read: as a branch.
+/// One way to read a buffered object: as a branch, with or without a tag.
 enum Reading {
     Tagged(usize),
     Bare(usize),
 }
 
-/// Writes a kept object by the first of its readings that fits; none: the writer has the problem of the first one.
+/// Writes a buffered object by the first reading that fits. If none fits, the writer has the problem of the first
+/// reading.
 fn write_first_fitting(
     union: &Node,
     branches: &[Node],
@@ -169,7 +170,7 @@ fn write_first_fitting(
     }
     match problem {
         Some(problem) => writer.restore(problem),
-        None => drop::<serde_json::Error>(mismatch(writer, union, &Found::Object)),
+        None => drop::<serde_json::Error>(mismatch(writer, union, &FoundValue::Object)),
     }
     None
 }
@@ -178,14 +179,14 @@ impl Reading {
     fn write(&self, branches: &[Node], kept: &[(String, Buffered)], writer: &mut Writer<'_>) -> serde_json::Result<()> {
         match self {
             Self::Tagged(branch) => {
-                let mut map = members(kept);
-                // The tag.
+                let mut map = buffered_members(kept);
+                // Skips the tag.
                 map.next_key_seed(object::Name)?;
                 write_tagged(&branches[*branch], *branch, map, writer)
             }
             Self::Bare(branch) => {
-                writer.long(*branch as i64);
-                object::object(&branches[*branch], members(kept), writer, None)
+                writer.put_long(*branch as i64);
+                object::write_object(&branches[*branch], buffered_members(kept), writer, None)
             }
         }
     }
@@ -208,7 +209,7 @@ fn find_tagged_branch(branches: &[Node], name: &str) -> Option<usize> {
 }
 
 fn is_object(node: &Node) -> bool {
-    matches!(node, Node::Record(_) | Node::Again(_) | Node::Map(_))
+    matches!(node, Node::Record(_) | Node::RecordReference(_) | Node::Map(_))
 }
 
 fn find_only_object(branches: &[Node]) -> Option<usize> {
@@ -219,11 +220,11 @@ fn find_only_object(branches: &[Node]) -> Option<usize> {
     }
 }
 
-/// Looks into a record; none: the type is none, or its schema is still being made.
-fn look_into_record<T>(node: &Node, look: impl FnOnce(&Record) -> T) -> Option<T> {
+/// Calls `look` with a record type; none if the type is no record, or if its schema is still being lowered.
+fn with_record<T>(node: &Node, look: impl FnOnce(&RecordType) -> T) -> Option<T> {
     match node {
         Node::Record(record) => Some(look(record)),
-        Node::Again(again) => again.try_walk(look),
+        Node::RecordReference(again) => again.try_walk(look),
         _ => None,
     }
 }
@@ -232,24 +233,24 @@ fn look_into_record<T>(node: &Node, look: impl FnOnce(&Record) -> T) -> Option<T
 fn may_be_member(branches: &[Node], name: &str) -> bool {
     branches.iter().any(|node| match node {
         Node::Map(_) => true,
-        node => look_into_record(node, |record| record.position(name, 0).is_some()).unwrap_or(false),
+        node => with_record(node, |record| record.position(name, 0).is_some()).unwrap_or(false),
     })
 }
 
-/// The branches that a bare object with members of these names may mean: the only one that takes objects, else each record
-/// that has all of them and needs no others, then the map.
+/// The candidates for a bare object with members of these names: the only branch that takes objects; otherwise each
+/// record that has all these fields and requires no others, then the map.
 fn list_bare_branches(branches: &[Node], names: &[&str]) -> Vec<usize> {
     if let Some(only) = find_only_object(branches) {
         return vec![only];
     }
-    let fits = |record: &Record| {
+    let fits = |record: &RecordType| {
         let is_needed = |place: &usize| record.members[*place].default.is_none();
         let places: Option<Vec<usize>> = names.iter().map(|name| record.position(name, 0)).collect();
         let needed = (0..record.members.len()).filter(is_needed).count();
         places.is_some_and(|places| places.iter().filter(|place| is_needed(place)).count() == needed)
     };
     let all = || branches.iter().enumerate();
-    let records = all().filter(|(_, node)| look_into_record(node, fits).unwrap_or(false));
+    let records = all().filter(|(_, node)| with_record(node, fits).unwrap_or(false));
     let maps = all().filter(|(_, node)| matches!(node, Node::Map(_)));
     records.chain(maps).map(|(branch, _)| branch).collect()
 }

@@ -1,87 +1,88 @@
-//! What has to be done with each value of the writer, decided before any record comes.
+//! Plans how each value of the writer is converted, without any record.
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::node::{Again, Node, Record, Unit};
+use super::super::node::{Node, RecordReference, RecordType, TimeUnit};
 
-/// The deepest nesting that is compared, through records that contain themselves too.
-const MAX_DEPTH: usize = 1_000;
+/// The deepest nesting that is compared. References to recursive records count as nesting.
+const MAX_PLAN_DEPTH: usize = 1_000;
 
-/// What is done with one value.
+/// The conversion of one value.
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// The same bytes, a value of this type.
+    /// Copies the bytes of a value of this type.
     Copy(Node),
-    /// The same bytes, if they are a value of the reader's type.
+    /// Copies the bytes, if they are a value of the reader's type.
     Checked(Node),
     /// A number, written as another type.
-    Number(Number, Number),
+    Number(NumberType, NumberType),
     /// A timestamp of another unit.
-    Timestamp(Unit, Unit),
+    Timestamp(TimeUnit, TimeUnit),
     /// Per symbol of the writer, the reader's.
     Symbols(Vec<Option<usize>>),
     Array(Box<Plan>),
     Map(Box<Plan>),
-    Record(Box<Fields>),
-    /// A record that contains itself, in the resolver's list, so many levels further in.
-    Again(usize, usize),
-    /// Per branch of the writer's union; none: no value of this branch can be read.
+    Record(Box<FieldPlans>),
+    /// A recursive record: its index in the resolver's list, and the number of levels that it is nested deeper.
+    RecordReference(usize, usize),
+    /// A plan per branch of the writer's union; none if no value of the branch can be read.
     Branches(Vec<Option<Plan>>),
-    /// Into this branch of the reader's union.
+    /// Writes the value as this branch of the reader's union.
     Into(usize, Box<Plan>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) enum Number {
+pub(super) enum NumberType {
     Int,
     Long,
     Float,
     Double,
 }
 
-/// The fields of a record.
+/// The plans of a record's fields.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
-    /// In the writer's order; a field without a plan is passed over.
+pub(super) struct FieldPlans {
+    /// In the writer's order: the name, and the plan. A field that the reader does not have is skipped; its type is
+    /// given instead.
     pub(super) written: Vec<(String, Result<Plan, Node>)>,
     /// In the reader's order.
-    pub(super) read: Vec<Source>,
+    pub(super) read: Vec<FieldSource>,
 }
 
-/// Where a field of the reader comes from.
+/// The source of a field of the reader: a field of the writer by index, or the default.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum FieldSource {
     Written(usize),
     Default(Vec<u8>),
 }
 
-/// A mismatch on its way up; the trail has the innermost name first.
+/// A mismatch while it is passed up. The trail has the innermost name first.
 #[derive(Clone, Debug)]
 pub(super) struct Mismatch {
     pub(super) trail: Vec<String>,
     pub(super) why: String,
 }
 
-/// The full names of a writer's record and a reader's, both such as contain themselves.
-type Pair = (String, String);
+/// The full names of a recursive record of the writer and one of the reader.
+type RecordPair = (String, String);
 
-/// Compares types. Records that contain themselves are compared once a pair: first as if they were the same bytes, and
-/// where they turn out not to be, again.
+/// Compares types. Each pair of recursive records is first compared under the assumption that their bytes are the same.
+/// If the assumption is wrong, the pair is compared again without it.
 #[derive(Default)]
 pub(super) struct Planner {
-    pub(super) records: Vec<Fields>,
-    /// Pairs that are in `records`.
-    planned: HashMap<Pair, usize>,
-    /// Pairs that are the same bytes if all that contains them is, in the order in which they were met.
-    same: Vec<Pair>,
-    different: HashSet<Pair>,
-    unfit: HashMap<Pair, Mismatch>,
+    pub(super) records: Vec<FieldPlans>,
+    /// The index of each planned pair in `records`.
+    planned: HashMap<RecordPair, usize>,
+    /// Pairs that are assumed or known to have the same bytes, in the order of their comparison.
+    same: Vec<RecordPair>,
+    different: HashSet<RecordPair>,
+    unfit: HashMap<RecordPair, Mismatch>,
     depth: usize,
 }
 
 impl Planner {
     pub(super) fn plan(&mut self, writer: &Node, reader: &Node) -> Result<Plan, Mismatch> {
-        if self.depth == MAX_DEPTH {
+        if self.depth == MAX_PLAN_DEPTH {
             return Err(Mismatch { trail: Vec::new(), why: "its types are nested too deep to compare".to_owned() });
         }
         self.depth += 1;
@@ -100,7 +101,7 @@ impl Planner {
                     false => return Err(mismatch(writer, reader)),
                 }
             }
-            (_, Node::Union(branches)) => self.branch_for(writer, branches).ok_or_else(|| mismatch(writer, reader))?,
+            (_, Node::Union(branches)) => self.find_branch(writer, branches).ok_or_else(|| mismatch(writer, reader))?,
             (Node::Array(from), Node::Array(to)) => match self.plan(from, to)? {
                 Plan::Copy(_) => Plan::Copy(writer.clone()),
                 item => Plan::Array(Box::new(item)),
@@ -109,11 +110,11 @@ impl Planner {
                 Plan::Copy(_) => Plan::Copy(writer.clone()),
                 item => Plan::Map(Box::new(item)),
             },
-            (Node::Again(from), Node::Again(to)) => self.again(from, to)?,
-            (Node::Again(from), Node::Record(to)) => from.walk(|from| self.record_plan(from, to, writer))?,
-            (Node::Record(from), Node::Again(to)) => to.walk(|to| self.record_plan(from, to, writer))?,
-            (Node::Record(from), Node::Record(to)) => self.record_plan(from, to, writer)?,
-            _ => super::scalar::plan(writer, reader)?,
+            (Node::RecordReference(from), Node::RecordReference(to)) => self.plan_reference(from, to)?,
+            (Node::RecordReference(from), Node::Record(to)) => from.walk(|from| self.plan_record(from, to, writer))?,
+            (Node::Record(from), Node::RecordReference(to)) => to.walk(|to| self.plan_record(from, to, writer))?,
+            (Node::Record(from), Node::Record(to)) => self.plan_record(from, to, writer)?,
+            _ => super::scalar::plan_scalar(writer, reader)?,
         })
     }
 
@@ -125,9 +126,9 @@ impl Planner {
                 .all(|(from, to)| from.tag() == to.tag() && matches!(self.plan(from, to), Ok(Plan::Copy(_))))
     }
 
-    /// The branch that takes a value: of the same type if there is one, then of the same name without namespace or by
-    /// an alias, else the first that can.
-    fn branch_for(&mut self, writer: &Node, branches: &[Node]) -> Option<Plan> {
+    /// The branch that takes a value: one of the same type, else one with the same name without namespace or by an
+    /// alias, else the first that can read it.
+    fn find_branch(&mut self, writer: &Node, branches: &[Node]) -> Option<Plan> {
         let same = branches.iter().position(|branch| branch.tag() == writer.tag());
         let alike = branches.iter().position(|branch| is_alike(writer, branch));
         let candidates = same.into_iter().chain(alike).chain(0..branches.len());
@@ -139,60 +140,60 @@ impl Planner {
         None
     }
 
-    fn again(&mut self, from: &Again, to: &Again) -> Result<Plan, Mismatch> {
+    fn plan_reference(&mut self, from: &RecordReference, to: &RecordReference) -> Result<Plan, Mismatch> {
         let pair = (from.name.clone(), to.name.clone());
         if let Some(mismatch) = self.unfit.get(&pair) {
             return Err(mismatch.clone());
         }
         if let Some(place) = self.planned.get(&pair) {
-            return Ok(Plan::Again(*place, from.levels));
+            return Ok(Plan::RecordReference(*place, from.levels));
         }
-        let copy = || Plan::Copy(Node::Again(from.clone()));
+        let copy = || Plan::Copy(Node::RecordReference(from.clone()));
         if self.same.contains(&pair) {
             return Ok(copy());
         }
-        let compare = |planner: &mut Self| from.walk(|from| to.walk(|to| planner.record(from, to)));
+        let compare = |planner: &mut Self| from.walk(|from| to.walk(|to| planner.compare_records(from, to)));
         let (same, planned) = (self.same.len(), self.records.len());
         if !self.different.contains(&pair) {
             self.same.push(pair.clone());
             match compare(self) {
                 Ok(None) => return Ok(copy()),
-                Ok(Some(_)) => self.forget(same, planned),
-                Err(mismatch) => return Err(self.refuse(pair, mismatch, same, planned)),
+                Ok(Some(_)) => self.forget_assumptions(same, planned),
+                Err(mismatch) => return Err(self.note_mismatch(pair, mismatch, same, planned)),
             }
             self.different.insert(pair.clone());
         }
-        self.records.push(Fields::default());
+        self.records.push(FieldPlans::default());
         self.planned.insert(pair.clone(), planned);
         match compare(self) {
             Ok(fields) => self.records[planned] = fields.unwrap_or_default(),
-            Err(mismatch) => return Err(self.refuse(pair, mismatch, same, planned)),
+            Err(mismatch) => return Err(self.note_mismatch(pair, mismatch, same, planned)),
         }
-        Ok(Plan::Again(planned, from.levels))
+        Ok(Plan::RecordReference(planned, from.levels))
     }
 
-    /// Drops what was found out under an assumption that is wrong.
-    fn forget(&mut self, same: usize, planned: usize) {
+    /// Drops the results that were found under a wrong assumption.
+    fn forget_assumptions(&mut self, same: usize, planned: usize) {
         self.same.truncate(same);
         self.records.truncate(planned);
         self.planned.retain(|_, place| *place < planned);
     }
 
-    fn refuse(&mut self, pair: Pair, mismatch: Mismatch, same: usize, planned: usize) -> Mismatch {
-        self.forget(same, planned);
+    fn note_mismatch(&mut self, pair: RecordPair, mismatch: Mismatch, same: usize, planned: usize) -> Mismatch {
+        self.forget_assumptions(same, planned);
         self.unfit.insert(pair, mismatch.clone());
         mismatch
     }
 
-    fn record_plan(&mut self, from: &Record, to: &Record, writer: &Node) -> Result<Plan, Mismatch> {
-        Ok(match self.record(from, to)? {
+    fn plan_record(&mut self, from: &RecordType, to: &RecordType, writer: &Node) -> Result<Plan, Mismatch> {
+        Ok(match self.compare_records(from, to)? {
             Some(fields) => Plan::Record(Box::new(fields)),
             None => Plan::Copy(writer.clone()),
         })
     }
 
-    /// None: the same bytes.
-    fn record(&mut self, from: &Record, to: &Record) -> Result<Option<Fields>, Mismatch> {
+    /// The plans of the fields; none if the bytes are the same.
+    fn compare_records(&mut self, from: &RecordType, to: &RecordType) -> Result<Option<FieldPlans>, Mismatch> {
         let mut places = vec![None; from.members.len()];
         let mut read = Vec::new();
         for (index, member) in to.members.iter().enumerate() {
@@ -203,9 +204,9 @@ impl Planner {
             read.push(match (source.filter(|place| places[*place].is_none()), &member.default) {
                 (Some(place), _) => {
                     places[place] = Some(index);
-                    Source::Written(place)
+                    FieldSource::Written(place)
                 }
-                (None, Some(default)) => Source::Default(default.clone()),
+                (None, Some(default)) => FieldSource::Default(default.clone()),
                 (None, None) => {
                     let why = "it is not written, and has no default".to_owned();
                     return Err(Mismatch { trail: vec![member.name.clone()], why });
@@ -224,25 +225,29 @@ impl Planner {
             written.push((member.name.clone(), plan));
         }
         let is_copy = read.len() == written.len()
-            && read.iter().enumerate().all(|(index, source)| matches!(source, Source::Written(at) if *at == index))
+            && read
+                .iter()
+                .enumerate()
+                .all(|(index, source)| matches!(source, FieldSource::Written(at) if *at == index))
             && written.iter().all(|(_, plan)| matches!(plan, Ok(Plan::Copy(_))));
-        Ok(if is_copy { None } else { Some(Fields { written, read }) })
+        Ok(if is_copy { None } else { Some(FieldPlans { written, read }) })
     }
 }
 
-/// Whether two named types go by the same name, but for their namespaces or by an alias of the reader's.
+/// True if two named types have the same name without namespace, or by an alias of the reader's.
 fn is_alike(writer: &Node, reader: &Node) -> bool {
-    let is_named =
-        |node: &Node| matches!(node, Node::Record(_) | Node::Again(_) | Node::Enum { .. } | Node::Fixed { .. });
+    let is_named = |node: &Node| {
+        matches!(node, Node::Record(_) | Node::RecordReference(_) | Node::Enum { .. } | Node::Fixed { .. })
+    };
     let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
     let name = last(writer.tag());
-    let has_alias = |record: &Record| record.aliases.iter().any(|alias| last(alias) == name);
+    let has_alias = |record: &RecordType| record.aliases.iter().any(|alias| last(alias) == name);
     is_named(writer)
         && is_named(reader)
         && (last(reader.tag()) == name
             || match reader {
                 Node::Record(record) => has_alias(record),
-                Node::Again(again) => again.walk(has_alias),
+                Node::RecordReference(again) => again.walk(has_alias),
                 _ => false,
             })
 }

@@ -1,12 +1,12 @@
-//! Which types without types inside can be read as which.
+//! Plans for types without inner types.
 
 use super::super::decimal::Decimal;
-use super::super::node::{Node, Unit};
-use super::plan::{Mismatch, Number, Plan, mismatch};
+use super::super::node::{Node, TimeUnit};
+use super::plan::{Mismatch, NumberType, Plan, mismatch};
 
-pub(super) fn plan(writer: &Node, reader: &Node) -> Result<Plan, Mismatch> {
-    if let (Some(from), Some(to)) = (Number::of(writer), Number::of(reader)) {
-        return number(writer, from, reader, to);
+pub(super) fn plan_scalar(writer: &Node, reader: &Node) -> Result<Plan, Mismatch> {
+    if let (Some(from), Some(to)) = (NumberType::from_node(writer), NumberType::from_node(reader)) {
+        return plan_number(writer, from, reader, to);
     }
     let copy = || Ok(Plan::Copy(writer.clone()));
     match (writer, reader) {
@@ -18,10 +18,10 @@ pub(super) fn plan(writer: &Node, reader: &Node) -> Result<Plan, Mismatch> {
         }
         (Node::Decimal(from), Node::Decimal(to)) if from.size() == to.size() => {
             if from.scale != to.scale || from.precision > to.precision {
-                let of = |decimal: &Decimal| {
+                let describe = |decimal: &Decimal| {
                     format!("a decimal of {} digits, {} behind the point", decimal.precision, decimal.scale)
                 };
-                let why = format!("it is written as {} and read as {}", of(from), of(to));
+                let why = format!("it is written as {} and read as {}", describe(from), describe(to));
                 return Err(Mismatch { trail: Vec::new(), why });
             }
             copy()
@@ -44,8 +44,8 @@ pub(super) fn plan(writer: &Node, reader: &Node) -> Result<Plan, Mismatch> {
     }
 }
 
-/// Numbers are widened. Times are read as times of the same kind, or as the whole numbers that they are.
-fn number(writer: &Node, from: Number, reader: &Node, to: Number) -> Result<Plan, Mismatch> {
+/// Numbers are widened. A time is read as a time of the same kind, or as its whole number.
+fn plan_number(writer: &Node, from: NumberType, reader: &Node, to: NumberType) -> Result<Plan, Mismatch> {
     let is_plain = |node: &Node| matches!(node, Node::Int | Node::Long | Node::Float | Node::Double);
     match (writer, reader) {
         (Node::Timestamp(from) | Node::LocalTimestamp(from), Node::Timestamp(to) | Node::LocalTimestamp(to)) => {
@@ -54,17 +54,17 @@ fn number(writer: &Node, from: Number, reader: &Node, to: Number) -> Result<Plan
         (Node::Date, Node::Date) => Ok(Plan::Copy(writer.clone())),
         (Node::Time(from), Node::Time(to)) if from == to => Ok(Plan::Copy(writer.clone())),
         _ if !is_plain(writer) && !is_plain(reader) => Err(mismatch(writer, reader)),
-        _ if from == to || (from, to) == (Number::Int, Number::Long) => Ok(Plan::Copy(writer.clone())),
+        _ if from == to || (from, to) == (NumberType::Int, NumberType::Long) => Ok(Plan::Copy(writer.clone())),
         _ if from < to && is_plain(writer) => Ok(Plan::Number(from, to)),
         _ => Err(mismatch(writer, reader)),
     }
 }
 
-impl Number {
-    /// The number that a type is on the wire.
-    fn of(node: &Node) -> Option<Self> {
+impl NumberType {
+    /// The number type in Avro's binary encoding; none for other types.
+    fn from_node(node: &Node) -> Option<Self> {
         match node {
-            Node::Int | Node::Date | Node::Time(Unit::Millis) => Some(Self::Int),
+            Node::Int | Node::Date | Node::Time(TimeUnit::Millis) => Some(Self::Int),
             Node::Long | Node::Time(_) | Node::Timestamp(_) | Node::LocalTimestamp(_) => Some(Self::Long),
             Node::Float => Some(Self::Float),
             Node::Double => Some(Self::Double),

@@ -1,4 +1,4 @@
-//! Events of other schemas become those of the stream's, or say why not.
+//! Events of other schemas are converted to the stream's schema, or refused with a reason.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn schema(fields: serde_json::Value) -> Schema {
     Schema::parse_value(&json!({"type": "record", "name": "event", "fields": fields})).unwrap()
 }
 
-fn resolved(writer: &Schema, reader: &Schema, event: serde_json::Value) -> Result<serde_json::Value, DecodeError> {
+fn resolve_event(writer: &Schema, reader: &Schema, event: serde_json::Value) -> Result<serde_json::Value, DecodeError> {
     let mut record = Vec::new();
     Encoder::new(writer).encode_value(&event, &mut record).unwrap();
     let resolver = Resolver::new(writer, reader).unwrap().expect("the schemas differ");
@@ -19,7 +19,7 @@ fn resolved(writer: &Schema, reader: &Schema, event: serde_json::Value) -> Resul
 }
 
 #[test]
-fn fields_come_go_and_change_places() {
+fn fields_are_added_removed_and_reordered() {
     let writer = schema(json!([
         {"name": "gone", "type": {"type": "map", "values": "string"}},
         {"name": "b", "type": "int"},
@@ -35,7 +35,7 @@ fn fields_come_go_and_change_places() {
     ]));
     let event = json!({"gone": {"x": "y"}, "b": -3, "a": "text", "at": 1234});
     let expected = json!({"a": "text", "new": 7, "b": -3.0, "none": null, "at": 1234});
-    assert_eq!(resolved(&writer, &reader, event), Ok(expected));
+    assert_eq!(resolve_event(&writer, &reader, event), Ok(expected));
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn unions_arrays_maps_and_enums_are_resolved_inside() {
     ]));
     let event = json!({"items": [{"n": 1}, {"n": 2}], "tags": {"x": 3}, "level": "low", "maybe": 4});
     let expected = json!({"items": [{"n": 1.0}, {"n": 2.0}], "tags": {"x": 3.0}, "level": "low", "maybe": 4.0});
-    assert_eq!(resolved(&writer, &reader, event), Ok(expected));
+    assert_eq!(resolve_event(&writer, &reader, event), Ok(expected));
     let odd = json!({"items": [], "tags": {}, "level": "odd", "maybe": null});
-    let error = resolved(&writer, &reader, odd).unwrap_err();
-    assert_eq!((error.path.as_str(), error.problem), ("level", Problem::NoSymbol(2)));
+    let error = resolve_event(&writer, &reader, odd).unwrap_err();
+    assert_eq!((error.path.as_str(), error.problem), ("level", DecodeProblem::NoSymbol(2)));
 }
 
 #[test]
-fn what_writes_equal_bytes_needs_no_resolver() {
+fn schemas_that_write_equal_bytes_need_no_resolver() {
     let plain = schema(json!([{"name": "at", "type": "long"}, {"name": "n", "type": "int"}]));
     let stamped = schema(json!([
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}, "doc": "when"},
@@ -75,7 +75,7 @@ fn what_writes_equal_bytes_needs_no_resolver() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn mismatches_have_the_path_of_the_field() {
     let inner = |kind: &str| json!({"type": "record", "name": "inner", "fields": [{"name": "x", "type": kind}]});
     let writer = schema(json!([{"name": "in", "type": inner("string")}]));
     let reader = schema(json!([{"name": "in", "type": inner("long")}]));
@@ -87,7 +87,7 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
-fn malformed_records_leave_nothing_behind() {
+fn malformed_records_leave_the_output_unchanged() {
     let writer = schema(json!([{"name": "a", "type": "int"}]));
     let reader = schema(json!([{"name": "a", "type": "double"}]));
     let resolver = Resolver::new(&writer, &reader).unwrap().unwrap();

@@ -14,30 +14,30 @@ use super::{Engine, Inner};
 use crate::panics::{self, Heartbeat};
 use crate::ports::StoreError;
 use crate::ports::erasure::Erased;
-use crate::ports::log::Bell;
-use crate::probe::Probed;
+use crate::ports::log::WakeSignal;
+use crate::probe::ProbePoint;
 use crate::problem::ReadError;
-use crate::shared::FIRST_DELAY;
+use crate::shared::MIN_RETRY_DELAY;
 use deletion::Deletion;
 
 /// How long a caller waits until a deletion is done. It goes on in any case.
-const PATIENCE: Duration = Duration::from_secs(600);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long the thread sleeps at most.
-const IDLE: Duration = Duration::from_secs(60);
-/// The followers without which it is not known where an entity's data is.
-const NEEDED: [&str; 2] = ["archive-events", "archive-verdicts"];
+const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
+/// The sinks without which it is not known where an entity's data is.
+const REQUIRED_SINKS: [&str; 2] = ["archive-events", "archive-verdicts"];
 
 /// The thread that carries deletions out.
 pub(super) struct Eraser {
-    bell: Arc<Bell>,
+    wake: Arc<WakeSignal>,
     thread: JoinHandle<()>,
 }
 
 /// Who waits for a deletion, by its number.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<HashMap<u64, Sender<Erased>>>);
+pub(super) struct DeletionWaiters(Mutex<HashMap<u64, Sender<Erased>>>);
 
-impl Waiting {
+impl DeletionWaiters {
     /// Notes who waits for what is begun. The deletion cannot be done before that.
     fn begin(&self, done: Sender<Erased>, begin: impl FnOnce() -> Result<u64, StoreError>) -> Result<(), StoreError> {
         // Each change is a single one.
@@ -46,7 +46,7 @@ impl Waiting {
         Ok(())
     }
 
-    fn tell(&self, id: u64, erased: Erased) {
+    fn notify(&self, id: u64, erased: Erased) {
         let done = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         // Who does not wait any more does not want to know.
         let _ = done.map(|done| done.send(erased));
@@ -64,41 +64,41 @@ impl Eraser {
         if engine.ports().erasure.is_none() {
             return Ok(None);
         }
-        let bell = Arc::new(Bell::default());
+        let wake = Arc::new(WakeSignal::default());
         // The engine holds the eraser, not the other way round.
-        let (inner, own_bell) = (Arc::downgrade(&engine.inner), bell.clone());
+        let (inner, own_wake) = (Arc::downgrade(&engine.inner), wake.clone());
         let over = inner.clone();
         let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
-        let thread = panics::spawn("eraser", is_over, move |heartbeat| run(&inner, &own_bell, heartbeat))?;
-        Ok(Some(Self { bell, thread }))
+        let thread = panics::spawn("eraser", is_over, move |heartbeat| run(&inner, &own_wake, heartbeat))?;
+        Ok(Some(Self { wake, thread }))
     }
 
     /// Waits until the thread has ended. The engine must be stopping.
     pub(super) fn join(self) {
-        self.bell.ring();
+        self.wake.notify();
         let _ = self.thread.join();
     }
 }
 
-fn run(inner: &Weak<Inner>, bell: &Bell, heartbeat: &Heartbeat) {
-    let mut delay = FIRST_DELAY;
+fn run(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
+    let mut delay = MIN_RETRY_DELAY;
     loop {
         let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
         let shared = engine.inner.shared.clone();
-        shared.config.probe.look(Probed::Round);
+        shared.config.probe.call(ProbePoint::Round);
         let done = engine.carry_out_deletions();
-        heartbeat.beat();
+        heartbeat.mark_alive();
         match done {
             Ok(()) => {
-                delay = FIRST_DELAY;
+                delay = MIN_RETRY_DELAY;
                 drop(engine);
                 if !shared.is_stopping() {
-                    bell.wait(IDLE);
+                    wake.wait(MAX_IDLE_WAIT);
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "the data of an entity cannot be deleted yet; trying again");
-                shared.back_off(&mut delay, bell);
+                shared.back_off(&mut delay, wake);
             }
         }
         if shared.is_stopping() {
@@ -116,25 +116,25 @@ impl Engine {
     /// The stream is unknown, these stores cannot delete, or it is not done in time.
     pub fn erase(&self, stream: &str, key: &str, author: &str) -> Result<Erased, ReadError> {
         let key = &self.canonical_key(stream, key);
-        let of = self.partition_of(stream, key);
-        let of = of.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let partition = self.partition_of(stream, key);
+        let partition = partition.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
         let Some(erasure) = &self.ports().erasure else {
             let message = "one entity's data can be deleted from a data folder only; docs/operations.md says what to \
                            delete on servers";
             return Err(ReadError::Unsupported(message.to_owned()));
         };
-        for follower in NEEDED {
-            if !self.inner.shared.config.follows(follower) {
-                let message = format!("the follower '{follower}' does not run here, so it is not known what to delete");
+        for sink in REQUIRED_SINKS {
+            if !self.inner.shared.config.runs_sink(sink) {
+                let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
             }
         }
         let (done, erased) = bounded(1);
-        self.inner.waiting.begin(done, || erasure.begin(&of, key, author))?;
+        self.inner.waiting.begin(done, || erasure.begin(&partition, key, author))?;
         if let Some(eraser) = &*self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) {
-            eraser.bell.ring();
+            eraser.wake.notify();
         }
-        let waited = erased.recv_timeout(PATIENCE);
+        let waited = erased.recv_timeout(DELETION_TIMEOUT);
         waited.map_err(|_| {
             let message = "the deletion is not done yet; it goes on, also after a restart".to_owned();
             StoreError::Unavailable { store: "engine", message }.into()
@@ -152,7 +152,7 @@ impl Engine {
             match Deletion::new(self, &*erasure, &erasing).carry_out() {
                 Ok(erased) => {
                     let Erased { events, verdicts, dead_letters, edges, profiles } = erased;
-                    let (stream, sha256, by) = (&*erasing.of.stream, &erasing.digest, &erasing.author);
+                    let (stream, sha256, by) = (&*erasing.partition.stream, &erasing.digest, &erasing.author);
                     tracing::info!(
                         stream,
                         sha256,
@@ -164,7 +164,7 @@ impl Engine {
                         profiles,
                         "the data of an entity was deleted"
                     );
-                    self.inner.waiting.tell(erasing.id, erased);
+                    self.inner.waiting.notify(erasing.id, erased);
                 }
                 Err(error) => failed = Some(error),
             }

@@ -17,16 +17,16 @@ use crate::ports::state::Checkpoint;
 struct Asked(AtomicUsize);
 
 impl StateStore for Asked {
-    fn checkpoint(&self, _: &StreamPartition) -> Result<Option<Checkpoint>, StoreError> {
+    fn checkpoint(&self, _: &PartitionId) -> Result<Option<Checkpoint>, StoreError> {
         Ok(None)
     }
 
-    fn load(&self, _: &StreamPartition, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    fn load(&self, _: &PartitionId, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.0.fetch_add(keys.len(), Ordering::SeqCst);
         Ok(vec![None; keys.len()])
     }
 
-    fn save(&self, _: &StreamPartition, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
+    fn save(&self, _: &PartitionId, _: &Checkpoint, _: &[StateRow]) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -34,10 +34,20 @@ impl StateStore for Asked {
 impl Asked {
     fn resolve(&self, entities: &mut Entities, keys: &[&str]) -> usize {
         let mut slots = Vec::new();
-        entities.resolve(keys.iter().copied(), self, &mut slots).unwrap();
+        let missing = entities.find_slots(keys.iter().copied(), &mut slots);
+        let wanted: Vec<&str> = missing.keys.iter().map(|key| &**key).collect();
+        if !wanted.is_empty() {
+            let states = self.load(&payments(), &wanted).unwrap();
+            entities.insert_loaded(&missing.keys, states).unwrap();
+        }
+        missing.rows.into_iter().for_each(|row| slots[row] = entities.slot(keys[row]).unwrap());
         assert!(slots.len() == keys.len() && slots.iter().all(|slot| *slot != u32::MAX), "{slots:?}");
         self.0.swap(0, Ordering::SeqCst)
     }
+}
+
+fn payments() -> PartitionId {
+    PartitionId { stream: Arc::from("payments"), partition: Partition(0) }
 }
 
 fn entities() -> Entities {
@@ -50,8 +60,7 @@ fn entities() -> Entities {
     let stream = Change { kind: Kind::Stream, name: "payments".to_owned(), body: Some(body) };
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
     let offline = Offline::new(&runtime, &[], vec![stream], &Limits::default()).unwrap();
-    let of = StreamPartition { stream: Arc::from("payments"), partition: Partition(0) };
-    Entities::new(of, &offline.plan().streams["payments"])
+    Entities::new(payments(), &offline.plan().streams["payments"])
 }
 
 #[test]

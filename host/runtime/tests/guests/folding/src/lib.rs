@@ -1,5 +1,5 @@
-//! A plugin with state: per entity it counts rows and sums a float, exactly. On rows whose value is `config.value` it
-//! does what the config's `mode` says.
+//! A plugin with state: per entity it counts rows and folds their values into a number. On rows whose value is
+//! `config.value` it misbehaves as `config.mode` says.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "plugin" });
 
@@ -63,12 +63,13 @@ fn score(config: &Config, batch: &Batch) -> Result<Verdicts, String> {
     let mut scores = Vec::new();
     for (value, entity) in values.values.iter().zip(&batch.entities) {
         let state = &mut states[*entity as usize];
-        // The order matters: the sum is not a sum, but a fold in which every row has its place.
+        // The result depends on the order of rows, so that a test finds rows in a wrong order.
         *state = (state.0.wrapping_mul(31).wrapping_add(*value), state.1 + 1);
         scores.push((state.0 % 1_000_003) as f64);
         if *value == config.value {
             match config.mode.as_str() {
                 "trap" => panic!("as asked"),
+                "loop" => endless(),
                 "refuse" => return Err("refused".into()),
                 "lose-a-state" => drop(states.pop()),
                 "grow" => grows = true,
@@ -85,6 +86,13 @@ fn score(config: &Config, batch: &Batch) -> Result<Verdicts, String> {
         attributes: Vec::new(),
         states,
     })
+}
+
+fn endless() -> ! {
+    let mut x = 0_u64;
+    loop {
+        x = core::hint::black_box(x.wrapping_add(1));
+    }
 }
 
 fn split(blobs: &Blobs) -> Vec<&[u8]> {

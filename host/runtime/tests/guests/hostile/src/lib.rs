@@ -1,5 +1,5 @@
-//! A plugin without state that scores the sum of two floats, and on rows whose first float is `value` does what the
-//! config's `mode` says.
+//! A plugin without state that scores the sum of two floats. On rows whose first float is `config.value` it misbehaves
+//! as `config.mode` says.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "plugin" });
 
@@ -9,12 +9,20 @@ use assay::plugin::columns::{Blobs, Column};
 use assay::plugin::manifests::{Input, Kind};
 use exports::assay::plugin::scoring::{Attribute, Batch, Edge, Guest, Manifest, Reason, Tag, Verdicts};
 
+/// The SDK's module, shared by its source.
+#[path = "../../../../../../plugin-sdk/src/panic_message.rs"]
+mod panic_message;
+
+#[allow(non_upper_case_globals)]
+#[unsafe(no_mangle)]
+static assay_panic_message: panic_message::PanicMessage = panic_message::PanicMessage::new();
+
 #[derive(serde::Deserialize)]
 struct Config {
     mode: String,
     #[serde(default)]
     value: f64,
-    /// How much work each row is.
+    /// The iterations of work per row.
     #[serde(default)]
     rounds: u64,
 }
@@ -50,6 +58,9 @@ impl Guest for Hostile {
 
     fn configure(config: String) -> Result<(), String> {
         let config: Config = serde_json::from_str(&config).map_err(|error| error.to_string())?;
+        if config.mode != "trap-without-words" {
+            assay_panic_message.install();
+        }
         match config.mode.as_str() {
             "trap-in-configure" => panic!("as asked"),
             "loop-in-configure" => endless(),
@@ -85,7 +96,7 @@ fn score(config: &Config, batch: &Batch) -> Result<Verdicts, String> {
         return Ok(verdicts);
     }
     for row in 0..batch.rows {
-        speak(batch, row, &mut verdicts);
+        add_verdicts(batch, row, &mut verdicts);
     }
     for row in 0..batch.rows {
         if a.values[row as usize] == config.value {
@@ -95,8 +106,8 @@ fn score(config: &Config, batch: &Batch) -> Result<Verdicts, String> {
     Ok(verdicts)
 }
 
-/// Says of a row all that its other columns hold, so that a test sees when a part of a batch was cut wrongly.
-fn speak(batch: &Batch, row: u32, verdicts: &mut Verdicts) {
+/// Adds verdicts that contain all other columns of a row, so that a test finds a wrong slice of a batch.
+fn add_verdicts(batch: &Batch, row: u32, verdicts: &mut Verdicts) {
     let i = row as usize;
     let has = |present: &[u8]| present.is_empty() || present[i / 8] >> (i % 8) & 1 == 1;
     if verdicts.scores[i] > 100.0 {
@@ -126,7 +137,8 @@ fn speak(batch: &Batch, row: u32, verdicts: &mut Verdicts) {
 
 fn misbehave(mode: &str, row: u32, verdicts: &mut Verdicts) -> Result<(), String> {
     match mode {
-        "trap" => panic!("as asked"),
+        "trap" | "trap-without-words" => panic!("as asked"),
+        "trap-with-hostile-words" => panic!("\u{1b}[31m\u{202e}\n{}", "word ".repeat(100_000)),
         "loop" => endless(),
         "recurse" => verdicts.scores[row as usize] = recurse(f64::from(row)),
         "allocate" => verdicts.scores[row as usize] = allocate(),
