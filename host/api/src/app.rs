@@ -17,7 +17,7 @@ use crate::ingest::answer_units;
 pub struct ApiConfig {
     /// The largest body of events, in bytes.
     pub max_events_body: usize,
-    /// How many events a request may hold.
+    /// The number of events a request may hold.
     pub max_events: usize,
     /// The largest body of a definition or of a set of changes, in bytes.
     pub max_definition_body: usize,
@@ -27,29 +27,29 @@ pub struct ApiConfig {
     pub max_in_flight: usize,
     /// About how many bytes of verdict blocks all answers with verdicts may read at once.
     pub max_answers_in_flight: usize,
-    /// How many connections may be open. Beyond it idle ones are closed for new ones, those without a key first. If
+    /// The number of connections that may be open. Beyond it idle ones are closed for new ones, those without a key first. If
     /// none is idle, new ones wait in the listener's queue.
     pub max_connections: usize,
-    /// How many connections of one address may be open without an accepted key. Beyond it the oldest idle one is
+    /// The number of connections of one address that may be open without an accepted key. Beyond it the oldest idle one is
     /// closed.
     pub max_keyless_per_address: usize,
-    /// How long a connection may be idle while none of its requests had an accepted key.
+    /// The time a connection may be idle while none of its requests had an accepted key.
     pub keyless_timeout: Duration,
-    /// How long a body may wait for memory before its request is refused with 503.
+    /// The time a body may wait for memory before its request is refused with 503.
     pub queue_timeout: Duration,
-    /// How long a client may take to send a request's head, and how long a connection may be idle.
+    /// The time a client may take to send a request's head. A connection may be idle for the same time.
     pub head_timeout: Duration,
-    /// How long a client may take to send a request's body.
+    /// The time a client may take to send a request's body.
     pub body_timeout: Duration,
     /// Origins whose pages may send requests, such as `https://example.com`. Empty: none.
     pub cors_origins: Vec<String>,
-    /// How many clients may read live verdicts.
+    /// The number of clients that may read live verdicts.
     pub max_live_clients: usize,
     /// The longest pause between two events of a live stream.
     pub live_heartbeat: Duration,
     /// The longest `timeout` of `?wait=verdicts`.
     pub max_wait: Duration,
-    /// How long requests in flight may take after the shutdown has begun.
+    /// The time requests in flight may take after the shutdown has begun.
     pub drain_timeout: Duration,
 }
 

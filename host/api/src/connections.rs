@@ -17,7 +17,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How long a connection with an accepted key must have been idle to be closed for a new one.
+/// The time a connection with an accepted key must have been idle to be closed for a new one.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
 /// The time limit for a request of a keyless connection and its answer, in keyless timeouts.

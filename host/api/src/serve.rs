@@ -23,9 +23,9 @@ use crate::app::App;
 use crate::connections::{Connection, Connections, RegisteredConnection};
 use crate::router::{health_router, router};
 
-/// How long accepting pauses when the operating system has no more file descriptors.
+/// The pause of accepting when the operating system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many connections the listener for health alone may have.
+/// The number of connections the listener for health alone may have.
 const MAX_HEALTH_CONNECTIONS: usize = 64;
 
 /// Why a shutdown was not clean.
@@ -76,9 +76,9 @@ pub async fn run_health(listener: TcpListener, app: App, shutdown: impl Future<O
 struct Server {
     router: Router,
     connections: Arc<Connections>,
-    /// How long a connection without an accepted key may be idle.
+    /// The time a connection without an accepted key may be idle.
     keyless_timeout: Duration,
-    /// How long a request's head may take, and how long a connection may be idle.
+    /// The time a request's head may take. A connection may be idle for the same time.
     head_timeout: Duration,
 }
 

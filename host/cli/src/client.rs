@@ -98,7 +98,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
@@ -130,7 +130,7 @@ impl Client {
         Ok(Self { agent: config.build().into(), url, key })
     }
 
-    /// Whether the server's address is one of this machine.
+    /// True if the server's address is one of this machine.
     pub fn is_local(&self) -> bool {
         let host = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))

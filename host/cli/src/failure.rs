@@ -50,7 +50,7 @@ fn as_json(error: &anyhow::Error) -> Value {
     json!({ "error": value })
 }
 
-/// Whether a command line that cannot be parsed asks for JSON.
+/// True if a command line that cannot be parsed asks for JSON.
 fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
     let words: Vec<OsString> = arguments.collect();
     let is_json = |index: usize| words.get(index + 1).is_some_and(|next| next == "json");

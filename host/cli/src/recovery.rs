@@ -16,9 +16,9 @@ use crate::stores::Stores;
 const FAILURE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval of the test whether the disk accepts writes again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the users of the failed stores may take to end.
+/// The time the users of the failed stores may take to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long reopening the folder is tried.
+/// The time for which reopening the folder is tried.
 const REOPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// The exit code that asks a supervisor for a restart (EX_TEMPFAIL of sysexits.h).
 const EXIT_CODE_RESTART: i32 = 75;

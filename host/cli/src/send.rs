@@ -16,11 +16,11 @@ use deliver::{Destination, deliver_batch};
 
 /// The largest body of one request, in bytes. One event may be larger.
 const MAX_BODY_BYTES: usize = 4 << 20;
-/// How long an event waits for others before it is sent.
+/// The time an event waits for others before it is sent.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// The interval at which the answer to a batch in flight is polled.
 const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How many events, or blocks of a file, may wait for a batch.
+/// The number of events, or blocks of a file, that may wait for a batch.
 const MAX_WAITING: usize = 256;
 
 /// The results of sending events.
@@ -48,7 +48,7 @@ impl Summary {
 pub struct SendOptions {
     /// The largest number of events of a request.
     pub max_events: usize,
-    /// Whether requests are compressed.
+    /// True if requests are compressed.
     pub is_compressed: bool,
     /// The header of an Avro file, whose blocks are sent instead of lines of JSON.
     pub avro_header: Option<Vec<u8>>,
@@ -180,7 +180,7 @@ impl Batcher {
         Ok(self.summary)
     }
 
-    /// How long to wait for the next event; none if there is nothing to send.
+    /// The time to wait for the next event; none if there is nothing to send.
     fn time_until_flush(&self) -> Option<Duration> {
         if self.in_flight.is_some() {
             return Some(ANSWER_POLL_INTERVAL);

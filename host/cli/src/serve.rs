@@ -131,7 +131,7 @@ struct ServeRound<'s> {
     config: &'s Config,
     metrics: &'s Arc<Metrics>,
     stop: &'s watch::Receiver<bool>,
-    /// Whether this is the first round, which prints the addresses.
+    /// True if this is the first round, which prints the addresses.
     is_first: bool,
 }
 
@@ -171,7 +171,7 @@ impl ServeRound<'_> {
         served.map(|()| RoundEnd::Stopped)
     }
 
-    /// Whether the first start failed. Then the process exits with the error.
+    /// True if the first start failed. Then the process exits with the error.
     fn has_first_start_failed(&self, is_started: bool) -> bool {
         self.is_first && !is_started
     }

@@ -14,9 +14,9 @@ use super::{ApiError, Code};
 /// The longest pause between two frames of a body.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
 
-/// How much of a body that is too large is read and discarded before the answer.
+/// The bytes of a too large body that are read and discarded before the answer.
 const MAX_DISCARD_BYTES: usize = 4 << 20;
-/// How long that may take.
+/// The time that this may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The formats of bodies, each with its content types.
@@ -80,7 +80,7 @@ impl std::ops::Deref for HeldBody {
 /// Reads bodies within a budget and a timeout.
 pub(crate) struct BodyReader<'a> {
     pub(crate) budget: &'a Budget,
-    /// How long a body may take to arrive.
+    /// The time a body may take to arrive.
     pub(crate) timeout: Duration,
 }
 

@@ -37,7 +37,7 @@ impl EntityTags {
         Some(Self::List(tags))
     }
 
-    /// Whether a tag is among them by the weak comparison (RFC 9110, 8.8.3.2), which reads use.
+    /// True if a tag is among them by the weak comparison (RFC 9110, 8.8.3.2), which reads use.
     fn matches_weakly(&self, wanted: &EntityTag) -> bool {
         match self {
             Self::Any => true,

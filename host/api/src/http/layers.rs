@@ -19,7 +19,7 @@ use super::{ApiError, Code};
 use crate::app::App;
 use crate::registry;
 
-/// How much of the framework's text goes into a problem's detail.
+/// The number of bytes of the framework's text that go into a problem's detail.
 const MAX_FRAMEWORK_TEXT_BYTES: usize = 16 << 10;
 
 /// Counts every request and logs it at debug level by its route, so that keys and ids are not in logs and metrics.

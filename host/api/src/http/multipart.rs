@@ -5,7 +5,7 @@ use axum::body::Bytes;
 
 use super::error::{ApiError, ApiResult};
 
-/// How many parts a body may have.
+/// The number of parts a body may have.
 const MAX_PARTS: usize = 64;
 
 /// One part of a body.

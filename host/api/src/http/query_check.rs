@@ -88,7 +88,7 @@ fn read_query(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
     FrameworkQuery::<Vec<(String, String)>>::try_from_uri(uri).map(|query| query.0).map_err(|_| unreadable())
 }
 
-/// Whether a text is UTF-8 after percent-decoding. The framework would insert replacement characters instead.
+/// True if a text is UTF-8 after percent-decoding. The framework would insert replacement characters instead.
 fn is_encoded_utf8(text: &str) -> bool {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 /// Smaller answers are not compressed.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
-/// How long a browser may cache the answer to a preflight request.
+/// The time a browser may cache the answer to a preflight request.
 const CORS_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Compresses answers as `Accept-Encoding` asks, but never a live stream.

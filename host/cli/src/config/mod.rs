@@ -44,7 +44,7 @@ pub struct Config {
     pub influxdb: stores::InfluxDb,
     /// Edges of a distributed server.
     pub dgraph: stores::Dgraph,
-    /// How long the data folder keeps events and verdicts.
+    /// The time the data folder keeps events and verdicts.
     pub retention: Retention,
     /// Scoring and the sinks.
     pub engine: Engine,

@@ -32,7 +32,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether no secret was given.
+    /// True if no secret was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -66,7 +66,7 @@ pub(crate) fn read_secret(key: &str, given: &Secret, file: &Path) -> Result<Stri
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Whether a property of Kafka's library is a secret, by its name.
+/// True if a property of Kafka's library is a secret, by its name.
 fn is_secret_property(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word)) && !LOCATION_SUFFIXES.iter().any(|end| name.ends_with(end))
 }

@@ -19,27 +19,27 @@ pub struct Server {
     pub health_listen: String,
     /// The largest body of events, unpacked, in MiB.
     pub max_body_mib: usize,
-    /// How many events a request may hold.
+    /// The number of events a request may hold.
     pub max_events: usize,
     /// Memory for the bodies of all requests, in MiB.
     pub max_in_flight_mib: usize,
     /// Memory for the verdicts in the answers of all requests, in MiB.
     pub max_answers_mib: usize,
-    /// How many connections may be open.
+    /// The number of connections that may be open.
     pub max_connections: usize,
-    /// How many connections of one address may be open that have not sent an accepted key.
+    /// The number of connections of one address that may be open without an accepted key.
     pub max_keyless_per_address: usize,
-    /// How long a connection may be idle that has not sent an accepted key.
+    /// The time a connection without an accepted key may be idle.
     pub keyless_timeout: ConfigDuration,
-    /// How many clients may read live verdicts.
+    /// The number of clients that may read live verdicts.
     pub max_live_clients: usize,
-    /// How long a client may take to send a request's head. A connection may be idle for the same time.
+    /// The time a client may take to send a request's head. A connection may be idle for the same time.
     pub head_timeout: ConfigDuration,
-    /// How long a client may take to send a request's body.
+    /// The time a client may take to send a request's body.
     pub body_timeout: ConfigDuration,
     /// The longest timeout that a request may set for `?wait=verdicts`.
     pub max_wait: ConfigDuration,
-    /// How long requests in flight may take after SIGTERM.
+    /// The time requests in flight may take after SIGTERM.
     pub drain: ConfigDuration,
 }
 
@@ -59,7 +59,7 @@ pub struct Data {
     pub dir: PathBuf,
     /// Memory of the block cache, in MiB.
     pub cache_mib: u64,
-    /// Whether to start although stored data is missing. Only the command line sets it, because it holds for one start.
+    /// True to start although stored data is missing. Only the command line sets it, because it holds for one start.
     #[serde(skip)]
     pub accept_loss: bool,
 }
@@ -82,15 +82,15 @@ pub struct Retention {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Engine {
-    /// How many threads score events. 0: one per core.
+    /// The number of threads that score events; 0: one per core.
     pub workers: usize,
-    /// How many partitions a new stream gets that sets no number.
+    /// The number of partitions of a new stream that sets none.
     pub partitions: u32,
-    /// How many events a batch may hold.
+    /// The number of events a batch may hold.
     pub batch_rows: usize,
     /// The interval between two checkpoints of a partition.
     pub checkpoint_every: ConfigDuration,
-    /// How many entities' states a partition keeps in memory.
+    /// The number of entities' states a partition keeps in memory.
     pub entities_in_memory: usize,
     /// The names of the sinks that run in this process. Empty: all.
     pub sinks: Vec<String>,

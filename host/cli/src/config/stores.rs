@@ -16,7 +16,7 @@ use super::secret::read_secret;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stores {
-    /// Whether everything is in the data folder or on servers.
+    /// The place of all data: the data folder, or servers.
     pub mode: Mode,
 }
 
@@ -55,7 +55,7 @@ pub struct Kafka {
     pub password: Secret,
     /// A file that holds the password.
     pub password_file: PathBuf,
-    /// Whether verdicts and dead letters are published as topics of their own.
+    /// True if verdicts and dead letters are published as topics of their own.
     pub publish: bool,
     /// Settings that are passed to librdkafka unchanged, such as those of TLS and SASL.
     pub properties: BTreeMap<String, String>,
@@ -106,7 +106,7 @@ pub struct ScyllaDb {
     pub password: Secret,
     /// A file that holds the password.
     pub password_file: PathBuf,
-    /// How long the archive is kept; 0s: for ever.
+    /// The time the archive is kept; 0s: for ever.
     pub archive_for: ConfigDuration,
 }
 
@@ -124,7 +124,7 @@ pub struct InfluxDb {
     pub token: Secret,
     /// A file that holds the token.
     pub token_file: PathBuf,
-    /// How often this process's metrics are written as points; 0s: never.
+    /// The interval at which this process's metrics are written as points; 0s: never.
     pub metrics_every: ConfigDuration,
 }
 

@@ -142,7 +142,7 @@ pub struct RuleLimits {
     pub state: Option<Size>,
 }
 
-/// True if a rule runs, and whether what it says counts.
+/// The effect of a rule: it may run, and its verdicts may count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -158,6 +158,11 @@ pub enum Mode {
 impl Mode {
     /// All modes, as definitions name them.
     pub const NAMES: [&str; 3] = ["active", "shadow", "paused"];
+
+    /// Its name in definitions and stores.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 #[cfg(test)]
@@ -169,5 +174,6 @@ mod tests {
         let modes = [Mode::Active, Mode::Shadow, Mode::Paused];
         let names = modes.map(|mode| serde_json::to_value(mode).unwrap());
         assert_eq!(names, Mode::NAMES);
+        assert_eq!(names, modes.map(Mode::name));
     }
 }

@@ -10,6 +10,7 @@ mod outbox;
 mod panicked;
 mod profiles;
 mod series;
+mod verdicts;
 mod write_records;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use assay_core::names::Offset;
 use assay_core::schema::History;
-use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
 pub(crate) use archive::ArchiveEventsSink;
 use panicked::PanickedRecords;
@@ -334,16 +334,4 @@ impl SinkLoop {
 fn refused_offsets(records: &[Records]) -> HashSet<Offset> {
     let offset = |block: &Records, at: u32| Offset(block.first.0 + u64::from(at));
     records.iter().flat_map(|block| block.refused.iter().map(move |(at, _)| offset(block, *at))).collect()
-}
-
-/// Reads the verdict blocks that have any of the flags; 0 means all.
-fn read_blocks_with(flags: u8, partition: &PartitionId, records: &[Records]) -> Result<Vec<VerdictBlock>, StoreError> {
-    let mut blocks = Vec::new();
-    for (offset, bytes) in records.iter().flat_map(Records::iter) {
-        let (has, _) = block_flags(bytes).map_err(|error| unreadable_block_error(partition, offset, &error))?;
-        if flags == 0 || has & flags != 0 {
-            blocks.push(read_block(bytes).map_err(|error| unreadable_block_error(partition, offset, &error))?);
-        }
-    }
-    Ok(blocks)
 }

@@ -138,7 +138,7 @@ pub(super) fn find_panicking_outcomes(
 /// A block without its outcomes of some events.
 fn without(block: &[u8], events: &[u64]) -> Result<Vec<u8>, Corrupt> {
     let erased = erase_outcomes(block, &events.iter().copied().collect())?;
-    Ok(erased.map_or_else(|| block.to_vec(), |(on_idle, _)| on_idle))
+    Ok(erased.map_or_else(|| block.to_vec(), |(rest, _)| rest))
 }
 
 #[cfg(test)]

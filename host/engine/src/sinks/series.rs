@@ -7,13 +7,13 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use assay_core::names::Offset;
-use assay_core::rule::Mode;
 use assay_core::schema::{Decoder, Schema};
 use assay_core::stream::SeriesDef;
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, Verdict};
 
-use super::{Refusal, Sink, read_blocks_with, refusals, refused_offsets};
+use super::verdicts::VerdictSink;
+use super::{Refusal, Sink, refusals, refused_offsets};
 use crate::partition::AppendTimes;
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Records, Topic};
@@ -149,43 +149,26 @@ impl Sink for SeriesEventsSink {
 /// Carries scores and tags into the time series.
 pub(super) struct SeriesVerdictsSink(pub(super) Arc<dyn TimeSeries>);
 
-impl Sink for SeriesVerdictsSink {
-    fn name(&self) -> &'static str {
-        "series-verdicts"
-    }
+impl VerdictSink for SeriesVerdictsSink {
+    const NAME: &'static str = "series-verdicts";
+    type Items = Vec<Point>;
 
-    fn topic(&self) -> Topic {
-        Topic::Verdicts
-    }
-
-    fn position(&mut self, partition: &PartitionId) -> Result<Offset, StoreError> {
+    fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError> {
         self.0.verdicts_position(partition)
     }
 
-    fn write_records(
-        &mut self,
-        _: &Plan,
-        partition: &PartitionId,
-        records: &[Records],
-        next: Offset,
-    ) -> Result<Vec<Refusal>, StoreError> {
-        let points = points_of(partition, records)?;
+    fn convert(partition: &PartitionId, outcomes: impl Iterator<Item = (Offset, Outcome)>) -> Vec<Point> {
+        let mut points = Vec::new();
+        for (_, outcome) in outcomes {
+            points.extend(outcome.verdicts.iter().filter_map(|verdict| point(partition, &outcome, verdict)));
+        }
+        points
+    }
+
+    fn write(&self, partition: &PartitionId, points: Vec<Point>, next: Offset) -> Result<Vec<Refusal>, StoreError> {
         let offsets: Vec<Offset> = points.iter().map(|point| point.offset).collect();
         Ok(refusals(self.0.write_verdicts(partition, points, next)?, &offsets))
     }
-
-    fn examine(&mut self, partition: &PartitionId, records: &[Records]) -> Result<(), StoreError> {
-        points_of(partition, records).map(drop)
-    }
-}
-
-/// Verdicts as points.
-fn points_of(partition: &PartitionId, records: &[Records]) -> Result<Vec<Point>, StoreError> {
-    let mut points = Vec::new();
-    for outcome in read_blocks_with(0, partition, records)?.into_iter().flat_map(|block| block.outcomes) {
-        points.extend(outcome.verdicts.iter().filter_map(|verdict| point(partition, &outcome, verdict)));
-    }
-    Ok(points)
 }
 
 /// A verdict as a point; none if it has neither a score nor tags.
@@ -205,16 +188,11 @@ fn point(partition: &PartitionId, outcome: &Outcome, verdict: &Verdict) -> Optio
         fields.push(("event".to_owned(), FieldValue::Text(outcome.id.clone())));
     }
     fields.push(("revision".to_owned(), FieldValue::Int(verdict.by.revision.into())));
-    let mode = match verdict.by.mode {
-        Mode::Active => "active",
-        Mode::Shadow => "shadow",
-        Mode::Paused => "paused",
-    };
     let tags = [
         ("stream", partition.stream.to_string()),
         ("rule", verdict.by.rule.clone()),
         ("partition", partition.partition.to_string()),
-        ("mode", mode.to_owned()),
+        ("mode", verdict.by.mode.name().to_owned()),
     ];
     Some(Point {
         measurement: SCORE.to_owned(),

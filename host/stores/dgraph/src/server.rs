@@ -111,7 +111,6 @@ impl Server {
             path: "/alter",
             content_type: "application/dql",
             body: schema.as_bytes(),
-            gzip: false,
         };
         retry_if_aborted(|| self.send::<serde_json::Value>(post).map(drop))
     }
@@ -137,7 +136,7 @@ impl Server {
             assay_http_client::percent_encode(&transaction.hash)
         );
         let body = format!("{{ set {{\n{triples}}} }}");
-        let post = Post { doing, path: &path, content_type: "application/rdf", body: body.as_bytes(), gzip: false };
+        let post = Post { doing, path: &path, content_type: "application/rdf", body: body.as_bytes() };
         self.send::<serde_json::Value>(post).map(drop)
     }
 
@@ -156,7 +155,7 @@ impl Server {
     }
 
     fn dql_post<'a>(&self, doing: &'a str, path: &'a str, query: &'a str) -> Post<'a> {
-        Post { doing, path, content_type: "application/dql", body: query.as_bytes(), gzip: false }
+        Post { doing, path, content_type: "application/dql", body: query.as_bytes() }
     }
 
     fn require_part<T>(&self, doing: &str, part: Option<T>) -> Result<T, StoreError> {

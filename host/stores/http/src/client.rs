@@ -1,11 +1,8 @@
 //! The client: timeouts, retries with backoff, errors that name the address. The adapters interpret the answers.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use assay_engine::ports::StoreError;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use ureq::Agent;
 use ureq::http::{Response, Uri};
 
@@ -39,8 +36,6 @@ pub struct Post<'a> {
     pub content_type: &'a str,
     /// The body.
     pub body: &'a [u8],
-    /// True if the body is to be compressed with gzip.
-    pub gzip: bool,
 }
 
 /// An answer that is neither an overload nor a failure of the server.
@@ -99,12 +94,11 @@ impl Client {
     /// # Errors
     /// No usable answer came within the attempts and the time.
     pub fn post(&self, post: Post<'_>) -> Result<Answer, StoreError> {
-        let body = if post.gzip { compress(post.body) } else { post.body.to_vec() };
         let started = Instant::now();
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (reason, retry_after_pause) = match self.try_once(post, &body) {
+            let (reason, retry_after_pause) = match self.try_once(post) {
                 Ok(Attempt::Answer(answer)) => return Ok(answer),
                 Ok(Attempt::Later { reason, pause }) => (reason, pause),
                 Err(error) => (self.describe_no_answer(&error), None),
@@ -119,16 +113,13 @@ impl Client {
     }
 
     /// Sends the request once. An error of the transport is an `Err`; the caller may try again.
-    fn try_once(&self, post: Post<'_>, body: &[u8]) -> Result<Attempt, ureq::Error> {
+    fn try_once(&self, post: Post<'_>) -> Result<Attempt, ureq::Error> {
         let mut request =
             self.agent.post(format!("{}{}", self.url, post.path)).header("content-type", post.content_type);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        if post.gzip {
-            request = request.header("content-encoding", "gzip");
-        }
-        let mut response = request.send(body)?;
+        let mut response = request.send(post.body)?;
         let status = response.status().as_u16();
         let pause = retry_after(&response);
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
@@ -173,13 +164,6 @@ enum Attempt {
 fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
     let value = response.headers().get("retry-after")?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn compress(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    // Writing to memory does not fail; if it did, the server would refuse the body.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A verdict as a message: Avro in Confluent's frame, one message for each event and rule.
 
 use assay_core::names::Offset;
-use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, Verdict};
 use assay_core::wire::{put_f64, put_signed};
@@ -37,7 +36,7 @@ fn put_verdict(out: &mut Vec<u8>, partition: &PartitionId, outcome: &Outcome, ve
     put_optional(out, Some(&*outcome.id).filter(|id| !id.is_empty()));
     put_text(out, &by.rule);
     put_signed(out, i64::from(by.revision));
-    put_text(out, mode_name(by.mode));
+    put_text(out, by.mode.name());
     let plugin = by.plugin.as_ref();
     put_optional(out, plugin.map(|plugin| format!("{}@{}", plugin.name, plugin.version)).as_deref());
     put_optional(out, plugin.map(|plugin| plugin.digest.to_string()).as_deref());
@@ -71,15 +70,6 @@ fn put_verdict(out: &mut Vec<u8>, partition: &PartitionId, outcome: &Outcome, ve
         put_text(out, name);
         put_value(out, input);
     });
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Active => "active",
-        Mode::Shadow => "shadow",
-        // A paused rule has no verdicts.
-        Mode::Paused => "paused",
-    }
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -143,6 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use assay_core::names::{Digest, Partition};
+    use assay_core::rule::Mode;
     use assay_core::schema::{Schema, to_json};
     use assay_core::verdict::{Edge, PluginStamp, Reason, RuleStamp};
     use serde_json::json;

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use assay_core::names::Offset;
-use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{Edge, Failure, Outcome, Reason, RuleStamp, Verdict};
 use assay_engine::ports::StoreError;
@@ -96,7 +95,7 @@ pub(super) fn make_rows<'a>(
         rule: or_unset(by.map(|by| by.rule.as_str())),
         // The cast is lossless: revisions are counted from 1, one per change of the rule.
         revision: or_unset(by.map(|by| by.revision as i32)),
-        mode: or_unset(by.map(|by| mode_name(by.mode))),
+        mode: or_unset(by.map(|by| by.mode.name())),
         plugin: or_unset(
             by.and_then(|by| by.plugin.as_ref()).map(|plugin| format!("{}@{}", plugin.name, plugin.version)),
         ),
@@ -174,14 +173,6 @@ fn map_all<T, U>(items: Option<Vec<T>>, decode: impl FnMut(T) -> Result<U, Store
 /// Returns `None` for an empty slice, so that its column is not written.
 fn non_empty<T>(items: &[T]) -> Option<&[T]> {
     (!items.is_empty()).then_some(items)
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Active => "active",
-        Mode::Shadow => "shadow",
-        Mode::Paused => "paused",
-    }
 }
 
 fn encode_edge(edge: &Edge) -> NewEdge<'_> {
