@@ -137,11 +137,13 @@ struct PartitionReader {
     current: Option<OutcomeCursor>,
     /// The block after the current one, if it was looked at already.
     next_block: Option<OutcomeCursor>,
+    /// Where that block is.
+    next_block_at: Offset,
 }
 
 impl PartitionReader {
     fn at(position: Offset) -> Self {
-        Self { position, current: None, next_block: None }
+        Self { position, current: None, next_block: None, next_block_at: position }
     }
 
     fn read(
@@ -151,13 +153,16 @@ impl PartitionReader {
         offset: Offset,
     ) -> Result<Option<Outcome>, StoreError> {
         loop {
-            let covered = self.current.as_ref().map(OutcomeCursor::next).filter(|next| *next > offset);
-            let Some(next) = covered else {
+            let next = self.current.as_ref().map(OutcomeCursor::next).filter(|next| *next > offset);
+            let Some(next) = next else {
                 if !self.advance_block(shared, partition)? {
                     return Ok(None);
                 }
                 continue;
             };
+            if self.current.as_ref().is_some_and(|current| !current.covers(offset)) {
+                return self.find_appended_later(shared, partition, offset);
+            }
             let position = self.position;
             let found = self.current.as_mut().map(|current| current.find(offset)).transpose();
             if let Some(outcome) = found.map_err(|error| unreadable_block_error(partition, position, &error))?.flatten()
@@ -172,6 +177,28 @@ impl PartitionReader {
             }
             self.current = self.next_block.take();
         }
+    }
+
+    /// The outcome of an event whose block was missing when the current one, a later one, was appended. Recovery appends
+    /// it again, after the current one. The position of this reader stays, for the events of the current block.
+    fn find_appended_later(
+        &mut self,
+        shared: &Shared,
+        partition: &PartitionId,
+        offset: Offset,
+    ) -> Result<Option<Outcome>, StoreError> {
+        // The block that was looked at already is read again by both.
+        if self.next_block.take().is_some() {
+            self.position = self.next_block_at;
+        }
+        let mut later = Self::at(self.position);
+        while later.advance_block(shared, partition)? {
+            let position = later.position;
+            let Some(block) = later.current.as_mut().filter(|block| block.covers(offset)) else { continue };
+            let found = block.find(offset).map_err(|error| unreadable_block_error(partition, position, &error))?;
+            return Ok(Some(found.unwrap_or_else(|| Outcome::silent(offset))));
+        }
+        Ok(None)
     }
 
     /// Goes to the next block. False: it is not there yet.
@@ -195,7 +222,7 @@ impl PartitionReader {
             if let Some((at, block)) = read.iter().flat_map(Records::iter).find(|(at, _)| *at >= from) {
                 let cursor = OutcomeCursor::open(block.to_vec());
                 self.next_block = Some(cursor.map_err(|error| unreadable_block_error(partition, at, &error))?);
-                self.position = at.next();
+                (self.next_block_at, self.position) = (at, at.next());
             }
         }
         Ok(self.next_block.as_ref())

@@ -54,6 +54,8 @@ pub(crate) struct PreparedBatch {
     pub(super) unreadable: Unreadable,
     /// How many records it was made from.
     pub(super) records: usize,
+    /// Where the partition was: the batch covers all offsets from here on, up to `last`.
+    pub(super) from: Offset,
     pub(super) last: Offset,
     /// Rows that were forwarded again by the source of a derived stream, and are left out.
     pub(super) forwarded: usize,
@@ -79,6 +81,7 @@ impl PreparedBatch {
 /// Decodes records and finds their entities. Nothing is folded by this. None: there are no records.
 pub(super) fn prepare(
     state: &mut PartitionState,
+    from: Offset,
     records: &[(Offset, &[u8])],
     refused: &[(Offset, &Refused)],
 ) -> Option<PreparedBatch> {
@@ -94,7 +97,7 @@ pub(super) fn prepare(
     let mut slots = std::mem::take(&mut state.slots);
     let missing = state.entities.find_slots(batch.keys.iter().flatten(), &mut slots);
     let (records, generation) = (records.len() + refused.len(), state.entities.generation());
-    Some(PreparedBatch { batch, unreadable, records, last, forwarded, origins, slots, missing, generation })
+    Some(PreparedBatch { batch, unreadable, records, from, last, forwarded, origins, slots, missing, generation })
 }
 
 /// Takes the states of the entities that a batch lacks, in the order of its missing keys.

@@ -31,6 +31,12 @@ impl RecordedFailures {
         }
     }
 
+    /// The failures among some that are to be taken from the log.
+    pub(super) fn select(failures: &Failures) -> Vec<(u32, &'static str)> {
+        let is_taken = |failure: &&(u32, &'static str, String)| TAKEN_FROM_LOG.contains(&failure.1);
+        failures.iter().filter(is_taken).map(|(row, code, _)| (*row, *code)).collect()
+    }
+
     /// The failures of a rule on rows with these offsets, by row.
     pub(super) fn of_rows(&self, rule: &str, offsets: impl Iterator<Item = u64>) -> Failures {
         let Some(failures) = self.by_rule.get(rule) else { return Failures::new() };

@@ -15,6 +15,7 @@ use super::entities::Entities;
 use super::judged_rows::JudgedRows;
 use super::plugin::PluginRows;
 use super::prepare::Batch;
+use super::recorded::RecordedFailures;
 use super::{Instances, graph, plugin};
 use crate::plan::{RulePlan, Scorer, StreamPlan};
 use crate::rule_stats::PluginTime;
@@ -97,6 +98,9 @@ pub(super) fn score(
     }
     answer.record = rule.record;
     answer.hides_failures = rule.on_error == OnError::Skip;
+    if answer.hides_failures {
+        answer.hidden_failures = RecordedFailures::select(&answer.failures);
+    }
     let scores = answer.scores.iter().enumerate().map(|(row, score)| (judged.row(row), *score));
     let column = score_column(batch.rows(), scores);
     answer.rows = judged.into_rows();

@@ -2,7 +2,7 @@
 //! repeated without the second to find the outcomes that panic.
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, VerdictBlock, block_flags, read_block};
+use assay_core::verdict::{Outcome, VerdictBlock, read_block, read_block_summary};
 
 use super::{Refusal, Sink};
 use crate::plan::Plan;
@@ -82,8 +82,8 @@ fn read_blocks_with(
     let mut blocks = Vec::new();
     for (offset, bytes) in records.iter().flat_map(Records::iter) {
         let unreadable = |error| unreadable_block_error(partition, offset, &error);
-        let (has, _) = block_flags(bytes).map_err(unreadable)?;
-        if flags == 0 || has & flags != 0 {
+        let summary = read_block_summary(bytes).map_err(unreadable)?;
+        if flags == 0 || summary.flags & flags != 0 {
             blocks.push((offset, read_block(bytes).map_err(unreadable)?));
         }
     }
