@@ -60,7 +60,7 @@ fn block() -> Vec<u8> {
     };
     // Both of its failures are hidden, and one of them is for recovery.
     let third = RuleRows {
-        rows: Some(vec![1, 2]),
+        rows: Some(vec![0, 2]),
         failures: vec![(0, "plugin-trap", "hidden".into()), (1, "plugin-deadline", "hidden".into())],
         hides_failures: true,
         hidden_failures: vec![(1, "plugin-deadline")],
