@@ -75,7 +75,8 @@ trait Sink: Send {
     /// Where it is in a partition.
     fn position(&mut self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
-    /// Carries records, all before `next`, into the store. Returns what the store refuses for good.
+    /// Carries records, all before `next`, into the store. Returns what the store refuses for good. If there is any, the
+    /// position is not stored: the caller stores it by carrying no records.
     fn write_records(
         &mut self,
         plan: &Plan,
@@ -307,7 +308,11 @@ impl SinkLoop {
                 let first = records.first().map_or(next, |first| first.first);
                 self.write_dead_letters(&partition, self.panicked.refusals(&partition, first, next))?;
                 let refused = self.write_records(&plan, &partition, &records, next)?;
-                self.write_dead_letters(&partition, refused)?;
+                if !refused.is_empty() {
+                    // Before the position, as above. A second time, the letters are the same.
+                    self.write_dead_letters(&partition, refused)?;
+                    self.sink.write_records(&plan, &partition, &[], next)?;
+                }
                 self.panicked.forget_before(&partition, next);
                 carried += next.0 - position.0;
             }

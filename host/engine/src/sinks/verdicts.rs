@@ -25,7 +25,8 @@ pub(super) trait VerdictSink: Send {
     /// Turns outcomes, each with the offset of its block, into the store's items. It calls no store.
     fn convert(partition: &PartitionId, outcomes: impl Iterator<Item = (Offset, Outcome)>) -> Self::Items;
 
-    /// Writes the items, all of blocks before `next`. Returns what the store refuses for good.
+    /// Writes the items, all of blocks before `next`. Returns what the store refuses for good; if there is any, the
+    /// position is not stored.
     fn write(&self, partition: &PartitionId, items: Self::Items, next: Offset) -> Result<Vec<Refusal>, StoreError>;
 
     /// Waits until everything that was written is in the store.
