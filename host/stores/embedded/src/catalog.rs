@@ -32,7 +32,7 @@ struct CatalogState {
 
 impl CatalogState {
     fn snapshot(&self) -> Snapshot {
-        let revisions = self.last.values().filter(|revision| revision.body.is_some()).cloned().collect();
+        let revisions = self.last.values().filter(|revision| revision.definition.is_some()).cloned().collect();
         Snapshot { version: self.version, revisions }
     }
 
@@ -42,29 +42,17 @@ impl CatalogState {
     /// Two changes are of the same definition.
     fn revise(&self, changes: Vec<Change>, author: &str, at: i64) -> Result<Vec<Revision>, StoreError> {
         let mut revisions: Vec<Revision> = Vec::with_capacity(changes.len());
-        for Change { kind, name, body } in changes {
-            if revisions.iter().any(|revision| revision.kind == kind && revision.name == name) {
+        for change in changes {
+            let (kind, name) = (change.kind, &change.name);
+            if revisions.iter().any(|revision| change.is_of(revision.kind, &revision.name)) {
                 return Err(broken(format!("one commit changes the {kind} '{name}' twice")));
             }
             let last = self.last.get(&(kind, name.clone()));
-            if body.is_none() && last.is_none_or(|last| last.body.is_none()) {
+            if change.definition.is_none() && last.is_none_or(|last| last.definition.is_none()) {
                 // There is nothing to delete.
                 continue;
             }
-            let revision = last.map_or(1, |last| last.revision + 1);
-            let version = self.version + 1;
-            let created_at_version =
-                last.filter(|last| last.body.is_some()).map_or(version, |last| last.created_at_version);
-            revisions.push(Revision {
-                kind,
-                name,
-                revision,
-                version,
-                created_at_version,
-                author: author.to_owned(),
-                at,
-                body,
-            });
+            revisions.push(Revision::after(last, change, self.version + 1, author, at));
         }
         Ok(revisions)
     }
@@ -188,14 +176,7 @@ impl Catalog for EmbeddedCatalog {
 }
 
 fn name_key(kind: Kind, name: &str) -> Vec<u8> {
-    let mut key = vec![match kind {
-        Kind::Stream => 0,
-        Kind::View => 1,
-        Kind::Rule => 2,
-        Kind::Plugin => 3,
-        Kind::Key => 4,
-        Kind::Schema => 5,
-    }];
+    let mut key = vec![kind.properties().number];
     keys::push_text(&mut key, name);
     key
 }

@@ -49,12 +49,12 @@ fn statement(revision: &Revision) -> Result<Upsert, StoreError> {
     let fields = doc! {
         "kind": revision.kind.to_string(),
         "name": &revision.name,
-        "status": if revision.body.is_some() { "current" } else { "deleted" },
+        "status": if revision.definition.is_some() { "current" } else { "deleted" },
         "revision": int("the revision", u64::from(revision.revision))?,
         "version": version,
         "author": &revision.author,
         "at": DateTime::from_millis(revision.at),
-        "body": revision.body.as_ref().map_or(Bson::Null, to_bson),
+        "body": revision.definition.as_ref().map_or(Bson::Null, |definition| to_bson(&definition.to_json())),
     };
     Upsert::new(older_document, doc! { "$set": fields })
 }

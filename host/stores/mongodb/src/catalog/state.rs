@@ -37,7 +37,7 @@ impl CatalogState {
 
     /// All definitions that are not deleted.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let revisions = self.last.values().filter(|revision| revision.body.is_some()).cloned().collect();
+        let revisions = self.last.values().filter(|revision| revision.definition.is_some()).cloned().collect();
         Snapshot { version: self.version, revisions }
     }
 
@@ -48,28 +48,17 @@ impl CatalogState {
     pub(super) fn revise(&self, changes: Vec<Change>, author: &str, at: i64) -> Result<Commit, StoreError> {
         let version = self.version + 1;
         let mut revisions: Vec<Revision> = Vec::with_capacity(changes.len());
-        for Change { kind, name, body } in changes {
-            if revisions.iter().any(|revision| revision.kind == kind && revision.name == name) {
+        for change in changes {
+            let (kind, name) = (change.kind, &change.name);
+            if revisions.iter().any(|revision| change.is_of(revision.kind, &revision.name)) {
                 return Err(broken(format!("one commit changes the {kind} '{name}' twice")));
             }
             let last = self.last.get(&(kind, name.clone()));
-            if body.is_none() && last.is_none_or(|last| last.body.is_none()) {
+            if change.definition.is_none() && last.is_none_or(|last| last.definition.is_none()) {
                 // There is nothing to delete.
                 continue;
             }
-            let revision = last.map_or(1, |last| last.revision + 1);
-            let created_at_version =
-                last.filter(|last| last.body.is_some()).map_or(version, |last| last.created_at_version);
-            revisions.push(Revision {
-                kind,
-                name,
-                revision,
-                version,
-                created_at_version,
-                author: author.to_owned(),
-                at,
-                body,
-            });
+            revisions.push(Revision::after(last, change, version, author, at));
         }
         Ok(Commit { version, author: author.to_owned(), at, revisions })
     }
