@@ -28,7 +28,7 @@ use crate::auth::Caller;
 use crate::http::{ApiError, Path, Query};
 
 /// A kind of definition that people write.
-pub(crate) trait Resource: DefinitionType + Send + Sync + 'static {
+pub(crate) trait Resource: DefinitionType + Send + Sync {
     /// Which of them a list shows.
     type Filter: Filter<Self>;
     /// A name that one could have, for the document.

@@ -21,7 +21,7 @@ pub use plugin::PluginDef;
 pub use schema::StoredSchema;
 
 /// What a kind of definition says.
-pub trait DefinitionType: Clone + PartialEq + Serialize + DeserializeOwned + Into<Definition> {
+pub trait DefinitionType: Clone + PartialEq + Serialize + DeserializeOwned + Into<Definition> + 'static {
     /// Its kind.
     const KIND: Kind;
 
