@@ -2,6 +2,8 @@
 //!
 //! Stores write definitions as JSON and read them typed; `plan` gives them their meaning.
 
+mod state;
+
 use std::sync::Arc;
 
 use assay_core::names::Digest;
@@ -12,6 +14,7 @@ use super::StoreError;
 use super::log::WakeSignal;
 use crate::definition::DefinitionType;
 pub use crate::definition::{Definition, Kind};
+pub use state::{CatalogState, DuplicateChange};
 
 /// One revision of one definition. Nothing is ever overwritten: a change is a new revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -118,7 +118,8 @@ fn decode(document: &Document) -> Result<Commit, StoreError> {
         let fields = Fields::new(&what, revision);
         let name = fields.text("name")?;
         let no_json = |why| broken(format!("{what}: the body of '{name}' cannot be read: {why}"));
-        let kind = Kind::from_name(fields.text("kind")?).ok_or_else(|| fields.wrong("kind", "the name of a kind"))?;
+        let kind =
+            Kind::from_name(fields.text("kind")?).ok_or_else(|| fields.wrong_type("kind", "the name of a kind"))?;
         let body = fields.get("body").map(to_json).transpose().map_err(no_json)?;
         Ok(Revision {
             kind,
