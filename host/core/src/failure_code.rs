@@ -1,4 +1,4 @@
-//! Why an event, or a rule's verdict on one, has failed: the codes of dead letters, with their causes and what to do.
+//! The codes of dead letters: one for each reason for which an event, or a rule on one, fails, with cause and advice.
 //!
 //! The text of a code is in verdict logs, stores, alerts and docs, so it never changes. `assay explain` shows the rest.
 
@@ -47,7 +47,7 @@ pub enum FailureCode {
     StoreRefused,
 }
 
-/// What has failed.
+/// The part of the processing that a failure concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureScope {
     /// The event: no rule judges it.
@@ -58,18 +58,18 @@ pub enum FailureScope {
     Sink,
 }
 
-/// What a code means.
+/// A code with its explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureExplanation {
     /// The code.
     pub code: FailureCode,
     /// The code as it is written.
     pub text: &'static str,
-    /// What has failed.
+    /// The part of the processing that fails.
     pub scope: FailureScope,
-    /// Why it happens.
+    /// The cause, in one or more sentences.
     pub cause: &'static str,
-    /// What to do about it.
+    /// The advice for the operator or the author of the rule.
     pub advice: &'static str,
 }
 
@@ -224,10 +224,10 @@ const EXPLANATIONS: &[FailureExplanation; 20] = &[
 ];
 
 impl FailureCode {
-    /// What all codes mean.
+    /// The explanations of all codes.
     pub const EXPLANATIONS: &[FailureExplanation] = EXPLANATIONS;
 
-    /// What it means.
+    /// Its explanation.
     pub const fn explanation(self) -> &'static FailureExplanation {
         &EXPLANATIONS[self as usize]
     }

@@ -1,7 +1,7 @@
 //! The HTTP resource of all kinds of definitions that people write: put, get, list, delete, revisions.
 //!
-//! Kinds differ in what they say in their `impl Resource`, and in routes beside these. The handlers are of any kind;
-//! `document` describes them.
+//! Kinds differ in their `impl Resource` and in routes beside these. The handlers serve any kind; `document` describes
+//! them.
 
 mod document;
 
@@ -31,10 +31,10 @@ use crate::http::{ApiError, Path, Query};
 pub(crate) trait Resource: DefinitionType + Send + Sync {
     /// Which of them a list shows.
     type Filter: Filter<Self>;
-    /// A name that one could have, for the document.
+    /// An example of a name, for the document.
     const EXAMPLE_NAME: &'static str;
 
-    /// What one could say, for the document.
+    /// An example of a definition, for the document.
     fn example() -> Value;
 }
 
@@ -43,7 +43,7 @@ pub(crate) trait Filter<T>: DeserializeOwned + IntoParams + Send + 'static {
     /// The stream to which all of them belong; none: any.
     fn stream(&self) -> Option<&str>;
 
-    /// Whether a definition is wanted.
+    /// Returns whether a definition is wanted.
     fn takes(&self, def: &T) -> bool;
 }
 

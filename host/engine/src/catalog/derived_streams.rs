@@ -49,7 +49,7 @@ fn add_dependents(changes: &mut Vec<Change>, now: &Snapshot) {
     changes.extend(dependents);
 }
 
-/// Fills in what one definition takes from its source. What contradicts the source is refused, with the field.
+/// Fills in the fields that a definition takes from its source. A field that contradicts the source is the error.
 fn inherit_fields(def: &mut StreamDef, from: &str, source: Option<&Definition>) -> Result<(), (&'static str, String)> {
     let source = match source {
         None => return Err(("from", format!("there is no stream '{from}'"))),
@@ -86,7 +86,7 @@ fn inherit_fields(def: &mut StreamDef, from: &str, source: Option<&Definition>) 
 /// A schema with a field more, behind all others, for the place that an event came from.
 fn with_origin(schema: &Value) -> Result<Value, String> {
     let mut schema = schema.clone();
-    // What is no record is refused with the source.
+    // A schema that is no record is refused with the source.
     if let Some(fields) = schema["fields"].as_array_mut() {
         if fields.iter().any(|field| field["name"] == ORIGIN) {
             return Err(format!("the source has a field '{ORIGIN}', which is where the place of an event goes"));

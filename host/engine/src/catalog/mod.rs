@@ -2,7 +2,7 @@
 //!
 //! A change's way: `apply` (completed by `derived_streams`, `stream_change` and `plugin_versions`, compiled, committed)
 //! -> `watch` (in effect on all workers). `breaker` makes changes of its own. Apart from it: reading and ingest
-//! (`handle`), the store (`ports/catalog.rs`), what definitions mean (`plan`).
+//! (`handle`), the store (`ports/catalog.rs`), the meaning of definitions (`plan`).
 
 mod apply;
 mod breaker;

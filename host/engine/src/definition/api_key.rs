@@ -1,4 +1,4 @@
-//! What an API key is: its hash and what it allows. Its secret is kept nowhere.
+//! An API key: the hash of its secret, and its roles. The secret is kept nowhere.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct ApiKey {
     /// SHA-256 of the secret, as 64 hex digits.
     pub hash: String,
-    /// What its bearer may do.
+    /// The roles of its bearer.
     pub roles: Vec<Role>,
-    /// When it was made, ms since 1970.
+    /// Its creation, ms since 1970.
     pub created: i64,
 }
 
-/// What the bearer of a key may do.
+/// A set of permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -30,14 +30,14 @@ pub enum Role {
 }
 
 impl ApiKey {
-    /// Whether its bearer may do what needs a role.
+    /// Returns whether its roles include the permissions of `needed`.
     pub fn allows(&self, needed: Role) -> bool {
         self.roles.iter().any(|have| have.implies(needed))
     }
 }
 
 impl Role {
-    /// Whether this role lets its bearer do what needs `needed`.
+    /// Returns whether this role includes the permissions of `needed`.
     pub fn implies(self, needed: Self) -> bool {
         match self {
             Self::Admin => true,

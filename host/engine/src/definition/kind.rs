@@ -1,10 +1,10 @@
-//! The kinds of definitions, and all in which they differ but for their fields: one row of [`PROPERTIES`] each.
+//! The kinds of definitions. All their differences, except for their fields, are in one row of [`PROPERTIES`] each.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of thing a definition defines. Snapshots are in this order: a definition uses those of kinds before its own.
+/// The kind of a definition. Snapshots are in this order: definitions use only definitions of earlier kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -22,14 +22,14 @@ pub enum Kind {
     Schema,
 }
 
-/// In what a kind differs from the others.
+/// The properties of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KindProperties {
     /// The kind.
     pub kind: Kind,
     /// Its name in messages, JSON and stores; also the field of an editable definition that has its own name.
     pub name: &'static str,
-    /// Its name for many: the folder of a pack, the last part of the path of a list.
+    /// Its name in the plural: the folder of a pack, the tag in the OpenAPI document.
     pub plural: &'static str,
     /// Its number in the keys of stores, which never changes.
     pub number: u8,
@@ -119,7 +119,7 @@ impl Kind {
         all
     };
 
-    /// In what it differs from the others.
+    /// Its properties.
     pub fn properties(self) -> &'static KindProperties {
         &PROPERTIES[self as usize]
     }

@@ -1,5 +1,5 @@
-//! Definitions, typed: what the catalog keeps under a kind and a name. JSON is parsed once, where it comes in: from a
-//! request, a file or a store.
+//! Typed definitions, which the catalog keeps by kind and name. JSON is parsed once, where it enters: from a request, a
+//! file or a store.
 //!
 //! A new kind is a row in `definition_types!`, a row in [`Kind::properties`], and its type.
 
@@ -20,21 +20,21 @@ pub use kind::{Kind, KindProperties};
 pub use plugin::PluginDef;
 pub use schema::StoredSchema;
 
-/// What a kind of definition says.
+/// The type of the definitions of one kind.
 pub trait DefinitionType: Clone + PartialEq + Serialize + DeserializeOwned + Into<Definition> + 'static {
     /// Its kind.
     const KIND: Kind;
 
-    /// What a definition says; none: it is of another kind, or damaged.
+    /// The definition as this type; none: it is of another kind, or damaged.
     fn from_definition(definition: &Definition) -> Option<&Self>;
 }
 
-/// Something to be done with the type of a kind that is known only at run time.
+/// A generic function to be called with the type of a kind that is known only at run time.
 pub trait WithType {
-    /// What comes of it.
+    /// Its result.
     type Output;
 
-    /// Does it.
+    /// Calls it.
     fn call<T: DefinitionType>(self) -> Self::Output;
 }
 
@@ -45,7 +45,7 @@ macro_rules! definition_types {
         #[derive(Clone, Debug, PartialEq)]
         pub enum Definition {
             $(#[doc = concat!("See [`Kind::", stringify!($kind), "`].")] $kind(Box<$def>),)+
-            /// One in a store that is none of this program's: damaged, or of another version of the program.
+            /// A definition in a store that this version of the program cannot read.
             Damaged(Box<DamagedDefinition>),
         }
 
@@ -69,7 +69,7 @@ macro_rules! definition_types {
         }
 
         impl Kind {
-            /// Does something with the type of this kind.
+            /// Calls a generic function with the type of this kind.
             pub fn with_type<W: WithType>(self, with: W) -> W::Output {
                 match self {
                     $(Self::$kind => with.call::<$def>(),)+
@@ -110,11 +110,11 @@ definition_types! {
 /// A definition that cannot be read. A plan with one is refused, and says why; it is kept as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DamagedDefinition {
-    /// What it should define.
+    /// The kind under which it is stored.
     pub kind: Kind,
-    /// What the store has.
+    /// The stored body.
     pub body: Value,
-    /// Why it cannot be read.
+    /// The reason why it cannot be read.
     pub error: String,
 }
 
@@ -146,7 +146,7 @@ impl Definition {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// Its own name, where it says it.
+    /// The name in the definition itself, if its kind has one there.
     pub fn own_name(&self) -> Option<&str> {
         match self {
             Self::Stream(def) => Some(&def.stream),
@@ -156,7 +156,7 @@ impl Definition {
         }
     }
 
-    /// Whether it says the same as another one: the order of fields and measures does not count.
+    /// Returns whether two definitions mean the same: the order of fields and measures does not count.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self == other || (self.kind() == other.kind() && self.to_json() == other.to_json())
     }

@@ -1,4 +1,4 @@
-//! What the catalog knows of a plugin's version. The bytes are an artifact, found by their digest.
+//! A version of a plugin in the catalog. Its bytes are an artifact, found by their digest.
 
 use assay_core::names::Digest;
 use assay_runtime::Manifest;
@@ -13,8 +13,8 @@ pub struct PluginDef {
     /// The number of its bytes.
     #[serde(default)]
     pub size: u64,
-    /// What it said of itself when it was uploaded, for those who read the catalog. Rules are compiled against the
-    /// manifest in the artifact, so one that an earlier version of the host wrote is no damage.
+    /// Its manifest at the upload, for readers of the catalog. Rules are compiled against the manifest in the artifact,
+    /// so this one need not be readable by this version of the host.
     #[serde(default)]
     pub manifest: Value,
     /// True: only a reference to exactly this version means it.

@@ -1,4 +1,4 @@
-//! What the catalog knows of a schema that producers write in. [`crate::registry`] gives it its meaning.
+//! A schema in which producers write, in the catalog. [`crate::registry`] gives it its meaning.
 
 use std::collections::BTreeMap;
 

@@ -62,13 +62,13 @@ impl From<StoredRevision> for Revision {
     }
 }
 
-/// Why a revision has no definition of the type that was asked for.
+/// The reason why a revision has no definition of a type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoDefinition {
     /// The revision deleted it.
     #[error("it was deleted")]
     Deleted,
-    /// The store has something that is no such definition.
+    /// The stored definition cannot be read.
     #[error("{0}")]
     Damaged(String),
     /// It is of another kind.
@@ -124,7 +124,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Makes a definition, or makes it another one.
+    /// Creates or replaces a definition.
     pub fn set(name: impl Into<String>, definition: impl Into<Definition>) -> Self {
         let definition: Definition = definition.into();
         Self { kind: definition.kind(), name: name.into(), definition: Some(definition) }
@@ -140,7 +140,7 @@ impl Change {
         Self { kind, name: name.into(), definition: None }
     }
 
-    /// Whether it is about this definition.
+    /// Returns whether it changes this definition.
     pub fn is_of(&self, kind: Kind, name: &str) -> bool {
         self.kind == kind && self.name == name
     }

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of the resource of a kind of definitions.
+//! The description of the resource of a kind of definitions in the OpenAPI document.
 
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -12,7 +12,7 @@ use super::super::answer::{DefinitionJson, DefinitionList, PutAnswer};
 use super::super::store::DryRun;
 use super::Resource;
 
-/// How a change is checked and answered.
+/// The check and the answer of a change.
 const PUT_DESCRIPTION: &str = "\
 The definition is checked whole against everything that is there; 422 names all problems, and nothing is changed
 then. The answer comes when the new revision is in effect on all workers. The same definition again makes no new
