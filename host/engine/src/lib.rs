@@ -1,12 +1,14 @@
 //! The pipeline and the ports it needs: workers, checkpoints, reload, sinks, dead letters.
 //!
 //! An event's way: [`Engine::ingest`] -> the log -> `worker` -> [`partition`] (decode, views, rules) -> the verdicts
-//! log -> `sinks` -> the stores. [`plan`] compiles what the catalog holds; [`ports`] are what the engine needs of
-//! the world. Absent on purpose: any product's name, HTTP, configuration files.
+//! log -> `sinks` -> the stores. `catalog` changes what the catalog holds ([`definition`]), [`plan`] compiles it;
+//! [`ports`] are what the engine needs of the world. Absent on purpose: any product's name, HTTP, configuration files.
 
 mod backlog;
+mod catalog;
 mod clock;
 mod config;
+pub mod definition;
 mod derived;
 mod handle;
 mod health;
@@ -29,13 +31,14 @@ mod sinks;
 mod worker;
 
 pub use backlog::{BacklogLimits, Behind};
+pub use catalog::{Applied, CatalogService, UploadedPlugin, breaker_reason};
 pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
 pub use derived::derive_progress_id;
 pub use handle::{
-    Applied, Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter,
-    LiveItem, LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, UploadedPlugin, VerdictMarks, ViewBuckets,
-    ViewValues, WaitError, WantedScores, breaker_reason,
+    Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter, LiveItem,
+    LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, VerdictMarks, ViewBuckets, ViewValues, WaitError,
+    WantedScores,
 };
 pub use health::{PartStatus, Readiness};
 pub use metrics::{Metrics, PartitionLabel, ReaderLabel, RouteLabel, SinkLabel, StreamLabel, ThreadLabel, TopicLabel};

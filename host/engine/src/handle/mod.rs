@@ -1,23 +1,19 @@
 //! The engine's handle: what the HTTP API and the command line call.
 
-mod breaker;
-mod change;
 mod erase;
 mod ingest;
 mod live;
-mod plugins;
 mod profile;
 mod read;
-mod stream_change;
 mod wait;
-mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Digest;
 use assay_runtime::Runtime;
 
+use crate::catalog::CatalogService;
 use crate::config::EngineConfig;
 use crate::health::{PartStatus, Readiness};
 use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
@@ -32,13 +28,9 @@ use crate::sinks::{self, SinkHandle};
 use crate::worker::{Ownership, WorkerHandle};
 use erase::{DeletionWaiters, Eraser};
 use profile::FirstRevisions;
-use watch::Watcher;
 
-pub use breaker::breaker_reason;
-pub use change::Applied;
 pub use ingest::{Ingest, IngestError, Submitted};
 pub use live::{LiveFilter, LiveItem, LiveVerdict, LiveVerdicts};
-pub use plugins::UploadedPlugin;
 pub use profile::{EntityProfile, EntityTag, WantedScores};
 pub use read::{Explained, ExplainedPage, ViewBuckets, ViewValues};
 pub use wait::{OutcomeReader, VerdictMarks, WaitError};
@@ -69,15 +61,11 @@ struct Inner {
     ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
     sinks: Mutex<Vec<SinkHandle>>,
-    watcher: Mutex<Option<Watcher>>,
+    catalog: Arc<CatalogService>,
     retention: Mutex<Option<RetentionThread>>,
     eraser: Mutex<Option<Eraser>>,
     /// Who waits for deletions.
     waiting: DeletionWaiters,
-    /// The version of the catalog that all workers have taken up.
-    in_effect: AtomicU64,
-    /// Held while the catalog changes, so that changes come one after the other.
-    changing: Mutex<()>,
     first_revisions: FirstRevisions,
 }
 
@@ -113,20 +101,17 @@ impl Engine {
         let sinks = sinks::start(&shared)?;
         let retention = RetentionThread::start(&shared)?;
         let inner = Inner {
-            in_effect: AtomicU64::new(shared.plan().snapshot.version),
+            catalog: CatalogService::start(shared.clone(), ownership.clone())?,
             shared,
             ownership,
             workers: Mutex::new(workers),
             sinks: Mutex::new(sinks),
-            watcher: Mutex::default(),
             retention: Mutex::new(Some(retention)),
             eraser: Mutex::default(),
             waiting: DeletionWaiters::default(),
-            changing: Mutex::new(()),
             first_revisions: FirstRevisions::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
-        *engine.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&engine)?);
         *engine.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) = Eraser::start(&engine)?;
         Ok(engine)
     }
@@ -141,9 +126,7 @@ impl Engine {
         let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
         // Others wait for answers of workers.
         WorkerHandle::interrupt_all(&workers);
-        if let Some(watcher) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            watcher.join();
-        }
+        self.inner.catalog.join();
         // Before the workers, who answer it.
         if let Some(eraser) = self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner).take() {
             eraser.join();
@@ -157,6 +140,11 @@ impl Engine {
         if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
             retention.join();
         }
+    }
+
+    /// The catalog in use.
+    pub fn catalog(&self) -> &CatalogService {
+        &self.inner.catalog
     }
 
     /// All metrics.

@@ -8,6 +8,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array};
 use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{KeyProblem, Offset, check_key};
 use assay_core::schema::EventError;
 use compact_str::CompactString;
@@ -132,7 +133,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
     let mut unreadable: Unreadable = decoded
         .bad
         .iter()
-        .map(|(record, error)| (records[*record].0.0, "event-malformed", error.to_string()))
+        .map(|(record, error)| (records[*record].0.0, FailureCode::EventMalformed.as_str(), error.to_string()))
         .collect();
     let mut offsets: Vec<u64> = decoded.rows.iter().map(|record| records[*record].0.0).collect();
     let mut fields = decoded.columns;
@@ -143,7 +144,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
         for (offset, is_there) in offsets.iter().zip(nulls.iter()) {
             if !is_there {
                 let message = format!("field '{path}', which the stream needs of every event, is missing");
-                unreadable.push((*offset, "event-incomplete", message));
+                unreadable.push((*offset, FailureCode::EventIncomplete.as_str(), message));
             }
         }
         let keep = BooleanArray::new(nulls.into_inner(), None);
@@ -181,7 +182,7 @@ fn drop_invalid_keys(
     for (offset, problem) in offsets.iter().zip(&problems) {
         if let Some(problem) = *problem {
             let error = EventError::Key { path: path.to_owned(), problem };
-            unreadable.push((*offset, error.code(), error.to_string()));
+            unreadable.push((*offset, error.code().as_str(), error.to_string()));
         }
     }
     let keep: BooleanArray = problems.iter().map(|problem| Some(problem.is_none())).collect();

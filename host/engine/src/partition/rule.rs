@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array};
 use assay_core::expr::{CseCache, EvalError, Expr};
+use assay_core::failure_code::FailureCode;
 use assay_core::rule::OnError;
 use assay_core::verdict::RuleRows;
 use assay_runtime::Unfinished;
@@ -122,7 +123,7 @@ fn by_expression(
     let mut answer = RuleRows { scores: doubles, ..RuleRows::default() };
     for (row, score) in answer.scores.iter_mut().enumerate().filter(|(_, score)| score.is_infinite()) {
         let message = format!("the expression gave {score}, but a score is a finite number");
-        answer.failures.push((row as u32, "score-infinite", message));
+        answer.failures.push((row as u32, FailureCode::ScoreInfinite.as_str(), message));
         *score = f64::NAN;
     }
     answer.inputs = reads.iter().map(|slot| columns[*slot].clone()).collect();

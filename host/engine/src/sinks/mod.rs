@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 use assay_core::schema::History;
 
@@ -120,7 +121,11 @@ fn sink_factory<P: ?Sized + Send + Sync + 'static>(port: &Arc<P>, make: fn(Arc<P
 /// The events of refused items, where `offsets` has the event of each item of the write.
 fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     let refusal = |poison: RejectedItem| {
-        Some(Refusal { offset: *offsets.get(poison.index)?, code: "store-refused", message: poison.message })
+        Some(Refusal {
+            offset: *offsets.get(poison.index)?,
+            code: FailureCode::StoreRefused.as_str(),
+            message: poison.message,
+        })
     };
     poison.into_iter().filter_map(refusal).collect()
 }

@@ -20,7 +20,7 @@ use crate::{Probe, ProbePoint};
 const END: Offset = Offset(1_000);
 
 fn change(kind: Kind, name: &str, body: serde_json::Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
 }
 
 /// The plan of a stream of payments with a rule, beside other streams.

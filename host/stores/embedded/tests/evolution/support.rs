@@ -9,7 +9,7 @@ use assay_core::verdict::{Outcome, read_block};
 use assay_engine::Engine;
 use assay_engine::ports::Ports;
 use assay_engine::ports::archive::HistoryQuery;
-use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::catalog::{Change, Definition, Kind};
 use assay_engine::ports::log::{Records, Topic};
 use serde_json::{Value, json};
 
@@ -40,7 +40,15 @@ pub(crate) fn stream(more: &Value) -> Change {
 }
 
 pub(crate) fn change(kind: Kind, name: &str, body: Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
+}
+
+/// The schema of a stream that is to be changed.
+pub(crate) fn schema_of(change: &mut Change) -> &mut Value {
+    match &mut change.definition {
+        Some(Definition::Stream(def)) => &mut def.schema,
+        other => panic!("expected a stream, got {other:?}"),
+    }
 }
 
 /// The further fields of four schemas. Each schema reads the events of earlier ones, and the last two read each other's.
@@ -72,7 +80,7 @@ pub(crate) fn define(engine: &Engine) {
         change(Kind::Stream, "by_device", derived),
         change(Kind::View, "seen", seen),
     ];
-    engine.change(changes, "test", None, false).unwrap();
+    engine.catalog().change(changes, "test", None, false).unwrap();
 }
 
 pub(crate) fn event(number: u64) -> Value {

@@ -59,8 +59,7 @@ fn a_halted_partition_lags_and_is_reported() {
     define(&running);
     let engine = &running.engine;
     let halts = json!({ "rule": "halts", "stream": "payments", "score": "1.0 / amount", "on_error": "halt" });
-    let change = |body| vec![Change { kind: Kind::Rule, name: "halts".to_owned(), body }];
-    engine.change(change(Some(halts)), "test", None, false).unwrap();
+    engine.catalog().change(vec![Change::from_json(Kind::Rule, "halts", halts)], "test", None, false).unwrap();
     ingest(&running, 0..100);
     wait_until("both partitions halt", || engine.halts("halts").len() == 2);
     let lag = || read_metric(engine, "assay_events_lag", "payments");
@@ -79,7 +78,7 @@ fn a_halted_partition_lags_and_is_reported() {
             .iter()
             .all(|partition| engine.unscored(partition).is_some_and(|one| one.oldest_appended_at.is_some()))
     });
-    engine.change(change(None), "test", None, false).unwrap();
+    engine.catalog().change(vec![Change::delete(Kind::Rule, "halts")], "test", None, false).unwrap();
     running.wait_until_written();
     assert!(engine.halts("halts").is_empty());
     wait_until("no part fails", || read_metric(engine, "assay_parts_failing", "") == 0.0);

@@ -48,7 +48,7 @@ impl TestEngine {
         ]});
         let [(stream, cards), (derived, devices)] = STREAMS;
         let measures = json!({ "n": "count()", "sum": "sum(amount)" });
-        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+        let change = |kind, name: &str, body| Change::from_json(kind, name, body);
         let changes = vec![
             change(
                 Kind::Stream,
@@ -81,7 +81,7 @@ impl TestEngine {
             ),
             change(Kind::Rule, "count", json!({ "rule": "count", "stream": derived, "score": "double(views.seen.n)" })),
         ];
-        self.engine.change(changes, "test", None, false).unwrap();
+        self.engine.catalog().change(changes, "test", None, false).unwrap();
     }
 
     /// Ingests events and waits until they are durable.
