@@ -18,14 +18,13 @@ use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::problem::ReadError;
 use crate::shared::MIN_RETRY_DELAY;
+use crate::sinks::{DeletionRole, SINKS};
 use deletion::Deletion;
 
 /// How long a caller waits until a deletion is done. It goes on in any case.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long the thread sleeps at most.
 const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
-/// The sinks without which it is not known where an entity's data is.
-const REQUIRED_SINKS: [&str; 2] = ["archive-events", "archive-verdicts"];
 
 /// The thread that carries deletions out.
 pub(super) struct Eraser {
@@ -123,7 +122,8 @@ impl Engine {
                            delete on servers";
             return Err(ReadError::Unsupported(message.to_owned()));
         };
-        for sink in REQUIRED_SINKS {
+        for sink in SINKS.iter().filter(|sink| sink.deletion == DeletionRole::Required) {
+            let sink = sink.name;
             if !self.inner.shared.config.runs_sink(sink) {
                 let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
