@@ -9,15 +9,14 @@ use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
 use super::Engine;
-use crate::derived::{RekeyedEvent, Rekeyer, derive_progress_id};
+use crate::derived::{RekeyedEvent, Rekeyer};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{ArchivedEvent, HistoryQuery};
 use crate::ports::erasure::{EraseStep, Erased, Erasure, PendingErasure};
 use crate::ports::log::{Records, Topic};
 use crate::ports::{PartitionId, StoreError};
 use crate::shared::log_stopped;
-use crate::sinks::ArchiveEventsSink;
-use crate::sinks::{DeletionRole, SINKS};
+use crate::sinks::{ArchiveEventsSink, DeletionRole, SINKS};
 use crate::worker::{EndLifetime, Request};
 
 /// How long others may be behind before the deletion is put off.
