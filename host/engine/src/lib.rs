@@ -26,6 +26,7 @@ mod retention;
 pub mod rule_stats;
 mod schema_resolution;
 mod scored_offsets;
+mod service;
 mod shared;
 mod sinks;
 mod worker;

@@ -23,8 +23,9 @@ use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Unscored;
 use crate::retention::RetentionThread;
+use crate::service::Service;
 use crate::shared::Shared;
-use crate::sinks::{self, SinkHandle};
+use crate::sinks;
 use crate::worker::{Ownership, WorkerHandle};
 use erase::{DeletionWaiters, Eraser};
 use profile::FirstRevisions;
@@ -60,7 +61,7 @@ struct Inner {
     shared: Arc<Shared>,
     ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
-    sinks: Mutex<Vec<SinkHandle>>,
+    sinks: Mutex<Vec<Service>>,
     catalog: Arc<CatalogService>,
     retention: Mutex<Option<RetentionThread>>,
     eraser: Mutex<Option<Eraser>>,
@@ -135,8 +136,7 @@ impl Engine {
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
         let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        sinks.iter_mut().for_each(SinkHandle::join);
-        sinks.clear();
+        sinks.drain(..).for_each(Service::join);
         if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
             retention.join();
         }

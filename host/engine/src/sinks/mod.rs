@@ -10,12 +10,12 @@ mod outbox;
 mod panicked;
 mod profiles;
 mod series;
+mod table;
 mod verdicts;
 mod write_records;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use assay_core::failure_code::FailureCode;
@@ -24,29 +24,20 @@ use assay_core::schema::History;
 
 pub(crate) use archive::ArchiveEventsSink;
 use panicked::PanickedRecords;
+pub use table::SINK_NAMES;
+use table::SinkFactory;
+pub(crate) use table::{DeletionRole, SINKS};
 
 use crate::metrics::SinkLabel;
-use crate::panics::{self, Heartbeat};
+use crate::panics::Heartbeat;
 use crate::plan::Plan;
 use crate::ports::log::{Records, Topic, WakeSignal};
 use crate::ports::{PartitionId, RejectedItem, StoreError};
 use crate::probe::ProbePoint;
 use crate::retention::NeededRecord;
 use crate::schema_resolution::resolve_to_newest;
-use crate::shared::{MIN_RETRY_DELAY, Shared, unreadable_block_error};
-
-/// The names of all sinks.
-pub const SINK_NAMES: [&str; 9] = [
-    "archive-events",
-    "archive-verdicts",
-    "profiles",
-    "graph",
-    "dead-letters",
-    "derive",
-    "series-events",
-    "series-verdicts",
-    "outbox",
-];
+use crate::service::Service;
+use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared, unreadable_block_error};
 
 /// Records that are read at once, about.
 const READ_RECORDS: usize = 32_768;
@@ -110,14 +101,6 @@ struct Refusal {
     message: String,
 }
 
-/// Makes a sink: at the start, and anew after a panic, which may have left it half-changed.
-type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send>;
-
-fn sink_factory<P: ?Sized + Send + Sync + 'static>(port: &Arc<P>, make: fn(Arc<P>) -> Box<dyn Sink>) -> SinkFactory {
-    let port = port.clone();
-    Box::new(move || make(port.clone()))
-}
-
 /// The events of refused items, where `offsets` has the event of each item of the write.
 fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     let refusal = |poison: RejectedItem| {
@@ -130,66 +113,33 @@ fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     poison.into_iter().filter_map(refusal).collect()
 }
 
-/// A running sink.
-pub(crate) struct SinkHandle {
-    wake: Arc<WakeSignal>,
-    thread: Option<JoinHandle<()>>,
+/// Starts all sinks that run here.
+pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Service>> {
+    let wanted = SINKS.iter().filter(|row| shared.config.runs_sink(row.name));
+    let made = wanted.filter_map(|row| (row.make)(shared));
+    made.map(|make| start_one(SinkLoop::new(make, shared.clone()), shared)).collect()
 }
 
-impl SinkHandle {
-    /// Waits until the sink has ended. The engine must be stopping.
-    pub(crate) fn join(&mut self) {
-        self.wake.notify();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+fn start_one(mut sink: SinkLoop, shared: &Arc<Shared>) -> std::io::Result<Service> {
+    let name = format!("sink-{}", sink.sink.name());
+    let (stopping, wake) = (shared.clone(), sink.wake.clone());
+    Service::start(name, wake, move || stopping.is_stopping(), move |heartbeat| sink.run(heartbeat))
 }
 
-/// Starts all sinks.
-pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
-    let ports = &shared.ports;
-    let mut all: Vec<SinkFactory> = vec![
-        sink_factory(&ports.archive, |port| Box::new(archive::ArchiveEventsSink::new(port))),
-        sink_factory(&ports.archive, |port| Box::new(archive::ArchiveVerdictsSink(port))),
-        sink_factory(&ports.profiles, |port| Box::new(profiles::ProfilesSink(port))),
-        sink_factory(&ports.graph, |port| Box::new(graph::GraphSink(port))),
-        sink_factory(&ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port))),
-        sink_factory(shared, |shared| Box::new(derive::DeriveSink::new(shared))),
-    ];
-    if let Some(series) = &ports.series {
-        all.push(sink_factory(series, |port| Box::new(series::SeriesEventsSink::new(port))));
-        all.push(sink_factory(series, |port| Box::new(series::SeriesVerdictsSink(port))));
-    }
-    if let Some(outbox) = &ports.outbox {
-        all.push(sink_factory(outbox, |port| Box::new(outbox::OutboxSink(port))));
-    }
-    let wanted = all.into_iter().map(|make| (make(), make)).filter(|(sink, _)| shared.config.runs_sink(sink.name()));
-    wanted.map(|(sink, make)| start_one(sink, make, shared.clone())).collect()
+/// What a sink wants after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SinkStep {
+    /// To run again at once.
+    Busy,
+    /// To wait for its wake signal, at most [`MAX_IDLE_WAIT`].
+    Idle,
+    /// To run again after a while, also when it is woken before: its store fails.
+    RetryAfter(Duration),
+    /// Nothing: the engine is stopping.
+    Over,
 }
 
-fn start_one(sink: Box<dyn Sink>, make: SinkFactory, shared: Arc<Shared>) -> std::io::Result<SinkHandle> {
-    let wake = Arc::new(WakeSignal::default());
-    shared.ports.log.on_append(sink.topic(), wake.clone());
-    shared.progress.add_sink(sink.name(), sink.topic());
-    shared.health.note(&format!("sink {}", sink.name()), None);
-    let name = format!("sink-{}", sink.name());
-    let stopping = shared.clone();
-    let (plan, own_wake) = (shared.plan(), wake.clone());
-    let mut runner = SinkLoop {
-        sink,
-        make,
-        shared,
-        plan,
-        wake: own_wake,
-        positions: HashMap::new(),
-        panicked: PanickedRecords::default(),
-    };
-    let is_over = move || stopping.is_stopping();
-    let thread = panics::spawn(name, is_over, move |heartbeat| runner.run(heartbeat))?;
-    Ok(SinkHandle { wake, thread: Some(thread) })
-}
-
+/// One sink over all partitions of this process. It does not wait: its driver does, as the steps say.
 struct SinkLoop {
     sink: Box<dyn Sink>,
     make: SinkFactory,
@@ -198,41 +148,73 @@ struct SinkLoop {
     wake: Arc<WakeSignal>,
     positions: HashMap<PartitionId, Offset>,
     panicked: PanickedRecords,
+    /// The wait after the next failure.
+    delay: Duration,
 }
 
 impl SinkLoop {
+    fn new(make: SinkFactory, shared: Arc<Shared>) -> Self {
+        let (sink, wake, plan) = (make(), Arc::new(WakeSignal::default()), shared.plan());
+        shared.ports.log.on_append(sink.topic(), wake.clone());
+        shared.progress.add_sink(sink.name(), sink.topic());
+        shared.health.note(&format!("sink {}", sink.name()), None);
+        let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
+        Self { sink, make, shared, plan, wake, positions, panicked, delay: MIN_RETRY_DELAY }
+    }
+
     fn run(&mut self, heartbeat: &Heartbeat) {
-        // After a panic only the stored positions are known to be right.
-        self.positions.clear();
-        self.sink = (self.make)();
-        let mut delay = MIN_RETRY_DELAY;
-        while !self.shared.is_stopping() {
-            self.shared.config.probe.call(ProbePoint::Round);
-            let outcome = self.run_round().and_then(|carried| match carried {
-                0 => self.sink.on_idle().map(|()| 0),
-                carried => Ok(carried),
-            });
-            if outcome.is_ok() {
+        self.restart();
+        loop {
+            let step = self.step();
+            if !matches!(step, SinkStep::RetryAfter(_)) {
                 heartbeat.mark_alive();
             }
-            match outcome {
-                Ok(0) => {
-                    delay = MIN_RETRY_DELAY;
+            match step {
+                SinkStep::Busy => {}
+                SinkStep::Idle => {
                     self.wake.wait(MAX_IDLE_WAIT);
                 }
-                Ok(_) => delay = MIN_RETRY_DELAY,
-                Err(error) => {
-                    tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
-                    self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
-                    self.note(Some(&error.to_string()));
-                    if !self.shared.back_off(&mut delay, &self.wake) {
-                        break;
-                    }
+                SinkStep::RetryAfter(mut delay) => {
+                    self.shared.back_off(&mut delay, &self.wake);
                 }
+                SinkStep::Over => return,
             }
         }
-        if let Err(error) = self.sink.on_idle() {
-            tracing::debug!(sink = self.sink.name(), %error, "a sink's last write failed");
+    }
+
+    /// Begins from the stored positions: after a panic only these are known to be right.
+    fn restart(&mut self) {
+        self.positions.clear();
+        self.sink = (self.make)();
+        self.delay = MIN_RETRY_DELAY;
+    }
+
+    /// Does one round, without waiting.
+    fn step(&mut self) -> SinkStep {
+        if self.shared.is_stopping() {
+            if let Err(error) = self.sink.on_idle() {
+                tracing::debug!(sink = self.sink.name(), %error, "a sink's last write failed");
+            }
+            return SinkStep::Over;
+        }
+        self.shared.config.probe.call(ProbePoint::Round);
+        let outcome = self.run_round().and_then(|carried| match carried {
+            0 => self.sink.on_idle().map(|()| SinkStep::Idle),
+            _ => Ok(SinkStep::Busy),
+        });
+        match outcome {
+            Ok(step) => {
+                self.delay = MIN_RETRY_DELAY;
+                step
+            }
+            Err(error) => {
+                tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
+                self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
+                self.note(Some(&error.to_string()));
+                let delay = self.delay;
+                self.delay = (delay * 2).min(MAX_RETRY_DELAY);
+                SinkStep::RetryAfter(delay)
+            }
         }
     }
 

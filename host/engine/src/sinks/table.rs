@@ -1,0 +1,156 @@
+//! The table of sinks. Their start, retention, deletion and the configuration iterate it.
+
+use std::sync::Arc;
+
+use assay_core::names::Offset;
+
+use super::{Sink, archive, dead_letters, derive, graph, outbox, profiles, series};
+use crate::derived::derive_progress_id;
+use crate::plan::Plan;
+use crate::ports::log::Topic;
+use crate::ports::{PartitionId, Ports, StoreError};
+use crate::shared::Shared;
+
+/// Makes a sink: at the start, and anew after a panic, which may have left it half-changed.
+pub(super) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send>;
+
+/// What the deletion of an entity's data needs of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeletionRole {
+    /// Without it the places of the data are not known: it must run here, and is waited for.
+    Required,
+    /// Its store holds such data: it is waited for where it runs.
+    Awaited,
+    /// Nothing is deleted from its store.
+    NotAwaited,
+}
+
+/// One sink.
+pub(crate) struct SinkRow {
+    /// As configuration, metrics, health and logs name it.
+    pub(crate) name: &'static str,
+    /// The topic that it carries.
+    pub(crate) topic: Topic,
+    /// Where its store says that it is in a partition; none if there is nothing for it.
+    pub(crate) position: fn(&Ports, &Plan, &PartitionId) -> Result<Option<Offset>, StoreError>,
+    pub(crate) deletion: DeletionRole,
+    /// None if its store is not configured.
+    pub(super) make: fn(&Arc<Shared>) -> Option<SinkFactory>,
+}
+
+/// All sinks.
+pub(crate) const SINKS: [SinkRow; 9] = [
+    SinkRow {
+        name: "archive-events",
+        topic: Topic::Events,
+        position: |ports, _, partition| ports.archive.events_position(partition).map(Some),
+        deletion: DeletionRole::Required,
+        make: |shared| Some(factory(&shared.ports.archive, |port| Box::new(archive::ArchiveEventsSink::new(port)))),
+    },
+    SinkRow {
+        name: "archive-verdicts",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| ports.archive.verdicts_position(partition).map(Some),
+        deletion: DeletionRole::Required,
+        make: |shared| Some(factory(&shared.ports.archive, |port| Box::new(archive::ArchiveVerdictsSink(port)))),
+    },
+    SinkRow {
+        name: "profiles",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| ports.profiles.position(partition).map(Some),
+        deletion: DeletionRole::Awaited,
+        make: |shared| Some(factory(&shared.ports.profiles, |port| Box::new(profiles::ProfilesSink(port)))),
+    },
+    SinkRow {
+        name: "graph",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| ports.graph.position(partition).map(Some),
+        deletion: DeletionRole::Awaited,
+        make: |shared| Some(factory(&shared.ports.graph, |port| Box::new(graph::GraphSink(port)))),
+    },
+    SinkRow {
+        name: "dead-letters",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| ports.dead_letters.position(partition).map(Some),
+        deletion: DeletionRole::Awaited,
+        make: |shared| Some(factory(&shared.ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port)))),
+    },
+    SinkRow {
+        name: "derive",
+        topic: Topic::Events,
+        position: derive_position,
+        deletion: DeletionRole::Awaited,
+        make: |shared| Some(factory(shared, |shared| Box::new(derive::DeriveSink::new(shared)))),
+    },
+    SinkRow {
+        name: "series-events",
+        topic: Topic::Events,
+        position: |ports, _, partition| {
+            ports.series.as_ref().map(|series| series.events_position(partition)).transpose()
+        },
+        deletion: DeletionRole::NotAwaited,
+        make: |shared| {
+            shared.ports.series.as_ref().map(|port| factory(port, |port| Box::new(series::SeriesEventsSink::new(port))))
+        },
+    },
+    SinkRow {
+        name: "series-verdicts",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| {
+            ports.series.as_ref().map(|series| series.verdicts_position(partition)).transpose()
+        },
+        deletion: DeletionRole::NotAwaited,
+        make: |shared| {
+            shared.ports.series.as_ref().map(|port| factory(port, |port| Box::new(series::SeriesVerdictsSink(port))))
+        },
+    },
+    SinkRow {
+        name: "outbox",
+        topic: Topic::Verdicts,
+        position: |ports, _, partition| ports.outbox.as_ref().map(|outbox| outbox.position(partition)).transpose(),
+        deletion: DeletionRole::NotAwaited,
+        make: |shared| {
+            shared.ports.outbox.as_ref().map(|port| factory(port, |port| Box::new(outbox::OutboxSink(port))))
+        },
+    },
+];
+
+/// The names of all sinks.
+pub const SINK_NAMES: [&str; SINKS.len()] = {
+    let mut names = [""; SINKS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = SINKS[at].name;
+        at += 1;
+    }
+    names
+};
+
+fn factory<P: ?Sized + Send + Sync + 'static>(port: &Arc<P>, make: fn(Arc<P>) -> Box<dyn Sink>) -> SinkFactory {
+    let port = port.clone();
+    Box::new(move || make(port.clone()))
+}
+
+/// The least of the positions of all streams that are derived from the partition's.
+fn derive_position(ports: &Ports, plan: &Plan, partition: &PartitionId) -> Result<Option<Offset>, StoreError> {
+    let mut least: Option<Offset> = None;
+    for derived in plan.streams.get(&*partition.stream).iter().flat_map(|stream| &stream.derived) {
+        let progress = derive_progress_id(derived, partition.partition);
+        let at = ports.state.checkpoint(&progress)?.unwrap_or_default().events;
+        least = Some(least.map_or(at, |least| least.min(at)));
+    }
+    Ok(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_name_the_sinks_of_the_table() {
+        let docs = include_str!("../../../../docs/configuration.md");
+        let listed = docs.split_once("The sinks are ").and_then(|(_, rest)| rest.split_once(". Each")).unwrap().0;
+        let documented: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+        assert_eq!(documented, SINK_NAMES);
+    }
+}
