@@ -10,6 +10,7 @@ mod config;
 mod derived;
 mod handle;
 mod health;
+mod merge_position;
 mod metrics;
 pub mod offline;
 pub mod panics;
@@ -31,13 +32,13 @@ mod worker;
 pub use backlog::{BacklogLimits, Behind};
 pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
-pub use derived::derive_progress_id;
 pub use handle::{
     Applied, Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter,
     LiveItem, LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, UploadedPlugin, VerdictMarks, ViewBuckets,
     ViewValues, WaitError, WantedScores, breaker_reason,
 };
 pub use health::{PartStatus, Readiness};
+pub use merge_position::{derive_position_ids, derived_up_to};
 pub use metrics::{Metrics, PartitionLabel, ReaderLabel, RouteLabel, SinkLabel, StreamLabel, ThreadLabel, TopicLabel};
 pub use plan::Plan;
 #[doc(hidden)]

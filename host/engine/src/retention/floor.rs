@@ -3,10 +3,11 @@
 use assay_core::names::Offset;
 
 use super::SCORING;
-use crate::derived::derive_progress_id;
+use crate::merge_position::derived_up_to;
 use crate::ports::log::Topic;
 use crate::ports::{PartitionId, StoreError};
 use crate::shared::Shared;
+use crate::sinks::DERIVE;
 
 /// The first record that is still needed, and who needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub(super) fn find_floor(shared: &Shared, partition: &PartitionId, topic: Topic)
             }
             let plan = shared.plan();
             for derived in plan.streams.get(&*partition.stream).iter().flat_map(|stream| &stream.derived) {
-                let progress = derive_progress_id(derived, partition.partition);
-                search.consider("derive", || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events))?;
+                // Also of the partitions of the derived stream that other processes have.
+                let partitions = plan.streams.get(derived).map_or(0, |derived| derived.partitions);
+                let position = || derived_up_to(&*ports.state, derived, partitions, partition.partition);
+                search.consider(DERIVE, position)?;
             }
         }
         Topic::Verdicts => {

@@ -41,11 +41,14 @@ pub const SINK_NAMES: [&str; 9] = [
     "profiles",
     "graph",
     "dead-letters",
-    "derive",
+    DERIVE,
     "series-events",
     "series-verdicts",
     "outbox",
 ];
+
+/// The sink that writes derived streams. It reads many partitions for each that it writes, in a loop of its own.
+pub(crate) const DERIVE: &str = "derive";
 
 /// Records that are read at once, about.
 const READ_RECORDS: usize = 32_768;
@@ -65,11 +68,6 @@ trait Sink: Send {
     /// Whether there is anything for it in a partition.
     fn applies_to(&self, _plan: &Plan, _partition: &PartitionId) -> bool {
         true
-    }
-
-    /// Whether a change of the plan makes it begin elsewhere in a partition.
-    fn is_repositioned(&self, _before: &Plan, _now: &Plan, _partition: &PartitionId) -> bool {
-        false
     }
 
     /// Where it is in a partition.
@@ -149,7 +147,6 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
         sink_factory(&ports.profiles, |port| Box::new(profiles::ProfilesSink(port))),
         sink_factory(&ports.graph, |port| Box::new(graph::GraphSink(port))),
         sink_factory(&ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port))),
-        sink_factory(shared, |shared| Box::new(derive::DeriveSink::new(shared))),
     ];
     if let Some(series) = &ports.series {
         all.push(sink_factory(series, |port| Box::new(series::SeriesEventsSink::new(port))));
@@ -159,7 +156,12 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
         all.push(sink_factory(outbox, |port| Box::new(outbox::OutboxSink(port))));
     }
     let wanted = all.into_iter().map(|make| (make(), make)).filter(|(sink, _)| shared.config.runs_sink(sink.name()));
-    wanted.map(|(sink, make)| start_one(sink, make, shared.clone())).collect()
+    let mut started: Vec<SinkHandle> =
+        wanted.map(|(sink, make)| start_one(sink, make, shared.clone())).collect::<std::io::Result<_>>()?;
+    if shared.config.runs_sink(DERIVE) {
+        started.push(derive::start(shared)?);
+    }
+    Ok(started)
 }
 
 fn start_one(sink: Box<dyn Sink>, make: SinkFactory, shared: Arc<Shared>) -> std::io::Result<SinkHandle> {
@@ -169,12 +171,11 @@ fn start_one(sink: Box<dyn Sink>, make: SinkFactory, shared: Arc<Shared>) -> std
     shared.health.note(&format!("sink {}", sink.name()), None);
     let name = format!("sink-{}", sink.name());
     let stopping = shared.clone();
-    let (plan, own_wake) = (shared.plan(), wake.clone());
+    let own_wake = wake.clone();
     let mut runner = SinkLoop {
         sink,
         make,
         shared,
-        plan,
         wake: own_wake,
         positions: HashMap::new(),
         panicked: PanickedRecords::default(),
@@ -188,7 +189,6 @@ struct SinkLoop {
     sink: Box<dyn Sink>,
     make: SinkFactory,
     shared: Arc<Shared>,
-    plan: Arc<Plan>,
     wake: Arc<WakeSignal>,
     positions: HashMap<PartitionId, Offset>,
     panicked: PanickedRecords,
@@ -252,12 +252,9 @@ impl SinkLoop {
     fn write_all(&mut self, reached: &mut Vec<(PartitionId, Offset)>) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let mut carried = 0;
-        let before = std::mem::replace(&mut self.plan, plan.clone());
         let (name, shared) = (self.sink.name(), self.shared.clone());
         let progress = &shared.progress;
-        self.positions.retain(|partition, _| {
-            self.shared.is_owned(partition) && !self.sink.is_repositioned(&before, &plan, partition)
-        });
+        self.positions.retain(|partition, _| shared.is_owned(partition));
         progress.retain_written(name, |partition| shared.is_owned(partition));
         for partition in self.shared.owned_partitions() {
             if self.shared.is_stopping() {

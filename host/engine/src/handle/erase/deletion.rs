@@ -9,7 +9,8 @@ use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
 use super::Engine;
-use crate::derived::{RekeyedEvent, Rekeyer, derive_progress_id};
+use crate::derived::{RekeyedEvent, Rekeyer};
+use crate::merge_position::derived_up_to;
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{ArchivedEvent, HistoryQuery};
 use crate::ports::erasure::{EraseStep, Erased, Erasure, PendingErasure};
@@ -100,8 +101,8 @@ impl<'e> Deletion<'e> {
         wait("graph", &|| ports.graph.position(partition), verdicts_end)?;
         wait("dead-letters", &|| ports.dead_letters.position(partition), verdicts_end)?;
         for derived in self.derived(&partition.stream) {
-            let progress = derive_progress_id(derived, partition.partition);
-            let position = || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events);
+            let partitions = self.stream(derived)?.partitions;
+            let position = || derived_up_to(&*ports.state, derived, partitions, partition.partition);
             wait("derive", &position, before)?;
         }
         Ok(())
