@@ -3,9 +3,11 @@
 //! partition, and each partition keeps its own order.
 //!
 //! The next event of a partition is taken once no other partition can have an earlier one: each other one has a next event,
-//! or its progress is later already. A partition that is at its end is waited for, for a bounded time from when the event
-//! was first blocked by nothing but such ends. Then the partition is idle: the merge goes on without it until it has
-//! events again. There is no IO and no clock here.
+//! or its progress is later already. A partition that is at its end is waited for, for a bounded time: from when the event
+//! was first blocked by nothing but such ends, or from when the event was read and the partition was silent, if that is
+//! earlier. (With the first alone the partitions would be waited for one after the other when all of them fall silent; with
+//! the second alone a slow partition would block the others as long as it has an event now and then.) Then the partition
+//! is idle: the merge goes on without it until it has events again. There is no IO and no clock here.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -25,6 +27,8 @@ struct Source<T> {
     /// Up to where it is read.
     read: SourcePosition,
     supply: Supply,
+    /// When its last events were read.
+    accepted_at: Option<Instant>,
     /// It was waited for in vain, and has had no events since.
     is_idle: bool,
     /// Since when its next event waits for partitions that are at their ends.
@@ -86,9 +90,11 @@ impl<T> Merge<T> {
     }
 
     /// All that was read of a source is accepted: it ends before an offset. There may be more.
-    pub(super) fn end_batch(&mut self, source: usize, next: Offset) {
-        self.sources[source].read.next = next;
-        self.sources[source].supply = Supply::Unread;
+    pub(super) fn end_batch(&mut self, source: usize, next: Offset, now: Instant) {
+        let source = &mut self.sources[source];
+        source.read.next = next;
+        source.supply = Supply::Unread;
+        source.accepted_at = Some(now);
     }
 
     /// There is nothing more to read of a source.
@@ -140,12 +146,21 @@ impl<T> Merge<T> {
             if blocking.iter().any(|at| self.sources[*at].supply == Supply::Delayed) {
                 return Step::Wait(None);
             }
-            let deadline = *self.sources[at].blocked_since.get_or_insert(now) + self.max_wait;
-            if now < deadline {
-                return Step::Wait(Some(deadline));
+            let blocked_since = *self.sources[at].blocked_since.get_or_insert(now);
+            let mut next_deadline = None;
+            for other in blocking {
+                let both_known = self.sources[at].accepted_at.max(self.sources[other].accepted_at);
+                let deadline = both_known.map_or(blocked_since, |since| since.min(blocked_since)) + self.max_wait;
+                if now >= deadline {
+                    self.sources[other].is_idle = true;
+                    given_up.push(other);
+                } else {
+                    next_deadline = Some(next_deadline.map_or(deadline, |next: Instant| next.min(deadline)));
+                }
             }
-            blocking.iter().for_each(|at| self.sources[*at].is_idle = true);
-            given_up.append(&mut blocking);
+            if next_deadline.is_some() {
+                return Step::Wait(next_deadline);
+            }
         }
         let source = &mut self.sources[at];
         source.blocked_since = None;

@@ -66,7 +66,7 @@ impl Router<'_> {
         for (offset, time, event) in events {
             merge.accept(source, offset, time, event);
         }
-        merge.end_batch(source, last.next());
+        merge.end_batch(source, last.next(), self.shared.config.clock.now());
         Ok(())
     }
 
