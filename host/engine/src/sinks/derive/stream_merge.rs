@@ -127,20 +127,16 @@ impl StreamMerge {
     fn set_targets(&mut self, targets: &BTreeSet<Partition>) -> Result<(), StoreError> {
         // Spares the next owner events that are appended already.
         self.save(true)?;
-        self.targets.retain(|partition, _| targets.contains(partition));
-        let state = &*self.shared.ports.state;
-        for partition in
-            targets.iter().filter(|partition| !self.targets.contains_key(partition)).copied().collect::<Vec<_>>()
-        {
-            let saved = load_position(state, &self.rekey.to.def.stream, partition, self.source.partitions)?;
-            let target = Target {
-                start: saved.clone(),
-                appended: saved.clone(),
-                saved,
-                save_due: Instant::now() + SAVE_INTERVAL,
-            };
-            self.targets.insert(partition, target);
+        let (state, name) = (&*self.shared.ports.state, &self.rekey.to.def.stream);
+        let mut added = Vec::new();
+        for partition in targets.iter().filter(|partition| !self.targets.contains_key(partition)) {
+            let saved = load_position(state, name, *partition, self.source.partitions)?;
+            let (start, appended, save_due) = (saved.clone(), saved.clone(), Instant::now() + SAVE_INTERVAL);
+            added.push((*partition, Target { start, appended, saved, save_due }));
         }
+        // All at once, and then the restart: the merge may be farther than where a new target begins.
+        self.targets.retain(|partition, _| targets.contains(partition));
+        self.targets.extend(added);
         self.restart();
         Ok(())
     }
