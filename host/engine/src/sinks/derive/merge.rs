@@ -67,8 +67,14 @@ pub(super) enum Step<T> {
 
 impl<T> Merge<T> {
     pub(super) fn new(position: MergePosition, max_wait: Duration) -> Self {
-        let source =
-            |read| Source { items: VecDeque::new(), read, supply: Supply::Unread, is_idle: false, blocked_since: None };
+        let source = |read| Source {
+            items: VecDeque::new(),
+            read,
+            supply: Supply::Unread,
+            accepted_at: None,
+            is_idle: false,
+            blocked_since: None,
+        };
         Self { sources: position.into_iter().map(source).collect(), max_wait }
     }
 
