@@ -218,7 +218,7 @@ fn a_partition_without_events_is_given_up_and_shown() {
     let is_shown = |metrics: &str| metrics.contains("assay_derive_waits_given_up_total{stream=\"by_device\"}");
     assert!(is_shown(&metrics.encode()), "{}", metrics.encode());
     let part = engine.readiness().parts.into_iter().find(|part| part.name == "sink derive").unwrap();
-    assert!(part.ok && part.warning.contains("by_device goes on without") && part.warning.contains("payments/5"));
+    assert!(part.ok && part.warning.contains("by_device went on without") && part.warning.contains("payments/5"));
     wait_until("nothing lags", || engine.readiness().parts.iter().all(|part| part.lag == 0));
     engine.shutdown();
 }

@@ -71,14 +71,16 @@ struct DeriveSink {
     merges: BTreeMap<String, StreamMerge>,
     /// The partitions of sources of which something is needed.
     needed: BTreeSet<PartitionId>,
-    /// By derived stream: when a wait was given up last, and when that was logged last.
+    /// By derived stream.
     given_up: HashMap<String, GivenUp>,
 }
 
+/// The waits of a derived stream that were given up lately.
+#[derive(Default)]
 struct GivenUp {
-    at: Instant,
-    logged_at: Instant,
-    warning: String,
+    /// The partitions of the source, and when.
+    partitions: BTreeMap<PartitionId, Instant>,
+    logged_at: Option<Instant>,
 }
 
 impl DeriveSink {
@@ -190,26 +192,33 @@ impl DeriveSink {
     /// Counts, logs and shows the partitions of a source that were waited for in vain.
     fn note_given_up(&mut self, name: &str, given_up: &[PartitionId]) {
         let now = self.shared.config.clock.now();
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < WARNING_TIME;
         if !given_up.is_empty() {
             let counter = self.shared.metrics.derive_waits_given_up.get_or_create(&Metrics::stream(name)).clone();
             counter.inc_by(given_up.len() as u64);
-            let partitions: Vec<String> = given_up.iter().map(ToString::to_string).collect();
-            let warning = format!(
-                "{name} goes on without {}, which had no events for {:?}: events that come there with an earlier time are \
-                 late in {name}",
-                partitions.join(", "),
-                self.shared.config.derive_wait
-            );
-            let logged_at = self.given_up.get(name).map(|before| before.logged_at);
-            let is_due = logged_at.is_none_or(|at| now.saturating_duration_since(at) >= WARNING_TIME);
-            if is_due {
-                tracing::warn!(sink = DERIVE, stream = name, "{warning}");
+            let known = self.given_up.entry(name.to_owned()).or_default();
+            known.partitions.extend(given_up.iter().map(|partition| (partition.clone(), now)));
+            if !known.logged_at.is_some_and(is_recent) {
+                tracing::warn!(sink = DERIVE, stream = name, "{}", self.warning(name).unwrap_or_default());
+                self.given_up.entry(name.to_owned()).or_default().logged_at = Some(now);
             }
-            let logged_at = logged_at.filter(|_| !is_due).unwrap_or(now);
-            self.given_up.insert(name.to_owned(), GivenUp { at: now, logged_at, warning });
         }
-        let shown = self.given_up.values().filter(|one| now.saturating_duration_since(one.at) < WARNING_TIME);
-        self.shared.health.set_own_warning(PART, shown.max_by_key(|one| one.at).map(|one| one.warning.clone()));
+        if let Some(known) = self.given_up.get_mut(name) {
+            known.partitions.retain(|_, at| is_recent(*at));
+        }
+        let warnings: Vec<String> = self.given_up.keys().filter_map(|name| self.warning(name)).collect();
+        self.shared.health.set_own_warning(PART, Some(warnings.join("; ")).filter(|text| !text.is_empty()));
+    }
+
+    fn warning(&self, name: &str) -> Option<String> {
+        let known = self.given_up.get(name).filter(|known| !known.partitions.is_empty())?;
+        let partitions: Vec<String> = known.partitions.keys().map(ToString::to_string).collect();
+        Some(format!(
+            "{name} went on without {}, which had no events for {:?}: events that come there with an earlier time are late \
+             in {name}",
+            partitions.join(", "),
+            self.shared.config.derive_wait
+        ))
     }
 }
 
