@@ -76,7 +76,9 @@ impl Router<'_> {
         let mut events = Vec::with_capacity(records.iter().map(Records::len).sum());
         for block in records {
             for (index, (offset, bytes)) in block.iter().enumerate() {
-                events.push(self.read_event(partition, (offset, bytes), block.stored_at(index), &refused, data));
+                let stored_at = block.stored_at(index);
+                let identified = self.identify((offset, bytes), stored_at, &refused);
+                events.push(self.route(partition, (offset, bytes), identified, stored_at, data));
             }
         }
         events
@@ -94,16 +96,17 @@ impl Router<'_> {
         let (mut events, mut refusals) = (Vec::new(), Vec::new());
         for block in records {
             for (index, (offset, bytes)) in block.iter().enumerate() {
-                let before = data.len();
-                let read = catch(|| {
+                let stored_at = block.stored_at(index);
+                let identified = catch(|| {
                     self.shared.config.probe.call(ProbePoint::Carry(DERIVE, partition, offset, offset));
-                    self.read_event(partition, (offset, bytes), block.stored_at(index), &refused, data)
+                    self.identify((offset, bytes), stored_at, &refused)
                 });
-                events.push(read.unwrap_or_else(|panicked| {
-                    data.truncate(before);
+                let identified = identified.unwrap_or_else(|panicked| {
                     refusals.push(refusal(offset, &panicked));
-                    (offset, None, None)
-                }));
+                    None
+                });
+                // Not caught: a panic of the log is not the fault of an event. The thread begins anew.
+                events.push(self.route(partition, (offset, bytes), identified, stored_at, data));
             }
         }
         // Before they are passed over: after that nobody would know of them if the process ended here.
@@ -111,23 +114,32 @@ impl Router<'_> {
         Ok(events)
     }
 
-    fn read_event(
+    /// The entity of an event in the derived stream, and its time; none: the event is not taken there, and does not count.
+    fn identify(
         &self,
-        partition: &PartitionId,
         (offset, bytes): (Offset, &[u8]),
         stored_at: i64,
         refused: &HashSet<Offset>,
+    ) -> Option<(Option<String>, i64)> {
+        if refused.contains(&offset) {
+            return None;
+        }
+        let (key, time) = self.rekey.identify(bytes)?;
+        // Decided as the source's worker does, which makes it a dead letter. A log that keeps no times says 0.
+        self.source.max_ahead().check(time, Some(stored_at).filter(|at| *at > 0)).ok()?;
+        Some((key, time))
+    }
+
+    /// Copies an event to the data if it belongs to one of the targets and is not there yet.
+    fn route(
+        &self,
+        partition: &PartitionId,
+        (offset, bytes): (Offset, &[u8]),
+        identified: Option<(Option<String>, i64)>,
+        stored_at: i64,
         data: &mut Vec<u8>,
     ) -> ReadEvent {
-        let nothing = (offset, None, None);
-        if refused.contains(&offset) {
-            return nothing;
-        }
-        let Some((key, time)) = self.rekey.identify(bytes) else { return nothing };
-        // Decided as the source's worker does, which makes it a dead letter. A log that keeps no times says 0.
-        if self.source.max_ahead().check(time, Some(stored_at).filter(|at| *at > 0)).is_err() {
-            return nothing;
-        }
+        let Some((key, time)) = identified else { return (offset, None, None) };
         let target = key.map(|key| self.shared.ports.log.partition_of(&key, self.rekey.to.partitions));
         let is_wanted = |target: &Partition| {
             let has = |target: &Target| target.started_at(partition.partition) <= offset;
