@@ -12,6 +12,7 @@ pub mod definition;
 mod derived;
 mod handle;
 mod health;
+mod merge_position;
 mod metrics;
 pub mod offline;
 pub mod panics;
@@ -35,13 +36,13 @@ pub use backlog::{BacklogLimits, Behind};
 pub use catalog::{Applied, CatalogService, UploadedPlugin, breaker_reason};
 pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
-pub use derived::derive_progress_id;
 pub use handle::{
     Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter, LiveItem,
     LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, VerdictMarks, ViewBuckets, ViewValues, WaitError,
     WantedScores,
 };
 pub use health::{PartStatus, Readiness};
+pub use merge_position::{derive_position_ids, derived_up_to};
 pub use metrics::{Metrics, PartitionLabel, ReaderLabel, RouteLabel, SinkLabel, StreamLabel, ThreadLabel, TopicLabel};
 pub use plan::Plan;
 #[doc(hidden)]

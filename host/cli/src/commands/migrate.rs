@@ -16,7 +16,7 @@ use assay_engine::definition::PluginDef;
 use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
 use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::{PartitionId, Ports};
-use assay_engine::{derive_progress_id, resolve_to_newest};
+use assay_engine::{derive_position_ids, resolve_to_newest};
 use indicatif::ProgressBar;
 
 use super::progress::{Progress, Unit};
@@ -92,10 +92,13 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
             let keys = copy.copy_log(stream, &partition_id, Topic::Events)?;
             copy.copy_log(stream, &partition_id, Topic::Verdicts)?;
             entities += copy.copy_state(&partition_id, &keys)?;
-            for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
-                copy.copy_state(&derive_progress_id(&derived.stream, partition_id.partition), &BTreeSet::new())?;
-            }
             events += copy.from.log.end(&partition_id.stream, Topic::Events, partition_id.partition)?.0;
+        }
+        for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
+            let (to, from) = (derived.partitions.unwrap_or(1), stream.partitions.unwrap_or(1));
+            for position in derive_position_ids(&derived.stream, to, from) {
+                copy.copy_state(&position, &BTreeSet::new())?;
+            }
         }
     }
     drop(progress);

@@ -19,6 +19,7 @@ use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::service::Service;
 use crate::shared::Shared;
+use crate::sinks::DERIVE;
 pub(crate) use needed_records::{NeededRecord, NeededRecords, SCORING};
 use risk::{RetentionRisk, assess_risk};
 use trim::Trimmer;
@@ -122,7 +123,9 @@ impl RetentionMonitor {
         let (shared, now) = (&self.shared, now_ms());
         let (plan, log) = (shared.plan(), &shared.ports.log);
         let is_ours = |need: &NeededRecord| {
-            shared.is_owned(&need.partition) && plan.streams.contains_key(&*need.partition.stream)
+            // The sink of derived streams reads the source's partitions of all processes; it removes its needs itself.
+            (shared.is_owned(&need.partition) || need.reader == DERIVE)
+                && plan.streams.contains_key(&*need.partition.stream)
         };
         let mut asked = HashMap::new();
         let mut risks = Vec::new();

@@ -39,6 +39,9 @@ use crate::schema_resolution::resolve_to_newest;
 use crate::service::Service;
 use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared, unreadable_block_error};
 
+/// The sink that writes derived streams. It reads many partitions for each that it writes, in a loop of its own.
+pub(crate) const DERIVE: &str = "derive";
+
 /// Records that are read at once, about.
 const READ_RECORDS: usize = 32_768;
 /// Bytes that are read at once, about.
@@ -57,11 +60,6 @@ trait Sink: Send {
     /// Whether there is anything for it in a partition.
     fn applies_to(&self, _plan: &Plan, _partition: &PartitionId) -> bool {
         true
-    }
-
-    /// Whether a change of the plan makes it begin elsewhere in a partition.
-    fn is_repositioned(&self, _before: &Plan, _now: &Plan, _partition: &PartitionId) -> bool {
-        false
     }
 
     /// Where it is in a partition.
@@ -117,7 +115,12 @@ fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Service>> {
     let wanted = SINKS.iter().filter(|row| shared.config.runs_sink(row.name));
     let made = wanted.filter_map(|row| (row.make)(shared));
-    made.map(|make| start_one(SinkLoop::new(make, shared.clone()), shared)).collect()
+    let mut started: Vec<Service> =
+        made.map(|make| start_one(SinkLoop::new(make, shared.clone()), shared)).collect::<std::io::Result<_>>()?;
+    if shared.config.runs_sink(DERIVE) {
+        started.push(derive::start(shared)?);
+    }
+    Ok(started)
 }
 
 fn start_one(mut sink: SinkLoop, shared: &Arc<Shared>) -> std::io::Result<Service> {
@@ -144,7 +147,6 @@ struct SinkLoop {
     sink: Box<dyn Sink>,
     make: SinkFactory,
     shared: Arc<Shared>,
-    plan: Arc<Plan>,
     wake: Arc<WakeSignal>,
     positions: HashMap<PartitionId, Offset>,
     panicked: PanickedRecords,
@@ -154,12 +156,12 @@ struct SinkLoop {
 
 impl SinkLoop {
     fn new(make: SinkFactory, shared: Arc<Shared>) -> Self {
-        let (sink, wake, plan) = (make(), Arc::new(WakeSignal::default()), shared.plan());
+        let (sink, wake) = (make(), Arc::new(WakeSignal::default()));
         shared.ports.log.on_append(sink.topic(), wake.clone());
         shared.progress.add_sink(sink.name(), sink.topic());
         shared.health.note(&format!("sink {}", sink.name()), None);
         let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
-        Self { sink, make, shared, plan, wake, positions, panicked, delay: MIN_RETRY_DELAY }
+        Self { sink, make, shared, wake, positions, panicked, delay: MIN_RETRY_DELAY }
     }
 
     fn run(&mut self, heartbeat: &Heartbeat) {
@@ -240,12 +242,9 @@ impl SinkLoop {
     fn write_all(&mut self, reached: &mut Vec<(PartitionId, Offset)>) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
         let mut carried = 0;
-        let before = std::mem::replace(&mut self.plan, plan.clone());
         let (name, shared) = (self.sink.name(), self.shared.clone());
         let progress = &shared.progress;
-        self.positions.retain(|partition, _| {
-            self.shared.is_owned(partition) && !self.sink.is_repositioned(&before, &plan, partition)
-        });
+        self.positions.retain(|partition, _| shared.is_owned(partition));
         progress.retain_written(name, |partition| shared.is_owned(partition));
         for partition in self.shared.owned_partitions() {
             if self.shared.is_stopping() {

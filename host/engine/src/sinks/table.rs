@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use assay_core::names::Offset;
 
-use super::{Sink, archive, dead_letters, derive, graph, outbox, profiles, series};
-use crate::derived::derive_progress_id;
+use super::{DERIVE, Sink, archive, dead_letters, graph, outbox, profiles, series};
+use crate::merge_position::derived_up_to;
 use crate::plan::Plan;
 use crate::ports::log::Topic;
 use crate::ports::{PartitionId, Ports, StoreError};
@@ -34,7 +34,7 @@ pub(crate) struct SinkRow {
     /// Where its store says that it is in a partition; none if there is nothing for it.
     pub(crate) position: fn(&Ports, &Plan, &PartitionId) -> Result<Option<Offset>, StoreError>,
     pub(crate) deletion: DeletionRole,
-    /// None if its store is not configured.
+    /// None if its store is not configured, or it is started otherwise.
     pub(super) make: fn(&Arc<Shared>) -> Option<SinkFactory>,
 }
 
@@ -76,11 +76,12 @@ pub(crate) const SINKS: [SinkRow; 9] = [
         make: |shared| Some(factory(&shared.ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port)))),
     },
     SinkRow {
-        name: "derive",
+        name: DERIVE,
         topic: Topic::Events,
         position: derive_position,
         deletion: DeletionRole::Awaited,
-        make: |shared| Some(factory(shared, |shared| Box::new(derive::DeriveSink::new(shared)))),
+        // It reads many partitions for each that it writes, in a loop of its own: `derive::start`.
+        make: |_| None,
     },
     SinkRow {
         name: "series-events",
@@ -135,8 +136,9 @@ fn factory<P: ?Sized + Send + Sync + 'static>(port: &Arc<P>, make: fn(Arc<P>) ->
 fn derive_position(ports: &Ports, plan: &Plan, partition: &PartitionId) -> Result<Option<Offset>, StoreError> {
     let mut least: Option<Offset> = None;
     for derived in plan.streams.get(&*partition.stream).iter().flat_map(|stream| &stream.derived) {
-        let progress = derive_progress_id(derived, partition.partition);
-        let at = ports.state.checkpoint(&progress)?.unwrap_or_default().events;
+        // Also of the partitions of the derived stream that other processes have.
+        let partitions = plan.streams.get(derived).map_or(0, |derived| derived.partitions);
+        let at = derived_up_to(&*ports.state, derived, partitions, partition.partition)?;
         least = Some(least.map_or(at, |least| least.min(at)));
     }
     Ok(least)

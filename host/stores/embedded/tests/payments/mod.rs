@@ -104,9 +104,8 @@ impl TestEngine {
             |partition: &PartitionId, topic| ports.log.end(&partition.stream, topic, partition.partition).unwrap();
         wait_until("all sinks have written", || {
             let source = partitions()[..2].iter().all(|partition| {
-                let saved =
-                    |partition: &PartitionId| ports.state.checkpoint(partition).unwrap().unwrap_or_default().events;
-                saved(&assay_engine::derive_progress_id("by_device", partition.partition))
+                let (derived, devices) = STREAMS[1];
+                assay_engine::derived_up_to(&*ports.state, derived, devices, partition.partition).unwrap()
                     == end(partition, Topic::Events)
             });
             source
