@@ -27,8 +27,6 @@ use crate::ports::state::Checkpoint;
 pub(super) struct VerdictTail {
     /// The end of the verdicts that were read.
     pub(super) end: Offset,
-    /// The version of the catalog by which the events are judged.
-    catalog: u64,
     /// The events that have their verdicts.
     judged: JudgedEvents,
     /// Events that have a verdict which says that they panic.
@@ -41,7 +39,6 @@ impl VerdictTail {
     fn behind(checkpoint: &Checkpoint) -> Self {
         Self {
             end: checkpoint.verdicts,
-            catalog: checkpoint.catalog,
             judged: JudgedEvents::from(checkpoint.events),
             panicked: BTreeSet::new(),
             recorded: RecordedFailures::default(),
@@ -50,10 +47,7 @@ impl VerdictTail {
 
     fn take(&mut self, block: &[u8], suspects: &mut PanicSuspects) -> Result<(), Corrupt> {
         let summary = read_block_summary(block)?;
-        // By older rules than those of the checkpoint only an owner judges that does not know yet that it was replaced.
-        if summary.catalog != 0 && summary.catalog < self.catalog {
-            return Ok(());
-        }
+        // Also a late block of a replaced owner, by older rules perhaps: sinks have carried its verdicts.
         self.judged.add(summary.from, summary.next);
         if summary.flags & flags::HIDDEN_FAILURES != 0 {
             for failure in read_hidden_failures(block)? {

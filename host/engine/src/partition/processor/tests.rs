@@ -232,20 +232,6 @@ fn events_of_a_block_that_is_missing_among_others_are_judged_by_recovery() {
 }
 
 #[test]
-fn blocks_by_older_rules_than_those_of_the_checkpoint_do_not_count() {
-    let (before, after) = (plan(&rule(), &[]), plan(&other_rule(), &[]));
-    let mut stale = Driven::open(&before, 1, PartitionMemory::default(), checkpoint(0, 1));
-    let (_, late) = appended(stale.score(&["a", "b"], 10));
-    let mut driven = Driven::new(&after, 2, PartitionMemory::default());
-    driven.feed(Input::CheckpointLoaded(Some(checkpoint(0, 2))));
-    let opened = read_verdicts(&mut driven, &[&late]);
-    assert!(matches!(opened[..], [Effect::Opened]), "{opened:?}");
-    let (_, data) = appended(driven.score(&["a", "b"], 10));
-    let block = read_block(&data).unwrap();
-    assert_eq!((block.catalog, block.from, block.outcomes.len()), (2, Some(Offset(0)), 2));
-}
-
-#[test]
 fn after_a_failed_append_it_is_opened_anew_and_late_answers_are_ignored() {
     let plan = plan(&rule(), &[]);
     let mut driven = Driven::open(&plan, 1, PartitionMemory::default(), checkpoint(5, 1));
