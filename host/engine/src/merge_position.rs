@@ -1,4 +1,4 @@
-//! How far a partition of a derived stream is in the partitions of its source, and where the state port keeps that.
+//! The position of a partition of a derived stream in the partitions of its source, and its place in the state port.
 //!
 //! One checkpoint per partition of the derived stream holds the whole position, so that it is saved in one piece. Its
 //! `events` are the sum of all offsets, which only grows: a replaced owner that saves late changes nothing.
@@ -9,7 +9,7 @@ use assay_core::names::{Offset, Partition};
 use crate::ports::state::{Checkpoint, StateStore};
 use crate::ports::{PartitionId, StoreError};
 
-/// How far a derived stream is in one partition of its source.
+/// The position of a derived stream in one partition of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SourcePosition {
     /// All events before it that belong to the partition of the derived stream are appended there.
@@ -18,16 +18,17 @@ pub(crate) struct SourcePosition {
     pub(crate) progress: Option<i64>,
 }
 
-/// How far a partition of a derived stream is, by partition of its source.
+/// The position of a partition of a derived stream, by partition of its source.
 pub(crate) type MergePosition = Vec<SourcePosition>;
 
-/// Where the state port keeps the position of a partition of a derived stream.
+/// The id under which the state port keeps the position of a partition of a derived stream.
 fn position_id(derived: &str, partition: Partition) -> PartitionId {
     // No stream has a dot in its name.
     PartitionId { stream: format!("{derived}.merge").into(), partition }
 }
 
-/// Where earlier versions kept how far a partition of the source was appended, to all partitions of a derived stream.
+/// The id under which earlier versions kept the position in a partition of the source, for all partitions of a derived
+/// stream.
 fn earlier_position_id(derived: &str, source_partition: Partition) -> PartitionId {
     PartitionId { stream: format!("{derived}.from").into(), partition: source_partition }
 }

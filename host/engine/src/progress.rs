@@ -26,11 +26,11 @@ pub(crate) struct Progress {
     sinks: Mutex<Vec<(&'static str, Topic)>>,
     scored: Mutex<BTreeMap<PartitionId, ScoringPosition>>,
     carried: Mutex<HashMap<&'static str, BTreeMap<PartitionId, SinkPosition>>>,
-    /// How far derived streams are, by their names; none: their sink does not run in this process.
+    /// The progress of derived streams, by their names; none: their sink does not run in this process.
     derived: Mutex<Option<BTreeMap<String, DerivedProgress>>>,
 }
 
-/// How far this process's partitions of a derived stream are in its source.
+/// The progress of this process's partitions of a derived stream in its source.
 #[derive(Clone, Default)]
 pub(crate) struct DerivedProgress {
     /// The partitions of the derived stream.
@@ -39,7 +39,7 @@ pub(crate) struct DerivedProgress {
     pub(crate) sources: Vec<(PartitionId, SourceProgress)>,
 }
 
-/// How far a derived stream is in a partition of its source.
+/// The progress of a derived stream in a partition of its source.
 #[derive(Clone, Copy)]
 pub(crate) struct SourceProgress {
     /// All events before it are in the derived stream.
@@ -120,7 +120,7 @@ impl Progress {
         lock(&self.carried).entry(sink).or_default().insert(partition.clone(), SinkPosition::Nothing);
     }
 
-    /// How far derived streams are, by their names.
+    /// The progress of derived streams, by their names.
     pub(crate) fn note_derived(&self, derived: BTreeMap<String, DerivedProgress>) {
         *lock(&self.derived) = Some(derived);
     }
@@ -163,7 +163,7 @@ impl Shared {
         lags
     }
 
-    /// How far the sink of derived streams is: in all partitions of their sources, also in those of other processes.
+    /// The progress of the sink of derived streams, in all partitions of their sources, also in those of other processes.
     fn add_derive_lag(&self, mine: &[PartitionId], lags: &mut Lags) {
         let Some(derived) = lock(&self.progress.derived).clone() else { return };
         let (plan, lag) = (self.plan(), lags.sinks.entry(DERIVE).or_default());

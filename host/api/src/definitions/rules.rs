@@ -58,7 +58,7 @@ impl Filter<RuleDef> for RuleFilter {
     }
 }
 
-/// Whether a rule has a plugin, by name or as the rule has it. No rule with an expression has one.
+/// True if a rule has a plugin, by name or as the rule has it. No rule with an expression has one.
 fn has_plugin(def: &RuleDef, wanted: &str) -> bool {
     match &def.plugin {
         Some(reference @ PluginRef::Version { name, .. }) => name == wanted || reference.to_string() == wanted,

@@ -1,4 +1,4 @@
-//! What the handlers of definitions do, of any kind: put, get, list, delete, revisions.
+//! The operations on definitions of any kind: put, get, list, delete, revisions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

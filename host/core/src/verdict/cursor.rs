@@ -35,7 +35,7 @@ impl OutcomeCursor {
         self.summary.next
     }
 
-    /// Whether this block scores an event, or an earlier one does, as far as this block tells.
+    /// True if this block scores an event, or does not say where it begins and ends after the event.
     pub fn covers(&self, offset: Offset) -> bool {
         offset < self.summary.next && self.summary.from.is_none_or(|from| from <= offset)
     }

@@ -135,15 +135,13 @@ struct PartitionReader {
     /// The next block to read.
     position: Offset,
     current: Option<OutcomeCursor>,
-    /// The block after the current one, if it was looked at already.
-    next_block: Option<OutcomeCursor>,
-    /// Where that block is.
-    next_block_at: Offset,
+    /// The block after the current one with its offset, if it was looked at already.
+    next_block: Option<(Offset, OutcomeCursor)>,
 }
 
 impl PartitionReader {
     fn at(position: Offset) -> Self {
-        Self { position, current: None, next_block: None, next_block_at: position }
+        Self { position, current: None, next_block: None }
     }
 
     fn read(
@@ -175,7 +173,7 @@ impl PartitionReader {
             if !is_shared {
                 return Ok(Some(Outcome::silent(offset)));
             }
-            self.current = self.next_block.take();
+            self.current = self.next_block.take().map(|(_, block)| block);
         }
     }
 
@@ -188,8 +186,8 @@ impl PartitionReader {
         offset: Offset,
     ) -> Result<Option<Outcome>, StoreError> {
         // The block that was looked at already is read again by both.
-        if self.next_block.take().is_some() {
-            self.position = self.next_block_at;
+        if let Some((at, _)) = self.next_block.take() {
+            self.position = at;
         }
         let mut later = Self::at(self.position);
         while later.advance_block(shared, partition)? {
@@ -206,7 +204,7 @@ impl PartitionReader {
         // The one before is let go of first: one block at a time.
         self.current = None;
         self.peek_next_block(shared, partition)?;
-        self.current = self.next_block.take();
+        self.current = self.next_block.take().map(|(_, block)| block);
         Ok(self.current.is_some())
     }
 
@@ -221,10 +219,10 @@ impl PartitionReader {
                 shared.ports.log.read(&partition.stream, Topic::Verdicts, partition.partition, from, 1, READ_BYTES)?;
             if let Some((at, block)) = read.iter().flat_map(Records::iter).find(|(at, _)| *at >= from) {
                 let cursor = OutcomeCursor::open(block.to_vec());
-                self.next_block = Some(cursor.map_err(|error| unreadable_block_error(partition, at, &error))?);
-                (self.next_block_at, self.position) = (at, at.next());
+                self.next_block = Some((at, cursor.map_err(|error| unreadable_block_error(partition, at, &error))?));
+                self.position = at.next();
             }
         }
-        Ok(self.next_block.as_ref())
+        Ok(self.next_block.as_ref().map(|(_, block)| block))
     }
 }

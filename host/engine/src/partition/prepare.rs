@@ -55,7 +55,7 @@ pub(crate) struct PreparedBatch {
     pub(super) unreadable: Unreadable,
     /// How many records it was made from.
     pub(super) records: usize,
-    /// Where the partition was: the batch covers all offsets from here on, up to `last`.
+    /// The first offset that the batch covers; the last one is `last`.
     pub(super) from: Offset,
     pub(super) last: Offset,
     /// Rows that were forwarded again by the source of a derived stream, and are left out.

@@ -84,11 +84,6 @@ trait Sink: Send {
     fn flush(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
-
-    /// There is nothing to carry now.
-    fn on_idle(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// What is not carried of an event, for good.
@@ -129,7 +124,7 @@ fn start_one(mut sink: SinkLoop, shared: &Arc<Shared>) -> std::io::Result<Servic
     Service::start(name, wake, move || stopping.is_stopping(), move |heartbeat| sink.run(heartbeat))
 }
 
-/// What a sink wants after a step.
+/// The wish of a sink after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SinkStep {
     /// To run again at once.
@@ -194,20 +189,13 @@ impl SinkLoop {
     /// Does one round, without waiting.
     fn step(&mut self) -> SinkStep {
         if self.shared.is_stopping() {
-            if let Err(error) = self.sink.on_idle() {
-                tracing::debug!(sink = self.sink.name(), %error, "a sink's last write failed");
-            }
             return SinkStep::Over;
         }
         self.shared.config.probe.call(ProbePoint::Round);
-        let outcome = self.run_round().and_then(|carried| match carried {
-            0 => self.sink.on_idle().map(|()| SinkStep::Idle),
-            _ => Ok(SinkStep::Busy),
-        });
-        match outcome {
-            Ok(step) => {
+        match self.run_round() {
+            Ok(carried) => {
                 self.delay = MIN_RETRY_DELAY;
-                step
+                if carried == 0 { SinkStep::Idle } else { SinkStep::Busy }
             }
             Err(error) => {
                 tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");

@@ -14,7 +14,7 @@ use crate::shared::Shared;
 /// Makes a sink: at the start, and anew after a panic, which may have left it half-changed.
 pub(super) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send>;
 
-/// What the deletion of an entity's data needs of a sink.
+/// The part of a sink in the deletion of an entity's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeletionRole {
     /// Without it the places of the data are not known: it must run here, and is waited for.
@@ -31,7 +31,7 @@ pub(crate) struct SinkRow {
     pub(crate) name: &'static str,
     /// The topic that it carries.
     pub(crate) topic: Topic,
-    /// Where its store says that it is in a partition; none if there is nothing for it.
+    /// Its position in a partition, as its store has it; none if there is nothing for it.
     pub(crate) position: fn(&Ports, &Plan, &PartitionId) -> Result<Option<Offset>, StoreError>,
     pub(crate) deletion: DeletionRole,
     /// None if its store is not configured, or it is started otherwise.

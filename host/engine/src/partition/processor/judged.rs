@@ -42,7 +42,7 @@ impl JudgedEvents {
         self.end
     }
 
-    /// Whether an event is judged.
+    /// True if an event is judged.
     pub(super) fn contains(&self, offset: Offset) -> bool {
         self.ranges.range(..=offset.0).next_back().is_some_and(|(_, end)| offset.0 < *end)
     }

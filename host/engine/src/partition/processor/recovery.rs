@@ -70,7 +70,7 @@ impl VerdictTail {
         Ok(())
     }
 
-    /// Whether an event has its verdicts.
+    /// True if an event has its verdicts.
     pub(super) fn is_judged(&self, offset: Offset) -> bool {
         self.judged.contains(offset)
     }
@@ -82,7 +82,7 @@ impl VerdictTail {
 }
 
 impl PartitionProcessor {
-    /// Whether the next events can be folded again.
+    /// True if the next events can be folded again.
     pub(super) fn can_refold(&self) -> bool {
         self.prepared.is_none() && self.in_flight.len() < MAX_BLOCKS_IN_FLIGHT
     }

@@ -27,7 +27,7 @@ struct Source<T> {
     /// Up to where it is read.
     read: SourcePosition,
     supply: Supply,
-    /// When its last events were read.
+    /// The time at which its last events were read.
     accepted_at: Option<Instant>,
     /// It was waited for in vain, and has had no events since.
     is_idle: bool,
@@ -54,7 +54,7 @@ enum Supply {
     AtEnd,
 }
 
-/// What comes next.
+/// The next step of a merge.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<T> {
     /// An event of a source.
@@ -78,7 +78,7 @@ impl<T> Merge<T> {
         Self { sources: position.into_iter().map(source).collect(), max_wait }
     }
 
-    /// Where a source is read on.
+    /// The next offset to read of a source.
     pub(super) fn next_read(&self, source: usize) -> Offset {
         self.sources[source].read.next
     }

@@ -37,11 +37,11 @@ use crate::service::Service;
 use crate::shared::{MIN_RETRY_DELAY, Shared};
 use stream_merge::{Round, StreamMerge};
 
-/// How long the sink sleeps at most when no wake signal comes.
+/// The longest sleep of the sink when no wake signal comes.
 const MAX_IDLE_WAIT: Duration = Duration::from_millis(500);
 /// The same while another process has a partition of a source: a log need not notify of appends to it.
 const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long a wait that was given up is shown, and how often it is logged at most.
+/// A wait that was given up is shown for this time, and logged at most once in it.
 const WARNING_TIME: Duration = Duration::from_secs(60);
 /// The sink as health knows it.
 const PART: &str = "sink derive";
@@ -163,7 +163,7 @@ impl DeriveSink {
         Ok(round)
     }
 
-    /// How long to sleep at most.
+    /// The longest sleep before the next round.
     fn idle_wait(&self, until: Option<Instant>) -> Duration {
         let has_foreign = self.merges.values().any(StreamMerge::reads_foreign_partitions);
         let at_most = if has_foreign { FOREIGN_POLL_INTERVAL } else { MAX_IDLE_WAIT };

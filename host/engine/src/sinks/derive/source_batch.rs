@@ -1,4 +1,4 @@
-//! What was read last of a partition of a source: its events as the derived stream has them, until the merge takes them.
+//! The events that were read last of a partition of a source, as the derived stream has them, until the merge takes them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,17 +21,17 @@ use crate::shared::Shared;
 pub(super) struct WaitingEvent {
     /// Its partition in the derived stream.
     pub(super) target: Partition,
-    /// Where it begins and ends in the data of its batch.
+    /// Its first byte and the byte after its last one, in the data of its batch.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// When the log of the source stored it, ms since 1970.
+    /// The time at which the log of the source stored it, ms since 1970.
     pub(super) stored_at: i64,
 }
 
-/// What was read of an event.
+/// An event that was read: its offset, its time if it counts, and the event if it is to be taken.
 type ReadEvent = (Offset, Option<i64>, Option<WaitingEvent>);
 
-/// What decides which events of a source go where.
+/// Decides which events of a source go to which partition of the derived stream.
 pub(super) struct Router<'a> {
     pub(super) shared: &'a Shared,
     pub(super) source: &'a StreamPlan,

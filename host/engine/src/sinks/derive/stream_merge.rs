@@ -20,7 +20,7 @@ use crate::retention::NeededRecord;
 use crate::schema_resolution::resolve_to_newest;
 use crate::shared::Shared;
 
-/// How often is saved how far it has come. What was appended after that is appended again after a crash.
+/// The time between two saves of the position. Events that were appended after a save are appended again after a crash.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Records that are read at once of a partition, about.
 const READ_RECORDS: usize = 8_192;
@@ -45,17 +45,17 @@ pub(super) struct StreamMerge {
 
 struct SourcePartition {
     id: PartitionId,
-    /// What was read of it last.
+    /// The events that were read of it last.
     data: Vec<u8>,
     /// Its end, when it was looked at last.
     end: Offset,
-    /// When the oldest event of what was read last was appended, ms since 1970.
+    /// The time at which the oldest event that was read last was appended, ms since 1970.
     appended_at: Option<i64>,
 }
 
-/// How far a partition of a derived stream is.
+/// The progress of a partition of a derived stream.
 pub(super) struct Target {
-    /// Where the merge has begun with it.
+    /// The position at which the merge has begun with it.
     start: MergePosition,
     /// All before is appended.
     appended: MergePosition,
@@ -70,12 +70,12 @@ impl Target {
     }
 }
 
-/// What a round did.
+/// The result of a round.
 #[derive(Default)]
 pub(super) struct Round {
-    /// How many records were read and appended.
+    /// The number of records that were read and appended.
     pub(super) records: u64,
-    /// When a wait for a partition of the source ends.
+    /// The time at which a wait for a partition of the source ends.
     pub(super) wait_until: Option<Instant>,
     /// Partitions of the source that were waited for in vain.
     pub(super) given_up: Vec<PartitionId>,
@@ -270,7 +270,7 @@ impl StreamMerge {
         }
     }
 
-    /// What it needs of the source.
+    /// The records of the source that it needs.
     pub(super) fn needs(&self) -> Vec<NeededRecord> {
         let need = |(at, source): (usize, &SourcePartition)| {
             let next = self.least_appended(at);
