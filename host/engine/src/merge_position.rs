@@ -1,7 +1,8 @@
 //! The position of a partition of a derived stream in the partitions of its source, and its place in the state port.
 //!
 //! One checkpoint per partition of the derived stream holds the whole position, so that it is saved in one piece. Its
-//! `events` are the sum of all offsets, which only grows: a replaced owner that saves late changes nothing.
+//! `events` are the sum of all offsets, which only grows: a replaced owner that saves late changes nothing. Its `verdicts`
+//! are an offset in the log of the derived partition itself: events from there on may be farther than the position.
 
 use assay_core::event_time::MAX_EVENT_TIME_MS;
 use assay_core::names::{Offset, Partition};
@@ -20,6 +21,14 @@ pub(crate) struct SourcePosition {
 
 /// The position of a partition of a derived stream, by partition of its source.
 pub(crate) type MergePosition = Vec<SourcePosition>;
+
+/// A position as it is saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SavedPosition {
+    pub(crate) position: MergePosition,
+    /// Events of the derived partition from this offset of its log on may be behind the position.
+    pub(crate) log_from: Offset,
+}
 
 /// The id under which the state port keeps the position of a partition of a derived stream.
 fn position_id(derived: &str, partition: Partition) -> PartitionId {
@@ -66,17 +75,18 @@ pub(crate) fn load_position(
     derived: &str,
     partition: Partition,
     source_partitions: u32,
-) -> Result<MergePosition, StoreError> {
+) -> Result<SavedPosition, StoreError> {
     if let Some(saved) = state.checkpoint(&position_id(derived, partition))? {
         let mut position = decode(&saved);
         position.resize(source_partitions as usize, SourcePosition::default());
-        return Ok(position);
+        return Ok(SavedPosition { position, log_from: saved.verdicts });
     }
     let earlier = |partition| {
         let next = earlier_position(state, derived, Partition(partition))?;
         Ok(SourcePosition { next, progress: None })
     };
-    (0..source_partitions).map(earlier).collect()
+    let position = (0..source_partitions).map(earlier).collect::<Result<_, StoreError>>()?;
+    Ok(SavedPosition { position, log_from: Offset(0) })
 }
 
 /// Saves the position of a partition of a derived stream.
@@ -84,9 +94,9 @@ pub(crate) fn save_position(
     state: &dyn StateStore,
     derived: &str,
     partition: Partition,
-    position: &[SourcePosition],
+    saved: &SavedPosition,
 ) -> Result<(), StoreError> {
-    state.save(&position_id(derived, partition), &encode(position), &[])
+    state.save(&position_id(derived, partition), &encode(saved), &[])
 }
 
 fn earlier_position(state: &dyn StateStore, derived: &str, partition: Partition) -> Result<Offset, StoreError> {
@@ -94,11 +104,11 @@ fn earlier_position(state: &dyn StateStore, derived: &str, partition: Partition)
 }
 
 /// Two numbers per partition of the source: the next offset, and the progress as a number above 0; 0: none.
-fn encode(position: &[SourcePosition]) -> Checkpoint {
+fn encode(SavedPosition { position, log_from }: &SavedPosition) -> Checkpoint {
     let progress = |time: i64| (time.clamp(-MAX_EVENT_TIME_MS, MAX_EVENT_TIME_MS) + MAX_EVENT_TIME_MS + 1) as u64;
     let origins = position.iter().flat_map(|one| [one.next, Offset(one.progress.map_or(0, progress))]).collect();
     let events = Offset(position.iter().map(|one| one.next.0).sum());
-    Checkpoint { events, origins, ..Checkpoint::default() }
+    Checkpoint { events, verdicts: *log_from, origins, ..Checkpoint::default() }
 }
 
 fn decode(saved: &Checkpoint) -> MergePosition {
@@ -122,8 +132,8 @@ mod tests {
             .enumerate()
             .map(|(at, progress)| SourcePosition { next: Offset(at as u64 * 10), progress: *progress })
             .collect();
-        let saved = encode(&position);
-        assert_eq!(saved.events, Offset(150));
+        let saved = encode(&SavedPosition { position: position.clone(), log_from: Offset(7) });
+        assert_eq!((saved.events, saved.verdicts), (Offset(150), Offset(7)));
         assert!(
             saved.origins.iter().all(|number| i64::try_from(number.0).is_ok()),
             "stores keep them as signed numbers"

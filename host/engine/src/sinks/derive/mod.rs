@@ -6,15 +6,16 @@
 //! partitions that this process has, and reads every partition of the source, also those of other processes.
 //!
 //! **Repeated events.** Each partition of a derived stream has a position: an offset per partition of the source. It is
-//! saved only when everything before is appended. A writer begins at a saved position and appends the events of one
-//! source partition in their order and without gaps. So in the log of the derived partition, wherever several writers
-//! append (after a crash, or a replaced owner that is late), the first occurrence of an event comes after the first
-//! occurrences of all earlier events of its source partition: the writer appended them itself, or they are before the
-//! position that it began at. That is all that the marks of the derived worker need (`partition/prepare.rs`), which keeps an
-//! offset per source partition; the order between source partitions is free. A writer that repeats may order events of
-//! different source partitions otherwise than before, after another wait; only first occurrences count, in the order of the
-//! log.
+//! saved now and then. A writer begins at the saved position, moved behind the events that the log has already
+//! (`appended.rs`), so that nothing is appended again after a crash. Only a replaced owner that is late can repeat events.
+//! For that, a writer appends the events of one source partition in their order and without gaps: wherever several writers
+//! append, the first occurrence of an event comes after the first occurrences of all earlier events of its source
+//! partition, because the writer appended them itself, or they are before the position that it began at. That is all that
+//! the marks of the derived worker need (`partition/prepare.rs`), which keeps an offset per source partition; the order
+//! between source partitions is free. A writer that repeats may order events of different source partitions otherwise than
+//! before, after another wait; only first occurrences count, in the order of the log.
 
+mod appended;
 mod merge;
 mod source_batch;
 mod stream_merge;
@@ -146,19 +147,22 @@ impl DeriveSink {
     }
 
     fn run_merge(&mut self, plan: &Plan, name: &str, targets: &BTreeSet<Partition>) -> Result<Round, StoreError> {
-        let merge = match self.merges.get_mut(name) {
+        let is_current = match self.merges.get_mut(name) {
+            Some(merge) if merge.is_current(plan, targets) => true,
             Some(merge) => {
-                merge.update(plan, targets)?;
-                merge
+                merge.save(true)?;
+                false
             }
-            None => {
-                let Some(merge) = StreamMerge::open(&self.shared, plan, name, targets)? else {
-                    return Ok(Round::default());
-                };
-                self.merges.entry(name.to_owned()).or_insert(merge)
-            }
+            None => false,
         };
-        let round = merge.run_round().inspect_err(|_| merge.restart())?;
+        if !is_current {
+            let Some(merge) = StreamMerge::open(&self.shared, plan, name, targets)? else {
+                return Ok(Round::default());
+            };
+            self.merges.insert(name.to_owned(), merge);
+        }
+        let Some(merge) = self.merges.get_mut(name) else { return Ok(Round::default()) };
+        let round = merge.run_round()?;
         merge.save(round.records == 0)?;
         Ok(round)
     }

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use assay_core::names::{Offset, Partition};
 
 use super::super::DERIVE;
+use super::appended::advance_by_log;
 use super::merge::{Merge, Step};
 use super::source_batch::{Router, WaitingEvent};
 use crate::derived::Rekeyer;
-use crate::merge_position::{MergePosition, SourcePosition, load_position, save_position};
+use crate::merge_position::{MergePosition, SavedPosition, SourcePosition, load_position, save_position};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::log::{Durability, Records, Topic, wait_for_receipt};
 use crate::ports::{PartitionId, StoreError};
@@ -41,6 +42,8 @@ pub(super) struct StreamMerge {
     /// The partitions of the derived stream that this process has.
     targets: BTreeMap<Partition, Target>,
     merge: Merge<WaitingEvent>,
+    /// A round failed: the log may have some of what was to be appended.
+    has_failed: bool,
 }
 
 struct SourcePartition {
@@ -58,13 +61,13 @@ pub(super) struct Target {
     /// The position at which the merge has begun with it.
     start: MergePosition,
     /// All before is appended.
-    appended: MergePosition,
-    saved: MergePosition,
+    appended: SavedPosition,
+    saved: SavedPosition,
     save_due: Instant,
 }
 
 impl Target {
-    /// The first offset in a partition of the source that it may not have.
+    /// The first offset in a partition of the source that it does not have.
     pub(super) fn started_at(&self, source_partition: Partition) -> Offset {
         self.start.get(source_partition.0 as usize).map_or(Offset(0), |position| position.next)
     }
@@ -82,7 +85,8 @@ pub(super) struct Round {
 }
 
 impl StreamMerge {
-    /// Begins where the partitions of a derived stream were left. None: the stream, or its source, is not in the plan.
+    /// Begins behind what the partitions of a derived stream have: in each partition of the source with the one that is
+    /// least far. None: the stream, or its source, is not in the plan, or events of the stream are of a later plan.
     pub(super) fn open(
         shared: &Arc<Shared>,
         plan: &Plan,
@@ -90,6 +94,20 @@ impl StreamMerge {
         targets: &BTreeSet<Partition>,
     ) -> Result<Option<Self>, StoreError> {
         let Some((source, to)) = find_streams(plan, name) else { return Ok(None) };
+        let mut found = BTreeMap::new();
+        for partition in targets {
+            let saved = load_position(&*shared.ports.state, name, *partition, source.partitions)?;
+            let Some(appended) = advance_by_log(&*shared.ports.log, &to, *partition, saved.clone())? else {
+                return Ok(None);
+            };
+            let save_due = Instant::now() + SAVE_INTERVAL;
+            found.insert(*partition, Target { start: appended.position.clone(), appended, saved, save_due });
+        }
+        let least = |source: u32| {
+            let positions = found.values().filter_map(|target: &Target| target.start.get(source as usize));
+            positions.min_by_key(|position| position.next).copied().unwrap_or_default()
+        };
+        let position = (0..source.partitions).map(least).collect();
         let source_name: Arc<str> = source.def.stream.as_str().into();
         let partition = |partition| SourcePartition {
             id: PartitionId { stream: source_name.clone(), partition: Partition(partition) },
@@ -97,64 +115,27 @@ impl StreamMerge {
             end: Offset(0),
             appended_at: None,
         };
-        let mut merge = Self {
+        Ok(Some(Self {
             shared: shared.clone(),
             sources: (0..source.partitions).map(partition).collect(),
             rekey: make_rekeyer(&source, &to)?,
             source,
-            targets: BTreeMap::new(),
-            merge: Merge::new(Vec::new(), Duration::ZERO),
-        };
-        merge.set_targets(targets)?;
-        Ok(Some(merge))
+            targets: found,
+            merge: Merge::new(position, shared.config.derive_wait),
+            has_failed: false,
+        }))
     }
 
-    /// Goes over to another plan and to other partitions of the derived stream.
-    pub(super) fn update(&mut self, plan: &Plan, targets: &BTreeSet<Partition>) -> Result<(), StoreError> {
-        if let Some((source, to)) = find_streams(plan, &self.rekey.to.def.stream)
-            && !(Arc::ptr_eq(&source, &self.source) && Arc::ptr_eq(&to, &self.rekey.to))
-        {
-            self.rekey = make_rekeyer(&source, &to)?;
-            self.source = source;
-            self.restart();
-        }
-        if !self.targets.keys().eq(targets) {
-            self.set_targets(targets)?;
-        }
-        Ok(())
+    /// True if it can go on: it is of this plan, writes these partitions of the derived stream, and no round failed.
+    pub(super) fn is_current(&self, plan: &Plan, targets: &BTreeSet<Partition>) -> bool {
+        let streams = find_streams(plan, &self.rekey.to.def.stream);
+        let has_streams = |(source, to)| Arc::ptr_eq(&source, &self.source) && Arc::ptr_eq(&to, &self.rekey.to);
+        !self.has_failed && streams.is_none_or(has_streams) && self.targets.keys().eq(targets)
     }
 
-    fn set_targets(&mut self, targets: &BTreeSet<Partition>) -> Result<(), StoreError> {
-        // Spares the next owner events that are appended already.
-        self.save(true)?;
-        let (state, name) = (&*self.shared.ports.state, &self.rekey.to.def.stream);
-        let mut added = Vec::new();
-        for partition in targets.iter().filter(|partition| !self.targets.contains_key(partition)) {
-            let saved = load_position(state, name, *partition, self.source.partitions)?;
-            let (start, appended, save_due) = (saved.clone(), saved.clone(), Instant::now() + SAVE_INTERVAL);
-            added.push((*partition, Target { start, appended, saved, save_due }));
-        }
-        // All at once, and then the restart: the merge may be farther than where a new target begins.
-        self.targets.retain(|partition, _| targets.contains(partition));
-        self.targets.extend(added);
-        self.restart();
-        Ok(())
-    }
-
-    /// Begins anew behind what is appended: in each partition of the source with the target that is least far.
-    pub(super) fn restart(&mut self) {
-        self.targets.values_mut().for_each(|target| target.start.clone_from(&target.appended));
-        let least = |source: usize| {
-            let positions = self.targets.values().filter_map(|target| target.start.get(source));
-            positions.min_by_key(|position| position.next).copied().unwrap_or_default()
-        };
-        let position = (0..self.sources.len()).map(least).collect();
-        self.merge = Merge::new(position, self.shared.config.derive_wait);
-        self.sources.iter_mut().for_each(|source| source.data.clear());
-    }
-
-    /// Reads, and appends what can be appended now. After an error it has to be restarted.
+    /// Reads, and appends what can be appended now. After an error it has to be opened anew.
     pub(super) fn run_round(&mut self) -> Result<Round, StoreError> {
+        self.has_failed = true;
         let (mut round, mut given_up) = (Round::default(), Vec::new());
         let mut batches: HashMap<Partition, Records> = HashMap::new();
         let (mut taken, mut bytes) = (0, 0);
@@ -182,9 +163,14 @@ impl StreamMerge {
         if !batches.is_empty() {
             let (log, stream) = (&self.shared.ports.log, &self.rekey.to.def.stream);
             let receipt = log.append(stream, Topic::Events, batches.into_iter().collect(), Durability::Ordered)?;
-            wait_for_receipt(receipt, || self.shared.is_stopping())?;
+            for batch in wait_for_receipt(receipt, || self.shared.is_stopping())? {
+                if let (Some(target), Some(first)) = (self.targets.get_mut(&batch.partition), batch.place(0)) {
+                    target.appended.log_from = first.offset;
+                }
+            }
         }
         self.note_appended();
+        self.has_failed = false;
         round.records += taken as u64;
         round.given_up = given_up.into_iter().filter_map(|at| Some(self.sources.get(at)?.id.clone())).collect();
         Ok(round)
@@ -197,7 +183,7 @@ impl StreamMerge {
             let farther = |(start, position): (&SourcePosition, &SourcePosition)| {
                 if start.next > position.next { *start } else { *position }
             };
-            target.appended = target.start.iter().zip(&position).map(farther).collect();
+            target.appended.position = target.start.iter().zip(&position).map(farther).collect();
         }
     }
 
@@ -287,7 +273,7 @@ impl StreamMerge {
     }
 
     fn least_appended(&self, source: usize) -> Offset {
-        let positions = self.targets.values().filter_map(|target| target.appended.get(source));
+        let positions = self.targets.values().filter_map(|target| target.appended.position.get(source));
         positions.map(|position| position.next).min().unwrap_or_default()
     }
 }

@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 
 use manual_membership::ManualMembership;
 use support::{
-    CARDS, PARTITIONS, change, count_events_by_schema, define, event, history, ingest, outcomes, schema_of, schemas,
-    start, stream, wait_until,
+    CARDS, PARTITIONS, change, count_derived_events, count_events_by_schema, define, event, history, ingest, outcomes,
+    schema_of, schemas, start, stream, wait_until,
 };
 
 #[test]
@@ -103,6 +103,8 @@ fn the_schema_changes_while_events_arrive() {
         let [values, expected] = [&engine, &undisturbed].map(|engine| engine.view("spend", &card, None).unwrap());
         assert_eq!(values.measures, expected.measures);
     }
+    wait_until("all are in the derived stream", || count_derived_events(&store.ports()) >= count);
+    assert_eq!(count_derived_events(&store.ports()), count, "the log of the derived stream has each event once");
     let of_device = (0..count).filter(|number| number % 7 == 3).count();
     wait_until("devices are counted", || {
         engine.view("seen", "device-3", None).unwrap().measures[0].1 == Measured::Int(of_device as i64)

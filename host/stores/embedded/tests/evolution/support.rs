@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::manual_membership;
 
 pub(crate) const PARTITIONS: u32 = 3;
+const DERIVED_PARTITIONS: u32 = 2;
 pub(crate) const CARDS: u64 = 50;
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -71,7 +72,8 @@ pub(crate) fn define(engine: &Engine) {
     let measures = json!({ "n": "count()", "sum": "sum(amount)" });
     let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
     let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
-    let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": 2 });
+    let derived =
+        json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": DERIVED_PARTITIONS });
     let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
     let changes = vec![
         stream(&schemas()[0]),
@@ -142,6 +144,12 @@ pub(crate) fn count_events_by_schema(ports: &Ports) -> BTreeMap<u32, u64> {
         }
     }
     counts
+}
+
+/// The number of events in the log of the derived stream.
+pub(crate) fn count_derived_events(ports: &Ports) -> u64 {
+    let end = |partition| ports.log.end("by_device", Topic::Events, Partition(partition)).unwrap().0;
+    (0..DERIVED_PARTITIONS).map(end).sum()
 }
 
 /// All events of an entity as JSON, from the archive.
