@@ -129,11 +129,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Corrupt { what: "UTF-8 text", at })
     }
 
-    /// A float.
-    pub fn f64(&mut self) -> Result<f64, Corrupt> {
+    /// A 64-bit unsigned integer of 8 bytes, little endian.
+    pub fn fixed_u64(&mut self) -> Result<u64, Corrupt> {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(self.take(8)?);
-        Ok(f64::from_le_bytes(bytes))
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// A float.
+    pub fn f64(&mut self) -> Result<f64, Corrupt> {
+        self.fixed_u64().map(f64::from_bits)
     }
 }
 

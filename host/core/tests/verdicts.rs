@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
@@ -10,7 +11,8 @@ use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
     BlockHead, BlockSummary, Edge, EdgeRow, EventColumns, HiddenFailure, PluginStamp, Reason, RuleRows, RuleStamp,
-    empty_block, find_outcome, flags, read_block, read_block_summary, read_hidden_failures, write_block,
+    empty_block, erase_outcomes, find_outcome, flags, read_block, read_block_summary, read_hidden_failures,
+    set_block_offset, write_block,
 };
 use proptest::prelude::*;
 
@@ -89,7 +91,7 @@ fn block() -> Vec<u8> {
 fn a_block_is_read_back_as_it_was_written() {
     let bytes = block();
     let flags = flags::FAILURES | flags::EDGES | flags::HIDDEN_FAILURES;
-    let summary = BlockSummary { flags, catalog: 12, from: Some(Offset(7)), next: Offset(12) };
+    let summary = BlockSummary { at: None, flags, catalog: 12, from: Some(Offset(7)), next: Offset(12) };
     assert_eq!(read_block_summary(&bytes), Ok(summary));
     let block = read_block(&bytes).unwrap();
     assert_eq!((block.catalog, block.from, block.next, block.rules.len()), (12, Some(Offset(7)), Offset(12), 3));
@@ -122,6 +124,26 @@ fn a_block_is_read_back_as_it_was_written() {
 }
 
 #[test]
+fn a_block_says_at_which_offset_it_belongs() {
+    let mut bytes = block();
+    set_block_offset(&mut bytes, Offset(300));
+    let summary = read_block_summary(&bytes).unwrap();
+    assert_eq!(summary.at, Some(Offset(300)));
+    assert!(!summary.is_displaced(Offset(300)) && summary.is_displaced(Offset(301)));
+    assert_eq!(read_block(&bytes), read_block(&block()));
+    let (without, _) = erase_outcomes(&bytes, &BTreeSet::from([7])).unwrap().unwrap();
+    assert_eq!(read_block_summary(&without), Ok(summary));
+
+    // Blocks that do not say count wherever they are.
+    let mut old = empty_block(Offset(7));
+    set_block_offset(&mut old, Offset(300));
+    assert_eq!(old, empty_block(Offset(7)));
+    for block in [old, block()] {
+        assert!(!read_block_summary(&block).unwrap().is_displaced(Offset(301)));
+    }
+}
+
+#[test]
 fn hidden_failures_stand_in_the_head_alone() {
     let hidden = HiddenFailure { offset: Offset(10), rule: "third".into(), code: "plugin-deadline".into() };
     assert_eq!(read_hidden_failures(&block()).unwrap(), [hidden]);
@@ -133,7 +155,7 @@ fn hidden_failures_stand_in_the_head_alone() {
 fn blocks_of_the_first_version_are_read() {
     // Version, flags, catalog 3, next 300, no rules; one event, 299, at 5 ms, of entity "a", which could not be read.
     let old = b"\x01\x01\x03\xac\x02\x02[]\xab\x02\x0a\x01a\x00\xff\xff\xff\xff\x0f\x01c\x01m\x00";
-    let summary = BlockSummary { flags: flags::FAILURES, catalog: 3, from: None, next: Offset(300) };
+    let summary = BlockSummary { at: None, flags: flags::FAILURES, catalog: 3, from: None, next: Offset(300) };
     assert_eq!(read_block_summary(old), Ok(summary));
     let read = read_block(old).unwrap();
     assert_eq!((read.from, read.outcomes[0].offset, read.outcomes[0].key.as_str()), (None, Offset(299), "a"));

@@ -1,21 +1,27 @@
 //! The format of a block of verdicts.
 //!
-//! A block begins with the version byte, the flags byte, the version of the catalog, the offset after the last event that
-//! it scores, the number of offsets from the first such event up to there, and the rules as JSON. With the flag
+//! A block begins with the version byte, its own offset in the verdicts log (8 bytes, little endian; all ones: not set),
+//! the flags byte, the version of the catalog, the offset after the last event that it scores, the number of offsets from
+//! the first such event up to there, and the rules as JSON. With the flag
 //! `HIDDEN_FAILURES` a list of failures follows that no outcome shows: `rule + 1`, the offset as the difference to the one
 //! before, the code. Then follows, per event with an outcome: offset and time as differences to those of the event before,
 //! the key, the id, per rule that scored it `rule + 1`, a byte of parts and the parts, and a 0. Lists end with a 0;
 //! therefore indexes are stored plus one. Integers are varints.
 //!
-//! Version 1 has neither the number of offsets nor hidden failures: such a block scores the events from where the block
+//! Version 1 has neither its offset nor the number of offsets nor hidden failures: such a block scores the events from where the block
 //! before it in the log ends. Blocks that replace lost ones still are of version 1, because nobody knows where those
 //! began.
 
 use crate::wire::{put_signed, put_varint};
 
+/// Where the bytes of a block's own offset begin.
+pub(super) const BLOCK_OFFSET_AT: usize = 1;
+/// The value of a block's own offset that is not set.
+pub(super) const NO_BLOCK_OFFSET: u64 = u64::MAX;
+
 /// The version of the layout.
 pub(super) const VERSION: u8 = 2;
-/// The version without the first event, and without hidden failures.
+/// The version without its own offset, without the first event, and without hidden failures.
 pub(super) const VERSION_WITHOUT_FROM: u8 = 1;
 
 /// Flags of the parts of one rule's verdict on one event.

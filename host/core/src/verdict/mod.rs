@@ -24,7 +24,7 @@ pub use cursor::OutcomeCursor;
 pub use erase::erase_outcomes;
 pub use read::{BlockSummary, HiddenFailure, find_outcome, read_block, read_block_summary, read_hidden_failures};
 pub use rows::{BlockHead, EdgeRow, EventColumns, RuleRows};
-pub use write::{empty_block, write_block};
+pub use write::{empty_block, set_block_offset, write_block};
 
 /// Flags in the head of a block, by which a reader can skip blocks without data for it.
 pub mod flags {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::format::{PreviousEvent, VERSION, VERSION_WITHOUT_FROM, kinds, parts};
+use super::format::{NO_BLOCK_OFFSET, PreviousEvent, VERSION, VERSION_WITHOUT_FROM, kinds, parts};
 use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock, flags};
 use crate::names::Offset;
 use crate::value::Value;
@@ -11,6 +11,8 @@ use crate::wire::{Corrupt, Reader};
 /// The beginning of a block's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSummary {
+    /// Its own offset in the verdicts log; none: it does not say.
+    pub at: Option<Offset>,
     /// See [`super::flags`].
     pub flags: u8,
     /// The version of the catalog whose rules scored the events; 0 if the block does not say.
@@ -20,6 +22,14 @@ pub struct BlockSummary {
     pub from: Option<Offset>,
     /// The event after the last one that the block scores.
     pub next: Offset,
+}
+
+impl BlockSummary {
+    /// True if a block that is at an offset of the verdicts log was to be appended elsewhere. Its writer did not know all
+    /// blocks before it, so it does not count.
+    pub fn is_displaced(&self, offset: Offset) -> bool {
+        self.at.is_some_and(|at| at != offset)
+    }
 }
 
 /// A failure that no outcome shows.
@@ -72,12 +82,16 @@ fn read_summary(reader: &mut Reader<'_>) -> Result<BlockSummary, Corrupt> {
     if ![VERSION, VERSION_WITHOUT_FROM].contains(&version) {
         return Err(reader.corrupt("a version of verdict blocks that this binary reads"));
     }
+    let at = match version {
+        VERSION => Some(reader.fixed_u64()?).filter(|at| *at != NO_BLOCK_OFFSET).map(Offset),
+        _ => None,
+    };
     let (flags, catalog, next) = (reader.byte()?, reader.varint()?, reader.varint()?);
     let from = match version {
         VERSION => Some(Offset(next.saturating_sub(reader.varint()?))),
         _ => None,
     };
-    Ok(BlockSummary { flags, catalog, from, next: Offset(next) })
+    Ok(BlockSummary { at, flags, catalog, from, next: Offset(next) })
 }
 
 /// Calls `on_failure` with the rule's index, the offset and the code of each hidden failure.

@@ -1,7 +1,7 @@
 //! Encodes a block of verdicts directly from columns. This is the hot path: it does not allocate per event.
 
 use super::flags;
-use super::format::{PreviousEvent, VERSION, VERSION_WITHOUT_FROM};
+use super::format::{BLOCK_OFFSET_AT, NO_BLOCK_OFFSET, PreviousEvent, VERSION, VERSION_WITHOUT_FROM};
 use super::rows::{BlockHead, EventColumns, RuleRows};
 use super::rule_cursor::RuleCursor;
 use crate::names::Offset;
@@ -17,8 +17,18 @@ pub fn empty_block(next: Offset) -> Vec<u8> {
     out
 }
 
-/// Appends a block to `out`. `rules[i]` has the verdicts of the i-th rule of the head. Events without outcome are left
-/// out.
+/// Sets the offset in the verdicts log at which a block is to be appended: at any other it is displaced. Has no effect on
+/// a block of version 1, which has no such offset.
+pub fn set_block_offset(block: &mut [u8], at: Offset) {
+    if block.first() == Some(&VERSION)
+        && let Some(bytes) = block.get_mut(BLOCK_OFFSET_AT..BLOCK_OFFSET_AT + size_of::<u64>())
+    {
+        bytes.copy_from_slice(&at.0.to_le_bytes());
+    }
+}
+
+/// Appends a block to `out`, without its own offset. `rules[i]` has the verdicts of the i-th rule of the head. Events
+/// without outcome are left out.
 pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumns<'_>, rules: &[RuleRows]) {
     let fails = |rule: &RuleRows| !rule.failures.is_empty() && !rule.hides_failures;
     let has_failures = !events.unreadable.is_empty() || rules.iter().any(fails);
@@ -26,6 +36,7 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
     let has_hidden = rules.iter().any(|rule| !rule.hidden_failures.is_empty());
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     out.push(VERSION);
+    out.extend(NO_BLOCK_OFFSET.to_le_bytes());
     out.push(
         flag(has_failures, flags::FAILURES) | flag(has_edges, flags::EDGES) | flag(has_hidden, flags::HIDDEN_FAILURES),
     );

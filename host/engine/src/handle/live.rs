@@ -185,7 +185,7 @@ impl LiveVerdicts {
         let mut first = if position.is_sure { from } else { kept()?.first.0.max(from) };
         position.is_sure = true;
         let records =
-            log.read(&partition.stream, Topic::Verdicts, partition.partition, Offset(first), READ_BLOCKS, READ_BYTES)?;
+            log.read_verdicts(&partition.stream, partition.partition, Offset(first), READ_BLOCKS, READ_BYTES)?;
         if records.first().is_some_and(|block| block.first.0 > first) {
             // Deleted while they were waiting to be read.
             first = kept()?.first.0.max(first);

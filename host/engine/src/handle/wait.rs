@@ -12,7 +12,7 @@ use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, OutcomeCursor};
 
 use super::Engine;
-use crate::ports::log::{Records, Topic};
+use crate::ports::log::Records;
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::shared::{Shared, unreadable_block_error};
 
@@ -215,8 +215,7 @@ impl PartitionReader {
     ) -> Result<Option<&OutcomeCursor>, StoreError> {
         if self.next_block.is_none() {
             let from = self.position;
-            let read =
-                shared.ports.log.read(&partition.stream, Topic::Verdicts, partition.partition, from, 1, READ_BYTES)?;
+            let read = shared.ports.log.read_verdicts(&partition.stream, partition.partition, from, 1, READ_BYTES)?;
             if let Some((at, block)) = read.iter().flat_map(Records::iter).find(|(at, _)| *at >= from) {
                 let cursor = OutcomeCursor::open(block.to_vec());
                 self.next_block = Some((at, cursor.map_err(|error| unreadable_block_error(partition, at, &error))?));

@@ -96,6 +96,11 @@ pub(crate) fn write_refused(out: &mut Vec<u8>, catalog: u64, next: Offset, refus
     write_block(out, &BlockHead { catalog, from: next, next, rules: "[]" }, &events, &[]);
 }
 
+/// Appends a block to `out` that scores no event. It only takes its place in the verdicts log.
+pub(crate) fn write_fence(out: &mut Vec<u8>, catalog: u64, next: Offset) {
+    write_refused(out, catalog, next, &[]);
+}
+
 /// The offset of a judged row's event.
 fn offset_of(answer: &RuleRows, batch: &Batch, judged: u32) -> Offset {
     let row = answer.rows.as_ref().map_or(judged, |rows| rows[judged as usize]);

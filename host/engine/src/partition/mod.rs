@@ -35,7 +35,7 @@ use crate::ports::{PartitionId, StoreError};
 use crate::probe::Probe;
 use crate::rule_stats::RuleBatchStats;
 
-pub(crate) use batch::write_refused;
+pub(crate) use batch::{write_fence, write_refused};
 pub(crate) use entities::Entities;
 pub(crate) use event_times::AppendTimes;
 pub use instances::Instances;

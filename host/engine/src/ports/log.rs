@@ -1,5 +1,6 @@
 //! The log port: partitioned, ordered, durable records. Two topics per stream: its events and its verdicts.
 
+mod displaced;
 mod receipt;
 mod records;
 
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{Place, StoreError};
 
+use displaced::empty_displaced_blocks;
 pub(crate) use receipt::{poll_receipt, wait_for_receipt};
 pub use records::{Records, Refused};
 
@@ -195,6 +197,25 @@ pub trait Log: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<Records>, StoreError> {
         self.read(stream, Topic::Events, partition, from, max_records, max_bytes)
+    }
+
+    /// Reads blocks of verdicts. In the place of a displaced block there is an empty one. A writer that appends a block
+    /// says at which offset: elsewhere, others have appended before it, such as another owner of the partition, and it
+    /// counts for nobody.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    fn read_verdicts(
+        &self,
+        stream: &str,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Records>, StoreError> {
+        let mut blocks = self.read(stream, Topic::Verdicts, partition, from, max_records, max_bytes)?;
+        blocks.iter_mut().for_each(empty_displaced_blocks);
+        Ok(blocks)
     }
 
     /// The offset that the next append to a partition gets.

@@ -256,6 +256,9 @@ impl SinkLoop {
                 let history = plan.streams.get(&*partition.stream).map(|stream| &stream.history);
                 let history = history.filter(|_| topic == Topic::Events);
                 let mut records = match history.map(History::newest) {
+                    None if topic == Topic::Verdicts => {
+                        log.read_verdicts(&partition.stream, partition.partition, position, READ_RECORDS, READ_BYTES)?
+                    }
                     None => {
                         log.read(&partition.stream, topic, partition.partition, position, READ_RECORDS, READ_BYTES)?
                     }

@@ -110,6 +110,10 @@ impl Opening {
                 }
                 self.broken(&panicked)
             }
+            ReopenReason::Displaced => {
+                let message = "another process appends verdicts of this partition".to_owned();
+                StoreError::Unavailable { store: "log", message }
+            }
             // Only a stop of the engine interrupts calls here.
             ReopenReason::Interrupted => log_stopped(),
             ReopenReason::Halted(halt) => self.broken(&halt),
@@ -307,6 +311,9 @@ impl Worker {
             ReopenReason::AppendFailed(error) => {
                 tracing::warn!(%partition, %error, "verdicts cannot be appended; going back to the last checkpoint");
                 shared.health.note(&part, Some(&error.to_string()));
+            }
+            ReopenReason::Displaced => {
+                tracing::warn!(%partition, "another process has appended verdicts; going back to the last checkpoint");
             }
             ReopenReason::CheckpointFailed(error) | ReopenReason::CannotOpen(error) => {
                 tracing::warn!(%partition, %error, "a partition goes back to the last checkpoint");

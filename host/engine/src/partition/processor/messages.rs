@@ -112,6 +112,8 @@ pub(crate) enum ReopenReason {
     CannotOpen(StoreError),
     /// Verdicts could not be appended: their events are folded in already.
     AppendFailed(StoreError),
+    /// A block is in the log, but at another offset than it was appended for: another writer was faster.
+    Displaced,
     /// A checkpoint was given up.
     CheckpointFailed(StoreError),
     /// A call was stopped: some of the batch is folded in, and none of it is judged. Nothing is wrong.

@@ -4,6 +4,13 @@
 //! Its phases: load the checkpoint, read the verdicts behind it, fold their events again (`recovery`), then score
 //! (`scoring`), with checkpoints, changes of the plan and ends of entities between batches (`saving`). What went wrong
 //! ends in [`Effect::Reopen`]: the driver makes a new processor from the last checkpoint, with what the old one learned.
+//!
+//! **Several writers.** An owner that was replaced may still append, and an append that has failed may still come into the
+//! log. So each block says at which offset of the verdicts log it belongs: behind all blocks that its writer knew. At any
+//! other offset it counts for nobody (`Log::read_verdicts`), and its writer, who learns the offset, goes back to the last
+//! checkpoint. So events are judged once, whoever appends. Before a checkpoint names another plan, a block of this opening
+//! has to be in its place (a fence, if there is no other): blocks of earlier owners, by older rules, are displaced from
+//! there on.
 
 mod batches;
 mod judged;
@@ -73,6 +80,9 @@ pub(crate) struct PartitionProcessor {
     next: Offset,
     /// The end of the verdicts.
     verdicts_end: Offset,
+    /// A block of this opening is in the log at the offset that it was appended for. After that no block of an owner
+    /// before can be in its place any more.
+    is_fenced: bool,
     /// Blocks that were handed to the log, and are not known to be in it yet.
     in_flight: VecDeque<InFlightBlock>,
     /// The events in hand.
@@ -98,7 +108,6 @@ pub(crate) struct PartitionProcessor {
 #[derive(Debug)]
 enum Phase {
     LoadingCheckpoint,
-    SavingFirstCheckpoint,
     ReadingVerdicts(VerdictTail),
     CompilingPlan(VerdictTail),
     /// Folds events again that have their verdicts already.
@@ -116,6 +125,8 @@ enum Phase {
 #[derive(Debug)]
 struct InFlightBlock {
     number: u64,
+    /// The offset in the verdicts log that it has to have.
+    at: Offset,
     /// All events before it are done with this block.
     next: Offset,
 }
@@ -144,6 +155,7 @@ impl PartitionProcessor {
             memory,
             next: Offset(0),
             verdicts_end: Offset(0),
+            is_fenced: false,
             in_flight: VecDeque::new(),
             folding: None,
             prepared: None,

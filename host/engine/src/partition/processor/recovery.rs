@@ -16,7 +16,7 @@ use super::judged::JudgedEvents;
 use super::suspects::PanicSuspects;
 use super::{Effect, Effects, MAX_BLOCKS_IN_FLIGHT, PartitionProcessor, Phase, ReopenReason, broken};
 use crate::panics::EVENT_PANICKED;
-use crate::partition::{Barrier, RecordedFailures, write_refused};
+use crate::partition::{RecordedFailures, write_refused};
 use crate::plan::StreamPlan;
 use crate::ports::StoreError;
 use crate::ports::log::{Records, Refused};
@@ -47,7 +47,6 @@ impl VerdictTail {
 
     fn take(&mut self, block: &[u8], suspects: &mut PanicSuspects) -> Result<(), Corrupt> {
         let summary = read_block_summary(block)?;
-        // Also a late block of a replaced owner, by older rules perhaps: sinks have carried its verdicts.
         self.judged.add(summary.from, summary.next);
         if summary.flags & flags::HIDDEN_FAILURES != 0 {
             for failure in read_hidden_failures(block)? {
@@ -94,16 +93,14 @@ impl PartitionProcessor {
         match checkpoint {
             Some(checkpoint) => self.resume(checkpoint, effects),
             None => {
-                // Says by which rules the first events are judged, before any of them is.
-                let checkpoint = Checkpoint { catalog: self.target.version, ..Checkpoint::default() };
-                let barrier = Barrier { epoch: 0, rows: Vec::new(), buckets: Vec::new() };
-                self.phase = Phase::SavingFirstCheckpoint;
-                self.save_barrier(checkpoint, barrier, None, effects);
+                self.resume(Checkpoint { catalog: self.target.version, ..Checkpoint::default() }, effects);
+                // A checkpoint has to say by which rules the first events are judged, before any of them is.
+                self.covered_version = 0;
             }
         }
     }
 
-    pub(super) fn resume(&mut self, checkpoint: Checkpoint, effects: &mut Effects) {
+    fn resume(&mut self, checkpoint: Checkpoint, effects: &mut Effects) {
         let known = self.target.version;
         if checkpoint.catalog > known {
             // Its last owner had gone over to rules that this process has not heard of. No event may be judged by older
@@ -140,6 +137,8 @@ impl PartitionProcessor {
         } else if tail.end < log_end {
             effects.push_back(Effect::WaitForLog);
         } else {
+            // A log that has lost its end goes on before where the checkpoint was.
+            tail.end = log_end;
             self.on_tail_read(effects);
         }
     }

@@ -9,7 +9,7 @@
 use assay_core::names::Offset;
 
 use super::{Effect, Effects, PartitionProcessor, Phase, PlanVersion, ReopenReason, broken};
-use crate::partition::Barrier;
+use crate::partition::write_fence;
 use crate::ports::StoreError;
 use crate::ports::state::Checkpoint;
 
@@ -41,6 +41,9 @@ impl PartitionProcessor {
             return;
         }
         if self.is_switch_pending() {
+            if !self.is_fenced {
+                return self.append_fence(effects);
+            }
             let target = self.target.clone();
             return self.save(target.version, Some(target), effects);
         }
@@ -58,6 +61,13 @@ impl PartitionProcessor {
         } else if self.is_releasing {
             effects.push_back(Effect::Released);
         }
+    }
+
+    /// Takes the next place in the verdicts log.
+    fn append_fence(&mut self, effects: &mut Effects) {
+        let mut data = Vec::new();
+        write_fence(&mut data, self.state.catalog(), self.next);
+        self.append_block(data, self.next, effects);
     }
 
     /// Whether no durable checkpoint names the version of the plan that is to be in use, nor an equivalent one.
@@ -87,16 +97,6 @@ impl PartitionProcessor {
 
     fn save(&mut self, catalog: u64, plan: Option<PlanVersion>, effects: &mut Effects) {
         let (checkpoint, barrier) = (self.checkpoint(catalog), self.state.barrier());
-        self.save_barrier(checkpoint, barrier, plan, effects);
-    }
-
-    pub(super) fn save_barrier(
-        &mut self,
-        checkpoint: Checkpoint,
-        barrier: Barrier,
-        plan: Option<PlanVersion>,
-        effects: &mut Effects,
-    ) {
         self.saving = Some(Saving { number: barrier.epoch, checkpoint: checkpoint.clone(), plan });
         effects.push_back(Effect::SaveCheckpoint { checkpoint, barrier });
     }
@@ -106,9 +106,6 @@ impl PartitionProcessor {
             return;
         };
         self.saved_barrier = number;
-        if matches!(self.phase, Phase::SavingFirstCheckpoint) {
-            return self.resume(checkpoint, effects);
-        }
         self.covered_version = self.covered_version.max(checkpoint.catalog);
         self.saved = checkpoint;
         if let Some(PlanVersion { plan, version }) = plan.filter(|_| !self.has_failed()) {

@@ -1,6 +1,7 @@
 //! From events that were read to verdicts that are in the log.
 
 use assay_core::names::Offset;
+use assay_core::verdict::set_block_offset;
 
 use super::batches::Batches;
 use super::suspects::Folding;
@@ -127,16 +128,22 @@ impl PartitionProcessor {
         }
     }
 
-    pub(super) fn append_block(&mut self, data: Vec<u8>, next: Offset, effects: &mut Effects) {
+    pub(super) fn append_block(&mut self, mut data: Vec<u8>, next: Offset, effects: &mut Effects) {
         self.memory.blocks += 1;
         let number = self.memory.blocks;
-        self.in_flight.push_back(InFlightBlock { number, next });
+        let at = self.in_flight.back().map_or(self.verdicts_end, |last| last.at.next());
+        set_block_offset(&mut data, at);
+        self.in_flight.push_back(InFlightBlock { number, at, next });
         effects.push_back(Effect::AppendVerdicts { block: number, data });
     }
 
     pub(super) fn on_verdicts_appended(&mut self, block: u64, end: Option<Offset>, effects: &mut Effects) {
         let Some(first) = self.in_flight.pop_front_if(|first| first.number == block) else { return };
-        self.verdicts_end = end.unwrap_or(self.verdicts_end);
+        if end != Some(first.at.next()) {
+            self.fail(ReopenReason::Displaced, effects);
+            return self.reopen_when_drained(effects);
+        }
+        (self.verdicts_end, self.is_fenced) = (first.at.next(), true);
         effects.push_back(Effect::Publish { next: first.next });
         self.reopen_when_drained(effects);
         self.advance(effects);

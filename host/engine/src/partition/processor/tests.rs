@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use assay_core::names::Partition;
 use assay_core::schema::Encoder;
-use assay_core::verdict::read_block;
+use assay_core::verdict::{read_block, read_block_summary};
 use assay_runtime::{Limits, Runtime, RuntimeConfig};
 use serde_json::json;
 
@@ -125,22 +125,58 @@ fn appended(effects: Vec<Effect>) -> (u64, Vec<u8>) {
     appended.unwrap()
 }
 
+/// The first blocks of an opening that knows no verdicts are in their places.
 fn acked(block: u64) -> Input {
-    Input::VerdictsAppended { block, end: Some(Offset(block)) }
+    acked_at(block, block - 1)
+}
+
+fn acked_at(block: u64, at: u64) -> Input {
+    Input::VerdictsAppended { block, end: Some(Offset(at + 1)) }
 }
 
 #[test]
 fn a_new_partition_says_first_by_which_version_it_is_judged() {
     let mut driven = Driven::new(&plan(&rule(), &[]), 3, PartitionMemory::default());
     assert!(matches!(driven.feed(Input::Open)[..], [Effect::LoadCheckpoint]));
-    let saved = driven.feed(Input::CheckpointLoaded(None));
-    let [Effect::SaveCheckpoint { checkpoint, .. }] = &saved[..] else { panic!("{saved:?}") };
-    assert_eq!((checkpoint.events, checkpoint.catalog), (Offset(0), 3));
-    assert!(driven.feed(Input::Poll).is_empty());
-    let read = driven.feed(Input::CheckpointSaved { number: 0 });
+    let read = driven.feed(Input::CheckpointLoaded(None));
     assert!(matches!(read[..], [Effect::ReadVerdicts { from: Offset(0) }]), "{read:?}");
-    let opened = driven.feed(Input::VerdictsRead { blocks: Vec::new(), log_end: Offset(0) });
-    assert!(matches!(opened[..], [Effect::Opened]), "{opened:?}");
+    let (block, fence) = appended(driven.feed(Input::VerdictsRead { blocks: Vec::new(), log_end: Offset(0) }));
+    let fence = read_block_summary(&fence).unwrap();
+    assert_eq!((fence.at, fence.from, fence.next), (Some(Offset(0)), Some(Offset(0)), Offset(0)));
+    assert!(driven.feed(Input::Poll).is_empty());
+    let saved = driven.feed(acked(block));
+    let [Effect::Publish { next: Offset(0) }, Effect::SaveCheckpoint { checkpoint, barrier }] = &saved[..] else {
+        panic!("{saved:?}")
+    };
+    assert_eq!((checkpoint.events, checkpoint.verdicts, checkpoint.catalog), (Offset(0), Offset(1), 3));
+    assert!(driven.feed(Input::Poll).is_empty());
+    let opened = driven.feed(Input::CheckpointSaved { number: barrier.epoch });
+    assert!(matches!(opened[..], [Effect::PlanSwitched { .. }, Effect::Opened]), "{opened:?}");
+}
+
+#[test]
+fn a_block_in_another_place_sends_its_writer_back_when_all_are_in() {
+    let plan = plan(&rule(), &[]);
+    let mut driven = Driven::open(&plan, 1, PartitionMemory::default(), checkpoint(5, 1));
+    let (one, _) = appended(driven.score(&["a"], 10));
+    assert!(matches!(driven.feed(acked(one))[..], [Effect::Publish { next: Offset(6) }]));
+    let blocks = [0, 1].map(|_| appended(driven.score(&["a"], 10)));
+    let places = blocks.each_ref().map(|(_, block)| read_block_summary(block).unwrap().at);
+    assert_eq!(places, [Some(Offset(1)), Some(Offset(2))]);
+    // Another writer has appended meanwhile. Nothing of what comes after its block is published or saved.
+    assert!(driven.feed(acked_at(blocks[0].0, 2)).is_empty());
+    assert!(driven.processor.has_failed() && driven.feed(Input::CheckpointDue).is_empty());
+    let reopened = driven.feed(acked_at(blocks[1].0, 3));
+    assert!(matches!(reopened[..], [Effect::Reopen(ReopenReason::Displaced)]), "{reopened:?}");
+}
+
+#[test]
+fn a_fence_in_another_place_keeps_a_plan_from_coming_into_use() {
+    let (before, after) = (plan(&rule(), &[]), plan(&other_rule(), &[]));
+    let mut driven = Driven::open(&before, 1, PartitionMemory::default(), checkpoint(5, 1));
+    let fence = appended(driven.feed(Input::PlanChanged(PlanVersion { plan: after, version: 2 }))).0;
+    let reopened = driven.feed(acked_at(fence, 1));
+    assert!(matches!(reopened[..], [Effect::Reopen(ReopenReason::Displaced)]), "{reopened:?}");
 }
 
 #[test]
@@ -213,10 +249,10 @@ fn events_of_a_block_that_is_missing_among_others_are_judged_by_recovery() {
     else {
         panic!("{missing:?}")
     };
-    assert_eq!((data, *from), (&blocks[1], Offset(3)));
+    assert_eq!((read_block(data), *from), (read_block(&blocks[1]), Offset(3)));
     let last = driven.feed(events(&plan, Offset(3), batches[2], 10));
     assert!(matches!(last[..], [Effect::NoteFolded { is_replay: true, .. }]), "its block is on its way: {last:?}");
-    let opened = driven.feed(acked(*block));
+    let opened = driven.feed(acked_at(*block, 2));
     assert!(matches!(opened[..], [Effect::Publish { next: Offset(3) }, Effect::Opened]), "{opened:?}");
     assert_eq!(driven.processor.state.barrier().rows, first.processor.state.barrier().rows);
 
@@ -247,7 +283,7 @@ fn after_a_failed_append_it_is_opened_anew_and_late_answers_are_ignored() {
     let (three, _) = appended(anew.score(&["a"], 10));
     assert_eq!(three, 3, "so an answer for an earlier opening is none for this one");
     assert!(anew.feed(acked(1)).is_empty());
-    assert!(matches!(anew.feed(acked(3))[..], [Effect::Publish { next: Offset(6) }]));
+    assert!(matches!(anew.feed(acked_at(3, 0))[..], [Effect::Publish { next: Offset(6) }]));
 }
 
 #[test]
@@ -312,8 +348,8 @@ fn an_equivalent_plan_is_taken_after_recovery_too() {
         driven.feed(Input::PlanCompiled(Some(before.clone())));
         let folded = driven.feed(events(&before, Offset(0), &["a"], 10));
         let is_open = matches!(folded.last(), Some(Effect::Opened));
-        let is_saved = matches!(folded.last(), Some(Effect::SaveCheckpoint { .. }));
-        assert_eq!((is_open, is_saved), (is_equivalent, !is_equivalent), "{folded:?}");
+        let is_fenced = matches!(folded.last(), Some(Effect::AppendVerdicts { .. }));
+        assert_eq!((is_open, is_fenced), (is_equivalent, !is_equivalent), "{folded:?}");
     }
 }
 

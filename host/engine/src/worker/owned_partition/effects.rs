@@ -93,9 +93,9 @@ impl OwnedPartition {
         if shared.is_stopping() {
             return Err(log_stopped());
         }
-        let (log, topic) = (&shared.ports.log, Topic::Verdicts);
-        let blocks = log.read(&id.stream, topic, id.partition, from, MAX_READ_BLOCKS, MAX_READ_BYTES)?;
-        let log_end = if blocks.is_empty() { log.end(&id.stream, topic, id.partition)? } else { from };
+        let log = &shared.ports.log;
+        let blocks = log.read_verdicts(&id.stream, id.partition, from, MAX_READ_BLOCKS, MAX_READ_BYTES)?;
+        let log_end = if blocks.is_empty() { log.end(&id.stream, Topic::Verdicts, id.partition)? } else { from };
         self.handle(Input::VerdictsRead { blocks, log_end }, environment);
         Ok(())
     }
