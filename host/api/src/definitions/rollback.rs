@@ -142,6 +142,7 @@ mod tests {
             revision: number,
             version: 1,
             created_at_version: 1,
+            state_revision: number,
             author: "a".into(),
             at: 0,
             definition: said.map(body),

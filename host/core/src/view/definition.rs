@@ -60,6 +60,16 @@ pub struct ViewDef {
 pub struct Measures(pub Vec<(String, Measure)>);
 
 impl ViewDef {
+    /// True if both aggregate the same, so that the windows of one are windows of the other: they differ in nothing but the
+    /// description and the names of measures.
+    pub fn has_same_meaning(&self, other: &Self) -> bool {
+        let nameless = |def: &Self| {
+            let measures = def.measures.0.iter().map(|(_, measure)| (String::new(), measure.clone()));
+            Self { doc: String::new(), measures: Measures(measures.collect()), ..def.clone() }
+        };
+        nameless(self) == nameless(other)
+    }
+
     /// Checks the definition as far as possible without the stream's schema.
     ///
     /// # Errors

@@ -156,6 +156,11 @@ impl Definition {
         }
     }
 
+    /// True if the state that comes of one is the state that comes of the other. Only views have such.
+    pub fn has_same_state_as(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::View(one), Self::View(other)) if one.has_same_meaning(other))
+    }
+
     /// Returns whether two definitions mean the same: the order of fields and measures does not count.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self == other || (self.kind() == other.kind() && self.to_json() == other.to_json())

@@ -143,7 +143,7 @@ impl Entities {
             let spans = [plan.def.keep, plan.def.every].map(|span| span.unwrap_or_default().0);
             ChangedBuckets {
                 view: plan.def.view.clone(),
-                revision: plan.revision,
+                revision: plan.state_revision,
                 lifetime: Span(spans.iter().sum()),
                 measures: plan.measures.iter().map(|(name, _)| name.clone()).collect(),
                 rows: changed.collect(),

@@ -39,6 +39,8 @@ impl Problems {
 /// A definition with its revision.
 pub(super) struct Defined<'a, T> {
     pub(super) revision: u32,
+    /// See [`Revision::state_revision`](crate::ports::catalog::Revision::state_revision).
+    pub(super) state_revision: u32,
     /// The version since which there is a definition of this name without a break.
     pub(super) created_at_version: u64,
     pub(super) def: &'a T,
@@ -113,7 +115,12 @@ fn read<'a, T: DefinitionType>(snapshot: &'a Snapshot, problems: &mut Problems) 
         if let Some(own) = revision.definition.as_ref().and_then(Definition::own_name).filter(|own| own != name) {
             problems.add(kind, name, kind.properties().name, format!("the definition calls itself '{own}'"));
         }
-        all.push(Defined { revision: revision.revision, created_at_version: revision.created_at_version, def });
+        all.push(Defined {
+            revision: revision.revision,
+            state_revision: revision.state_revision,
+            created_at_version: revision.created_at_version,
+            def,
+        });
     }
     all
 }

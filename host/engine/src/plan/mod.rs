@@ -119,8 +119,8 @@ impl StreamPlan {
 pub struct ViewPlan {
     /// Its definition.
     pub def: ViewDef,
-    /// The definition's revision.
-    pub revision: u32,
+    /// The first of its revisions since which it has not begun empty.
+    pub state_revision: u32,
     /// The shape of its windows.
     pub layout: Layout,
     /// Names and types of its measures.
@@ -131,7 +131,7 @@ pub struct ViewPlan {
     pub arguments: Vec<Option<Expr>>,
     /// The slot of its first measure.
     pub first_slot: usize,
-    /// Tells its saved values from those of another view or of another revision.
+    /// Tells its saved values from those of another view, or of a revision with another meaning.
     pub fingerprint: u64,
 }
 

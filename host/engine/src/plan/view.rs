@@ -53,12 +53,12 @@ pub(super) fn compile(
         let slot = slots.declare(format!("views.{}.{name}", def.view), ty.clone());
         first_slot.get_or_insert(slot);
     }
-    // A changed view starts anew, and so does one that was deleted and made again: both have another revision.
-    let identity = format!("{}@{}#{:016x}", def.view, defined.revision, layout.fingerprint());
+    // A view with another meaning starts anew, and so does one that was deleted and made again.
+    let identity = format!("{}@{}#{:016x}", def.view, defined.state_revision, layout.fingerprint());
     let fingerprint = xxhash_rust::xxh3::xxh3_64(identity.as_bytes());
     Some(ViewPlan {
         def: def.clone(),
-        revision: defined.revision,
+        state_revision: defined.state_revision,
         layout,
         measures,
         when,

@@ -11,7 +11,7 @@ use super::{PartitionId, StoreError};
 pub struct ChangedBuckets {
     /// The view.
     pub view: String,
-    /// Its revision. Each begins empty, and its buckets are others than those of the revision before.
+    /// The first revision since which it has not begun empty. Buckets of earlier ones are others.
     pub revision: u32,
     /// How long a row is of use after it was written: as long as buckets are kept, and a bucket more.
     pub lifetime: Span,

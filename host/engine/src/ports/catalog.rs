@@ -31,6 +31,8 @@ pub struct Revision {
     /// The version since which there is a definition of this name without a break: a deletion ends it.
     #[serde(rename = "born")]
     pub created_at_version: u64,
+    /// The first of the revisions up to this one, without a break, whose state is the state of this one.
+    pub state_revision: u32,
     /// Who made it: the name of an API key.
     pub author: String,
     /// When, ms since 1970.
@@ -49,6 +51,8 @@ struct StoredRevision {
     version: u64,
     #[serde(rename = "born")]
     created_at_version: u64,
+    /// Stored by earlier versions without it: each revision had a state of its own.
+    state_revision: Option<u32>,
     author: String,
     at: i64,
     body: Option<Value>,
@@ -56,9 +60,10 @@ struct StoredRevision {
 
 impl From<StoredRevision> for Revision {
     fn from(stored: StoredRevision) -> Self {
-        let StoredRevision { kind, name, revision, version, created_at_version, author, at, body } = stored;
+        let StoredRevision { kind, name, revision, version, created_at_version, author, at, body, .. } = stored;
         let definition = body.map(|body| Definition::from_json(kind, body));
-        Self { kind, name, revision, version, created_at_version, author, at, definition }
+        let state_revision = stored.state_revision.unwrap_or(revision);
+        Self { kind, name, revision, version, created_at_version, state_revision, author, at, definition }
     }
 }
 
@@ -86,10 +91,17 @@ impl Revision {
     pub fn after(last: Option<&Self>, change: Change, version: u64, author: &str, at: i64) -> Self {
         let Change { kind, name, definition } = change;
         let living = last.filter(|last| last.definition.is_some());
+        let revision = last.map_or(1, |last| last.revision + 1);
+        let has_same_state = |last: &&Self| {
+            let definitions = last.definition.as_ref().zip(definition.as_ref());
+            definitions.is_some_and(|(before, now)| now.has_same_state_as(before))
+        };
+        let state_revision = living.filter(has_same_state).map_or(revision, |last| last.state_revision);
         Self {
             kind,
             name,
-            revision: last.map_or(1, |last| last.revision + 1),
+            revision,
+            state_revision,
             version,
             created_at_version: living.map_or(version, |last| last.created_at_version),
             author: author.to_owned(),

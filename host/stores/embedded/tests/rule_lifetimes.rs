@@ -1,5 +1,5 @@
-//! The lifetimes of rules: profiles, tags and highest scores show only verdicts of existing rules, not of deleted ones with
-//! the same name. Tags have a time and may expire.
+//! The lifetimes of rules and views: profiles, tags and highest scores show only verdicts of existing rules, not of deleted
+//! ones with the same name. Tags have a time and may expire. A view keeps its windows while its meaning stays.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the message")]
 
@@ -9,6 +9,7 @@ mod payments;
 
 use std::collections::BTreeMap;
 
+use assay_core::value::Value as Measured;
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::{EntityProfile, ReadError, WantedScores};
 use payments::TestEngine;
@@ -105,6 +106,55 @@ fn a_recreated_rule_starts_without_history() {
     let running = TestEngine::start(dir.path());
     assert_eq!(scores(&running, "anna"), BTreeMap::new());
     assert_eq!(highest(&running, "r").unwrap(), []);
+}
+
+fn define_view(running: &TestEngine, body: Value) {
+    let change = Change::from_json(Kind::View, "slots", body);
+    running.engine.catalog().change(vec![change], "test", None, false).unwrap();
+}
+
+/// The values of the view's measures for a card, by their names.
+fn measures(running: &TestEngine, card: &str) -> Vec<(String, Measured)> {
+    running.engine.view("slots", card, None).unwrap().measures
+}
+
+#[test]
+fn a_view_keeps_its_windows_while_its_meaning_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = TestEngine::start(dir.path());
+    running.define(&json!({}));
+    let view = |measures: Value, doc: &str| json!({ "view": "slots", "doc": doc, "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
+    let named = |names: [&str; 2], n, sum: f64| {
+        let values = [Measured::Int(n), Measured::Double(sum)];
+        names.map(str::to_owned).into_iter().zip(values).collect::<Vec<_>>()
+    };
+    let first = view(json!({ "n": "count()", "sum": "sum(amount)" }), "");
+    define_view(&running, first.clone());
+    send(&running, "1", "anna", 5.0, STORED);
+    send(&running, "2", "bert", 1.0, STORED);
+    define_view(&running, view(json!({ "n": "count()", "sum": "sum(amount)" }), "Payments of an hour."));
+    define_view(&running, view(json!({ "payments": "count()", "spent": "sum(amount)" }), ""));
+    let renamed = ["payments", "spent"];
+    assert_eq!(measures(&running, "anna"), named(renamed, 1, 5.0));
+    send(&running, "3", "anna", 2.0, STORED + 1);
+    assert_eq!(measures(&running, "anna"), named(renamed, 2, 7.0));
+    // The same where the state comes from the store.
+    drop(running);
+    let running = TestEngine::start(dir.path());
+    assert_eq!(measures(&running, "anna"), named(renamed, 2, 7.0));
+    send(&running, "4", "bert", 3.0, STORED + 1);
+    assert_eq!(measures(&running, "bert"), named(renamed, 2, 4.0));
+
+    // Another meaning begins empty, also if it is that of an earlier revision.
+    let filtered = json!({ "when": "amount > 0.5" });
+    let mut other = first.clone();
+    other.as_object_mut().unwrap().extend(filtered.as_object().unwrap().clone());
+    define_view(&running, other);
+    assert_eq!(measures(&running, "anna")[0].1, Measured::Int(0));
+    define_view(&running, first);
+    assert_eq!(measures(&running, "bert")[0].1, Measured::Int(0));
+    send(&running, "5", "bert", 3.0, STORED + 2);
+    assert_eq!(measures(&running, "bert"), named(["n", "sum"], 1, 3.0));
 }
 
 #[test]

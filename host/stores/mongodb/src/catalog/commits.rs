@@ -96,6 +96,7 @@ fn encode(commit: &Commit) -> Result<Document, StoreError> {
             "name": &revision.name,
             "revision": int("the revision", u64::from(revision.revision))?,
             "born": int("the version", revision.created_at_version)?,
+            "state_revision": int("the revision", u64::from(revision.state_revision))?,
             "body": revision.definition.as_ref().map_or(Bson::Null, |definition| to_bson(&definition.to_json())),
         })
     };
@@ -121,10 +122,14 @@ fn decode(document: &Document) -> Result<Commit, StoreError> {
         let kind =
             Kind::from_name(fields.text("kind")?).ok_or_else(|| fields.wrong_type("kind", "the name of a kind"))?;
         let body = fields.get("body").map(to_json).transpose().map_err(no_json)?;
+        let number = fields.small_number("revision")?;
+        let state_revision = fields.get("state_revision").map(|_| fields.small_number("state_revision")).transpose()?;
         Ok(Revision {
             kind,
             name: name.to_owned(),
-            revision: fields.small_number("revision")?,
+            revision: number,
+            // Stored by earlier versions without it: each revision had a state of its own.
+            state_revision: state_revision.unwrap_or(number),
             version,
             created_at_version: fields.number("born")?,
             author: author.clone(),
