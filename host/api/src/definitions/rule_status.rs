@@ -126,13 +126,10 @@ pub(crate) async fn rule_status(
 
 fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiError> {
     let def = definition_of(revision)?;
-    let plan = engine.plan();
-    let stream = plan.streams.get(&def.stream);
-    let stamp = stream.and_then(|stream| stream.rules.iter().find(|rule| rule.stamp.rule == def.rule));
-    let plugin = stamp.and_then(|rule| rule.stamp.plugin.as_ref());
-    let plugin = plugin.map(|plugin| format!("{}@{}", plugin.name, plugin.version));
-    let rule_stats = engine.rule_stats(&def.rule);
-    let halted = engine.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
+    let status = engine.status();
+    let plugin = status.running_plugin(&def);
+    let rule_stats = status.rule_stats(&def.rule);
+    let halted = status.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
         place: Place { partition: of.partition, offset: halt.before }.into(),
         code: halt.code.to_owned(),
         message: halt.message,

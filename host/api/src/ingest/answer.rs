@@ -53,7 +53,7 @@ pub(super) struct VerdictsRequest {
 /// Answers when the events are scored: 200 with their verdicts. After `timeout`: 202 with a note.
 pub(super) async fn answer_with_verdicts(app: &App, mut request: VerdictsRequest, timeout: Duration) -> Response {
     let deadline = Instant::now() + timeout;
-    let scored = app.engine.wait_scored(&request.stream, &request.places, timeout).await;
+    let scored = app.engine.ingest().wait_scored(&request.stream, &request.places, timeout).await;
     if let Err(error) = scored {
         return without_verdicts(request.answer, error.to_string());
     }
@@ -65,7 +65,7 @@ pub(super) async fn answer_with_verdicts(app: &App, mut request: VerdictsRequest
     };
     let head = begin_answer(std::mem::take(&mut request.answer));
     let mut writer = ResultsWriter {
-        reader: Some(app.engine.outcomes(&request.stream, request.marks)),
+        reader: Some(app.engine.ingest().outcomes(&request.stream, request.marks)),
         events: request.rows.into_iter().zip(request.places).collect(),
         written: 0,
         deadline: deadline.max(Instant::now() + RETRY_INTERVAL),
@@ -86,8 +86,7 @@ fn without_verdicts(mut answer: IngestAnswer, note: String) -> Response {
 fn count_units(app: &App, request: &VerdictsRequest) -> u32 {
     let partitions =
         request.places.iter().map(|place| place.partition).collect::<std::collections::BTreeSet<_>>().len();
-    let plan = app.engine.plan();
-    let rules = plan.streams.get(&request.stream).map_or(0, |stream| stream.rules.len());
+    let rules = app.engine.ingest().count_rules(&request.stream);
     let per_event = EVENT_BYTES + VERDICT_BYTES * rules;
     let bytes = partitions * per_event * request.places.len().min(BLOCK_EVENTS);
     let max_units = answer_units(app.config.max_answers_in_flight);

@@ -217,7 +217,7 @@ fn split_rows(body: &[u8], format: BodyFormat, max_events: usize) -> Result<Vec<
 
 /// Checks every row, and collects the accepted ones for the log.
 fn check_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<(Ingest, CheckedEvents), ApiError> {
-    let mut ingest = engine.ingest(stream)?;
+    let mut ingest = engine.ingest().begin(stream)?;
     let mut checked = CheckedEvents { rows: Vec::with_capacity(rows.len()), ..CheckedEvents::default() };
     for row in rows {
         checked.count_row(row.number, ingest.push_json(row.text));
@@ -227,7 +227,7 @@ fn check_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<(Ingest
 
 /// Checks every record of an Avro file, and converts the accepted ones to the stream's schema.
 fn check_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Result<(Ingest, CheckedEvents), ApiError> {
-    let mut ingest = engine.ingest(stream)?;
+    let mut ingest = engine.ingest().begin(stream)?;
     let container = Container::open(file)?;
     let resolver = Resolver::new(&container.schema, ingest.schema()).map_err(|error| {
         let detail = format!("the file's schema cannot be read as that of '{stream}': {error}; nothing was stored");

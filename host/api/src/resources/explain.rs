@@ -73,7 +73,7 @@ pub(crate) async fn explain_event(
     let cursor = listing.open(query.cursor)?;
     let after = cursor.as_deref().map(|cursor| read_place(cursor).ok_or(StoreError::BadCursor)).transpose()?;
     app.blocking(move |engine| {
-        let page = engine.explain(&stream, &id, after, limit)?;
+        let page = engine.queries().explain(&stream, &id, after, limit)?;
         let events: Vec<_> = page.events.into_iter().map(explained_json).collect();
         if events.is_empty() && after.is_none() {
             return Err(ApiError::not_found(format!("there is no event '{id}' in the stream '{stream}'")));

@@ -65,7 +65,7 @@ pub(crate) async fn get_node(
     app.blocking(move |engine| {
         let listing = Listing::new("graph", &[&node]);
         let cursor = listing.open(query.cursor)?;
-        let page = engine.ports().graph.neighbours(&node, limit, cursor.as_deref())?;
+        let page = engine.queries().neighbours(&node, limit, cursor.as_deref())?;
         if page.items.is_empty() && cursor.is_none() {
             return Err(ApiError::entity_not_found(format!("no edge begins or ends at '{node}'")));
         }

@@ -61,7 +61,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    let readiness = app.engine.readiness();
+    let readiness = app.engine.status().readiness();
     let parts = readiness.parts.into_iter().map(|PartStatus { name, ok, message, warning, lag }| PartJson {
         name,
         ok,
@@ -82,5 +82,5 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], app.engine.measure()).into_response()
+    ([(header::CONTENT_TYPE, kind)], app.engine.status().encode_metrics()).into_response()
 }

@@ -121,9 +121,10 @@ impl EngineWithoutCheckpoints {
     fn wait_until_scored(&self) {
         wait_until("everything is scored", || {
             let engine = &self.running.engine;
-            let is_scored =
-                |partition: &PartitionId| engine.unscored(partition).is_some_and(|unscored| unscored.events == 0);
-            engine.readiness().parts.iter().all(|part| part.ok || !part.name.starts_with("partition payments"))
+            let is_scored = |partition: &PartitionId| {
+                engine.status().unscored(partition).is_some_and(|unscored| unscored.events == 0)
+            };
+            engine.status().readiness().parts.iter().all(|part| part.ok || !part.name.starts_with("partition payments"))
                 && payments().iter().all(is_scored)
         });
     }
@@ -163,7 +164,7 @@ fn a_judged_event_that_panics_in_recovery_becomes_a_dead_letter() {
     ingest(&engine.running, 0..300);
     engine.wait_until_scored();
     let count = || {
-        let values = engine.running.engine.view("spend", &card(HOSTILE), None).unwrap();
+        let values = engine.running.engine.queries().view("spend", &card(HOSTILE), None).unwrap();
         format!("{:?}", values.measures[0].1)
     };
     wait_until("all verdicts are in the log", || by_id(&engine.running.ports()).len() == 300);
@@ -249,7 +250,7 @@ fn an_outcome_that_panics_in_a_sink_is_a_dead_letter_of_that_sink_only() {
         running.wait_until_written();
         wait_until_ready(&running);
         let profile = |number| {
-            let partition = running.engine.partition_of("payments", &card(number)).unwrap();
+            let partition = running.engine.queries().partition_of("payments", &card(number)).unwrap();
             running.ports().profiles.get(&partition, &card(number)).unwrap()
         };
         (letters(&running.ports()), (0..20).map(profile).collect::<Vec<_>>())

@@ -41,12 +41,12 @@ fn run(probe: Probe, faults: &Arc<Faults>) -> (Results, String) {
     ingest(&running, EVENTS / 2..EVENTS);
     running.wait_until_written();
     wait_until_ready(&running);
-    (Results::read(&running), running.engine.measure())
+    (Results::read(&running), running.engine.status().encode_metrics())
 }
 
 fn wait_until_ready(running: &TestEngine) {
     wait_until("all parts work again", || {
-        let readiness = running.engine.readiness();
+        let readiness = running.engine.status().readiness();
         // The readiness also reports threads of other tests in this process.
         readiness.parts.iter().all(|part| (part.ok && part.lag == 0) || part.name.starts_with("thread "))
     });

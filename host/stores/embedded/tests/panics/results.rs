@@ -61,8 +61,8 @@ impl Results {
     pub(crate) fn read(running: &TestEngine) -> Self {
         let ports = running.ports();
         let cards: Vec<String> = (0..CARDS).map(card).collect();
-        let partition_of = |card: &String| running.engine.partition_of("payments", card).unwrap();
-        let view = |card: &String| format!("{:?}", running.engine.view("spend", card, None).unwrap());
+        let partition_of = |card: &String| running.engine.queries().partition_of("payments", card).unwrap();
+        let view = |card: &String| format!("{:?}", running.engine.queries().view("spend", card, None).unwrap());
         let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for outcome in outcomes(&ports, &partitions()[2..]).into_values() {
             counts.entry(outcome.key).or_default().push(outcome.verdicts[0].score.unwrap() as u64);

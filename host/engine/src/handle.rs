@@ -1,13 +1,6 @@
-//! The engine's handle: what the HTTP API and the command line call.
+//! The engine's handle: starts and stops its threads, and hands out the services that the HTTP API and the command line
+//! call. Each service has a folder or a file of its own.
 
-mod erase;
-mod ingest;
-mod live;
-mod profile;
-mod read;
-mod wait;
-
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::names::Digest;
@@ -15,26 +8,21 @@ use assay_runtime::Runtime;
 
 use crate::catalog::CatalogService;
 use crate::config::EngineConfig;
-use crate::health::{PartStatus, Readiness};
-use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
+use crate::erasure::ErasureService;
+use crate::ingest::IngestService;
+use crate::live_verdicts::LiveVerdictService;
+use crate::metrics::Metrics;
 use crate::panics;
 use crate::plan::{Plan, PluginCache};
-use crate::ports::{PartitionId, Ports, StoreError};
+use crate::ports::{Ports, StoreError};
 use crate::problem::Problem;
-use crate::progress::Unscored;
+use crate::queries::QueryService;
 use crate::retention::RetentionThread;
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::sinks;
+use crate::status::StatusService;
 use crate::worker::{Ownership, WorkerHandle};
-use erase::{DeletionWaiters, Eraser};
-use profile::FirstRevisions;
-
-pub use ingest::{Ingest, IngestError, Submitted};
-pub use live::{LiveFilter, LiveItem, LiveVerdict, LiveVerdicts};
-pub use profile::{EntityProfile, EntityTag, WantedScores};
-pub use read::{Explained, ExplainedPage, ViewBuckets, ViewValues};
-pub use wait::{OutcomeReader, VerdictMarks, WaitError};
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -59,15 +47,15 @@ pub struct Engine {
 
 struct Inner {
     shared: Arc<Shared>,
-    ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
     sinks: Mutex<Vec<Service>>,
-    catalog: Arc<CatalogService>,
     retention: Mutex<Option<RetentionThread>>,
-    eraser: Mutex<Option<Eraser>>,
-    /// Who waits for deletions.
-    waiting: DeletionWaiters,
-    first_revisions: FirstRevisions,
+    catalog: Arc<CatalogService>,
+    erasure: Arc<ErasureService>,
+    ingest: IngestService,
+    queries: QueryService,
+    live_verdicts: LiveVerdictService,
+    status: StatusService,
 }
 
 impl Engine {
@@ -103,18 +91,18 @@ impl Engine {
         let retention = RetentionThread::start(&shared)?;
         let inner = Inner {
             catalog: CatalogService::start(shared.clone(), ownership.clone())?,
+            erasure: ErasureService::new(shared.clone(), ownership.clone()),
+            ingest: IngestService::new(shared.clone()),
+            queries: QueryService::new(shared.clone(), ownership),
+            live_verdicts: LiveVerdictService::new(shared.clone()),
+            status: StatusService::new(shared.clone()),
             shared,
-            ownership,
             workers: Mutex::new(workers),
             sinks: Mutex::new(sinks),
             retention: Mutex::new(Some(retention)),
-            eraser: Mutex::default(),
-            waiting: DeletionWaiters::default(),
-            first_revisions: FirstRevisions::default(),
         };
-        let engine = Self { inner: Arc::new(inner) };
-        *engine.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) = Eraser::start(&engine)?;
-        Ok(engine)
+        inner.erasure.start_thread()?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then sinks. A batch
@@ -129,10 +117,7 @@ impl Engine {
         WorkerHandle::interrupt_all(&workers);
         self.inner.catalog.join();
         // Before the workers, who answer it.
-        if let Some(eraser) = self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            eraser.join();
-        }
-        self.inner.waiting.give_up();
+        self.inner.erasure.join();
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
         let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,74 +127,33 @@ impl Engine {
         }
     }
 
-    /// The catalog in use.
+    /// Reads and changes definitions.
     pub fn catalog(&self) -> &CatalogService {
         &self.inner.catalog
     }
 
-    /// All metrics.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.inner.shared.metrics
+    /// Takes events in.
+    pub fn ingest(&self) -> &IngestService {
+        &self.inner.ingest
     }
 
-    /// All metrics as they are now, in Prometheus's text format.
-    pub fn measure(&self) -> String {
-        let (shared, metrics) = (&self.inner.shared, self.metrics());
-        let lags = shared.lags();
-        let failing = shared.health.readiness(&lags).parts.iter().filter(|part| !part.ok).count();
-        metrics.parts_failing.set(failing as i64);
-        for (partition, lag) in &lags.scoring {
-            let label = Metrics::partition(partition);
-            metrics.lag.get_or_create(&label).set(*lag as i64);
-            if !shared.is_owned(partition) {
-                // Its worker may have taken the label away a moment ago.
-                metrics.lag.remove(&label);
-            }
-        }
-        for (sink, lag) in &lags.sinks {
-            let label = SinkLabel { sink: (*sink).to_owned() };
-            metrics.sink_lag.get_or_create(&label).set(lag.records as i64);
-        }
-        for (thread, count) in panics::counts() {
-            metrics.panics.get_or_create(&ThreadLabel { thread }).inner().fetch_max(count, Ordering::Relaxed);
-        }
-        for lost in self.ports().log.lost() {
-            let label = TopicLabel { stream: lost.stream.to_string(), topic: lost.topic.name() };
-            // The log counts from the beginning; two who measure at once must not add twice.
-            metrics.lost_records.get_or_create(&label).inner().fetch_max(lost.records, Ordering::Relaxed);
-        }
-        metrics.encode()
+    /// Reads what the stores and the workers have: entities, views, events, profiles, dead letters, edges.
+    pub fn queries(&self) -> &QueryService {
+        &self.inner.queries
     }
 
-    /// How the engine's parts are.
-    pub fn readiness(&self) -> Readiness {
-        let shared = &self.inner.shared;
-        let mut readiness = shared.health.readiness(&shared.lags());
-        if let Some(message) = self.ports().log.failure() {
-            readiness.ready = false;
-            readiness.parts.push(PartStatus {
-                name: "log".to_owned(),
-                ok: false,
-                message,
-                warning: String::new(),
-                lag: 0,
-            });
-        }
-        readiness
+    /// Follows verdicts as they come.
+    pub fn live_verdicts(&self) -> &LiveVerdictService {
+        &self.inner.live_verdicts
     }
 
-    /// How much of a partition is not scored yet, now; none: it is not this process's, or not opened yet.
-    pub fn unscored(&self, partition: &PartitionId) -> Option<Unscored> {
-        self.inner.shared.unscored(partition)
+    /// Deletes the data of entities.
+    pub fn erasure(&self) -> &ErasureService {
+        &self.inner.erasure
     }
 
-    /// The ports, for reads that need no more than one of them.
-    pub fn ports(&self) -> &Ports {
-        &self.inner.shared.ports
-    }
-
-    /// The plan in effect.
-    pub fn plan(&self) -> Arc<Plan> {
-        self.inner.shared.plan()
+    /// Reads the state of the engine: readiness, metrics, rules.
+    pub fn status(&self) -> &StatusService {
+        &self.inner.status
     }
 }
