@@ -1,5 +1,6 @@
 //! `GET /v1/rules/{name}/status`: how a rule is doing.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::rule::Mode;
 use assay_engine::ports::Place;
 use assay_engine::ports::catalog::{Kind, Revision};
@@ -71,8 +72,8 @@ pub(crate) struct LastVerdictJson {
 pub(crate) struct LastFailureJson {
     place: PlaceJson,
     /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: FailureCode,
     /// What happened.
     message: String,
     /// When, ms since 1970.
@@ -85,8 +86,8 @@ pub(crate) struct HaltJson {
     /// The event before which it waits.
     place: PlaceJson,
     /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: FailureCode,
     /// What happened.
     message: String,
 }
@@ -131,7 +132,7 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
     let rule_stats = status.rule_stats(&def.rule);
     let halted = status.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
         place: Place { partition: of.partition, offset: halt.before }.into(),
-        code: halt.code.to_owned(),
+        code: halt.code,
         message: halt.message,
     });
     let reason = breaker_reason(revision).filter(|_| def.mode == Mode::Paused).map(str::to_owned);
@@ -151,7 +152,7 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
             .and_then(|rule_stats| rule_stats.last)
             .map(|(place, score, at)| LastVerdictJson { place: place.into(), score, at }),
         last_failure: rule_stats.and_then(|rule_stats| rule_stats.failure).map(|(place, failure, at)| {
-            LastFailureJson { place: place.into(), code: failure.code.to_owned(), message: failure.message, at }
+            LastFailureJson { place: place.into(), code: failure.code, message: failure.message, at }
         }),
         halted: halted.collect(),
         breaker: BreakerJson {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::schema::{EventError, Resolver};
 use assay_core::shorten::shorten;
 use assay_core::span::Span;
@@ -60,8 +61,8 @@ pub(crate) struct RowError {
     /// Its number from 1: the element of the array, the line of NDJSON, the record of the Avro file.
     row: usize,
     /// The kind of problem, as in dead letters: `event-malformed`, `event-key-invalid`, `time-ahead` and others.
-    #[schema(example = "event-malformed")]
-    code: &'static str,
+    #[schema(value_type = String, example = "event-malformed")]
+    code: FailureCode,
     /// The dotted path of the field with the mistake, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "amount")]
@@ -249,10 +250,8 @@ impl CheckedEvents {
             Err(error) => {
                 self.rejected += 1;
                 if self.errors.len() < MAX_ERRORS {
-                    let (code, field) = (
-                        error.code().as_str(),
-                        error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()),
-                    );
+                    let (code, field) =
+                        (error.code(), error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()));
                     let message = shorten(&error.to_string(), MAX_ERROR_BYTES).into_owned();
                     self.errors.push(RowError { row, code, field, message });
                 }

@@ -1,6 +1,7 @@
 //! `GET /v1/dead-letters`: events that could not be scored, or not be stored by a sink, with the reasons.
 
 use assay_core::names::{Digest, Offset, Partition};
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use assay_engine::Engine;
 use assay_engine::ports::PartitionId;
 use assay_engine::ports::archive::ArchivedEvent;
@@ -63,8 +64,8 @@ pub(crate) struct DeadLetterJson {
     #[schema(value_type = Option<String>)]
     digest: Option<Digest>,
     /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: RecordedFailureCode,
     /// What happened.
     message: String,
 }

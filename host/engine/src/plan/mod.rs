@@ -144,8 +144,8 @@ pub struct RulePlan {
     pub when: Option<Expr>,
     /// What scores.
     pub scorer: Scorer,
-    /// Its own tags: index into the stamp's tags, expression.
-    pub tags: Vec<(u32, Expr)>,
+    /// Its own tags.
+    pub tags: Vec<TagPlan>,
     /// Its own edges.
     pub graph: Vec<EdgePlan>,
     /// What becomes of events that it cannot score.
@@ -169,7 +169,7 @@ impl RulePlan {
             Scorer::Expression { score, .. } => (&[][..], Some(score)),
         };
         let inputs = inputs.iter().filter_map(|input| input.expr.as_ref());
-        let tags = self.tags.iter().map(|(_, expr)| expr);
+        let tags = self.tags.iter().map(|tag| &tag.when);
         inputs.chain(score).chain(tags).chain(self.graph.iter().flat_map(EdgePlan::exprs))
     }
 
@@ -181,9 +181,18 @@ impl RulePlan {
             Scorer::Expression { score, .. } => (&mut [][..], Some(score)),
         };
         let inputs = inputs.iter_mut().filter_map(|input| input.expr.as_mut());
-        let tags = tags.iter_mut().map(|(_, expr)| expr);
+        let tags = tags.iter_mut().map(|tag| &mut tag.when);
         when.iter_mut().chain(inputs).chain(score).chain(tags).chain(graph.iter_mut().flat_map(EdgePlan::exprs_mut))
     }
+}
+
+/// A tag that a rule gives, compiled.
+#[derive(Debug)]
+pub struct TagPlan {
+    /// Its name, as an index into the stamp's tags.
+    pub name: u32,
+    /// The verdicts that have it.
+    pub when: Expr,
 }
 
 /// An edge of the graph that each verdict of a rule makes, compiled.

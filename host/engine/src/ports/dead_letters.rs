@@ -2,6 +2,7 @@
 //! carry into its store.
 
 use assay_core::names::{Digest, Offset};
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use serde::{Deserialize, Serialize};
 
 use super::{Page, PartitionId, Place, StoreError};
@@ -31,8 +32,8 @@ pub struct DeadLetter {
     pub plugin: Option<String>,
     /// The plugin's digest.
     pub digest: Option<Digest>,
-    /// What kind of failure, such as `plugin-trap`.
-    pub code: String,
+    /// The code of the failure.
+    pub code: RecordedFailureCode,
     /// What happened.
     pub message: String,
 }

@@ -89,19 +89,15 @@ trait Sink: Send {
 /// What is not carried of an event, for good.
 struct Refusal {
     offset: Offset,
-    /// What kind of failure.
-    code: &'static str,
+    /// The code of the failure.
+    code: FailureCode,
     message: String,
 }
 
 /// The events of refused items, where `offsets` has the event of each item of the write.
 fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     let refusal = |poison: RejectedItem| {
-        Some(Refusal {
-            offset: *offsets.get(poison.index)?,
-            code: FailureCode::StoreRefused.as_str(),
-            message: poison.message,
-        })
+        Some(Refusal { offset: *offsets.get(poison.index)?, code: FailureCode::StoreRefused, message: poison.message })
     };
     poison.into_iter().filter_map(refusal).collect()
 }

@@ -54,7 +54,7 @@ fn letters(running: &TestEngine, card: &str) -> Vec<(String, String)> {
     for event in ports.archive.history(&partition, &query).unwrap().items {
         let id = running.engine.queries().event_json("payments", &event).unwrap()["id"].as_str().unwrap().to_owned();
         let letters = ports.dead_letters.of_event(&partition, event.place.offset).unwrap();
-        found.extend(letters.into_iter().map(|letter| (id.clone(), letter.code)));
+        found.extend(letters.into_iter().map(|letter| (id.clone(), letter.code.into())));
     }
     found.sort();
     found

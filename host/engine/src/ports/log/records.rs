@@ -1,5 +1,6 @@
 //! Records of a partition, one behind the other, with the times at which the log stored them.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 
 /// Records that stand one behind the other in a partition.
@@ -24,8 +25,8 @@ pub struct Records {
 /// Why a record cannot be read as an event of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What kind of failure, such as `schema-unknown`.
-    pub code: &'static str,
+    /// The code of the failure.
+    pub code: FailureCode,
     /// What is wrong, for whoever reads the dead letter.
     pub message: String,
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 use assay_core::verdict::{Failure, Outcome, Verdict, read_block};
 use assay_embedded::{Config, Embedded};
@@ -91,7 +92,7 @@ pub(crate) fn outcomes(ports: &Ports, partitions: &[PartitionId]) -> BTreeMap<(u
             for (_, block) in blocks.iter().flat_map(Records::iter) {
                 for outcome in read_block(block).unwrap().outcomes {
                     let place = (partition.partition.0, outcome.offset.0);
-                    let panicked = outcome.failures.iter().any(|failure| failure.code == "event-panicked");
+                    let panicked = outcome.failures.iter().any(|failure| failure.code == FailureCode::EventPanicked);
                     if panicked && all.contains_key(&place) {
                         // It was judged before.
                         continue;
