@@ -43,7 +43,7 @@ pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
 pub use erasure::ErasureService;
 pub use handle::{Engine, EngineError};
-pub use health::{PartStatus, Readiness};
+pub use health::{HealthComponent, PartStatus, Readiness};
 pub use ingest::{Ingest, IngestError, IngestService, OutcomeReader, Submitted, VerdictMarks, WaitError};
 pub use live_verdicts::{LiveFilter, LiveItem, LiveVerdict, LiveVerdictService, LiveVerdicts};
 pub use merge_position::{derive_position_ids, derived_up_to};

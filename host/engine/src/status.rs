@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use assay_core::rule::RuleDef;
 
-use crate::health::{PartStatus, Readiness};
+use crate::health::{HealthComponent, PartStatus, Readiness};
 use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
 use crate::panics;
 use crate::partition::Halt;
@@ -64,13 +64,7 @@ impl StatusService {
         let mut readiness = shared.health.readiness(&shared.lags());
         if let Some(message) = shared.ports.log.failure() {
             readiness.ready = false;
-            readiness.parts.push(PartStatus {
-                name: "log".to_owned(),
-                ok: false,
-                message,
-                warning: String::new(),
-                lag: 0,
-            });
+            readiness.parts.push(PartStatus::new(HealthComponent::Log, Some(&message)));
         }
         readiness
     }

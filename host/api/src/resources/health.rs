@@ -62,8 +62,8 @@ pub(crate) async fn healthz() -> Json<Health> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.engine.status().readiness();
-    let parts = readiness.parts.into_iter().map(|PartStatus { name, ok, message, warning, lag }| PartJson {
-        name,
+    let parts = readiness.parts.into_iter().map(|PartStatus { component, ok, message, warning, lag }| PartJson {
+        name: component.to_string(),
         ok,
         message,
         warning,

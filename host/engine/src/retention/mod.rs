@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
+use crate::health::HealthComponent;
 use crate::metrics::ReaderLabel;
 use crate::ports::StoreError;
 use crate::ports::log::WakeSignal;
@@ -99,19 +100,19 @@ impl RetentionMonitor {
             }
         };
         let mut readers: BTreeMap<ReaderLabel, ReaderRetention> = BTreeMap::new();
-        let mut warnings: BTreeMap<String, String> = BTreeMap::new();
+        let mut warnings: BTreeMap<HealthComponent, String> = BTreeMap::new();
         // The worst come first, and the first of each is what is told.
         for (need, risk) in risks {
             let reader = readers.entry(need.label()).or_default();
             reader.left = reader.left.or(risk.left);
             if let Some(danger) = risk.danger {
                 reader.in_danger += 1;
-                warnings.entry(need.part()).or_insert_with(|| danger.clone());
+                warnings.entry(need.component()).or_insert_with(|| danger.clone());
                 reader.danger.get_or_insert(danger);
             }
         }
-        for (part, warning) in held {
-            warnings.entry(part).or_insert(warning);
+        for (component, warning) in held {
+            warnings.entry(component).or_insert(warning);
         }
         self.measure(&readers);
         self.warn(readers);

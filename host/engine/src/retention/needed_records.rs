@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use assay_core::names::Offset;
 
+use crate::health::HealthComponent;
 use crate::metrics::ReaderLabel;
 use crate::ports::PartitionId;
 use crate::ports::log::{Records, Topic};
@@ -49,17 +50,17 @@ impl NeededRecord {
         ReaderLabel { reader: self.reader.to_owned(), stream: self.partition.stream.to_string() }
     }
 
-    /// The part of the engine that a warning belongs to.
-    pub(super) fn part(&self) -> String {
-        part_of(self.reader, &self.partition)
+    /// The component that a warning belongs to.
+    pub(super) fn component(&self) -> HealthComponent {
+        component_of(self.reader, &self.partition)
     }
 }
 
-/// The part of the engine that a reader of a partition is.
-pub(super) fn part_of(reader: &str, partition: &PartitionId) -> String {
+/// The component that reads a partition.
+pub(super) fn component_of(reader: &'static str, partition: &PartitionId) -> HealthComponent {
     match reader {
-        SCORING => format!("partition {partition}"),
-        sink => format!("sink {sink}"),
+        SCORING => HealthComponent::Scoring(partition.clone()),
+        sink => HealthComponent::Sink(sink),
     }
 }
 

@@ -28,6 +28,7 @@ pub use table::SINK_NAMES;
 use table::SinkFactory;
 pub(crate) use table::{DeletionRole, SINKS};
 
+use crate::health::HealthComponent;
 use crate::metrics::SinkLabel;
 use crate::panics::Heartbeat;
 use crate::plan::Plan;
@@ -150,7 +151,7 @@ impl SinkLoop {
         let (sink, wake) = (make(), Arc::new(WakeSignal::default()));
         shared.ports.log.on_append(sink.topic(), wake.clone());
         shared.progress.add_sink(sink.name(), sink.topic());
-        shared.health.note(&format!("sink {}", sink.name()), None);
+        shared.health.note(&HealthComponent::Sink(sink.name()), None);
         let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
         Self { sink, make, shared, wake, positions, panicked, delay: MIN_RETRY_DELAY }
     }
@@ -297,7 +298,7 @@ impl SinkLoop {
     }
 
     fn note(&self, problem: Option<&str>) {
-        self.shared.health.note(&format!("sink {}", self.sink.name()), problem);
+        self.shared.health.note(&HealthComponent::Sink(self.sink.name()), problem);
     }
 
     fn label(&self) -> SinkLabel {

@@ -17,7 +17,7 @@ use assay_embedded::{Config, Embedded};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::{PartitionId, Ports};
-use assay_engine::{Engine, EngineConfig, Metrics};
+use assay_engine::{Engine, EngineConfig, HealthComponent, Metrics};
 use assay_runtime::{Runtime, RuntimeConfig};
 use manual_membership::ManualMembership;
 use serde_json::{Value, json};
@@ -216,7 +216,13 @@ fn a_partition_without_events_is_given_up_and_shown() {
     assert_in_order(&store.ports(), &oracle(numbers.into_iter()));
     let is_shown = |metrics: &str| metrics.contains("assay_derive_waits_given_up_total{stream=\"by_device\"}");
     assert!(is_shown(&metrics.encode()), "{}", metrics.encode());
-    let part = engine.status().readiness().parts.into_iter().find(|part| part.name == "sink derive").unwrap();
+    let part = engine
+        .status()
+        .readiness()
+        .parts
+        .into_iter()
+        .find(|part| part.component == HealthComponent::Sink("derive"))
+        .unwrap();
     assert!(part.ok && part.warning.contains("by_device went on without") && part.warning.contains("payments/5"));
     wait_until("nothing lags", || engine.status().readiness().parts.iter().all(|part| part.lag == 0));
     engine.shutdown();

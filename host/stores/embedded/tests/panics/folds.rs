@@ -126,7 +126,12 @@ impl EngineWithoutCheckpoints {
             let is_scored = |partition: &PartitionId| {
                 engine.status().unscored(partition).is_some_and(|unscored| unscored.events == 0)
             };
-            engine.status().readiness().parts.iter().all(|part| part.ok || !part.name.starts_with("partition payments"))
+            engine
+                .status()
+                .readiness()
+                .parts
+                .iter()
+                .all(|part| part.ok || !part.component.to_string().starts_with("partition payments"))
                 && payments().iter().all(is_scored)
         });
     }

@@ -45,7 +45,11 @@ fn lag_is_exact_while_a_worker_is_in_a_batch() {
         events == 300 && oldest.is_some_and(|oldest| oldest <= assay_engine::now_ms())
     });
     let parts = engine.status().readiness().parts;
-    let lag: u64 = parts.iter().filter(|part| part.name.starts_with("partition payments")).map(|part| part.lag).sum();
+    let lag: u64 = parts
+        .iter()
+        .filter(|part| part.component.to_string().starts_with("partition payments"))
+        .map(|part| part.lag)
+        .sum();
     assert_eq!(lag, 300);
     is_stuck.store(false, Ordering::SeqCst);
     running.wait_until_written();

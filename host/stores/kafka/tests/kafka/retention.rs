@@ -201,7 +201,7 @@ fn define(engine: &Engine, topic: &str) {
 /// The warning of a part in the readiness report, if it has one.
 fn warning(engine: &Engine, part: &str) -> Option<String> {
     let parts = engine.status().readiness().parts;
-    parts.into_iter().find(|one| one.name == part && !one.warning.is_empty()).map(|one| one.warning)
+    parts.into_iter().find(|one| one.component.to_string() == part && !one.warning.is_empty()).map(|one| one.warning)
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn readers_are_warned_before_retention_outruns_them() {
     define(&engine, &topic);
     wait_until("the partition is open", || {
         let readiness = engine.status().readiness();
-        readiness.ready && readiness.parts.iter().any(|part| part.name == PARTS[1])
+        readiness.ready && readiness.parts.iter().any(|part| part.component.to_string() == PARTS[1])
     });
 
     stores.is_down.store(true, Ordering::SeqCst);
