@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Where an event is in its stream's log.
+/// The place of an event in its stream's log.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PlaceJson {
     /// The partition.
@@ -123,10 +123,10 @@ pub(crate) struct FailureJson {
     /// Its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u32>,
-    /// What kind of failure.
+    /// The code of the failure.
     #[schema(value_type = String, example = "plugin-trap")]
     code: RecordedFailureCode,
-    /// What happened.
+    /// A description of the failure.
     message: String,
 }
 

@@ -24,14 +24,14 @@ use crate::sinks;
 use crate::status::StatusService;
 use crate::worker::{Ownership, WorkerHandle};
 
-/// Why the engine cannot start.
+/// The reason why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What the catalog holds does not compile, which it did when it was put there: another version of the binary, or
-    /// a damaged catalog.
+    /// The catalog's definitions do not compile, although they did when they were committed: the binary is of another
+    /// version, or the catalog is damaged.
     #[error("the catalog does not compile: {}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
     Catalog(Vec<Problem>),
     /// No thread could be started.

@@ -15,7 +15,7 @@ const SERVER_AUTHOR: &str = "server";
 /// The minimum length of a given admin secret.
 pub const MIN_SECRET_CHARS: usize = 20;
 
-/// Why the first key could not be made.
+/// The reason why the first key could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The given secret is too easy to guess.

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, BodyFormat, Code, body_format};
 
-/// Whether a change is carried out.
+/// The option to check a change without carrying it out.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -148,8 +148,8 @@ fn is_refused(error: &ChangeError) -> bool {
     matches!(error, ChangeError::Invalid(_))
 }
 
-/// Why something cannot be deleted. A deletion has nothing in it that could be wrong, so all problems are those of others
-/// that use what is deleted.
+/// The error of a deletion. A deletion has nothing in it that could be wrong, so all problems are those of definitions
+/// that use the deleted one.
 pub(super) fn in_use(error: ChangeError) -> ApiError {
     let ChangeError::Invalid(problems) = error else { return error.into() };
     let users: BTreeSet<(Kind, &str)> = problems.iter().map(|problem| (problem.kind, problem.name.as_str())).collect();

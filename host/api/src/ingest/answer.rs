@@ -32,7 +32,7 @@ const VERDICT_BYTES: usize = 24;
 /// The interval at which the log is read again for verdicts that are scored but not appended yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many units all answers may read at once.
+/// The number of units that all answers may read at once.
 pub(crate) fn answer_units(bytes: usize) -> usize {
     (bytes / UNIT_BYTES).clamp(1, u32::MAX as usize)
 }
@@ -108,7 +108,7 @@ struct ResultsWriter {
     reader: Option<OutcomeReader>,
     events: Vec<(usize, Place)>,
     written: usize,
-    /// How long verdicts that are not in the log yet are waited for.
+    /// The end of the wait for verdicts that are not in the log yet.
     deadline: Instant,
     _hold: Hold,
     _permit: OwnedSemaphorePermit,

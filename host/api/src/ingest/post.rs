@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::http::{ApiError, BodyFormat, Code, HeldBody, Path, Query, body_format};
 use crate::render::OutcomeJson;
 
-/// How many refused events an answer names.
+/// The most refused events that an answer names.
 const MAX_ERRORS: usize = 100;
 /// Bytes of the message about a refused event, because it may quote the event.
 const MAX_ERROR_BYTES: usize = 300;
@@ -50,7 +50,7 @@ pub(crate) struct IngestQuery {
     /// `verdicts`: the answer comes when the events are scored, with their verdicts. By default it comes when they are durable.
     #[param(inline)]
     wait: Option<WaitFor>,
-    /// How long to wait for verdicts, such as `500ms` or `5s`; 5s by default, at most 60s.
+    /// The longest wait for verdicts, such as `500ms` or `5s`; 5s by default, at most 60s.
     #[param(value_type = Option<String>, example = "5s")]
     timeout: Option<Span>,
 }
@@ -80,9 +80,9 @@ pub(crate) struct EventsFile(#[allow(dead_code, reason = "only its schema is use
 /// The result of a request with events. Accepted events are on disk, refused ones are not stored.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct IngestAnswer {
-    /// How many events were stored.
+    /// The number of stored events.
     accepted: usize,
-    /// How many were refused.
+    /// The number of refused events.
     rejected: usize,
     /// The first 100 refused events, with reasons.
     errors: Vec<RowError>,
@@ -192,7 +192,7 @@ pub(crate) async fn post_events(
     Ok(answer_with_verdicts(&app, request, timeout).await)
 }
 
-/// How long to wait for verdicts; none without `wait`.
+/// Reads the longest wait for verdicts; none without `wait`.
 fn read_wait(query: &IngestQuery, max_wait: Duration) -> Result<Option<Duration>, ApiError> {
     let timeout = query.timeout.map(|span| Duration::from_millis(span.0));
     if let Some(timeout) = timeout.filter(|timeout| *timeout > max_wait) {

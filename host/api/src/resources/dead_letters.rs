@@ -63,10 +63,10 @@ pub(crate) struct DeadLetterJson {
     /// The plugin's digest.
     #[schema(value_type = Option<String>)]
     digest: Option<Digest>,
-    /// What kind of failure.
+    /// The code of the failure.
     #[schema(value_type = String, example = "plugin-trap")]
     code: RecordedFailureCode,
-    /// What happened.
+    /// A description of the failure.
     message: String,
 }
 

@@ -105,7 +105,7 @@ pub(crate) struct DeletedEntity {
     dead_letters: u64,
     /// Edges of the graph that no later event made again.
     edges: u64,
-    /// Whether it had a profile.
+    /// True if it had a profile.
     profile: bool,
 }
 

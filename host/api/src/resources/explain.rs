@@ -17,14 +17,14 @@ use crate::render::{FailureJson, PlaceJson, VerdictJson, failure_json, verdict_j
 /// An event with its verdicts, failures and dead letters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedJson {
-    /// Where it is.
+    /// Its place in the log.
     place: PlaceJson,
     /// When it was stored, ms since 1970.
     appended_at: i64,
     /// The event.
     #[schema(value_type = Object)]
     event: Value,
-    /// Whether any rule has judged it or failed on it. False while it waits to be scored.
+    /// True if a rule has judged it or failed on it. False while it waits to be scored.
     judged: bool,
     /// Its entity; null if it was not judged.
     key: Option<String>,

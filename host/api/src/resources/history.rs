@@ -36,7 +36,7 @@ pub(crate) struct TimesQuery {
 /// A stored event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventJson {
-    /// Where it is.
+    /// Its place in the log.
     place: PlaceJson,
     /// When it was stored, ms since 1970.
     appended_at: i64,
@@ -44,7 +44,7 @@ pub(crate) struct EventJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     event: Option<Value>,
-    /// Why it cannot be read.
+    /// The reason why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }

@@ -18,7 +18,7 @@ use crate::auth::secret::hex;
 use crate::auth::{Caller, Role, RoleSchema, Secret};
 use crate::http::{ApiError, Code, Path, read_json};
 
-/// How many keys there may be, because every request compares all of them.
+/// The most keys that there may be, because every request compares all of them.
 const MAX_KEYS: usize = 1000;
 
 /// A request for a key.

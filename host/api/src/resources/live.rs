@@ -29,7 +29,7 @@ use crate::render::{PlaceJson, VerdictJson, verdict_json};
 
 /// The interval at which the log is read for verdicts of other processes.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How soon a client should reconnect.
+/// The time after which a client should reconnect.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// The filter of live verdicts.

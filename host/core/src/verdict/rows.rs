@@ -131,9 +131,9 @@ pub struct EdgeRow {
     pub row: u32,
     /// Its name, as an index into the stamp's edges.
     pub name: u32,
-    /// Where it begins.
+    /// The node where it begins.
     pub source: String,
-    /// Where it ends.
+    /// The node where it ends.
     pub target: String,
     /// Its facets as a JSON object; empty: none.
     pub facets: String,

@@ -19,9 +19,9 @@ use crate::shared::log_stopped;
 use crate::sinks::{ArchiveEventsSink, DeletionRole, SINKS};
 use crate::worker::{EndLifetime, Request};
 
-/// How long others may be behind before the deletion is put off.
+/// The longest wait for scoring and sinks to catch up, after which the deletion is put off.
 const MAX_CATCH_UP_WAIT: Duration = Duration::from_secs(60);
-/// How often to look whether they are done.
+/// The interval of the checks that they are done.
 const CATCH_UP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Events that are deleted at once: each may be in a block of its own, which is rewritten in memory.
 const MAX_EVENTS_AT_ONCE: usize = 64;

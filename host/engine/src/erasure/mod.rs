@@ -21,9 +21,9 @@ use crate::sinks::{DeletionRole, SINKS};
 use crate::worker::Ownership;
 use deletion::Deletion;
 
-/// How long a caller waits until a deletion is done. It goes on in any case.
+/// The longest wait of a caller for its deletion, which goes on in any case.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long the thread sleeps at most.
+/// The longest sleep of the thread.
 const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Deletes the data of entities.
@@ -157,7 +157,7 @@ impl ErasureService {
         })
     }
 
-    /// Carries out what is to be deleted. What fails does not hold up the rest.
+    /// Carries out the pending deletions. One that fails does not hold up the others.
     fn carry_out_deletions(&self) -> Result<(), StoreError> {
         let Some(erasure) = self.shared.ports.erasure.clone() else { return Ok(()) };
         let mut failed = None;

@@ -32,7 +32,7 @@ pub struct Ingest {
 /// Events that were handed to the log.
 pub struct Submitted {
     receipt: Option<Receipt>,
-    /// How much is in each batch.
+    /// The sizes of the batches.
     sizes: Vec<BatchSize>,
     /// Per event: which of the batches, and the place in it.
     order: Vec<(u32, u32)>,
@@ -40,7 +40,7 @@ pub struct Submitted {
     stream: String,
 }
 
-/// How much is in a batch.
+/// The size of a batch.
 struct BatchSize {
     events: usize,
     bytes: u64,
@@ -102,7 +102,7 @@ impl Ingest {
     /// Takes in one event as JSON.
     ///
     /// # Errors
-    /// What is wrong with the event; it is left out.
+    /// The event is refused, for the reason in the error; it is left out.
     pub fn push_json(&mut self, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         let encoded = self.caught(|ingest| ingest.encoder.encode(event, &mut ingest.avro));
@@ -112,7 +112,7 @@ impl Ingest {
     /// Takes in one event as Avro: in the schema that `resolver` reads, or without one in the stream's own.
     ///
     /// # Errors
-    /// What is wrong with the event; it is left out.
+    /// The event is refused, for the reason in the error; it is left out.
     pub fn push_avro(&mut self, resolver: Option<&Resolver>, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         let resolved = match resolver {
@@ -168,12 +168,12 @@ impl Ingest {
         })
     }
 
-    /// How many events were taken in.
+    /// The number of events that were taken in.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether none was.
+    /// True if none was.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -195,8 +195,8 @@ impl Ingest {
         Ok(())
     }
 
-    /// Where the verdicts of the events' partitions end now, as far as this process scores them: what is said of these
-    /// events comes after it.
+    /// The current ends of the verdicts logs of the events' partitions, as far as this process scores them: the verdicts on
+    /// these events come after them.
     ///
     /// # Errors
     /// The log fails.

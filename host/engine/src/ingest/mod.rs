@@ -17,23 +17,23 @@ pub use events::{Ingest, Submitted};
 pub use outcome_reader::{OutcomeReader, VerdictMarks};
 pub use wait::WaitError;
 
-/// Why no events can be taken in.
+/// The reason why events cannot be taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The stream is unknown.
     #[error("there is no stream '{name}'{}", known(.streams))]
     UnknownStream {
-        /// What was asked for.
+        /// The requested stream.
         name: String,
-        /// What there is.
+        /// The streams that exist.
         streams: Vec<String>,
     },
     /// The stream has the events of another one.
     #[error("'{name}' has the events of '{from}' under another key: send them there")]
     Derived {
-        /// What was asked for.
+        /// The requested stream.
         name: String,
-        /// Where events are taken in.
+        /// The source stream, which takes events in.
         from: String,
     },
     /// The stream's key, time or id is not in its schema, which compiling the stream rules out.

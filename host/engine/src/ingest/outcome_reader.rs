@@ -1,8 +1,8 @@
 //! Reading the outcomes of events that were just taken in, in the order of the events.
 //!
 //! They are read from the verdicts log, from where it ended before the events were appended: a reader holds one block of
-//! each partition, however many events it was asked for and however many rules judge them. What another process scores
-//! comes from the archive.
+//! each partition, however many events it was asked for and however many rules judge them. The outcomes of events that
+//! another process scores come from the archive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,17 +35,17 @@ impl IngestService {
     }
 }
 
-/// Reads what is said of events. Those of a partition are asked for in the order of their offsets.
+/// Reads the outcomes of events. Those of a partition are asked for in the order of their offsets.
 pub struct OutcomeReader {
     shared: Arc<Shared>,
     stream: Arc<str>,
     partitions: BTreeMap<Partition, PartitionReader>,
-    /// How far the archive is, of partitions that another process scores.
+    /// The positions of the archive, for partitions that another process scores.
     judged: BTreeMap<Partition, Offset>,
 }
 
 impl OutcomeReader {
-    /// What is said of an event; of one that no rule judged, nothing. None: it is not there yet. Blocks.
+    /// The outcome of an event; an empty one if no rule judged it. None: it is not there yet. Blocks.
     ///
     /// # Errors
     /// The log or the archive fails.

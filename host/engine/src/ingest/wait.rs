@@ -8,7 +8,7 @@ use assay_core::names::{Offset, Partition};
 use super::IngestService;
 use crate::ports::{PartitionId, Place, StoreError};
 
-/// Why verdicts did not come. The events are in the log in any case.
+/// The reason why verdicts did not come. The events are in the log in any case.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// They were not there in time.
@@ -19,9 +19,9 @@ pub enum WaitError {
     Store(#[from] StoreError),
 }
 
-/// How often to look whether a partition still is this process's.
+/// The interval at which a waiting request checks that a partition still is this process's.
 const OWNERSHIP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// How often to look whether another process has scored a partition.
+/// The interval at which the archive is asked how far another process has scored a partition.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl IngestService {

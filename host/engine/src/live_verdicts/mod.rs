@@ -21,16 +21,16 @@ use crate::problem::ReadError;
 use crate::shared::{Shared, unreadable_block_error};
 use resume_token::Position;
 
-/// How many verdicts are handed over at once, at most.
+/// The most verdicts that are handed over at once.
 const MAX_VERDICTS_AT_ONCE: usize = 256;
 /// Blocks of verdicts that are read of a partition at once, about.
 const READ_BLOCKS: usize = 64;
 /// Bytes that are read of a partition at once, about.
 const READ_BYTES: usize = 1 << 20;
-/// How often to look for what other processes say: no wake signal comes here for them.
+/// The interval at which verdicts of other processes are looked for: no wake signal comes for them.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which verdicts are wanted.
+/// The filter of verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveFilter {
     /// Of this stream.
@@ -61,9 +61,9 @@ pub enum LiveItem {
     Missed {
         /// Of which partition.
         partition: PartitionId,
-        /// How many batches of verdicts.
+        /// The number of missed batches of verdicts.
         batches: u64,
-        /// Where to go on behind this.
+        /// The mark from which a reader resumes after this.
         mark: String,
     },
 }
@@ -73,7 +73,7 @@ pub enum LiveItem {
 pub struct LiveVerdict {
     /// The event's stream.
     pub stream: Arc<str>,
-    /// Where the event is.
+    /// The event's place in the log.
     pub place: Place,
     /// The event's id; empty if its stream declares none.
     pub id: String,
@@ -81,9 +81,9 @@ pub struct LiveVerdict {
     pub key: String,
     /// The event's time, ms since 1970.
     pub time: i64,
-    /// What was said.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Where to go on behind this.
+    /// The mark from which a reader resumes after this.
     pub mark: String,
 }
 
@@ -259,7 +259,7 @@ impl LiveVerdicts {
         }
     }
 
-    /// Where this is, as [`LiveVerdictService::follow`] takes it.
+    /// The mark of the current position, as [`LiveVerdictService::follow`] takes it.
     pub fn mark(&self) -> String {
         resume_token::write(&self.streams)
     }

@@ -10,16 +10,16 @@ use crate::ports::dead_letters::{DeadLetter, DeadLetterQuery};
 use crate::ports::{Page, PartitionId, Place, StoreError};
 use crate::problem::ReadError;
 
-/// All that is known of one event.
+/// An event with its outcome and its dead letters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explained {
     /// The event.
     pub event: ArchivedEvent,
     /// The event as JSON.
     pub json: serde_json::Value,
-    /// What was said of it; none: it is not scored yet, or no rule judged it.
+    /// Its outcome; none: it is not scored yet, or no rule judged it.
     pub outcome: Option<Outcome>,
-    /// Why rules failed on it.
+    /// Its dead letters.
     pub dead_letters: Vec<DeadLetter>,
 }
 

@@ -37,7 +37,7 @@ pub struct EntityTag {
     pub expires_at: Option<i64>,
 }
 
-/// Which scores are wanted.
+/// A query for the highest scores of a rule.
 #[derive(Clone, Debug)]
 pub struct WantedScores {
     /// The rule.
@@ -48,7 +48,7 @@ pub struct WantedScores {
     pub min: Option<f64>,
     /// At most so many.
     pub limit: usize,
-    /// Where to go on.
+    /// The cursor of the page before; none: the first page.
     pub cursor: Option<String>,
     /// Tags that have expired at this time are left out, ms since 1970.
     pub at: i64,

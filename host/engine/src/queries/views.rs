@@ -18,7 +18,7 @@ use crate::ports::{PartitionId, StoreError};
 use crate::problem::ReadError;
 use crate::worker::Request;
 
-/// How long a worker may take to answer between two batches.
+/// The longest wait for the answer of a worker, which comes between two batches.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A view's values of one entity.

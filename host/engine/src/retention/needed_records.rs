@@ -1,4 +1,4 @@
-//! What of the log is still needed, and by whom: noted by those who read.
+//! The records of the log that readers still need, as the readers note them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +10,10 @@ use crate::metrics::ReaderLabel;
 use crate::ports::PartitionId;
 use crate::ports::log::{Records, Topic};
 
-/// Who needs events for scoring and recovery, beside the sinks.
+/// The reader that needs events for scoring and recovery, beside the sinks.
 pub(crate) const SCORING: &str = "scoring";
 
-/// The oldest record of a partition that somebody still needs.
+/// The oldest record of a partition that a reader still needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NeededRecord {
     /// A sink's name, or [`SCORING`].
@@ -27,8 +27,8 @@ pub(crate) struct NeededRecord {
 }
 
 impl NeededRecord {
-    /// The need of somebody who is at an offset and read these records there. They may begin later: what stood between
-    /// is gone, or never was a record.
+    /// The need of a reader that is at an offset and read these records there. They may begin later: the records between
+    /// are deleted, or never existed.
     pub(crate) fn new(
         reader: &'static str,
         partition: &PartitionId,
@@ -64,7 +64,7 @@ pub(super) fn component_of(reader: &'static str, partition: &PartitionId) -> Hea
     }
 }
 
-/// What of the log is still needed, by reader and partition. Who has everything is not in it.
+/// The records that are still needed, by reader and partition. Readers that have everything are not in it.
 #[derive(Default)]
 pub(crate) struct NeededRecords(Mutex<BTreeMap<(&'static str, PartitionId), NeededRecord>>);
 
