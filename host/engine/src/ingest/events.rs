@@ -195,8 +195,8 @@ impl Ingest {
         Ok(())
     }
 
-    /// The current ends of the verdicts logs of the events' partitions, as far as this process scores them: the verdicts on
-    /// these events come after them.
+    /// The current ends of the verdicts logs of the events' partitions, as far as this process scores them: the
+    /// verdicts on these events come after them.
     ///
     /// # Errors
     /// The log fails.

@@ -236,8 +236,8 @@ pub trait Log: Send + Sync {
         None
     }
 
-    /// The records that were deleted before they were read, for each topic that may have lost some. Empty for a log without
-    /// retention.
+    /// The records that were deleted before they were read, for each topic that may have lost some. Empty for a log
+    /// without retention.
     fn lost(&self) -> Vec<Lost> {
         Vec::new()
     }

@@ -19,7 +19,8 @@ impl QueryService {
         Some(plan.partitions().filter(|partition| &*partition.stream == stream).collect())
     }
 
-    /// An entity's key as the events of a stream have it: a UUID may be asked for in capital letters. Needs the plan only.
+    /// An entity's key as the events of a stream have it: a UUID may be asked for in capital letters. Needs the plan
+    /// only.
     pub fn canonical_key(&self, stream: &str, key: &str) -> String {
         self.plan().canonical_key(stream, key)
     }
