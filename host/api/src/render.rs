@@ -1,6 +1,7 @@
 //! Outcomes and verdicts as JSON. Times are milliseconds since 1970; NaN is null.
 
 use assay_core::names::Digest;
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use assay_core::rule::Mode;
 use assay_core::verdict::{Facets, Failure, Outcome, Verdict};
 use assay_engine::ports::Place;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Where an event is in its stream's log.
+/// The place of an event in its stream's log.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PlaceJson {
     /// The partition.
@@ -122,10 +123,10 @@ pub(crate) struct FailureJson {
     /// Its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u32>,
-    /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
-    /// What happened.
+    /// The code of the failure.
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: RecordedFailureCode,
+    /// A description of the failure.
     message: String,
 }
 
@@ -145,8 +146,10 @@ pub(crate) fn outcome_json(place: Place, outcome: &Outcome) -> OutcomeJson {
 pub(crate) fn verdict_json(verdict: &Verdict) -> VerdictJson {
     let by = &verdict.by;
     let reasons = verdict.reasons.iter().map(|reason| ReasonJson { code: reason.code.clone(), weight: reason.weight });
-    let attributes =
-        verdict.attributes.iter().map(|(name, value)| AttributeJson { name: name.clone(), value: value.clone() });
+    let attributes = verdict
+        .attributes
+        .iter()
+        .map(|attribute| AttributeJson { name: attribute.name.clone(), value: attribute.value.clone() });
     let edges = verdict.edges.iter().map(|edge| EdgeJson {
         name: edge.name.clone(),
         source: edge.source.clone(),
@@ -186,7 +189,7 @@ mod tests {
     use std::sync::Arc;
 
     use assay_core::names::{Offset, Partition};
-    use assay_core::verdict::{Edge, PluginStamp, Reason, RuleStamp};
+    use assay_core::verdict::{Attribute, Edge, PluginStamp, Reason, RuleStamp};
 
     use super::*;
 
@@ -214,7 +217,7 @@ mod tests {
                 target: "merchant:2".into(),
                 facets: [("amount".to_owned(), 12.5.into())].into(),
             }],
-            attributes: vec![("speed-kmh".into(), "812".into())],
+            attributes: vec![Attribute { name: "speed-kmh".into(), value: "812".into() }],
             inputs: vec![
                 ("amount".into(), assay_core::value::Value::Double(f64::NAN)),
                 ("count".into(), assay_core::value::Value::Int(7)),

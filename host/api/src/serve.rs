@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The number of connections the listener for health alone may have.
 const MAX_HEALTH_CONNECTIONS: usize = 64;
 
-/// Why a shutdown was not clean.
+/// The reason why a shutdown was not clean.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Requests in flight did not finish in time.

@@ -102,9 +102,9 @@ fn a_given_admin_secret_replaces_the_first_one() {
     assay_api::ensure_admin_key(&server.engine, given).unwrap();
     assert!(assay_api::ensure_admin_key(&server.engine, "short").is_err());
     server.get("/v1/keys").problem(401, "unauthorized");
-    let version = server.engine.plan().snapshot.version;
+    let version = server.engine.catalog().snapshot().version;
     server.send("GET", "/v1/keys", Some(given), None).expect(200);
     assay_api::ensure_admin_key(&server.engine, given).unwrap();
-    assert_eq!(server.engine.plan().snapshot.version, version, "the same secret again changes nothing");
+    assert_eq!(server.engine.catalog().snapshot().version, version, "the same secret again changes nothing");
     assert!(assay_api::first_key(&server.engine).unwrap().is_none());
 }

@@ -95,7 +95,7 @@ fn a_dry_run_of_any_route_changes_nothing() {
             let takes_it =
                 operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == "dry_run"));
             let path = filled(path);
-            let before = server.engine.ports().catalog.snapshot(None).unwrap();
+            let before = server.store.ports().catalog.snapshot(None).unwrap();
             let body = body_of(&route);
             let sent = body.as_ref().map(|(kind, bytes)| (*kind, bytes.as_slice()));
             let answer = server.send(
@@ -112,7 +112,7 @@ fn a_dry_run_of_any_route_changes_nothing() {
                 let detail = answer.problem(400, "bad-request")["detail"].to_string();
                 assert!(detail.contains("there is no parameter 'dry_run'"), "{route}: {detail}");
             }
-            assert_eq!(server.engine.ports().catalog.snapshot(None).unwrap(), before, "{route} changed the catalog");
+            assert_eq!(server.store.ports().catalog.snapshot(None).unwrap(), before, "{route} changed the catalog");
             tried += 1;
         }
     }
@@ -134,7 +134,7 @@ fn filled(path: &str) -> String {
 #[test]
 fn a_dry_run_checks_rules_against_the_plugins_that_come_with_them() {
     let server = at_work();
-    let catalog = &server.engine.ports().catalog;
+    let catalog = &server.store.ports().catalog;
     let before = catalog.snapshot(None).unwrap();
     let wasm = plugin("velocity.wasm");
     let change = |definition: &str| {

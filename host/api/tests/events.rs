@@ -250,7 +250,7 @@ fn an_event_that_cannot_be_read_is_a_dead_letter_with_its_bytes() {
     server.define_payments();
     let mut records = Records::default();
     records.push(b"\xff\xff\xff");
-    let log = &server.engine.ports().log;
+    let log = &server.store.ports().log;
     let receipt = log.append("payments", Topic::Events, vec![(Partition(2), records)], Durability::Synced).unwrap();
     let place = receipt.blocking_recv().unwrap().unwrap()[0].place(0).unwrap();
     let list = server.until("/v1/dead-letters?stream=payments", |answer| answer.json()["items"] != json!([]));
@@ -311,7 +311,7 @@ fn requests_in_flight_are_answered_after_the_order_to_stop() {
     });
     has_started.recv().unwrap();
     // The event is in the log once the request waits for its verdict.
-    let log = server.engine.ports().log.clone();
+    let log = server.store.ports().log.clone();
     let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
     while (0..4).all(|partition| log.end("payments", Topic::Events, Partition(partition)).unwrap().0 == 0) {
         assert!(std::time::Instant::now() < deadline, "the event was never stored");

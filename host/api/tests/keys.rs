@@ -132,14 +132,14 @@ fn bad_keys_in_the_log_and_of_derived_streams_are_dead_letters() {
         assert!(letter["message"].as_str().unwrap().starts_with("field `merchant`: "), "{letter}");
     }
 
-    let schema = server.engine.plan().streams["payments"].schema.clone();
+    let schema = server.engine.catalog().plan().streams["payments"].schema.clone();
     let mut records = Records::default();
     for (bad, _) in bad_keys() {
         records.push(&avro(&schema, &payment("p", &bad, 1.0, 1)));
         records.push(&avro(&schema, &payment(&bad, "c", 1.0, 1)));
     }
     records.push(&avro(&schema, &payment("after", "d", 600.0, 1)));
-    let log = &server.engine.ports().log;
+    let log = &server.store.ports().log;
     log.append("payments", Topic::Events, vec![(Partition(1), records)], Durability::Synced).unwrap();
     let letters = server.until("/v1/dead-letters?stream=payments", |answer| {
         answer.json()["items"].as_array().is_some_and(|items| items.len() == 2 * bad_keys().len())

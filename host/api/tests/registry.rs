@@ -275,7 +275,7 @@ fn each_role_has_its_permissions() {
         post_with(&server, &key, "/subjects/x", &body).expect(200);
         post_with(&server, &key, "/compatibility/subjects/x/versions/latest", &body).expect(200);
     }
-    let author = server.engine.ports().catalog.revisions(assay_engine::ports::catalog::Kind::Schema, "1").unwrap();
+    let author = server.store.ports().catalog.revisions(assay_engine::ports::catalog::Kind::Schema, "1").unwrap();
     assert_eq!(author[0].author, "ingest-key");
     for key in [None, Some("assay_0000")] {
         let answer = server.send("GET", "/registry/subjects", key, None);
@@ -325,14 +325,14 @@ fn bodies_are_limited() {
 fn a_registration_does_not_stop_workers_and_reaches_the_engine() {
     let server = Server::start();
     server.define_payments();
-    let plan = server.engine.plan();
+    let plan = server.engine.catalog().plan();
     post(&server, "/subjects/x/versions", "\"int\"").expect(200);
     let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
-    while server.engine.plan().snapshot.version <= plan.snapshot.version {
+    while server.engine.catalog().snapshot().version <= plan.snapshot.version {
         assert!(std::time::Instant::now() < deadline, "the engine does not see the new version");
         std::thread::yield_now();
     }
-    let now = server.engine.plan();
+    let now = server.engine.catalog().plan();
     assert!(std::sync::Arc::ptr_eq(&now.streams["payments"], &plan.streams["payments"]), "nothing was compiled again");
     let scored =
         server.post("/v1/streams/payments/events?wait=verdicts", &payment("p1", "c", 500.0, 1_767_225_600_000));

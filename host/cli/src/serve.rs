@@ -181,7 +181,7 @@ impl ServeRound<'_> {
         let key = prepare_admin_key(engine.clone()).await?;
         let address = listeners.api.local_addr().context("the listener has no address")?;
         let measured = engine.clone();
-        let _report = stores.report(self.config, address.port(), move || measured.measure())?;
+        let _report = stores.report(self.config, address.port(), move || measured.status().encode_metrics())?;
         let app = App::new(engine.clone(), self.config.api_config());
         // Probes are answered until requests in flight have finished.
         let (stop_health, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -1,6 +1,11 @@
 //! The codes of dead letters: one for each reason for which an event, or a rule on one, fails, with cause and advice.
 //!
 //! The text of a code is in verdict logs, stores, alerts and docs, so it never changes. `assay explain` shows the rest.
+//! A code that is read back from there is a [`RecordedFailureCode`](crate::recorded_failure_code::RecordedFailureCode).
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 /// The code of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -236,6 +241,36 @@ impl FailureCode {
     pub const fn as_str(self) -> &'static str {
         self.explanation().text
     }
+
+    /// The code with this text; none: no code of this version has it.
+    pub fn from_text(text: &str) -> Option<Self> {
+        EXPLANATIONS.iter().find(|row| row.text == text).map(|row| row.code)
+    }
+
+    /// True if a call of a plugin failed.
+    pub const fn is_of_plugin(self) -> bool {
+        matches!(
+            self,
+            Self::PluginTrap
+                | Self::PluginDeadline
+                | Self::PluginOutOfMemory
+                | Self::PluginRefused
+                | Self::PluginMalformed
+                | Self::PluginMissing
+        )
+    }
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for FailureCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +282,7 @@ mod tests {
         for (index, row) in EXPLANATIONS.iter().enumerate() {
             assert_eq!((row.code as usize, row.code.as_str()), (index, row.text));
             assert_eq!(EXPLANATIONS.iter().filter(|other| other.text == row.text).count(), 1, "{}", row.text);
+            assert_eq!(row.code.is_of_plugin(), row.text.starts_with("plugin-"), "{}", row.text);
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod failure_code;
 pub mod json;
 pub mod names;
 pub mod plain_words;
+pub mod recorded_failure_code;
 pub mod retention;
 pub mod rfc3339;
 pub mod rule;

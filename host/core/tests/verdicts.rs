@@ -6,13 +6,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{Digest, Offset};
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
-    BlockHead, BlockSummary, Edge, EdgeRow, EventColumns, HiddenFailure, PluginStamp, Reason, RuleRows, RuleStamp,
-    empty_block, erase_outcomes, find_outcome, flags, read_block, read_block_summary, read_hidden_failures,
-    set_block_offset, write_block,
+    Attribute, AttributeRow, BlockHead, BlockSummary, Edge, EdgeRow, EventColumns, FailedRow, HiddenFailedRow,
+    HiddenFailure, PluginStamp, Reason, ReasonRow, RuleRows, RuleStamp, TagRow, UnreadableEvent, empty_block,
+    erase_outcomes, find_outcome, flags, read_block, read_block_summary, read_hidden_failures, set_block_offset,
+    write_block,
 };
 use proptest::prelude::*;
 
@@ -31,6 +34,14 @@ fn stamp(rule: &str, plugin: Option<PluginStamp>) -> Arc<RuleStamp> {
     })
 }
 
+fn failed(row: u32, code: FailureCode, message: &str) -> FailedRow {
+    FailedRow { row, code, message: message.to_owned() }
+}
+
+fn malformed(offset: u64, message: &str) -> UnreadableEvent {
+    UnreadableEvent { offset, code: FailureCode::EventMalformed, message: message.to_owned() }
+}
+
 fn block() -> Vec<u8> {
     let plugin = PluginStamp { name: "velocity".into(), version: "1.0.0".into(), digest: Digest::of(b"wasm") };
     let stamps = [stamp("first", Some(plugin)), stamp("second", None), stamp("third", None)];
@@ -42,30 +53,30 @@ fn block() -> Vec<u8> {
     let first = RuleRows {
         rows: Some(vec![0, 2]),
         scores: vec![0.75, f64::NAN],
-        tags: vec![(0, 0), (0, 1), (1, 1)],
-        reasons: vec![(1, 0, -2.5)],
+        tags: [(0, 0), (0, 1), (1, 1)].map(|(row, name)| TagRow { row, name }).into(),
+        reasons: vec![ReasonRow { row: 1, code: 0, weight: -2.5 }],
         edges: vec![EdgeRow {
             source: "card:1".into(),
             target: "merchant:2".into(),
             facets: r#"{"amount":10.5}"#.into(),
             ..EdgeRow::default()
         }],
-        attributes: vec![(1, 0, "900".into())],
+        attributes: vec![AttributeRow { row: 1, name: 0, value: "900".into() }],
         inputs,
         ..RuleRows::default()
     };
     let second = RuleRows {
         rows: Some(vec![2]),
         scores: vec![f64::NAN],
-        failures: vec![(0, "plugin-trap", "unreachable".into())],
+        failures: vec![failed(0, FailureCode::PluginTrap, "unreachable")],
         ..RuleRows::default()
     };
     // Both of its failures are hidden, and one of them is for recovery.
     let third = RuleRows {
         rows: Some(vec![0, 2]),
-        failures: vec![(0, "plugin-trap", "hidden".into()), (1, "plugin-deadline", "hidden".into())],
+        failures: vec![failed(0, FailureCode::PluginTrap, "hidden"), failed(1, FailureCode::PluginDeadline, "hidden")],
         hides_failures: true,
-        hidden_failures: vec![(1, "plugin-deadline")],
+        hidden_failures: vec![HiddenFailedRow { row: 1, code: FailureCode::PluginDeadline }],
         ..RuleRows::default()
     };
     let keys = StringArray::from(vec!["a", "b", "c"]);
@@ -74,7 +85,7 @@ fn block() -> Vec<u8> {
         times: &[1_000, 900, -5],
         keys: &keys,
         ids: None,
-        unreadable: &[(8, "event-malformed", "byte 3".into()), (11, "event-malformed", "byte 0".into())],
+        unreadable: &[malformed(8, "byte 3"), malformed(11, "byte 0")],
     };
     let rules = RuleStamp::stamps_json(&stamps);
     let mut out = Vec::new();
@@ -112,11 +123,11 @@ fn a_block_is_read_back_as_it_was_written() {
     assert_eq!((last.time, last.verdicts.len()), (-5, 1));
     assert_eq!(last.verdicts[0].score, None);
     assert_eq!(last.verdicts[0].reasons, [Reason { code: "amount".into(), weight: -2.5 }]);
-    assert_eq!(last.verdicts[0].attributes, [("speed".to_owned(), "900".to_owned())]);
+    assert_eq!(last.verdicts[0].attributes, [Attribute { name: "speed".into(), value: "900".into() }]);
     let values: Vec<Value> = last.verdicts[0].inputs.iter().map(|(_, value)| value.clone()).collect();
     assert_eq!(values, [Value::Null, Value::Int(i64::MAX), Value::Text("é".into())]);
     assert_eq!(last.failures[0].by.as_ref().map(|by| by.rule.as_str()), Some("second"));
-    assert_eq!(last.failures[0].code, "plugin-trap");
+    assert_eq!(last.failures[0].code, FailureCode::PluginTrap);
 
     let unreadable = &block.outcomes[1];
     assert_eq!((unreadable.key.as_str(), unreadable.failures[0].message.as_str()), ("", "byte 3"));
@@ -159,6 +170,8 @@ fn blocks_of_the_first_version_are_read() {
     assert_eq!(read_block_summary(old), Ok(summary));
     let read = read_block(old).unwrap();
     assert_eq!((read.from, read.outcomes[0].offset, read.outcomes[0].key.as_str()), (None, Offset(299), "a"));
+    // A code that this version does not have.
+    assert_eq!(read.outcomes[0].failures[0].code, RecordedFailureCode::Other("c".to_owned()));
     assert_eq!(read_hidden_failures(old), Ok(Vec::new()));
     let replaced = read_block(&empty_block(Offset(7))).unwrap();
     assert_eq!((replaced.from, replaced.next, replaced.outcomes.len()), (None, Offset(7), 0));

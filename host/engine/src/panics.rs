@@ -16,7 +16,7 @@ use assay_core::failure_code::FailureCode;
 use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY};
 
 /// What a dead letter says of an event that makes this program panic.
-pub const EVENT_PANICKED: &str = FailureCode::EventPanicked.as_str();
+pub const EVENT_PANICKED: FailureCode = FailureCode::EventPanicked;
 
 /// How many threads are counted by name; all others together.
 const MAX_THREAD_NAMES: usize = 64;

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 use assay_core::verdict::RuleStamp;
 
@@ -66,8 +67,8 @@ pub struct LastVerdict {
 pub struct LastFailure {
     /// On which event.
     pub offset: Offset,
-    /// What kind of failure.
-    pub code: &'static str,
+    /// The code of the failure.
+    pub code: FailureCode,
     /// What happened.
     pub message: String,
 }

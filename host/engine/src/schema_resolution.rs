@@ -78,7 +78,7 @@ fn poison(panicked: &Panicked) -> Refused {
 
 fn misfit(schema: u32, error: &DecodeError) -> Refused {
     let message = format!("as a record of the stream's schema number {schema}: {error}");
-    Refused { code: FailureCode::EventMalformed.as_str(), message }
+    Refused { code: FailureCode::EventMalformed, message }
 }
 
 #[cfg(test)]

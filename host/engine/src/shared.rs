@@ -97,6 +97,12 @@ impl Shared {
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 
+    /// The partition of an entity; none for an unknown stream.
+    pub(crate) fn partition_of(&self, stream: &str, key: &str) -> Option<PartitionId> {
+        let partitions = self.plan().streams.get(stream)?.partitions;
+        Some(PartitionId { stream: stream.into(), partition: self.ports.log.partition_of(key, partitions) })
+    }
+
     /// Whether this process has a partition.
     pub(crate) fn is_owned(&self, partition: &PartitionId) -> bool {
         self.owned.read().unwrap_or_else(PoisonError::into_inner).contains(partition)
@@ -163,5 +169,10 @@ impl Plan {
             (0..stream.partitions)
                 .map(move |partition| PartitionId { stream: name.clone(), partition: Partition(partition) })
         })
+    }
+
+    /// An entity's key as the events of a stream have it; as it is for an unknown stream.
+    pub(crate) fn canonical_key(&self, stream: &str, key: &str) -> String {
+        self.streams.get(stream).map_or_else(|| key.to_owned(), |stream| stream.canonical_key(key))
     }
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::value::Value;
 use assay_engine::ChangeError;
 use assay_engine::ports::catalog::Kind;
@@ -68,7 +69,7 @@ fn a_rule_sees_the_bucket_of_the_event_also_when_it_comes_late() {
 fn a_score_that_is_not_finite_is_a_failure_of_that_event_alone() {
     let mut offline = offline(vec![stream(), rule("ratio", json!({ "score": "1.0 / amount" }))]);
     let bad = offline.score("payments", &event("p1", "a", 0.0, 1_000)).unwrap();
-    assert_eq!((bad.verdicts.len(), bad.failures[0].code.as_str()), (0, "score-infinite"));
+    assert_eq!((bad.verdicts.len(), &bad.failures[0].code), (0, &FailureCode::ScoreInfinite.into()));
     let good = offline.score("payments", &event("p2", "a", 4.0, 2_000)).unwrap();
     assert_eq!((good.verdicts[0].score, good.failures.len()), (Some(0.25), 0));
 }
@@ -82,7 +83,7 @@ fn a_malformed_event_costs_no_neighbour() {
     let (_, stats) = offline.score_avro("payments", &[&one, &one[..5], &three], &mut block).unwrap();
     assert_eq!((stats.events, stats.unreadable, stats.verdicts), (3, 1, 2));
     let outcomes = assay_core::verdict::read_block(&block).unwrap().outcomes;
-    assert_eq!(outcomes[1].failures[0].code, "event-malformed");
+    assert_eq!(outcomes[1].failures[0].code, FailureCode::EventMalformed);
     assert_eq!(outcomes[2].verdicts[0].score, Some(3.0));
 }
 

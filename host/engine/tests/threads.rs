@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &str); 12] = [
     ("api/src/ingest/answer.rs", "the rest of one answer; a panic ends its body with an error"),
     ("api/src/http/body.rs", "a request's own body; a panic is answered with 500"),
     ("api/src/ingest/answer.rs", "the rest of a request's own answer; after a panic its client sees that it was cut"),
-    ("engine/src/handle/wait.rs", "a request's own wait; a panic is answered with 500"),
+    ("engine/src/ingest/wait.rs", "a request's own wait; a panic is answered with 500"),
     ("cli/src/serve.rs", "the start and the end of the process, and its signals"),
     ("cli/src/", "commands of a client: a panic ends the command"),
 ];

@@ -216,15 +216,15 @@ impl ScoreError {
         matches!(self, Self::Deadline { .. } | Self::OutOfMemory(_))
     }
 
-    /// The code of the error, for dead letters and metrics.
-    pub fn code(&self) -> &'static str {
+    /// The code of a row's failure; none for an interrupted call, which fails no row.
+    pub fn code(&self) -> Option<FailureCode> {
         match self {
-            Self::Trap(_) => FailureCode::PluginTrap.as_str(),
-            Self::Deadline { .. } => FailureCode::PluginDeadline.as_str(),
-            Self::OutOfMemory(_) => FailureCode::PluginOutOfMemory.as_str(),
-            Self::Refused(_) => FailureCode::PluginRefused.as_str(),
-            Self::Malformed(_) => FailureCode::PluginMalformed.as_str(),
-            Self::Interrupted => "interrupted",
+            Self::Trap(_) => Some(FailureCode::PluginTrap),
+            Self::Deadline { .. } => Some(FailureCode::PluginDeadline),
+            Self::OutOfMemory(_) => Some(FailureCode::PluginOutOfMemory),
+            Self::Refused(_) => Some(FailureCode::PluginRefused),
+            Self::Malformed(_) => Some(FailureCode::PluginMalformed),
+            Self::Interrupted => None,
         }
     }
 

@@ -69,8 +69,7 @@ pub(crate) struct KeyRing {
 impl KeyRing {
     /// The key with a secret; none if no key has it.
     pub(crate) fn find_caller(&self, engine: &Engine, secret: &str) -> Option<Arc<Caller>> {
-        let plan = engine.plan();
-        self.load_table(&plan.snapshot).find(&Secret::from_text(secret).hash())
+        self.load_table(&engine.catalog().snapshot()).find(&Secret::from_text(secret).hash())
     }
 
     fn load_table(&self, snapshot: &Snapshot) -> Arc<KeyTable> {

@@ -14,9 +14,9 @@ use crate::app::App;
 use crate::connections::Connection;
 use crate::http::{ApiError, Code};
 
-/// How much of a refused request's body is read and discarded before the answer.
+/// The most bytes of a refused request's body that are read and discarded before the answer.
 const MAX_DISCARD_BYTES: usize = 256 << 10;
-/// How long reading it may take.
+/// The longest time for reading it.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lets a request pass if its key has one of the roles, and puts the caller into the request.

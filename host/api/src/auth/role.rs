@@ -14,7 +14,7 @@ pub(crate) fn alone(role: Role) -> &'static [Role] {
     }
 }
 
-/// What the bearer of a key may do.
+/// A permission of the bearer of a key.
 #[derive(ToSchema)]
 #[schema(as = Role, rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]

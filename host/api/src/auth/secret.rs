@@ -55,7 +55,7 @@ pub(crate) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Whether two hashes are equal, in a time that does not depend on the position of a difference.
+/// Compares two hashes in a time that does not depend on the position of a difference.
 pub(crate) fn equal_in_constant_time(a: &[u8; 32], b: &[u8; 32]) -> bool {
     a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }

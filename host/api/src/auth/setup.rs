@@ -15,7 +15,7 @@ const SERVER_AUTHOR: &str = "server";
 /// The minimum length of a given admin secret.
 pub const MIN_SECRET_CHARS: usize = 20;
 
-/// Why the first key could not be made.
+/// The reason why the first key could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The given secret is too easy to guess.
@@ -36,7 +36,7 @@ pub enum KeyError {
 /// # Errors
 /// No randomness, or the catalog fails.
 pub fn first_key(engine: &Engine) -> Result<Option<String>, KeyError> {
-    if engine.plan().snapshot.of(Kind::Key).next().is_some() {
+    if engine.catalog().snapshot().of(Kind::Key).next().is_some() {
         return Ok(None);
     }
     let secret = Secret::generate()?;
@@ -59,8 +59,8 @@ pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
     }
     let secret = Secret::from_text(secret);
     let hash = hex(&secret.hash());
-    let plan = engine.plan();
-    let have = plan.snapshot.find::<ApiKey>(ADMIN_KEY_NAME);
+    let snapshot = engine.catalog().snapshot();
+    let have = snapshot.find::<ApiKey>(ADMIN_KEY_NAME);
     if have.is_some_and(|have| have.hash == hash && have.allows(Role::Admin)) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! How definitions and their revisions look in JSON.
+//! The JSON of definitions and their revisions.
 
 use assay_engine::plan::Effect;
 use assay_engine::ports::catalog::{Kind, Revision};
@@ -56,7 +56,7 @@ pub(crate) struct DefinitionList {
     pub(super) items: Vec<DefinitionJson>,
 }
 
-/// What a change has done, or with `dry_run` would do.
+/// The result of a change, or with `dry_run` the expected result.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PutAnswer {
     #[serde(flatten)]
@@ -65,7 +65,7 @@ pub(crate) struct PutAnswer {
     pub(super) changed: bool,
     /// True: only checked.
     pub(super) dry_run: bool,
-    /// What else the change does, or would do.
+    /// The side effects of the change.
     pub(super) effects: Vec<EffectJson>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct EffectJson {
     /// Its name.
     #[schema(example = "card_spend")]
     name: String,
-    /// What becomes of it.
+    /// The effect.
     #[schema(example = "it begins anew, with empty windows")]
     effect: String,
 }

@@ -72,7 +72,7 @@ pub(crate) struct ChangedPlugin {
     created: bool,
 }
 
-/// What a set of changes has done, or with `dry_run` would do.
+/// The result of a set of changes, or with `dry_run` the expected result.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChangesAnswer {
     /// The catalog's version that is in effect now.
@@ -82,11 +82,11 @@ pub(crate) struct ChangesAnswer {
     changed: Vec<DefinitionJson>,
     /// The plugins that came with the changes.
     plugins: Vec<ChangedPlugin>,
-    /// How many definitions were the same before, and have no new revision.
+    /// The number of definitions that were the same before and have no new revision.
     unchanged: usize,
     /// True: only checked.
     dry_run: bool,
-    /// What else the changes do, or would do.
+    /// The side effects of the changes.
     effects: Vec<EffectJson>,
 }
 

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 
 use crate::http::{ApiError, Code, EntityTags};
 
-/// What must hold for a change to be made.
+/// The condition of a change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Precondition {
     None,

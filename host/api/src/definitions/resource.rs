@@ -29,7 +29,7 @@ use crate::http::{ApiError, Path, Query};
 
 /// A kind of definition that people write.
 pub(crate) trait Resource: DefinitionType + Send + Sync {
-    /// Which of them a list shows.
+    /// The filter of lists.
     type Filter: Filter<Self>;
     /// An example of a name, for the document.
     const EXAMPLE_NAME: &'static str;
@@ -38,7 +38,7 @@ pub(crate) trait Resource: DefinitionType + Send + Sync {
     fn example() -> Value;
 }
 
-/// Which definitions of a list are wanted: the query of its route.
+/// The filter of a list: the query of its route.
 pub(crate) trait Filter<T>: DeserializeOwned + IntoParams + Send + 'static {
     /// The stream to which all of them belong; none: any.
     fn stream(&self) -> Option<&str>;

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, Path, Query};
 
-/// Which revision to go back to.
+/// The revision to go back to.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +112,7 @@ fn pause(rule: &mut RuleDef) {
     rule.mode = Mode::Paused;
 }
 
-/// What the first of these revisions says, in the mode that it has when it is not paused; none: it deleted the rule.
+/// The rule of the first of these revisions, in the mode that it has when it is not paused; none: it deleted the rule.
 fn running(revisions: &[Revision]) -> Option<RuleDef> {
     let newest = revisions.first().filter(|newest| newest.definition.is_some())?;
     let mut rule = newest.read::<RuleDef>().ok()?.clone();

@@ -1,5 +1,6 @@
-//! `GET /v1/rules/{name}/status`: how a rule is doing.
+//! `GET /v1/rules/{name}/status`: the status of a rule.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::rule::Mode;
 use assay_engine::ports::Place;
 use assay_engine::ports::catalog::{Kind, Revision};
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::http::{ApiError, Path};
 use crate::render::PlaceJson;
 
-/// How a rule is doing, as far as this process judges by it: of several processes each has some partitions.
+/// The status of a rule in this process: of several processes each has some partitions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RuleStatus {
     /// The rule.
@@ -27,7 +28,7 @@ pub(crate) struct RuleStatus {
     /// Its mode.
     #[schema(value_type = String, example = "active")]
     mode: Mode,
-    /// What scores, as `name@version`; null: an expression.
+    /// The plugin that scores, as `name@version`; null: an expression.
     #[schema(example = "velocity@1.2.0")]
     plugin: Option<String>,
     /// Over the last minute.
@@ -43,7 +44,7 @@ pub(crate) struct RuleStatus {
     breaker: BreakerJson,
 }
 
-/// What a rule did.
+/// The counts of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RuleCounts {
     /// Events that it was asked of.
@@ -57,7 +58,7 @@ pub(crate) struct RuleCounts {
     ns_per_event: Option<u64>,
 }
 
-/// What a rule said last.
+/// The last verdict of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LastVerdictJson {
     place: PlaceJson,
@@ -66,14 +67,14 @@ pub(crate) struct LastVerdictJson {
     at: i64,
 }
 
-/// How a rule failed last.
+/// The last failure of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LastFailureJson {
     place: PlaceJson,
-    /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
-    /// What happened.
+    /// The code of the failure.
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: FailureCode,
+    /// A description of the failure.
     message: String,
     /// When, ms since 1970.
     at: i64,
@@ -84,10 +85,10 @@ pub(crate) struct LastFailureJson {
 pub(crate) struct HaltJson {
     /// The event before which it waits.
     place: PlaceJson,
-    /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
-    /// What happened.
+    /// The code of the failure.
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: FailureCode,
+    /// A description of the failure.
     message: String,
 }
 
@@ -98,7 +99,7 @@ pub(crate) struct BreakerJson {
     /// paused. `resume` closes it.
     #[schema(example = "closed")]
     state: &'static str,
-    /// Why it is open, such as `took 93% of a worker's time in calls that ran out of time or memory`.
+    /// The reason why it is open, such as `took 93% of a worker's time in calls that ran out of time or memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Since when it is open, ms since 1970.
@@ -106,7 +107,7 @@ pub(crate) struct BreakerJson {
     since: Option<i64>,
 }
 
-/// How a rule is doing: rate, failures, time per event, its last verdict, its circuit breaker.
+/// The status of a rule: rate, failures, time per event, its last verdict, its circuit breaker.
 ///
 /// The numbers are those of the process that answers; of several, each judges by it in its own partitions.
 #[utoipa::path(
@@ -114,7 +115,7 @@ pub(crate) struct BreakerJson {
     path = "/v1/rules/{name}/status",
     tag = "rules",
     params(("name" = String, Path, description = "The rule's name", example = "card-velocity")),
-    responses((status = 200, description = "How it is doing", body = RuleStatus))
+    responses((status = 200, description = "The status of the rule", body = RuleStatus))
 )]
 pub(crate) async fn rule_status(
     State(app): State<App>,
@@ -126,15 +127,12 @@ pub(crate) async fn rule_status(
 
 fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiError> {
     let def = definition_of(revision)?;
-    let plan = engine.plan();
-    let stream = plan.streams.get(&def.stream);
-    let stamp = stream.and_then(|stream| stream.rules.iter().find(|rule| rule.stamp.rule == def.rule));
-    let plugin = stamp.and_then(|rule| rule.stamp.plugin.as_ref());
-    let plugin = plugin.map(|plugin| format!("{}@{}", plugin.name, plugin.version));
-    let rule_stats = engine.rule_stats(&def.rule);
-    let halted = engine.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
+    let status = engine.status();
+    let plugin = status.running_plugin(&def);
+    let rule_stats = status.rule_stats(&def.rule);
+    let halted = status.halts(&def.rule).into_iter().map(|(of, halt)| HaltJson {
         place: Place { partition: of.partition, offset: halt.before }.into(),
-        code: halt.code.to_owned(),
+        code: halt.code,
         message: halt.message,
     });
     let reason = breaker_reason(revision).filter(|_| def.mode == Mode::Paused).map(str::to_owned);
@@ -154,7 +152,7 @@ fn status_of(engine: &Engine, revision: &Revision) -> Result<RuleStatus, ApiErro
             .and_then(|rule_stats| rule_stats.last)
             .map(|(place, score, at)| LastVerdictJson { place: place.into(), score, at }),
         last_failure: rule_stats.and_then(|rule_stats| rule_stats.failure).map(|(place, failure, at)| {
-            LastFailureJson { place: place.into(), code: failure.code.to_owned(), message: failure.message, at }
+            LastFailureJson { place: place.into(), code: failure.code, message: failure.message, at }
         }),
         halted: halted.collect(),
         breaker: BreakerJson {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::filters::{contains, is};
 use super::resource::{Filter, Resource};
 
-/// Which rules are wanted.
+/// The filter of rules.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RuleFilter {

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, BodyFormat, Code, body_format};
 
-/// Whether a change is carried out.
+/// The option to check a change without carrying it out.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +87,7 @@ pub(super) fn replace(
 
 /// The revision in effect.
 pub(super) fn current(engine: &Engine, kind: Kind, name: &str) -> Result<Revision, ApiError> {
-    let plan = engine.plan();
-    let found = plan.snapshot.get(kind, name).cloned();
+    let found = engine.catalog().snapshot().get(kind, name).cloned();
     found.ok_or_else(|| ApiError::not_found(format!("there is no {kind} '{name}'")))
 }
 
@@ -114,13 +113,13 @@ pub(super) fn list<T: DefinitionType>(
     stream: Option<&str>,
     is_wanted: impl Fn(&T) -> bool,
 ) -> Result<Response, ApiError> {
-    let plan = app.engine.plan();
-    if let Some(stream) = stream.filter(|stream| plan.snapshot.get(Kind::Stream, stream).is_none()) {
+    let snapshot = app.engine.catalog().snapshot();
+    if let Some(stream) = stream.filter(|stream| snapshot.get(Kind::Stream, stream).is_none()) {
         return Err(ApiError::not_found(format!("there is no stream '{stream}'")));
     }
-    let wanted = plan.snapshot.all::<T>().filter(|(_, def)| is_wanted(def));
+    let wanted = snapshot.all::<T>().filter(|(_, def)| is_wanted(def));
     let items = wanted.map(|(revision, _)| DefinitionJson::from(revision.clone())).collect();
-    Ok(with_tag(StatusCode::OK, plan.snapshot.version, DefinitionList { items }))
+    Ok(with_tag(StatusCode::OK, snapshot.version, DefinitionList { items }))
 }
 
 /// Deletes a definition.
@@ -149,8 +148,8 @@ fn is_refused(error: &ChangeError) -> bool {
     matches!(error, ChangeError::Invalid(_))
 }
 
-/// Why something cannot be deleted. A deletion has nothing in it that could be wrong, so all problems are those of others
-/// that use what is deleted.
+/// The error of a deletion. A deletion has nothing in it that could be wrong, so all problems are those of definitions
+/// that use the deleted one.
 pub(super) fn in_use(error: ChangeError) -> ApiError {
     let ChangeError::Invalid(problems) = error else { return error.into() };
     let users: BTreeSet<(Kind, &str)> = problems.iter().map(|problem| (problem.kind, problem.name.as_str())).collect();

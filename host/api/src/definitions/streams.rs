@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::filters::{contains, is};
 use super::resource::{Filter, Resource};
 
-/// Which streams are wanted.
+/// The filter of streams.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StreamFilter {

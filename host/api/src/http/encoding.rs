@@ -20,7 +20,7 @@ pub(crate) enum Encoding {
     Zstd,
 }
 
-/// Why bytes cannot be decompressed.
+/// The reason why bytes cannot be decompressed.
 #[derive(Debug)]
 pub(crate) enum DecompressError {
     /// The content is larger than the limit.

@@ -30,7 +30,7 @@ pub(crate) async fn log_requests(State(app): State<App>, request: Request, next:
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let label = RouteLabel { method: method_label(&method).to_owned(), route: route.clone(), status };
-    app.engine.metrics().requests.get_or_create(&label).inc();
+    app.engine.status().metrics().requests.get_or_create(&label).inc();
     tracing::debug!(%method, route, status, micros = started.elapsed().as_micros() as u64, "request");
     response
 }

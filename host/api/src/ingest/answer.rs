@@ -32,7 +32,7 @@ const VERDICT_BYTES: usize = 24;
 /// The interval at which the log is read again for verdicts that are scored but not appended yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many units all answers may read at once.
+/// The number of units that all answers may read at once.
 pub(crate) fn answer_units(bytes: usize) -> usize {
     (bytes / UNIT_BYTES).clamp(1, u32::MAX as usize)
 }
@@ -53,7 +53,7 @@ pub(super) struct VerdictsRequest {
 /// Answers when the events are scored: 200 with their verdicts. After `timeout`: 202 with a note.
 pub(super) async fn answer_with_verdicts(app: &App, mut request: VerdictsRequest, timeout: Duration) -> Response {
     let deadline = Instant::now() + timeout;
-    let scored = app.engine.wait_scored(&request.stream, &request.places, timeout).await;
+    let scored = app.engine.ingest().wait_scored(&request.stream, &request.places, timeout).await;
     if let Err(error) = scored {
         return without_verdicts(request.answer, error.to_string());
     }
@@ -65,7 +65,7 @@ pub(super) async fn answer_with_verdicts(app: &App, mut request: VerdictsRequest
     };
     let head = begin_answer(std::mem::take(&mut request.answer));
     let mut writer = ResultsWriter {
-        reader: Some(app.engine.outcomes(&request.stream, request.marks)),
+        reader: Some(app.engine.ingest().outcomes(&request.stream, request.marks)),
         events: request.rows.into_iter().zip(request.places).collect(),
         written: 0,
         deadline: deadline.max(Instant::now() + RETRY_INTERVAL),
@@ -86,8 +86,7 @@ fn without_verdicts(mut answer: IngestAnswer, note: String) -> Response {
 fn count_units(app: &App, request: &VerdictsRequest) -> u32 {
     let partitions =
         request.places.iter().map(|place| place.partition).collect::<std::collections::BTreeSet<_>>().len();
-    let plan = app.engine.plan();
-    let rules = plan.streams.get(&request.stream).map_or(0, |stream| stream.rules.len());
+    let rules = app.engine.ingest().count_rules(&request.stream);
     let per_event = EVENT_BYTES + VERDICT_BYTES * rules;
     let bytes = partitions * per_event * request.places.len().min(BLOCK_EVENTS);
     let max_units = answer_units(app.config.max_answers_in_flight);
@@ -109,7 +108,7 @@ struct ResultsWriter {
     reader: Option<OutcomeReader>,
     events: Vec<(usize, Place)>,
     written: usize,
-    /// How long verdicts that are not in the log yet are waited for.
+    /// The end of the wait for verdicts that are not in the log yet.
     deadline: Instant,
     _hold: Hold,
     _permit: OwnedSemaphorePermit,

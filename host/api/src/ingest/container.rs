@@ -114,7 +114,7 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
-    /// How many records the next block has, and its bytes.
+    /// The number of records of the next block, and its bytes.
     fn next_block(&mut self, block: usize) -> Result<(u64, &'a [u8]), ApiError> {
         let truncated = |error: Corrupt| damaged(&format!("block {block} breaks off: {error}"));
         let count = self.blocks.signed().map_err(truncated)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::schema::{EventError, Resolver};
 use assay_core::shorten::shorten;
 use assay_core::span::Span;
@@ -22,7 +23,7 @@ use crate::app::App;
 use crate::http::{ApiError, BodyFormat, Code, HeldBody, Path, Query, body_format};
 use crate::render::OutcomeJson;
 
-/// How many refused events an answer names.
+/// The most refused events that an answer names.
 const MAX_ERRORS: usize = 100;
 /// Bytes of the message about a refused event, because it may quote the event.
 const MAX_ERROR_BYTES: usize = 300;
@@ -49,7 +50,7 @@ pub(crate) struct IngestQuery {
     /// `verdicts`: the answer comes when the events are scored, with their verdicts. By default it comes when they are durable.
     #[param(inline)]
     wait: Option<WaitFor>,
-    /// How long to wait for verdicts, such as `500ms` or `5s`; 5s by default, at most 60s.
+    /// The longest wait for verdicts, such as `500ms` or `5s`; 5s by default, at most 60s.
     #[param(value_type = Option<String>, example = "5s")]
     timeout: Option<Span>,
 }
@@ -60,8 +61,8 @@ pub(crate) struct RowError {
     /// Its number from 1: the element of the array, the line of NDJSON, the record of the Avro file.
     row: usize,
     /// The kind of problem, as in dead letters: `event-malformed`, `event-key-invalid`, `time-ahead` and others.
-    #[schema(example = "event-malformed")]
-    code: &'static str,
+    #[schema(value_type = String, example = "event-malformed")]
+    code: FailureCode,
     /// The dotted path of the field with the mistake, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "amount")]
@@ -79,9 +80,9 @@ pub(crate) struct EventsFile(#[allow(dead_code, reason = "only its schema is use
 /// The result of a request with events. Accepted events are on disk, refused ones are not stored.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct IngestAnswer {
-    /// How many events were stored.
+    /// The number of stored events.
     accepted: usize,
-    /// How many were refused.
+    /// The number of refused events.
     rejected: usize,
     /// The first 100 refused events, with reasons.
     errors: Vec<RowError>,
@@ -191,7 +192,7 @@ pub(crate) async fn post_events(
     Ok(answer_with_verdicts(&app, request, timeout).await)
 }
 
-/// How long to wait for verdicts; none without `wait`.
+/// Reads the longest wait for verdicts; none without `wait`.
 fn read_wait(query: &IngestQuery, max_wait: Duration) -> Result<Option<Duration>, ApiError> {
     let timeout = query.timeout.map(|span| Duration::from_millis(span.0));
     if let Some(timeout) = timeout.filter(|timeout| *timeout > max_wait) {
@@ -217,7 +218,7 @@ fn split_rows(body: &[u8], format: BodyFormat, max_events: usize) -> Result<Vec<
 
 /// Checks every row, and collects the accepted ones for the log.
 fn check_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<(Ingest, CheckedEvents), ApiError> {
-    let mut ingest = engine.ingest(stream)?;
+    let mut ingest = engine.ingest().begin(stream)?;
     let mut checked = CheckedEvents { rows: Vec::with_capacity(rows.len()), ..CheckedEvents::default() };
     for row in rows {
         checked.count_row(row.number, ingest.push_json(row.text));
@@ -227,7 +228,7 @@ fn check_rows(engine: &Engine, stream: &str, rows: &[Row<'_>]) -> Result<(Ingest
 
 /// Checks every record of an Avro file, and converts the accepted ones to the stream's schema.
 fn check_file(engine: &Engine, stream: &str, file: &[u8], limits: Limits) -> Result<(Ingest, CheckedEvents), ApiError> {
-    let mut ingest = engine.ingest(stream)?;
+    let mut ingest = engine.ingest().begin(stream)?;
     let container = Container::open(file)?;
     let resolver = Resolver::new(&container.schema, ingest.schema()).map_err(|error| {
         let detail = format!("the file's schema cannot be read as that of '{stream}': {error}; nothing was stored");
@@ -249,10 +250,8 @@ impl CheckedEvents {
             Err(error) => {
                 self.rejected += 1;
                 if self.errors.len() < MAX_ERRORS {
-                    let (code, field) = (
-                        error.code().as_str(),
-                        error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()),
-                    );
+                    let (code, field) =
+                        (error.code(), error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()));
                     let message = shorten(&error.to_string(), MAX_ERROR_BYTES).into_owned();
                     self.errors.push(RowError { row, code, field, message });
                 }

@@ -166,7 +166,7 @@ pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(error))
 }
 
-/// Why this registry lacks a method that other registries have.
+/// The reason why this registry lacks a method that other registries have.
 fn why_fixed(path: &str) -> &'static str {
     match path.split('/').nth(2) {
         Some("subjects") => {

@@ -59,6 +59,6 @@ async fn run_on_registry<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(Registry<'_>) -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, RegistryFailure> {
-    let answer = app.blocking(move |engine| Ok(work(Registry::new(&*engine.ports().catalog)))).await;
+    let answer = app.blocking(move |engine| Ok(work(engine.catalog().schema_registry()))).await;
     Ok(answer??)
 }

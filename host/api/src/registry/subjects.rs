@@ -39,7 +39,7 @@ impl From<RegisteredSchema> for VersionJson {
     }
 }
 
-/// Whether a schema would be accepted.
+/// The answer to a compatibility check.
 #[derive(Serialize)]
 pub(super) struct CompatibilityJson {
     is_compatible: bool,

@@ -1,6 +1,7 @@
 //! `GET /v1/dead-letters`: events that could not be scored, or not be stored by a sink, with the reasons.
 
 use assay_core::names::{Digest, Offset, Partition};
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use assay_engine::Engine;
 use assay_engine::ports::PartitionId;
 use assay_engine::ports::archive::ArchivedEvent;
@@ -62,10 +63,10 @@ pub(crate) struct DeadLetterJson {
     /// The plugin's digest.
     #[schema(value_type = Option<String>)]
     digest: Option<Digest>,
-    /// What kind of failure.
-    #[schema(example = "plugin-trap")]
-    code: String,
-    /// What happened.
+    /// The code of the failure.
+    #[schema(value_type = String, example = "plugin-trap")]
+    code: RecordedFailureCode,
+    /// A description of the failure.
     message: String,
 }
 
@@ -119,7 +120,7 @@ pub(crate) async fn list_dead_letters(
                 check_was_defined(engine, kind, name)?;
             }
         }
-        let page = engine.ports().dead_letters.list(&query)?;
+        let page = engine.queries().dead_letters(&query)?;
         let items = page.items.into_iter().map(DeadLetterJson::from).collect();
         Ok(Json(DeadLettersPage { items, cursor: listing.seal(page.cursor) }))
     })
@@ -146,12 +147,12 @@ pub(crate) async fn get_dead_letter(
         check_was_defined(engine, Kind::Stream, &stream)?;
         let partition_id = PartitionId { stream: stream.as_str().into(), partition: Partition(partition) };
         let offset = Offset(offset);
-        let letters = engine.ports().dead_letters.of_event(&partition_id, offset)?;
+        let letters = engine.queries().dead_letters_of_event(&partition_id, offset)?;
         if letters.is_empty() {
             return Err(ApiError::not_found(format!("there is no dead letter of {partition_id} at offset {offset}")));
         }
         let letters = letters.into_iter().map(DeadLetterJson::from).collect();
-        let event = engine.ports().archive.event(&partition_id, offset)?;
+        let event = engine.queries().event(&partition_id, offset)?;
         let (event, event_hex) = event.map_or((None, None), |event| event_content(engine, &stream, &event));
         Ok(Json(DeadEventJson { letters, event, event_hex }))
     })
@@ -160,7 +161,7 @@ pub(crate) async fn get_dead_letter(
 
 /// An event's JSON, or its bytes if it cannot be read.
 fn event_content(engine: &Engine, stream: &str, event: &ArchivedEvent) -> (Option<Value>, Option<String>) {
-    match engine.event_json(stream, event) {
+    match engine.queries().event_json(stream, event) {
         Ok(json) => (Some(json), None),
         Err(_) => (None, Some(hex(&event.bytes))),
     }

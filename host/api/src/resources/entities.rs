@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use assay_core::view::ViewDef;
 use assay_engine::{Engine, EntityTag, ReadError, now_ms};
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::existence::{has_events, partition_of, unknown_entity};
+use super::existence::{partition_of, unknown_entity};
 use super::{LatestJson, Measured};
 use crate::app::App;
 use crate::auth::Caller;
@@ -104,7 +105,7 @@ pub(crate) struct DeletedEntity {
     dead_letters: u64,
     /// Edges of the graph that no later event made again.
     edges: u64,
-    /// Whether it had a profile.
+    /// True if it had a profile.
     profile: bool,
 }
 
@@ -128,7 +129,7 @@ pub(crate) async fn delete_entity(
     Path((stream, key)): Path<(String, String)>,
 ) -> Result<Json<DeletedEntity>, ApiError> {
     app.blocking(move |engine| {
-        let erased = engine.erase(&stream, &key, &caller.name)?;
+        let erased = engine.erasure().erase(&stream, &key, &caller.name)?;
         let deleted = DeletedEntity {
             events: erased.events,
             verdicts: erased.verdicts,
@@ -145,26 +146,25 @@ pub(crate) async fn delete_entity(
 }
 
 fn read_entity(engine: &Engine, stream: String, key: String, at: i64) -> Result<EntityJson, ApiError> {
-    let key = engine.canonical_key(&stream, &key);
+    let queries = engine.queries();
+    let key = queries.canonical_key(&stream, &key);
     let partition_id = partition_of(engine, &stream, &key)?;
-    let plan = engine.plan();
-    let profile = engine.profile(&partition_id, &key, at)?;
+    let profile = queries.profile(&partition_id, &key, at)?;
     let mut views = BTreeMap::new();
     let mut is_known = profile.is_known;
-    // The stream may have been deleted since its partition was found.
-    let stream_plan = plan.streams.get(&stream);
-    for view in stream_plan.iter().flat_map(|stream| &stream.views) {
-        match engine.view(&view.def.view, &key, None) {
+    let snapshot = engine.catalog().snapshot();
+    for (_, def) in snapshot.all::<ViewDef>().filter(|(_, def)| def.stream == stream) {
+        match queries.view(&def.view, &key, None) {
             Ok(values) => {
                 is_known |= values.as_of.is_some();
-                views.insert(view.def.view.clone(), values.into());
+                views.insert(def.view.clone(), values.into());
             }
             // The view was deleted meanwhile, or has no events of this key.
             Err(ReadError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    if !is_known && !has_events(engine, &partition_id, &key)? {
+    if !is_known && !queries.has_events(&partition_id, &key)? {
         return Err(unknown_entity(&stream, &key));
     }
     let tags = profile.tags.iter().map(|tag| tag.tag.clone()).collect();

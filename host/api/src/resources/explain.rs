@@ -17,14 +17,14 @@ use crate::render::{FailureJson, PlaceJson, VerdictJson, failure_json, verdict_j
 /// An event with its verdicts, failures and dead letters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedJson {
-    /// Where it is.
+    /// Its place in the log.
     place: PlaceJson,
     /// When it was stored, ms since 1970.
     appended_at: i64,
     /// The event.
     #[schema(value_type = Object)]
     event: Value,
-    /// Whether any rule has judged it or failed on it. False while it waits to be scored.
+    /// True if a rule has judged it or failed on it. False while it waits to be scored.
     judged: bool,
     /// Its entity; null if it was not judged.
     key: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) async fn explain_event(
     let cursor = listing.open(query.cursor)?;
     let after = cursor.as_deref().map(|cursor| read_place(cursor).ok_or(StoreError::BadCursor)).transpose()?;
     app.blocking(move |engine| {
-        let page = engine.explain(&stream, &id, after, limit)?;
+        let page = engine.queries().explain(&stream, &id, after, limit)?;
         let events: Vec<_> = page.events.into_iter().map(explained_json).collect();
         if events.is_empty() && after.is_none() {
             return Err(ApiError::not_found(format!("there is no event '{id}' in the stream '{stream}'")));

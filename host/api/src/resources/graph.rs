@@ -13,12 +13,12 @@ use crate::http::{ApiError, Listing, PageQuery, Path, Query, page_limit};
 /// An edge between two nodes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GraphEdgeJson {
-    /// Where it begins.
+    /// The node where it begins.
     source: String,
     /// Its name.
     #[schema(example = "paid")]
     name: String,
-    /// Where it ends.
+    /// The node where it ends.
     target: String,
     /// The score of the verdict that made it, or null.
     score: Option<f64>,
@@ -26,7 +26,7 @@ pub(crate) struct GraphEdgeJson {
     time: i64,
     /// The rule that made it.
     rule: String,
-    /// What else the rule keeps with it, by name.
+    /// Further values that the rule keeps with it, by name.
     #[serde(skip_serializing_if = "Facets::is_empty")]
     #[schema(value_type = Object)]
     facets: Facets,
@@ -65,7 +65,7 @@ pub(crate) async fn get_node(
     app.blocking(move |engine| {
         let listing = Listing::new("graph", &[&node]);
         let cursor = listing.open(query.cursor)?;
-        let page = engine.ports().graph.neighbours(&node, limit, cursor.as_deref())?;
+        let page = engine.queries().neighbours(&node, limit, cursor.as_deref())?;
         if page.items.is_empty() && cursor.is_none() {
             return Err(ApiError::entity_not_found(format!("no edge begins or ends at '{node}'")));
         }

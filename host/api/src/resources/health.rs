@@ -21,7 +21,7 @@ pub(crate) struct Health {
 /// The state of all parts of the engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadinessJson {
-    /// Whether events can be accepted and scored.
+    /// True if events can be accepted and scored.
     ready: bool,
     /// Partitions, sinks, threads, stores.
     parts: Vec<PartJson>,
@@ -32,7 +32,7 @@ pub(crate) struct ReadinessJson {
 pub(crate) struct PartJson {
     /// The name of the part.
     name: String,
-    /// Whether it works.
+    /// True if it works.
     ok: bool,
     /// The failure; empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -44,13 +44,13 @@ pub(crate) struct PartJson {
     lag: u64,
 }
 
-/// Whether the process runs.
+/// The liveness of the process.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It runs", body = Health)))]
 pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether the process can accept and score events: for load balancers, and for scripts that wait for a start.
+/// The readiness to accept and score events: for load balancers, and for scripts that wait for a start.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -61,9 +61,9 @@ pub(crate) async fn healthz() -> Json<Health> {
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    let readiness = app.engine.readiness();
-    let parts = readiness.parts.into_iter().map(|PartStatus { name, ok, message, warning, lag }| PartJson {
-        name,
+    let readiness = app.engine.status().readiness();
+    let parts = readiness.parts.into_iter().map(|PartStatus { component, ok, message, warning, lag }| PartJson {
+        name: component.to_string(),
         ok,
         message,
         warning,
@@ -82,5 +82,5 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], app.engine.measure()).into_response()
+    ([(header::CONTENT_TYPE, kind)], app.engine.status().encode_metrics()).into_response()
 }

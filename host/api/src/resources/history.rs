@@ -36,7 +36,7 @@ pub(crate) struct TimesQuery {
 /// A stored event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventJson {
-    /// Where it is.
+    /// Its place in the log.
     place: PlaceJson,
     /// When it was stored, ms since 1970.
     appended_at: i64,
@@ -44,7 +44,7 @@ pub(crate) struct EventJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     event: Option<Value>,
-    /// Why it cannot be read.
+    /// The reason why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -113,7 +113,7 @@ pub(crate) async fn entity_verdicts(
         let (partition, page) = read_history(engine, &stream, key, query)?;
         let mut items = Vec::with_capacity(page.items.len());
         for event in &page.items {
-            let outcome: Option<Outcome> = engine.ports().archive.outcome(&partition, event.place.offset)?;
+            let outcome: Option<Outcome> = engine.queries().outcome(&partition, event.place.offset)?;
             items.extend(outcome.map(|outcome| outcome_json(event.place, &outcome)));
         }
         Ok(Json(VerdictsPage { items, cursor: page.cursor }))
@@ -127,14 +127,14 @@ fn read_history(
     key: String,
     query: TimesQuery,
 ) -> Result<(PartitionId, Page<ArchivedEvent>), ApiError> {
-    let key = engine.canonical_key(stream, &key);
+    let key = engine.queries().canonical_key(stream, &key);
     let partition = partition_of(engine, stream, &key)?;
     let (from, to) = (query.from.map(|time| time.0), query.to.map(|time| time.0));
     // Events and verdicts have the same places, so a cursor of one listing is valid for the other.
     let listing = Listing::new("history", &[&stream, &key, &from, &to]);
     let times = time_range(query.from, query.to);
     let query = HistoryQuery { key, times, limit: page_limit(query.limit)?, cursor: listing.open(query.cursor)? };
-    let mut page = engine.ports().archive.history(&partition, &query)?;
+    let mut page = engine.queries().history(&partition, &query)?;
     if page.items.is_empty() && query.cursor.is_none() {
         check_entity(engine, &partition, &query.key)?;
     }
@@ -144,7 +144,7 @@ fn read_history(
 
 /// An event as JSON, or the reason why it cannot be read.
 pub(super) fn event_json(engine: &Engine, stream: &str, event: &ArchivedEvent) -> EventJson {
-    let (json, error) = match engine.event_json(stream, event) {
+    let (json, error) = match engine.queries().event_json(stream, event) {
         Ok(json) => (Some(json), None),
         Err(error) => (None, Some(error.to_string())),
     };

@@ -18,7 +18,7 @@ use crate::auth::secret::hex;
 use crate::auth::{Caller, Role, RoleSchema, Secret};
 use crate::http::{ApiError, Code, Path, read_json};
 
-/// How many keys there may be, because every request compares all of them.
+/// The most keys that there may be, because every request compares all of them.
 const MAX_KEYS: usize = 1000;
 
 /// A request for a key.
@@ -97,12 +97,12 @@ pub(crate) async fn post_key(
 
 fn create_key(engine: &Engine, requested: NewKey, author: &str) -> Result<MadeKey, ApiError> {
     let NewKey { name, roles } = requested;
-    let plan = engine.plan();
-    if plan.snapshot.get(Kind::Key, &name).is_some() {
+    let snapshot = engine.catalog().snapshot();
+    if snapshot.get(Kind::Key, &name).is_some() {
         let detail = format!("there is a key '{name}' already; delete it first, or take another name");
         return Err(ApiError::new(Code::Conflict, detail));
     }
-    if plan.snapshot.of(Kind::Key).count() >= MAX_KEYS {
+    if snapshot.of(Kind::Key).count() >= MAX_KEYS {
         return Err(ApiError::new(Code::Conflict, format!("there are {MAX_KEYS} keys already, which is the limit")));
     }
     let secret = Secret::generate().map_err(|error| {
@@ -117,8 +117,8 @@ fn create_key(engine: &Engine, requested: NewKey, author: &str) -> Result<MadeKe
 /// All keys, without their secrets.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", responses((status = 200, description = "By name", body = KeyList)))]
 pub(crate) async fn list_keys(State(app): State<App>) -> Json<KeyList> {
-    let plan = app.engine.plan();
-    let items = plan.snapshot.all::<ApiKey>().map(|(revision, key)| {
+    let snapshot = app.engine.catalog().snapshot();
+    let items = snapshot.all::<ApiKey>().map(|(revision, key)| {
         let (name, author) = (revision.name.clone(), revision.author.clone());
         KeyJson { name, roles: key.roles.clone(), created: key.created, author }
     });
@@ -140,11 +140,11 @@ pub(crate) async fn delete_key(
 ) -> Result<StatusCode, ApiError> {
     let _guard = app.keys.changes.lock().await;
     app.blocking(move |engine| {
-        let plan = engine.plan();
-        if plan.snapshot.get(Kind::Key, &name).is_none() {
+        let snapshot = engine.catalog().snapshot();
+        if snapshot.get(Kind::Key, &name).is_none() {
             return Err(ApiError::not_found(format!("there is no key '{name}'")));
         }
-        if !has_other_admin(&plan.snapshot, &name) {
+        if !has_other_admin(&snapshot, &name) {
             let detail = format!("'{name}' is the last key with the role admin; make another one first");
             return Err(ApiError::new(Code::Conflict, detail));
         }

@@ -29,7 +29,7 @@ use crate::render::{PlaceJson, VerdictJson, verdict_json};
 
 /// The interval at which the log is read for verdicts of other processes.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How soon a client should reconnect.
+/// The time after which a client should reconnect.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// The filter of live verdicts.
@@ -95,8 +95,8 @@ pub(crate) async fn follow_verdicts(
     let mark = headers.get("last-event-id").map(|mark| mark.to_str().unwrap_or("?").to_owned());
     let LiveQuery { rule, stream, tag, min } = query;
     let filter = LiveFilter { stream, rule, tag, min };
-    let appended = app.engine.subscribe_verdicts();
-    let live = app.blocking(move |engine| Ok(engine.follow_verdicts(filter, mark.as_deref())?)).await?;
+    let appended = app.engine.live_verdicts().subscribe();
+    let live = app.blocking(move |engine| Ok(engine.live_verdicts().follow(filter, mark.as_deref())?)).await?;
     let begin = Event::default().id(live.mark()).retry(RECONNECT_DELAY);
     let key_version = key_version(&app, &caller);
     let stopping = app.stopping.subscribe();
@@ -198,7 +198,7 @@ impl LiveClient {
 
 /// The version of the catalog since which the caller's key exists.
 fn key_version(app: &App, caller: &Caller) -> Option<u64> {
-    app.engine.plan().snapshot.get(Kind::Key, &caller.name).map(|key| key.version)
+    app.engine.catalog().snapshot().get(Kind::Key, &caller.name).map(|key| key.version)
 }
 
 fn sse_event(live: LiveItem) -> Event {

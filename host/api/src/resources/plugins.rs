@@ -132,8 +132,7 @@ pub(crate) async fn post_plugin(
     app.blocking(move |engine| {
         let uploaded = engine.catalog().upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
-        let plan = engine.plan();
-        let info = match PluginInfo::find(&plan.snapshot, &format!("{plugin}@{version}")) {
+        let info = match PluginInfo::find(&engine.catalog().snapshot(), &format!("{plugin}@{version}")) {
             Some(info) => info,
             // The plugin was only checked, or it was deleted meanwhile.
             None => PluginInfo {
@@ -198,7 +197,7 @@ pub(crate) async fn get_plugin_version(
     State(app): State<App>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<PluginInfo>, ApiError> {
-    let found = PluginInfo::find(&app.engine.plan().snapshot, &format!("{name}@{version}"));
+    let found = PluginInfo::find(&app.engine.catalog().snapshot(), &format!("{name}@{version}"));
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
 }
 
@@ -257,7 +256,7 @@ async fn set_yanked(
     app.blocking(move |engine| {
         let name = format!("{name}@{version}");
         let applied = engine.catalog().yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
-        let there = PluginInfo::find(&engine.plan().snapshot, &name);
+        let there = PluginInfo::find(&engine.catalog().snapshot(), &name);
         let there = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
         let plugin = PluginInfo { yanked: is_yanked, ..there };
         Ok(Json(PluginChanged { plugin, dry_run, effects: effects_json(applied.effects) }))
@@ -266,8 +265,8 @@ async fn set_yanked(
 }
 
 fn list_plugin_infos(app: &App, is_wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
-    let plan = app.engine.plan();
-    let all = plan.snapshot.all().map(|(revision, def)| PluginInfo::from_revision(revision, def));
+    let snapshot = app.engine.catalog().snapshot();
+    let all = snapshot.all().map(|(revision, def)| PluginInfo::from_revision(revision, def));
     let mut found: Vec<PluginInfo> = all.filter(is_wanted).collect();
     sort_by_name_and_version(&mut found);
     found

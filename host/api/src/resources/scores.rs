@@ -120,10 +120,10 @@ pub(crate) async fn get_scores(
         let listing = Listing::new("scores", &[&stream, &rule, &min]);
         let cursor = listing.open(cursor)?;
         let wanted = WantedScores { rule: rule.clone(), stream, min, limit, cursor, at: now_ms() };
-        let (stream, page) = engine.highest_scores(wanted)?;
+        let (stream, page) = engine.queries().highest_scores(wanted)?;
         let items = page.items.into_iter().map(|ranked| {
             let partition =
-                engine.partition_of(&stream, &ranked.key).map_or(0, |partition_id| partition_id.partition.0);
+                engine.queries().partition_of(&stream, &ranked.key).map_or(0, |partition_id| partition_id.partition.0);
             RankedJson { latest: LatestJson::new(ranked.latest, partition), key: ranked.key }
         });
         let items = items.collect();

@@ -82,7 +82,7 @@ pub(crate) async fn get_view_buckets(
 ) -> Result<Json<ViewBucketsJson>, ApiError> {
     let times = time_range(query.from, query.to);
     app.blocking(move |engine| {
-        let buckets = engine.buckets(&name, &query.key, times)?;
+        let buckets = engine.queries().buckets(&name, &query.key, times)?;
         if buckets.as_of.is_none() {
             check_view_entity(engine, &name, &query.key)?;
         }

@@ -88,7 +88,7 @@ pub(crate) async fn get_view_values(
     Query(query): Query<ViewQuery>,
 ) -> Result<Json<ViewValuesJson>, ApiError> {
     app.blocking(move |engine| {
-        let values = engine.view(&name, &query.key, query.at.map(|at| at.0))?;
+        let values = engine.queries().view(&name, &query.key, query.at.map(|at| at.0))?;
         if values.as_of.is_none() {
             check_view_entity(engine, &name, &query.key)?;
         }

@@ -35,7 +35,7 @@ pub(super) struct Comprehension {
     pub(super) has_nested: bool,
 }
 
-/// How the values of the body are combined.
+/// The way in which the values of the body are combined.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ComprehensionKind {
     Exists,

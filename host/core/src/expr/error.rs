@@ -19,7 +19,7 @@ pub struct ExprError {
     pub column: usize,
     /// The mistake and, where it is known, the right way to write it.
     pub message: String,
-    /// How many characters are marked; at least 1.
+    /// The number of marked characters; at least 1.
     pub width: usize,
     /// The line of the source.
     pub source_line: String,

@@ -84,7 +84,7 @@ pub(super) enum Node {
     },
 }
 
-/// How `Pick` finds the item.
+/// The way in which `Pick` finds the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PickBy {
     Index,

@@ -9,7 +9,7 @@ pub struct History {
     resolvers: Vec<Option<Resolver>>,
 }
 
-/// How a record of some schema number is read.
+/// The way to read a record of some schema number.
 #[derive(Debug)]
 pub enum Written<'h> {
     /// It already is a record of the newest schema.
@@ -36,7 +36,7 @@ impl History {
         self.resolvers.len() as u32
     }
 
-    /// How a record of the schema with a number is read.
+    /// The way to read a record of the schema with a number.
     pub fn written(&self, number: u32) -> Written<'_> {
         match self.resolvers.get(number as usize) {
             Some(Some(resolver)) => Written::Earlier(resolver),

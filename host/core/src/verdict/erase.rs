@@ -39,14 +39,18 @@ mod tests {
     use arrow_array::StringArray;
 
     use super::*;
+    use crate::failure_code::FailureCode;
     use crate::names::Offset;
-    use crate::verdict::{BlockHead, EdgeRow, EventColumns, RuleRows, read_block, write_block};
+    use crate::verdict::{
+        BlockHead, EdgeRow, EventColumns, RuleRows, TagRow, UnreadableEvent, read_block, write_block,
+    };
 
     fn block() -> Vec<u8> {
         let stamp = serde_json::json!([{ "rule": "r", "revision": 1, "mode": "active", "plugin": null, "tags": ["t"],
             "reasons": [], "edges": ["paid"], "attributes": [], "inputs": [] }]);
         let keys = StringArray::from(vec!["a", "b", "a", "c"]);
-        let unreadable = vec![(12, "event-malformed", "too short".to_owned())];
+        let unreadable =
+            vec![UnreadableEvent { offset: 12, code: FailureCode::EventMalformed, message: "too short".to_owned() }];
         let events = EventColumns {
             offsets: &[10, 11, 13, 20],
             times: &[500, 400, 900, 100],
@@ -56,7 +60,7 @@ mod tests {
         };
         let rows = RuleRows {
             scores: vec![0.5, 0.25, f64::NAN, 1.0],
-            tags: vec![(0, 0), (3, 0)],
+            tags: vec![TagRow { row: 0, name: 0 }, TagRow { row: 3, name: 0 }],
             edges: vec![EdgeRow { row: 2, source: "a".to_owned(), target: "m".to_owned(), ..EdgeRow::default() }],
             ..RuleRows::default()
         };

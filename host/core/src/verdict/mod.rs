@@ -17,13 +17,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, Offset};
+use crate::recorded_failure_code::RecordedFailureCode;
 use crate::rule::Mode;
 use crate::value::Value;
 
 pub use cursor::OutcomeCursor;
 pub use erase::erase_outcomes;
 pub use read::{BlockSummary, HiddenFailure, find_outcome, read_block, read_block_summary, read_hidden_failures};
-pub use rows::{BlockHead, EdgeRow, EventColumns, RuleRows};
+pub use rows::{
+    AttributeRow, BlockHead, EdgeRow, EventColumns, FailedRow, HiddenFailedRow, ReasonRow, RuleRows, TagRow,
+    UnreadableEvent,
+};
 pub use write::{empty_block, set_block_offset, write_block};
 
 /// Flags in the head of a block, by which a reader can skip blocks without data for it.
@@ -122,8 +126,8 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// The edges of the graph that the event adds.
     pub edges: Vec<Edge>,
-    /// Facts about the event, name and value.
-    pub attributes: Vec<(String, String)>,
+    /// Facts about the event.
+    pub attributes: Vec<Attribute>,
     /// The recorded values of the rule's inputs, by name.
     pub inputs: Vec<(String, Value)>,
 }
@@ -135,6 +139,15 @@ pub struct Reason {
     pub code: String,
     /// Its contribution to the score, in the plugin's unit.
     pub weight: f64,
+}
+
+/// A fact about an event that a plugin states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// An edge of the graph: two nodes that an event connects.
@@ -159,8 +172,8 @@ pub type Facets = BTreeMap<String, serde_json::Value>;
 pub struct Failure {
     /// The rule; none if the event itself could not be read.
     pub by: Option<Arc<RuleStamp>>,
-    /// The code of the failure, such as `plugin-trap`.
-    pub code: String,
+    /// The code of the failure.
+    pub code: RecordedFailureCode,
     /// A description for the rule's author.
     pub message: String,
 }

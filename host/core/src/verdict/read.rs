@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::format::{NO_BLOCK_OFFSET, PreviousEvent, VERSION, VERSION_WITHOUT_FROM, kinds, parts};
-use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock, flags};
+use super::{Attribute, Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock, flags};
 use crate::names::Offset;
+use crate::recorded_failure_code::RecordedFailureCode;
 use crate::value::Value;
 use crate::wire::{Corrupt, Reader};
 
@@ -40,7 +41,7 @@ pub struct HiddenFailure {
     /// The rule's name.
     pub rule: String,
     /// The code of the failure.
-    pub code: String,
+    pub code: RecordedFailureCode,
 }
 
 /// Reads the beginning of a block's head.
@@ -62,7 +63,7 @@ pub fn read_hidden_failures(bytes: &[u8]) -> Result<Vec<HiddenFailure>, Corrupt>
     let rules = read_stamps(&mut reader)?;
     walk_hidden_failures(&mut reader, summary, |rule, offset, code| {
         let rule = rule.and_then(|rule| rules.get(rule)).ok_or("the index of a rule")?.rule.clone();
-        let code = std::str::from_utf8(code).map_err(|_| "the code of a failure")?.to_owned();
+        let code = std::str::from_utf8(code).map_err(|_| "the code of a failure")?.into();
         hidden.push(HiddenFailure { offset, rule, code });
         Ok(())
     })?;
@@ -256,7 +257,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &[Arc<RuleStamp>], outcome: &mut O
 }
 
 fn read_failure(reader: &mut Reader<'_>, by: Option<Arc<RuleStamp>>) -> Result<Failure, Corrupt> {
-    let code = reader.text()?.to_owned();
+    let code = reader.text()?.into();
     let message = reader.text()?.to_owned();
     Ok(Failure { by, code, message })
 }
@@ -292,7 +293,7 @@ fn read_verdict(reader: &mut Reader<'_>, by: &Arc<RuleStamp>, present: u8) -> Re
     }
     if has(parts::ATTRIBUTES) {
         while let Some(name) = next_name(reader, &by.attributes)? {
-            verdict.attributes.push((name, reader.text()?.to_owned()));
+            verdict.attributes.push(Attribute { name, value: reader.text()?.to_owned() });
         }
     }
     if has(parts::INPUTS) {

@@ -3,6 +3,7 @@
 use arrow_array::{ArrayRef, StringArray};
 
 use super::RuleStamp;
+use crate::failure_code::FailureCode;
 use crate::names::Offset;
 use crate::rule::Record;
 
@@ -30,8 +31,19 @@ pub struct EventColumns<'a> {
     pub keys: &'a StringArray,
     /// Ids, if the stream declares one.
     pub ids: Option<&'a StringArray>,
-    /// Events that could not be read: offset, code, message. Ascending, and none of them is in `offsets`.
-    pub unreadable: &'a [(u64, &'static str, String)],
+    /// Events that could not be read, ascending by offset. None of them is in `offsets`.
+    pub unreadable: &'a [UnreadableEvent],
+}
+
+/// An event that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableEvent {
+    /// Its offset.
+    pub offset: u64,
+    /// The code of the failure.
+    pub code: FailureCode,
+    /// A description for the operator.
+    pub message: String,
 }
 
 /// The verdicts of one rule on a batch. `row` in its lists is an index into `rows`, and each list is ordered by it.
@@ -41,24 +53,75 @@ pub struct RuleRows {
     pub rows: Option<Vec<u32>>,
     /// Per scored row; NaN: no score. Empty: no row has a score.
     pub scores: Vec<f64>,
-    /// (row, index into the stamp's tags).
-    pub tags: Vec<(u32, u32)>,
-    /// (row, index into the stamp's reasons, weight).
-    pub reasons: Vec<(u32, u32, f64)>,
+    /// Tags.
+    pub tags: Vec<TagRow>,
+    /// Reasons.
+    pub reasons: Vec<ReasonRow>,
     /// Edges.
     pub edges: Vec<EdgeRow>,
-    /// (row, index into the stamp's attributes, value).
-    pub attributes: Vec<(u32, u32, String)>,
+    /// Attributes.
+    pub attributes: Vec<AttributeRow>,
     /// The values of the rule's inputs: one column per input of the stamp, one value per scored row.
     pub inputs: Vec<ArrayRef>,
     /// Selects the verdicts that record the inputs.
     pub record: Record,
-    /// (row, code, message): rows without a verdict.
-    pub failures: Vec<(u32, &'static str, String)>,
+    /// Rows without a verdict.
+    pub failures: Vec<FailedRow>,
     /// True if failures are not written as outcomes, so that failed rows have no outcome of the rule.
     pub hides_failures: bool,
-    /// (row, code): hidden failures that recovery has to know of, a part of `failures`.
-    pub hidden_failures: Vec<(u32, &'static str)>,
+    /// Hidden failures that recovery has to know of, a part of `failures`.
+    pub hidden_failures: Vec<HiddenFailedRow>,
+}
+
+/// A tag of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TagRow {
+    /// The row.
+    pub row: u32,
+    /// Its name, as an index into the stamp's tags.
+    pub name: u32,
+}
+
+/// A reason for the score of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReasonRow {
+    /// The row.
+    pub row: u32,
+    /// Its code, as an index into the stamp's reasons.
+    pub code: u32,
+    /// Its contribution to the score.
+    pub weight: f64,
+}
+
+/// A fact about the event of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeRow {
+    /// The row.
+    pub row: u32,
+    /// Its name, as an index into the stamp's attributes.
+    pub name: u32,
+    /// Its value.
+    pub value: String,
+}
+
+/// A row that a rule could not score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRow {
+    /// The row.
+    pub row: u32,
+    /// The code of the failure.
+    pub code: FailureCode,
+    /// A description for the rule's author.
+    pub message: String,
+}
+
+/// A failed row of which the block's head tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenFailedRow {
+    /// The row.
+    pub row: u32,
+    /// The code of the failure.
+    pub code: FailureCode,
 }
 
 /// An edge that a row adds.
@@ -68,9 +131,9 @@ pub struct EdgeRow {
     pub row: u32,
     /// Its name, as an index into the stamp's edges.
     pub name: u32,
-    /// Where it begins.
+    /// The node where it begins.
     pub source: String,
-    /// Where it ends.
+    /// The node where it ends.
     pub target: String,
     /// Its facets as a JSON object; empty: none.
     pub facets: String,

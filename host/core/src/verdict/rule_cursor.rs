@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, Strin
 use arrow_schema::DataType;
 
 use super::format::{kinds, parts};
-use super::rows::{EdgeRow, RuleRows};
+use super::rows::{AttributeRow, EdgeRow, FailedRow, ReasonRow, RuleRows};
 use crate::rule::Record;
 use crate::wire::{put_bytes, put_f64, put_signed, put_varint};
 
@@ -45,10 +45,10 @@ impl<'a> RuleCursor<'a> {
         let at = out.len();
         out.push(0);
         let mut present = 0;
-        let failure = self.verdicts.failures.get(self.failure).filter(|failure| failure.0 == row);
-        if let Some((_, code, message)) = failure {
+        let failure = self.verdicts.failures.get(self.failure).filter(|failure| failure.row == row);
+        if let Some(FailedRow { code, message, .. }) = failure {
             present |= parts::FAILURE;
-            put_bytes(out, code.as_bytes());
+            put_bytes(out, code.as_str().as_bytes());
             put_bytes(out, message.as_bytes());
             self.failure += 1;
         }
@@ -85,11 +85,11 @@ impl<'a> RuleCursor<'a> {
     fn put_lists(&mut self, out: &mut Vec<u8>, row: u32) -> u8 {
         let RuleRows { tags, reasons, edges, attributes, .. } = self.verdicts;
         let mut present = 0;
-        if put_list(out, tags, &mut self.tag, |tag| (tag.0 == row).then_some(tag.1), |_, _| ()) {
+        if put_list(out, tags, &mut self.tag, |tag| (tag.row == row).then_some(tag.name), |_, _| ()) {
             present |= parts::TAGS;
         }
-        let weight = |out: &mut Vec<u8>, reason: &(u32, u32, f64)| put_f64(out, reason.2);
-        if put_list(out, reasons, &mut self.reason, |reason| (reason.0 == row).then_some(reason.1), weight) {
+        let weight = |out: &mut Vec<u8>, reason: &ReasonRow| put_f64(out, reason.weight);
+        if put_list(out, reasons, &mut self.reason, |reason| (reason.row == row).then_some(reason.code), weight) {
             present |= parts::REASONS;
         }
         let nodes = |out: &mut Vec<u8>, edge: &EdgeRow| {
@@ -99,8 +99,8 @@ impl<'a> RuleCursor<'a> {
         if put_list(out, edges, &mut self.edge, |edge| (edge.row == row).then_some(edge.name), nodes) {
             present |= parts::EDGES;
         }
-        let value = |out: &mut Vec<u8>, attribute: &(u32, u32, String)| put_bytes(out, attribute.2.as_bytes());
-        if put_list(out, attributes, &mut self.attribute, |a| (a.0 == row).then_some(a.1), value) {
+        let value = |out: &mut Vec<u8>, attribute: &AttributeRow| put_bytes(out, attribute.value.as_bytes());
+        if put_list(out, attributes, &mut self.attribute, |a| (a.row == row).then_some(a.name), value) {
             present |= parts::ATTRIBUTES;
         }
         present

@@ -2,7 +2,7 @@
 
 use super::flags;
 use super::format::{BLOCK_OFFSET_AT, NO_BLOCK_OFFSET, PreviousEvent, VERSION, VERSION_WITHOUT_FROM};
-use super::rows::{BlockHead, EventColumns, RuleRows};
+use super::rows::{BlockHead, EventColumns, RuleRows, UnreadableEvent};
 use super::rule_cursor::RuleCursor;
 use crate::names::Offset;
 use crate::wire::{put_bytes, put_varint};
@@ -51,7 +51,7 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
     let mut before = PreviousEvent::default();
     let mut unreadable = events.unreadable.iter().peekable();
     for (row, &offset) in events.offsets.iter().enumerate() {
-        while let Some(event) = unreadable.next_if(|event| event.0 < offset) {
+        while let Some(event) = unreadable.next_if(|event| event.offset < offset) {
             put_unreadable(out, &mut before, event);
         }
         if !cursors.iter().any(|cursor| cursor.is_at(row)) {
@@ -75,30 +75,26 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
 fn put_hidden_failures(out: &mut Vec<u8>, events: &EventColumns<'_>, rules: &[RuleRows]) {
     for (rule, rows) in (1_u64..).zip(rules) {
         let mut before = 0;
-        for (row, code) in &rows.hidden_failures {
-            let row = rows.rows.as_ref().map_or(*row, |rows| rows[*row as usize]);
+        for hidden in &rows.hidden_failures {
+            let row = rows.rows.as_ref().map_or(hidden.row, |rows| rows[hidden.row as usize]);
             let offset = events.offsets[row as usize];
             put_varint(out, rule);
             put_varint(out, offset - before);
-            put_bytes(out, code.as_bytes());
+            put_bytes(out, hidden.code.as_str().as_bytes());
             before = offset;
         }
     }
     put_varint(out, 0);
 }
 
-fn put_unreadable(
-    out: &mut Vec<u8>,
-    before: &mut PreviousEvent,
-    (offset, code, message): &(u64, &'static str, String),
-) {
+fn put_unreadable(out: &mut Vec<u8>, before: &mut PreviousEvent, event: &UnreadableEvent) {
     let time = before.time;
-    before.put(out, *offset, time);
+    before.put(out, event.offset, time);
     put_bytes(out, b"");
     put_bytes(out, b"");
     // This index is no rule's: it marks a failure of the event itself.
     put_varint(out, u64::from(u32::MAX));
-    put_bytes(out, code.as_bytes());
-    put_bytes(out, message.as_bytes());
+    put_bytes(out, event.code.as_str().as_bytes());
+    put_bytes(out, event.message.as_bytes());
     out.push(0);
 }

@@ -43,7 +43,7 @@ pub enum FoldError {
     /// A column has another length than the batch.
     #[error("{what}: expected {expected}, found {found}")]
     Length {
-        /// Which column.
+        /// The column.
         what: &'static str,
         /// Rows of the batch, or measures of the view.
         expected: usize,

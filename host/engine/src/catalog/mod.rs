@@ -2,7 +2,7 @@
 //!
 //! A change's way: `apply` (completed by `derived_streams`, `stream_change` and `plugin_versions`, compiled, committed)
 //! -> `watch` (in effect on all workers). `breaker` makes changes of its own. Apart from it: reading and ingest
-//! (`handle`), the store (`ports/catalog.rs`), the meaning of definitions (`plan`).
+//! (`queries`, `ingest`), the store (`ports/catalog.rs`), the meaning of definitions (`plan`).
 
 mod apply;
 mod breaker;
@@ -18,7 +18,8 @@ use assay_core::rule::PluginRef;
 
 use crate::plan::{Plan, StoredPlugin, readable_plugins, resolve_plugin};
 use crate::ports::StoreError;
-use crate::ports::catalog::{Kind, Revision};
+use crate::ports::catalog::{Kind, Revision, Snapshot};
+use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::worker::Ownership;
 use watch::Watcher;
@@ -56,6 +57,16 @@ impl CatalogService {
         }
     }
 
+    /// The definitions in effect. Does not block.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.plan().snapshot.clone()
+    }
+
+    /// The schema registry that the catalog holds.
+    pub fn schema_registry(&self) -> Registry<'_> {
+        Registry::new(&*self.shared.ports.catalog)
+    }
+
     /// Every revision of a definition, newest first, deletions included. Blocks.
     ///
     /// # Errors
@@ -70,7 +81,9 @@ impl CatalogService {
         resolve_plugin(reference, &stored).map(StoredPlugin::exact_reference)
     }
 
-    fn plan(&self) -> Arc<Plan> {
+    /// The plan in effect, for tests of what is compiled.
+    #[doc(hidden)]
+    pub fn plan(&self) -> Arc<Plan> {
         self.shared.plan()
     }
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::CatalogService;
+use crate::health::HealthComponent;
 use crate::panics::{self, Heartbeat};
 use crate::plan::Plan;
 use crate::ports::catalog::{Revision, Snapshot, Submission};
@@ -20,8 +21,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the watcher looks whether rules have to be paused. A rule that takes more than its share of a worker holds
 /// all others up until then.
 const RULE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
-/// The part that tells in `/readyz` whether the catalog can be read and makes sense.
-const HEALTH_PART: &str = "catalog";
 
 /// The thread that watches the catalog.
 pub(super) struct Watcher {
@@ -64,7 +63,7 @@ fn watch(service: &Weak<CatalogService>, wake: &WakeSignal, heartbeat: &Heartbea
             service.refresh().and_then(|()| service.commit_submissions()).and_then(|()| service.open_breakers())
         };
         let problem = watched.err().map(|error| error.to_string());
-        service.shared.health.note(HEALTH_PART, problem.as_deref());
+        service.shared.health.note(&HealthComponent::Catalog, problem.as_deref());
         heartbeat.mark_alive();
         match problem {
             None => {

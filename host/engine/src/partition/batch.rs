@@ -10,10 +10,10 @@ use arrow_schema::DataType;
 use assay_core::expr::{CseCache, EvalError, Expr};
 use assay_core::names::Offset;
 use assay_core::rule::OnError;
-use assay_core::verdict::{BlockHead, EventColumns, RuleRows, write_block};
+use assay_core::verdict::{BlockHead, EventColumns, FailedRow, RuleRows, UnreadableEvent, write_block};
 use assay_core::view::Rows;
 
-use super::prepare::{Batch, PreparedBatch, Unreadable};
+use super::prepare::{Batch, PreparedBatch, unreadable_event};
 use super::rule::{self, RuleAnswer, RuleError};
 use super::{BatchStats, FoldContext, Halt, PartitionError, PartitionState};
 use crate::plan::RulePlan;
@@ -89,8 +89,7 @@ fn judge(
 /// Appends a block to `out` that only says of events which are judged already why they cannot be folded any more. It
 /// scores no event itself; all events before `next` are done.
 pub(crate) fn write_refused(out: &mut Vec<u8>, catalog: u64, next: Offset, refused: &[(Offset, &Refused)]) {
-    let unreadable: Unreadable =
-        refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())).collect();
+    let unreadable: Vec<UnreadableEvent> = refused.iter().map(unreadable_event).collect();
     let keys = StringArray::new_null(0);
     let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
     write_block(out, &BlockHead { catalog, from: next, next, rules: "[]" }, &events, &[]);
@@ -122,26 +121,25 @@ fn rule_batch_stats(
     times: (Duration, PluginTime),
 ) -> RuleBatchStats {
     let judged = answer.rows.as_ref().map_or(batch.rows(), Vec::len);
-    let has_failed = |row: &u32| answer.failures.binary_search_by_key(row, |failure| failure.0).is_ok();
+    let has_failed = |row: &u32| answer.failures.binary_search_by_key(row, |failure| failure.row).is_ok();
     let last = (0..judged as u32).rev().find(|row| !has_failed(row)).map(|row| LastVerdict {
         offset: offset_of(answer, batch, row),
         score: answer.scores.get(row as usize).copied().filter(|score| !score.is_nan()),
     });
-    let of_plugin = answer.failures.iter().filter(|failure| failure.1.starts_with("plugin-")).count();
-    let failure = answer.failures.last().map(|(row, code, message)| LastFailure {
-        offset: offset_of(answer, batch, *row),
-        code,
-        message: message.clone(),
+    let of_plugin = answer.failures.iter().filter(|failure| failure.code.is_of_plugin()).count();
+    let failure = answer.failures.last().map(|failed| LastFailure {
+        offset: offset_of(answer, batch, failed.row),
+        code: failed.code,
+        message: failed.message.clone(),
     });
     let (elapsed, time) = times;
     let (rule, failed) = (rule.stamp.clone(), answer.failures.len());
     RuleBatchStats { rule, judged, failed, of_plugin, elapsed, time, last, failure }
 }
 
-fn halt(rule: &RulePlan, answer: &RuleRows, batch: &Batch, failure: &(u32, &'static str, String)) -> Halt {
-    let (row, code, message) = failure;
-    let (rule, message) = (rule.stamp.rule.clone(), message.clone());
-    Halt { before: offset_of(answer, batch, *row), rule, code, message }
+fn halt(rule: &RulePlan, answer: &RuleRows, batch: &Batch, failed: &FailedRow) -> Halt {
+    let (rule, message) = (rule.stamp.rule.clone(), failed.message.clone());
+    Halt { before: offset_of(answer, batch, failed.row), rule, code: failed.code, message }
 }
 
 /// Drops rows whose entity holds them already: their verdicts are in the log. Returns how many.

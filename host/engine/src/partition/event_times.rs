@@ -5,8 +5,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{ArrayRef, BooleanArray};
 use assay_core::names::Offset;
+use assay_core::verdict::UnreadableEvent;
 
-use super::prepare::Unreadable;
 use crate::plan::StreamPlan;
 use crate::ports::log::Records;
 
@@ -48,7 +48,7 @@ pub(super) fn refuse_times(
     stored: &AppendTimes,
     times: &ArrayRef,
     offsets: &[u64],
-    unreadable: &mut Unreadable,
+    unreadable: &mut Vec<UnreadableEvent>,
 ) -> Option<BooleanArray> {
     let (times, max_ahead) = (times.as_primitive::<TimestampMillisecondType>().values(), plan.max_ahead());
     if max_ahead.takes_all(times, stored.earliest()) {
@@ -57,7 +57,7 @@ pub(super) fn refuse_times(
     let is_taken = times.iter().zip(offsets).map(|(time, offset)| {
         let checked = max_ahead.check(*time, stored.at(Offset(*offset)));
         if let Err(error) = &checked {
-            unreadable.push((*offset, error.code().as_str(), error.to_string()));
+            unreadable.push(UnreadableEvent { offset: *offset, code: error.code(), message: error.to_string() });
         }
         checked.is_ok()
     });

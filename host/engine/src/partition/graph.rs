@@ -28,7 +28,7 @@ pub(super) fn add_edges(
         let facets = edge.facets.iter().map(|(name, expr)| Ok((name.as_str(), eval(expr)?)));
         let facets: Vec<(&str, ArrayRef)> = facets.collect::<Result<_, EvalError>>()?;
         for row in (0..rows).filter(|row| holds.as_ref().is_none_or(|holds| holds.value(*row))) {
-            let has_failed = answer.failures.binary_search_by_key(&(row as u32), |failure| failure.0).is_ok();
+            let has_failed = answer.failures.binary_search_by_key(&(row as u32), |failure| failure.row).is_ok();
             let (Some(source), Some(target), false) = (node(&from, row), node(&to, row), has_failed) else { continue };
             answer.edges.push(EdgeRow {
                 row: row as u32,

@@ -20,6 +20,7 @@ mod rule;
 use std::sync::Arc;
 
 use assay_core::expr::EvalError;
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 use assay_core::schema::{Decoder, FieldError};
 use assay_core::verdict::RuleStamp;
@@ -95,8 +96,8 @@ pub struct Halt {
     pub before: Offset,
     /// The rule.
     pub rule: String,
-    /// What kind of failure.
-    pub code: &'static str,
+    /// The code of the failure.
+    pub code: FailureCode,
     /// What happened.
     pub message: String,
 }

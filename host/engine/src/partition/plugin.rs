@@ -7,12 +7,11 @@ use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::CseCache;
 use assay_core::failure_code::FailureCode;
-use assay_core::verdict::{EdgeRow, RuleRows};
+use assay_core::verdict::{AttributeRow, EdgeRow, FailedRow, ReasonRow, RuleRows, TagRow};
 use assay_runtime::{Batch, Blobs, Instance, ScoreError, Scored, Unfinished, thread_cpu_time};
 
 use super::columns::InputColumn;
 use super::entities::{Entities, PluginState};
-use super::recorded::{Failures, STATE_MIGRATION};
 use super::rule::RuleError;
 use crate::plan::{PluginScorer, StreamPlan};
 use crate::rule_stats::PluginTime;
@@ -28,7 +27,7 @@ pub(super) struct PluginRows<'a> {
     /// Per row its entity.
     pub(super) slots: &'a [u32],
     /// Rows that are known to fail, rising: the plugin is not called for them.
-    pub(super) recorded: Failures,
+    pub(super) recorded: Vec<FailedRow>,
 }
 
 /// The plugin's answer to the judged rows.
@@ -52,12 +51,15 @@ pub(super) fn score(
     let shown: Vec<ArrayRef> = inputs.iter().map(|input| input.array.clone()).collect();
     let Some(instance) = instance else {
         // Workers equip themselves whenever a plan is adopted.
-        let missing = (0..rows as u32)
-            .map(|row| (row, FailureCode::PluginMissing.as_str(), "the plugin has no instance".to_owned()));
+        let missing = (0..rows as u32).map(|row| FailedRow {
+            row,
+            code: FailureCode::PluginMissing,
+            message: "the plugin has no instance".to_owned(),
+        });
         return Ok(RuleRows { failures: missing.collect(), inputs: shown, ..RuleRows::default() });
     };
-    let is_unmigrated = |failure: &&(u32, &str, String)| failure.1 == STATE_MIGRATION;
-    let unmigrated: Vec<u32> = recorded.iter().filter(is_unmigrated).map(|failure| failure.0).collect();
+    let is_unmigrated = |failure: &&FailedRow| failure.code == FailureCode::StateMigration;
+    let unmigrated: Vec<u32> = recorded.iter().filter(is_unmigrated).map(|failure| failure.row).collect();
     let mut failures = recorded;
     refuse_incomplete(scorer, plan, &inputs, &mut failures);
     if let Some(state) = scorer.state {
@@ -67,18 +69,18 @@ pub(super) fn score(
     let mut answer = if failures.is_empty() {
         call(scorer, &inputs, slots, entities, instance, time)?
     } else {
-        failures.sort_unstable_by_key(|failure| failure.0);
-        failures.dedup_by_key(|failure| failure.0);
+        failures.sort_unstable_by_key(|failure| failure.row);
+        failures.dedup_by_key(|failure| failure.row);
         call_without(&failures, scorer, &inputs, slots, entities, instance, time)?
     };
     answer.failures.append(&mut failures);
-    answer.failures.sort_unstable_by_key(|failure| failure.0);
+    answer.failures.sort_unstable_by_key(|failure| failure.row);
     answer.inputs = shown;
     Ok(answer)
 }
 
 /// Rows that lack an input which the plugin requires cannot be scored.
-fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputColumn], failures: &mut Failures) {
+fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputColumn], failures: &mut Vec<FailedRow>) {
     for (index, input) in inputs.iter().enumerate() {
         let Some(nulls) = input.array.nulls().filter(|nulls| nulls.null_count() > 0) else { continue };
         if scorer.inputs[index].required {
@@ -87,7 +89,7 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
                 let stream = &plan.def.stream;
                 let message =
                     format!("input '{name}', which the plugin requires, is missing in this event of '{stream}'");
-                failures.push((row as u32, FailureCode::InputMissing.as_str(), message));
+                failures.push(FailedRow { row: row as u32, code: FailureCode::InputMissing, message });
             }
         }
     }
@@ -100,7 +102,7 @@ fn migrate(
     (slots, unmigrated): (&[u32], &[u32]),
     states: &mut [PluginState],
     instance: &mut Instance,
-    failures: &mut Failures,
+    failures: &mut Vec<FailedRow>,
 ) -> Result<Duration, Unfinished> {
     let (began, mut exhausted) = (thread_cpu_time(), Duration::ZERO);
     for (row, slot) in slots.iter().enumerate() {
@@ -125,7 +127,7 @@ fn migrate(
                     exhausted += started.elapsed();
                 }
                 let message = format!("the state of version {} cannot become one of {current}: {error}", state.version);
-                failures.push((row as u32, STATE_MIGRATION, message));
+                failures.push(FailedRow { row: row as u32, code: FailureCode::StateMigration, message });
             }
         }
     }
@@ -134,7 +136,7 @@ fn migrate(
 
 /// Calls the plugin for all rows but those that failed already, and puts the answer back on the judged rows.
 fn call_without(
-    failures: &Failures,
+    failures: &[FailedRow],
     scorer: &PluginScorer,
     inputs: &[InputColumn],
     slots: &[u32],
@@ -142,7 +144,7 @@ fn call_without(
     instance: &mut Instance,
     time: &mut PluginTime,
 ) -> Result<RuleRows, Unfinished> {
-    let failed = |row: usize| failures.binary_search_by_key(&(row as u32), |failure| failure.0).is_ok();
+    let failed = |row: usize| failures.binary_search_by_key(&(row as u32), |failure| failure.row).is_ok();
     let keep: BooleanArray = (0..slots.len()).map(|row| Some(!failed(row))).collect();
     let predicate = FilterBuilder::new(&keep).build();
     let kept: Vec<u32> = (0..slots.len()).filter(|row| !failed(*row)).map(|row| row as u32).collect();
@@ -162,11 +164,11 @@ fn call_without(
         scores[*row as usize] = *score;
     }
     answer.scores = scores;
-    answer.tags.iter_mut().for_each(|tag| tag.0 = kept[tag.0 as usize]);
-    answer.reasons.iter_mut().for_each(|reason| reason.0 = kept[reason.0 as usize]);
+    answer.tags.iter_mut().for_each(|tag| tag.row = kept[tag.row as usize]);
+    answer.reasons.iter_mut().for_each(|reason| reason.row = kept[reason.row as usize]);
     answer.edges.iter_mut().for_each(|edge| edge.row = kept[edge.row as usize]);
-    answer.attributes.iter_mut().for_each(|attribute| attribute.0 = kept[attribute.0 as usize]);
-    answer.failures.iter_mut().for_each(|failure| failure.0 = kept[failure.0 as usize]);
+    answer.attributes.iter_mut().for_each(|attribute| attribute.row = kept[attribute.row as usize]);
+    answer.failures.iter_mut().for_each(|failure| failure.row = kept[failure.row as usize]);
     Ok(answer)
 }
 
@@ -226,17 +228,29 @@ fn into_rows(scored: Scored, rows: usize) -> RuleRows {
     RuleRows {
         rows: None,
         scores,
-        tags: verdicts.tags.into_iter().map(|tag| (tag.row, tag.name)).collect(),
-        reasons: verdicts.reasons.into_iter().map(|reason| (reason.row, reason.code, reason.weight)).collect(),
+        tags: verdicts.tags.into_iter().map(|tag| TagRow { row: tag.row, name: tag.name }).collect(),
+        reasons: verdicts.reasons.into_iter().map(reason_row).collect(),
         edges: verdicts.edges.into_iter().map(edge_row).collect(),
-        attributes: verdicts.attributes.into_iter().map(|item| (item.row, item.name, item.value)).collect(),
-        failures: scored
-            .failures
-            .into_iter()
-            .map(|failure| (failure.row, failure.error.code(), failure.error.to_string()))
-            .collect(),
+        attributes: verdicts.attributes.into_iter().map(attribute_row).collect(),
+        failures: scored.failures.into_iter().map(failed_row).collect(),
         ..RuleRows::default()
     }
+}
+
+fn reason_row(reason: assay_runtime::Reason) -> ReasonRow {
+    let assay_runtime::Reason { row, code, weight } = reason;
+    ReasonRow { row, code, weight }
+}
+
+fn attribute_row(attribute: assay_runtime::Attribute) -> AttributeRow {
+    let assay_runtime::Attribute { row, name, value } = attribute;
+    AttributeRow { row, name, value }
+}
+
+fn failed_row(failure: assay_runtime::RowFailure) -> FailedRow {
+    // A call that was interrupted fails no row: it is unfinished.
+    let code = failure.error.code().unwrap_or(FailureCode::PluginTrap);
+    FailedRow { row: failure.row, code, message: failure.error.to_string() }
 }
 
 fn edge_row(edge: assay_runtime::Edge) -> EdgeRow {

@@ -11,6 +11,7 @@ use arrow_select::filter::FilterBuilder;
 use assay_core::failure_code::FailureCode;
 use assay_core::names::{KeyProblem, Offset, check_key};
 use assay_core::schema::EventError;
+use assay_core::verdict::UnreadableEvent;
 use compact_str::CompactString;
 
 use super::PartitionState;
@@ -47,12 +48,15 @@ impl Batch {
     }
 }
 
-pub(super) type Unreadable = Vec<(u64, &'static str, String)>;
+/// A record that the log could not turn into an event.
+pub(super) fn unreadable_event((offset, refused): &(Offset, &Refused)) -> UnreadableEvent {
+    UnreadableEvent { offset: offset.0, code: refused.code, message: refused.message.clone() }
+}
 
 /// A batch that is decoded. It can be folded once all of its entities are in memory.
 pub(crate) struct PreparedBatch {
     pub(super) batch: Batch,
-    pub(super) unreadable: Unreadable,
+    pub(super) unreadable: Vec<UnreadableEvent>,
     /// How many records it was made from.
     pub(super) records: usize,
     /// The first offset that the batch covers; the last one is `last`.
@@ -89,8 +93,8 @@ pub(super) fn prepare(
     let last = last_of(records, refused)?;
     let (mut batch, mut unreadable) = decode(state, records);
     if !refused.is_empty() {
-        unreadable.extend(refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())));
-        unreadable.sort_unstable_by_key(|event| event.0);
+        unreadable.extend(refused.iter().map(unreadable_event));
+        unreadable.sort_unstable_by_key(|event| event.offset);
     }
     let forwarded = batch.rows();
     let origins = drop_forwarded_rows(state, &mut batch);
@@ -127,13 +131,17 @@ fn last_of(records: &[(Offset, &[u8])], refused: &[(Offset, &Refused)]) -> Optio
     ends.into_iter().flatten().max()
 }
 
-fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Unreadable) {
+fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Vec<UnreadableEvent>) {
     let plan = &state.plan;
     let decoded = state.decoder.decode(records.iter().map(|(_, bytes)| *bytes));
-    let mut unreadable: Unreadable = decoded
+    let mut unreadable: Vec<UnreadableEvent> = decoded
         .bad
         .iter()
-        .map(|(record, error)| (records[*record].0.0, FailureCode::EventMalformed.as_str(), error.to_string()))
+        .map(|(record, error)| UnreadableEvent {
+            offset: records[*record].0.0,
+            code: FailureCode::EventMalformed,
+            message: error.to_string(),
+        })
         .collect();
     let mut offsets: Vec<u64> = decoded.rows.iter().map(|record| records[*record].0.0).collect();
     let mut fields = decoded.columns;
@@ -144,7 +152,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
         for (offset, is_there) in offsets.iter().zip(nulls.iter()) {
             if !is_there {
                 let message = format!("field '{path}', which the stream needs of every event, is missing");
-                unreadable.push((*offset, FailureCode::EventIncomplete.as_str(), message));
+                unreadable.push(UnreadableEvent { offset: *offset, code: FailureCode::EventIncomplete, message });
             }
         }
         let keep = BooleanArray::new(nulls.into_inner(), None);
@@ -157,7 +165,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
     if let Some(keep) = refuse_times(plan, &state.stored, &fields[1], &offsets, &mut unreadable) {
         keep_rows(&keep, &mut fields, &mut offsets);
     }
-    unreadable.sort_unstable_by_key(|event| event.0);
+    unreadable.sort_unstable_by_key(|event| event.offset);
     let keys = as_texts(&fields[0]);
     let times = fields[1].clone();
     let ids = plan.def.id.as_ref().map(|_| as_texts(&fields[2]));
@@ -172,7 +180,7 @@ fn drop_invalid_keys(
     path: &str,
     fields: &mut [ArrayRef],
     offsets: &mut Vec<u64>,
-    unreadable: &mut Unreadable,
+    unreadable: &mut Vec<UnreadableEvent>,
 ) {
     let Some(texts) = fields[column].as_string_opt::<i32>() else { return };
     let problems: Vec<Option<KeyProblem>> = match texts.iter().flatten().all(|text| check_key(text).is_ok()) {
@@ -182,7 +190,7 @@ fn drop_invalid_keys(
     for (offset, problem) in offsets.iter().zip(&problems) {
         if let Some(problem) = *problem {
             let error = EventError::Key { path: path.to_owned(), problem };
-            unreadable.push((*offset, error.code().as_str(), error.to_string()));
+            unreadable.push(UnreadableEvent { offset: *offset, code: error.code(), message: error.to_string() });
         }
     }
     let keep: BooleanArray = problems.iter().map(|problem| Some(problem.is_none())).collect();

@@ -6,27 +6,24 @@ use std::collections::{BTreeMap, HashMap};
 
 use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
+use assay_core::recorded_failure_code::RecordedFailureCode;
+use assay_core::verdict::{FailedRow, HiddenFailedRow};
 
-/// The code of a row whose entity's state the plugin could not carry over to its version.
-pub(super) const STATE_MIGRATION: &str = FailureCode::StateMigration.as_str();
 /// The codes of failures that are taken from the log: those that depend on limits of time and memory. Other failures
 /// are the same again when the plugin is called again.
-const TAKEN_FROM_LOG: [&str; 3] =
-    [FailureCode::PluginDeadline.as_str(), FailureCode::PluginOutOfMemory.as_str(), STATE_MIGRATION];
-
-/// Rows that failed: the row, a code, a message.
-pub(super) type Failures = Vec<(u32, &'static str, String)>;
+const TAKEN_FROM_LOG: [FailureCode; 3] =
+    [FailureCode::PluginDeadline, FailureCode::PluginOutOfMemory, FailureCode::StateMigration];
 
 /// Which rules failed on which events.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedFailures {
-    by_rule: HashMap<String, BTreeMap<Offset, &'static str>>,
+    by_rule: HashMap<String, BTreeMap<Offset, FailureCode>>,
 }
 
 impl RecordedFailures {
     /// Notes that a rule failed on an event, if that failure is one to be taken from the log.
-    pub(crate) fn add(&mut self, offset: Offset, rule: &str, code: &str) {
-        let Some(code) = TAKEN_FROM_LOG.into_iter().find(|taken| *taken == code) else { return };
+    pub(crate) fn add(&mut self, offset: Offset, rule: &str, code: &RecordedFailureCode) {
+        let Some(code) = TAKEN_FROM_LOG.into_iter().find(|taken| *code == *taken) else { return };
         match self.by_rule.get_mut(rule) {
             Some(failures) => drop(failures.insert(offset, code)),
             None => drop(self.by_rule.insert(rule.to_owned(), BTreeMap::from([(offset, code)]))),
@@ -34,17 +31,17 @@ impl RecordedFailures {
     }
 
     /// The failures among some that are to be taken from the log.
-    pub(super) fn select(failures: &Failures) -> Vec<(u32, &'static str)> {
-        let is_taken = |failure: &&(u32, &'static str, String)| TAKEN_FROM_LOG.contains(&failure.1);
-        failures.iter().filter(is_taken).map(|(row, code, _)| (*row, *code)).collect()
+    pub(super) fn select(failures: &[FailedRow]) -> Vec<HiddenFailedRow> {
+        let taken = failures.iter().filter(|failure| TAKEN_FROM_LOG.contains(&failure.code));
+        taken.map(|failure| HiddenFailedRow { row: failure.row, code: failure.code }).collect()
     }
 
     /// The failures of a rule on rows with these offsets, by row.
-    pub(super) fn of_rows(&self, rule: &str, offsets: impl Iterator<Item = u64>) -> Failures {
-        let Some(failures) = self.by_rule.get(rule) else { return Failures::new() };
+    pub(super) fn of_rows(&self, rule: &str, offsets: impl Iterator<Item = u64>) -> Vec<FailedRow> {
+        let Some(failures) = self.by_rule.get(rule) else { return Vec::new() };
         let failure = |(row, offset): (u32, u64)| {
             let code = *failures.get(&Offset(offset))?;
-            Some((row, code, "the verdicts log has this failure".to_owned()))
+            Some(FailedRow { row, code, message: "the verdicts log has this failure".to_owned() })
         };
         (0..).zip(offsets).filter_map(failure).collect()
     }
@@ -59,14 +56,19 @@ mod tests {
     #[test]
     fn failures_by_limits_are_taken_and_others_are_not() {
         let exhausted = [ScoreError::Deadline { ms: 1 }, ScoreError::OutOfMemory(String::new())];
-        assert!(exhausted.iter().all(|error| error.is_exhaustion() && TAKEN_FROM_LOG.contains(&error.code())));
+        assert!(
+            exhausted
+                .iter()
+                .all(|error| error.is_exhaustion() && error.code().is_some_and(|code| TAKEN_FROM_LOG.contains(&code)))
+        );
         let mut recorded = RecordedFailures::default();
-        recorded.add(Offset(7), "r", "plugin-deadline");
-        recorded.add(Offset(9), "r", STATE_MIGRATION);
-        recorded.add(Offset(8), "r", "plugin-trap");
-        recorded.add(Offset(8), "other", "plugin-deadline");
-        let rows: Vec<(u32, &str)> = recorded.of_rows("r", 6..10).into_iter().map(|row| (row.0, row.1)).collect();
-        assert_eq!(rows, [(1, "plugin-deadline"), (3, STATE_MIGRATION)]);
+        recorded.add(Offset(7), "r", &FailureCode::PluginDeadline.into());
+        recorded.add(Offset(9), "r", &FailureCode::StateMigration.into());
+        recorded.add(Offset(8), "r", &FailureCode::PluginTrap.into());
+        recorded.add(Offset(6), "r", &RecordedFailureCode::Other("of-a-newer-version".to_owned()));
+        recorded.add(Offset(8), "other", &FailureCode::PluginDeadline.into());
+        let rows: Vec<_> = recorded.of_rows("r", 6..10).into_iter().map(|failed| (failed.row, failed.code)).collect();
+        assert_eq!(rows, [(1, FailureCode::PluginDeadline), (3, FailureCode::StateMigration)]);
         assert!(recorded.of_rows("unknown", 6..10).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Float64Array};
 use assay_core::expr::{CseCache, EvalError, Expr};
 use assay_core::failure_code::FailureCode;
 use assay_core::rule::OnError;
-use assay_core::verdict::RuleRows;
+use assay_core::verdict::{FailedRow, RuleRows, TagRow};
 use assay_runtime::Unfinished;
 
 use super::batch::score_column;
@@ -123,7 +123,7 @@ fn by_expression(
     let mut answer = RuleRows { scores: doubles, ..RuleRows::default() };
     for (row, score) in answer.scores.iter_mut().enumerate().filter(|(_, score)| score.is_infinite()) {
         let message = format!("the expression gave {score}, but a score is a finite number");
-        answer.failures.push((row as u32, FailureCode::ScoreInfinite.as_str(), message));
+        answer.failures.push(FailedRow { row: row as u32, code: FailureCode::ScoreInfinite, message });
         *score = f64::NAN;
     }
     answer.inputs = reads.iter().map(|slot| columns[*slot].clone()).collect();
@@ -144,12 +144,12 @@ fn add_tags(
     cse_cache: &CseCache<'_>,
 ) -> Result<(), EvalError> {
     let before = answer.tags.len();
-    for (tag, expr) in &rule.tags {
-        let holds = expr.filter_with(columns, rows, Some(cse_cache))?;
-        answer.tags.extend(holds.values().set_indices().map(|row| (row as u32, *tag)));
+    for tag in &rule.tags {
+        let holds = tag.when.filter_with(columns, rows, Some(cse_cache))?;
+        answer.tags.extend(holds.values().set_indices().map(|row| TagRow { row: row as u32, name: tag.name }));
     }
     if answer.tags.len() > before {
-        answer.tags.retain(|(row, _)| answer.failures.binary_search_by_key(row, |failure| failure.0).is_err());
+        answer.tags.retain(|tag| answer.failures.binary_search_by_key(&tag.row, |failure| failure.row).is_err());
         answer.tags.sort_unstable();
         answer.tags.dedup();
     }

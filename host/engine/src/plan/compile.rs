@@ -14,7 +14,7 @@ use crate::definition::{Definition, DefinitionType};
 use crate::ports::catalog::{Kind, Snapshot};
 use crate::problem::Problem;
 
-/// What went wrong so far, and how to say more.
+/// The problems found so far.
 #[derive(Default)]
 pub(super) struct Problems(pub(super) Vec<Problem>);
 
@@ -46,7 +46,7 @@ pub(super) struct Defined<'a, T> {
     pub(super) def: &'a T,
 }
 
-/// What rules are compiled against.
+/// The plugins that rules are compiled against.
 pub(super) struct Plugins<'a> {
     pub(super) stored: Vec<StoredPlugin>,
     pub(super) plugin_cache: &'a PluginCache,

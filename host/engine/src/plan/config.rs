@@ -40,7 +40,7 @@ pub(super) fn check_config(
 /// Compiles a schema whose evaluation is bounded.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason why it is refused.
 pub(crate) fn compile_schema(schema: &Value) -> Result<Validator, String> {
     check_config_schema(schema)?;
     // This engine takes time linear in the text; the default one can take exponential time.

@@ -1,4 +1,4 @@
-//! What a change of the plan does beside what its definitions say: whose memory begins anew, whose plugin is another.
+//! The side effects of a change of the plan: state that begins anew, rules that get another plugin.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use assay_core::verdict::PluginStamp;
 use super::{Plan, StatePlan, StreamPlan, ViewPlan};
 use crate::ports::catalog::Kind;
 
-/// Something that a change does beside what it says.
+/// A side effect of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// What is concerned.
+    /// The kind of the definition.
     pub kind: Kind,
     /// Its name.
     pub name: String,
-    /// What becomes of it.
+    /// The effect, for the author of the change.
     pub effect: String,
 }
 
-/// What going over from one plan to another does.
+/// The side effects of a switch from one plan to another.
 pub(crate) fn plan_effects(before: &Plan, after: &Plan) -> Vec<Effect> {
     let mut effects = Vec::new();
     for (name, now) in &after.streams {

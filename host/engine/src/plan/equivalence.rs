@@ -1,5 +1,5 @@
-//! Whether two versions of the catalog mean the same for a stream: then a change of one to the other concerns none of its
-//! partitions.
+//! Compares what two versions of the catalog mean for a stream: if they mean the same, a change from one to the other
+//! concerns none of its partitions.
 
 use super::StreamPlan;
 use super::compile::Defined;
@@ -22,7 +22,7 @@ impl DefinitionVersion {
 }
 
 impl StreamPlan {
-    /// Whether events are folded and judged alike by both plans, to the bit: both are compiled from the same revisions of
+    /// True if events are folded and judged alike by both plans, to the bit: both are compiled from the same revisions of
     /// the stream, its views and its rules, and these mean the same plugins. The streams that are derived from it may
     /// differ: workers do not look at them.
     pub(crate) fn is_equivalent(&self, other: &Self) -> bool {

@@ -1,4 +1,4 @@
-//! What the plugin of a rule may use: what the server allows, or less where the rule says so.
+//! The limits of a rule's plugin: those of the server, or lower ones of the rule.
 
 use std::time::Duration;
 

@@ -56,9 +56,9 @@ pub struct StreamPlan {
     pub def: StreamDef,
     /// Its schema, compiled.
     pub schema: Schema,
-    /// How events of the schemas that it had before are read.
+    /// Reads events of the schemas that it had before.
     pub history: History,
-    /// Into how many partitions it is cut.
+    /// The number of its partitions.
     pub partitions: u32,
     /// The event fields that anything uses: first key, time and id (if there is one), then the rest. Their columns
     /// stand behind the computed ones: field i is at slot `computed + i`.
@@ -67,8 +67,8 @@ pub struct StreamPlan {
     pub origin: Option<usize>,
     /// The streams that are derived from it.
     pub derived: Vec<String>,
-    /// How many slots there are before the event fields: one per measure of a view, one per rule's score, and one for
-    /// `score` itself.
+    /// The number of slots before the event fields: one per measure of a view, one per rule's score, and one for `score`
+    /// itself.
     pub computed: usize,
     /// Its views.
     pub views: Vec<ViewPlan>,
@@ -76,18 +76,19 @@ pub struct StreamPlan {
     pub paused_score_slots: Vec<usize>,
     /// The rules that run, in an order in which each comes after those whose scores it uses.
     pub rules: Vec<RulePlan>,
-    /// How many values its expressions share: see [`assay_core::expr::CommonSubexpressions`].
+    /// The number of values that its expressions share: see [`assay_core::expr::CommonSubexpressions`].
     pub shared: usize,
     /// The rules' stamps as a verdict block's head holds them.
     pub stamps: String,
-    /// What is kept per entity for plugins with state, those of paused rules included.
+    /// The states per entity of plugins with state, those of paused rules included.
     pub states: Vec<StatePlan>,
     /// The definitions that it was compiled from.
     pub(crate) compiled_from: Vec<DefinitionVersion>,
 }
 
 impl StreamPlan {
-    /// How far ahead events may be. The source of a derived stream has decided already: its copies come later.
+    /// The bound on how far event times may be ahead of the clock. A derived stream has none: its source has checked the
+    /// events already, and its copies come later.
     pub fn max_ahead(&self) -> MaxAhead {
         if self.def.from.is_some() { MaxAhead::Unbounded } else { self.def.max_ahead }
     }
@@ -125,9 +126,9 @@ pub struct ViewPlan {
     pub layout: Layout,
     /// Names and types of its measures.
     pub measures: Vec<(String, Type)>,
-    /// Which events it counts.
+    /// Selects the events that it counts; none: all.
     pub when: Option<Expr>,
-    /// What each measure aggregates; none for `count()`.
+    /// The argument of each measure; none for `count()`.
     pub arguments: Vec<Option<Expr>>,
     /// The slot of its first measure.
     pub first_slot: usize,
@@ -138,26 +139,26 @@ pub struct ViewPlan {
 /// A rule that runs, compiled.
 #[derive(Debug)]
 pub struct RulePlan {
-    /// Who speaks in its verdicts.
+    /// The stamp of its verdicts.
     pub stamp: Arc<RuleStamp>,
-    /// Which events it judges.
+    /// Selects the events that it judges; none: all.
     pub when: Option<Expr>,
-    /// What scores.
+    /// The plugin or the expression that scores.
     pub scorer: Scorer,
-    /// Its own tags: index into the stamp's tags, expression.
-    pub tags: Vec<(u32, Expr)>,
+    /// Its own tags.
+    pub tags: Vec<TagPlan>,
     /// Its own edges.
     pub graph: Vec<EdgePlan>,
-    /// What becomes of events that it cannot score.
+    /// The treatment of events that it cannot score.
     pub on_error: OnError,
-    /// Which verdicts keep the values that the rule saw.
+    /// Selects the verdicts that record the values of the rule's inputs.
     pub record: Record,
     /// The slot of its score.
     pub slot: usize,
 }
 
 impl RulePlan {
-    /// Whether its verdicts count.
+    /// True if its verdicts count.
     pub fn is_active(&self) -> bool {
         self.stamp.mode == Mode::Active
     }
@@ -169,7 +170,7 @@ impl RulePlan {
             Scorer::Expression { score, .. } => (&[][..], Some(score)),
         };
         let inputs = inputs.iter().filter_map(|input| input.expr.as_ref());
-        let tags = self.tags.iter().map(|(_, expr)| expr);
+        let tags = self.tags.iter().map(|tag| &tag.when);
         inputs.chain(score).chain(tags).chain(self.graph.iter().flat_map(EdgePlan::exprs))
     }
 
@@ -181,9 +182,18 @@ impl RulePlan {
             Scorer::Expression { score, .. } => (&mut [][..], Some(score)),
         };
         let inputs = inputs.iter_mut().filter_map(|input| input.expr.as_mut());
-        let tags = tags.iter_mut().map(|(_, expr)| expr);
+        let tags = tags.iter_mut().map(|tag| &mut tag.when);
         when.iter_mut().chain(inputs).chain(score).chain(tags).chain(graph.iter_mut().flat_map(EdgePlan::exprs_mut))
     }
+}
+
+/// A tag that a rule gives, compiled.
+#[derive(Debug)]
+pub struct TagPlan {
+    /// Its name, as an index into the stamp's tags.
+    pub name: u32,
+    /// The verdicts that have it.
+    pub when: Expr,
 }
 
 /// An edge of the graph that each verdict of a rule makes, compiled.
@@ -191,13 +201,13 @@ impl RulePlan {
 pub struct EdgePlan {
     /// Its name, as an index into the stamp's edges.
     pub name: u32,
-    /// Where it begins; of type string or int.
+    /// The node where it begins; of type string or int.
     pub from: Expr,
-    /// Where it ends; of type string or int.
+    /// The node where it ends; of type string or int.
     pub to: Expr,
-    /// Which verdicts make it.
+    /// Selects the verdicts that make it; none: all.
     pub when: Option<Expr>,
-    /// What is kept with it.
+    /// The values that are kept with it, by name.
     pub facets: Vec<(String, Expr)>,
 }
 
@@ -214,7 +224,7 @@ impl EdgePlan {
     }
 }
 
-/// What gives a rule its scores.
+/// The scorer of a rule.
 #[derive(Debug)]
 pub enum Scorer {
     /// A plugin.
@@ -235,26 +245,26 @@ pub struct PluginScorer {
     pub plugin: Plugin,
     /// Its config, as JSON.
     pub config: String,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
     /// One per input of the manifest, in its order.
     pub inputs: Vec<InputPlan>,
-    /// Where its state is, as an index into [`StreamPlan::states`].
+    /// The index of its state in [`StreamPlan::states`]; none: it has no state.
     pub state: Option<usize>,
 }
 
-/// What a plugin's input is bound to.
+/// The binding of a plugin's input.
 #[derive(Debug)]
 pub struct InputPlan {
     /// The input's type.
     pub kind: Kind,
-    /// Whether rows that lack it cannot be scored.
+    /// True if rows that lack it cannot be scored.
     pub required: bool,
     /// The expression; none: always missing.
     pub expr: Option<Expr>,
 }
 
-/// What is kept per entity for one rule's plugin.
+/// The state per entity of one rule's plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatePlan {
     /// The rule.

@@ -14,7 +14,7 @@ pub struct PluginCache {
     loaded: Mutex<HashMap<Digest, Plugin>>,
 }
 
-/// Where the bytes of plugins come from: usually the catalog's artifacts.
+/// The source of the bytes of plugins: usually the catalog's artifacts.
 pub type Artifacts<'a> = &'a dyn Fn(&Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
 /// The name under which the catalog keeps a plugin: `name@version`.
@@ -22,7 +22,7 @@ pub fn plugin_name(manifest: &Manifest) -> String {
     format!("{}@{}", manifest.name, manifest.version)
 }
 
-/// Why a plugin cannot be had.
+/// The reason why a plugin cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginCacheError {
     /// The catalog names it but does not hold its bytes.

@@ -16,7 +16,7 @@ use super::limits::limits;
 use super::scope::{NameVisibility, Slots};
 use super::stored::{StoredPlugin, resolve_plugin};
 use super::view::compile_filter;
-use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, graph, type_of};
+use super::{InputPlan, PluginScorer, RulePlan, Scorer, StatePlan, TagPlan, graph, type_of};
 use crate::ports::catalog::Kind;
 
 /// The compiled rule, and the names of the rules whose scores it uses.
@@ -56,7 +56,7 @@ pub(super) fn compile(
             stamp.tags.len() - 1
         });
         // A manifest and a definition are far smaller than a u32.
-        tags.extend(expr.map(|expr| (index as u32, expr)));
+        tags.extend(expr.map(|when| TagPlan { name: index as u32, when }));
     }
     if def.expire == Some(Span(0)) {
         problems.add(Kind::Rule, &def.rule, "expire", "expected a span of at least 1ms, such as 30d");

@@ -1,4 +1,4 @@
-//! What names mean in the expressions of a stream, and in which slot their columns are.
+//! The names in the expressions of a stream, and the slots of their columns.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,13 +12,13 @@ pub(super) struct Slots<'a> {
     schema: &'a Schema,
     /// Path and type of each computed column: `views.V.M`, then `scores.R`.
     computed: Mutex<Vec<(String, Type)>>,
-    /// How many computed columns there will be, `score` included.
+    /// The number of computed columns, `score` included.
     computed_len: usize,
     /// Event fields in use.
     fields: Mutex<Vec<String>>,
 }
 
-/// Which names an expression may use beside the event's fields.
+/// The names that an expression may use beside the event's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum NameVisibility {
     /// Only fields.
@@ -46,7 +46,7 @@ impl<'a> Slots<'a> {
         NameScope { slots: self, visibility }
     }
 
-    /// How many slots there are before the event fields; the last of them is `score`.
+    /// The number of slots before the event fields; the last of them is `score`.
     pub(super) fn computed_len(&self) -> usize {
         self.computed_len
     }

@@ -98,7 +98,7 @@ pub(super) fn compile(
     })
 }
 
-/// How events of the schemas before are read. A change was checked before, and says more of what does not fit.
+/// Compiles the schemas that the stream had before. A change was checked against them earlier, with better messages.
 fn history(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Option<History> {
     let earlier = def.earlier.iter().map(Schema::parse_value).collect::<Result<Vec<_>, _>>();
     let earlier = problems.ok_or_add(Kind::Stream, &def.stream, "earlier", earlier)?;
@@ -107,7 +107,7 @@ fn history(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Option<
     problems.ok_or_add(Kind::Stream, &def.stream, "schema", history)
 }
 
-/// What a derived stream takes from its source, every other one has to say.
+/// Checks the fields that a derived stream takes from its source and every other stream has to define.
 fn check_complete(def: &StreamDef, problems: &mut Problems) -> Option<()> {
     let before = problems.0.len();
     if def.time.is_empty() {
@@ -157,7 +157,7 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
     (problems.0.len() == before).then_some(())
 }
 
-/// What does not count must not decide: only shadow rules see the scores of shadow rules.
+/// Checks that only shadow rules use the scores of shadow rules, whose verdicts do not count.
 fn check_shadows(
     def: &RuleDef,
     used: &std::collections::BTreeSet<String>,

@@ -7,7 +7,7 @@ use assay_core::verdict::Outcome;
 use super::log::Records;
 use super::{Page, PartitionId, Place, StoreError};
 
-/// What the archive must know of an event to find it again.
+/// The index entry of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventEntry {
     /// Its offset.
@@ -23,7 +23,7 @@ pub struct EventEntry {
 /// An event as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivedEvent {
-    /// Where it is.
+    /// Its place in the log.
     pub place: Place,
     /// When it was appended, ms since 1970.
     pub appended_at: i64,
@@ -33,7 +33,7 @@ pub struct ArchivedEvent {
     pub bytes: Vec<u8>,
 }
 
-/// Which events of an entity are wanted, newest first.
+/// A query for events of an entity, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
     /// The entity.
@@ -42,7 +42,7 @@ pub struct HistoryQuery {
     pub times: TimeRange,
     /// At most so many.
     pub limit: usize,
-    /// Where to go on.
+    /// The cursor of the page before; none: the first page.
     pub cursor: Option<String>,
 }
 
@@ -118,7 +118,7 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn judged(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
-    /// What was said of the event at an offset; none: nothing, or it is not judged yet.
+    /// The outcome of the event at an offset; none: it has none, or is not judged yet.
     ///
     /// # Errors
     /// The store fails.

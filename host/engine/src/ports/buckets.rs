@@ -13,7 +13,7 @@ pub struct ChangedBuckets {
     pub view: String,
     /// The first revision since which it has not begun empty. Buckets of earlier ones are others.
     pub revision: u32,
-    /// How long a row is of use after it was written: as long as buckets are kept, and a bucket more.
+    /// The time for which a row is of use after it was written: as long as buckets are kept, and a bucket more.
     pub lifetime: Span,
     /// The names of the measures, in the order of the rows' values.
     pub measures: Vec<String>,
@@ -21,7 +21,7 @@ pub struct ChangedBuckets {
     pub rows: Vec<BucketRow>,
 }
 
-/// What a view has counted of an entity in one span of time.
+/// The values of a view for one entity and one span of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BucketRow {
     /// The entity.

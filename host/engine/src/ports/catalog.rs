@@ -20,7 +20,7 @@ pub use state::{CatalogState, DuplicateChange};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "StoredRevision")]
 pub struct Revision {
-    /// What it defines.
+    /// The kind of the definition.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -33,7 +33,7 @@ pub struct Revision {
     pub created_at_version: u64,
     /// The first of the revisions up to this one, without a break, whose state is the state of this one.
     pub state_revision: u32,
-    /// Who made it: the name of an API key.
+    /// The author: the name of an API key.
     pub author: String,
     /// When, ms since 1970.
     pub at: i64,
@@ -127,7 +127,7 @@ impl Revision {
 /// A wish to change one definition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// What it defines.
+    /// The kind of the definition.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -194,21 +194,21 @@ impl Snapshot {
 pub struct Submission {
     /// By what it is answered.
     pub id: String,
-    /// Who submitted it, as far as it says so.
+    /// The author, as far as the submission names one.
     pub author: String,
-    /// What is wanted.
+    /// The change.
     pub change: Change,
 }
 
-/// Why a commit to the catalog was not carried out.
+/// The reason why a commit to the catalog was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// Somebody else changed the catalog meanwhile: read it again and try again.
     #[error("the catalog is at version {now}, not at {expected}: somebody else changed it meanwhile")]
     Conflict {
-        /// What the caller thought.
+        /// The version on which the caller based the commit.
         expected: u64,
-        /// What it is.
+        /// The catalog's version.
         now: u64,
     },
     /// The store failed.
@@ -265,7 +265,7 @@ pub trait Catalog: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Says what became of a submission: its revision, or why it was refused.
+    /// Answers a submission: with its revision, or with the reasons of its refusal.
     ///
     /// # Errors
     /// The store fails.

@@ -2,6 +2,7 @@
 //! carry into its store.
 
 use assay_core::names::{Digest, Offset};
+use assay_core::recorded_failure_code::RecordedFailureCode;
 use serde::{Deserialize, Serialize};
 
 use super::{Page, PartitionId, Place, StoreError};
@@ -12,7 +13,7 @@ use super::{Page, PartitionId, Place, StoreError};
 pub struct DeadLetter {
     /// The stream.
     pub stream: String,
-    /// Where the event is.
+    /// The event's place in the log.
     pub place: Place,
     /// The event's time, ms since 1970; 0 if it could not be read.
     pub time: i64,
@@ -31,13 +32,13 @@ pub struct DeadLetter {
     pub plugin: Option<String>,
     /// The plugin's digest.
     pub digest: Option<Digest>,
-    /// What kind of failure, such as `plugin-trap`.
-    pub code: String,
-    /// What happened.
+    /// The code of the failure.
+    pub code: RecordedFailureCode,
+    /// A description of the failure.
     pub message: String,
 }
 
-/// Which dead letters are wanted, newest first.
+/// A query for dead letters, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetterQuery {
     /// Of this stream.
@@ -46,7 +47,7 @@ pub struct DeadLetterQuery {
     pub rule: Option<String>,
     /// At most so many.
     pub limit: usize,
-    /// Where to go on.
+    /// The cursor of the page before; none: the first page.
     pub cursor: Option<String>,
 }
 

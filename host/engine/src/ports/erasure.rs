@@ -19,13 +19,13 @@ pub struct PendingErasure {
     pub partition: PartitionId,
     /// SHA-256 of the entity, as hex digits: for the log.
     pub digest: String,
-    /// Who wants it: the name of an API key.
+    /// The author: the name of an API key.
     pub author: String,
-    /// What is to be done next.
+    /// The next step.
     pub step: EraseStep,
 }
 
-/// What is to be done next of a deletion.
+/// The next step of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EraseStep {
     /// To end the entity's life.
@@ -44,7 +44,7 @@ pub enum EraseStep {
     Purge,
 }
 
-/// What was deleted.
+/// The counts of deleted data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// Events, copies in derived streams included.

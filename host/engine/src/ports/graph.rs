@@ -9,11 +9,11 @@ use super::{Page, PartitionId, RejectedItem, StoreError};
 /// An edge as the graph keeps it: one per (source, name, target), with the facets of its latest event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GraphEdge {
-    /// Where it begins.
+    /// The node where it begins.
     pub source: String,
     /// Its name.
     pub name: String,
-    /// Where it ends.
+    /// The node where it ends.
     pub target: String,
     /// The score of the verdict that made it, if there was one.
     pub score: Option<f64>,
@@ -21,7 +21,7 @@ pub struct GraphEdge {
     pub time: i64,
     /// The rule that made it.
     pub rule: String,
-    /// What else the rule keeps with it.
+    /// The values that the rule keeps with it, by name.
     #[serde(default, skip_serializing_if = "Facets::is_empty")]
     pub facets: Facets,
 }
@@ -39,8 +39,8 @@ impl GraphEdge {
         Self { source, name, target, score, time, rule: by.rule.clone(), facets }
     }
 
-    /// Which of two edges with the same ends and name stays: the later one; of equally late ones any, but always the
-    /// same.
+    /// True if this edge replaces another one with the same ends and name: it is the later one; of equally late ones any,
+    /// but always the same.
     pub fn is_later_than(&self, have: &Self) -> bool {
         let score = |edge: &Self| edge.score.unwrap_or(f64::NEG_INFINITY);
         let facets = |edge: &Self| serde_json::to_string(&edge.facets).unwrap_or_default();

@@ -17,7 +17,7 @@ use displaced::empty_displaced_blocks;
 pub(crate) use receipt::{poll_receipt, wait_for_receipt};
 pub use records::{Records, Refused};
 
-/// What a topic holds.
+/// A topic of a stream, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// Events, as Avro.
@@ -36,7 +36,7 @@ impl Topic {
     }
 }
 
-/// What the log still has of a partition of a topic, and how long it keeps records.
+/// The records that the log still has of a partition of a topic, and the time for which it keeps them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// The first record that is still there; the partition's end if none is.
@@ -47,7 +47,7 @@ pub struct Kept {
     pub max_bytes: Option<u64>,
 }
 
-/// What of a partition of a topic may be deleted.
+/// The records of a partition of a topic that may be deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trim {
     /// Records that were appended before this time, ms since 1970; none: age deletes nothing.
@@ -58,31 +58,31 @@ pub struct Trim {
     pub below: Offset,
 }
 
-/// What was deleted of a partition of a topic.
+/// The records of a partition of a topic that were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrimResult {
     /// So many records.
     pub records: u64,
     /// About so many bytes.
     pub bytes: u64,
-    /// Whether more would have been deleted if nobody needed it.
+    /// True if more would have been deleted if no reader needed it.
     pub is_held: bool,
-    /// Whether there is more that can be deleted: each call does a part.
+    /// True if there is more that can be deleted: each call does a part.
     pub has_more: bool,
 }
 
-/// How many records of a topic retention deleted before they were read.
+/// The records of a topic that retention deleted before they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// The stream.
     pub stream: Arc<str>,
     /// The topic.
     pub topic: Topic,
-    /// How many since the process began, each counted once.
+    /// Their number since the process began, each counted once.
     pub records: u64,
 }
 
-/// How sure an append is when its receipt comes.
+/// The durability of an append when its receipt comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// It survives a power failure.
@@ -91,7 +91,7 @@ pub enum Durability {
     Ordered,
 }
 
-/// Where the records of one batch are.
+/// The places of the records of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// Their partition.
@@ -145,10 +145,10 @@ pub trait Log: Send + Sync {
         partition_of(key, partitions)
     }
 
-    /// Whether a stream's schema may change: it may where the log knows which schema each event was written in.
+    /// Checks that a stream's schema may change: it may if the log knows the schema of each event.
     ///
     /// # Errors
-    /// Why it may not, and what to do.
+    /// The reason why it may not, with advice.
     fn can_change_schema(&self, _stream: &StreamDef) -> Result<(), String> {
         Ok(())
     }
@@ -224,14 +224,14 @@ pub trait Log: Send + Sync {
     /// The store fails.
     fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
 
-    /// What is still there of a partition of a topic, and for how long records are kept. May ask a server each time:
-    /// not for the way of an event.
+    /// The records that are still there of a partition of a topic, and the time for which records are kept. May ask a
+    /// server each time, so the hot path must not call it.
     ///
     /// # Errors
     /// The store fails.
     fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
 
-    /// Whether `trim` deletes. Else the log deletes by settings of its own, if at all.
+    /// True if `trim` deletes. Otherwise the log deletes by settings of its own, if at all.
     fn trims(&self) -> bool {
         false
     }
@@ -251,14 +251,14 @@ pub trait Log: Send + Sync {
         Ok(TrimResult::default())
     }
 
-    /// Why nothing can be appended from now on, until the log is opened anew; none: appends work, as far as is known. Does
+    /// The reason why nothing can be appended until the log is opened anew; none: appends work, as far as is known. Does
     /// not block.
     fn failure(&self) -> Option<String> {
         None
     }
 
-    /// How many records were deleted before they were read, of each topic from which some may have been. A log without
-    /// retention has nothing to say.
+    /// The records that were deleted before they were read, for each topic that may have lost some. Empty for a log
+    /// without retention.
     fn lost(&self) -> Vec<Lost> {
         Vec::new()
     }

@@ -8,7 +8,7 @@ use assay_core::names::Offset;
 
 use super::PartitionId;
 
-/// Who scores the partitions that this process is given: the engine.
+/// The receiver of assignments, which scores the partitions that this process is given: the engine.
 pub trait PartitionOwner: Send + Sync {
     /// These partitions are this process's from now on. Does not wait until they are open.
     fn assign(&self, partitions: Vec<PartitionId>);
@@ -22,9 +22,9 @@ pub trait PartitionOwner: Send + Sync {
     fn lose(&self, partitions: Vec<PartitionId>);
 }
 
-/// Which partitions this process scores.
+/// The assignment of partitions to this process.
 pub trait Membership: Send + Sync {
-    /// Names who is told of assignments. They come one after the other.
+    /// Sets the receiver of assignments. They come one after the other.
     fn join(&self, owner: Arc<dyn PartitionOwner>);
 
     /// These are all partitions that there are to share out from now on. The log has them.
@@ -33,7 +33,7 @@ pub trait Membership: Send + Sync {
     /// Says that all events of a partition before an offset are folded into state that is saved.
     fn commit(&self, partition: &PartitionId, events: Offset);
 
-    /// Whether this process still is in the group as far as it can know. One that slept too long is not, until it has
+    /// True if this process still is in the group as far as it can know. One that slept too long is not, until it has
     /// heard from the group again.
     fn is_member(&self) -> bool;
 

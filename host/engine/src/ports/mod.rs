@@ -27,17 +27,17 @@ pub enum StoreError {
     /// The store does not answer, or not in time. Trying again later may help.
     #[error("{store} is unavailable: {message}")]
     Unavailable {
-        /// Which store.
+        /// The store.
         store: &'static str,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// What is stored cannot be read, or a write was refused for good.
+    /// Stored data cannot be read, or a write was refused for good.
     #[error("{store}: {message}")]
     Broken {
-        /// Which store.
+        /// The store.
         store: &'static str,
-        /// What is wrong, and where.
+        /// The problem and its place.
         message: String,
     },
     /// The caller's fault, not the store's: a listing was asked to go on from something that it never handed out.
@@ -74,9 +74,9 @@ pub struct Place {
 /// nothing: the items are written and refused again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedItem {
-    /// Which item of the write, counted from 0.
+    /// The index of the item in the write, from 0.
     pub index: usize,
-    /// What the store said.
+    /// The store's message.
     pub message: String,
 }
 
@@ -94,11 +94,11 @@ pub struct Page<T> {
 pub struct Ports {
     /// Events and verdicts.
     pub log: Arc<dyn log::Log>,
-    /// Which partitions this process scores.
+    /// The assignment of partitions to this process.
     pub membership: Arc<dyn membership::Membership>,
     /// Streams, views, rules, plugins, keys.
     pub catalog: Arc<dyn catalog::Catalog>,
-    /// What entities' views and plugins remember.
+    /// The saved state of entities: their views and their plugins' states.
     pub state: Arc<dyn state::StateStore>,
     /// The buckets of tumbling views, if there is a store in which others read them.
     pub buckets: Option<Arc<dyn buckets::Buckets>>,

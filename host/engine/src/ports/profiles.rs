@@ -59,7 +59,7 @@ impl LatestVerdict {
     }
 }
 
-/// Which of the highest scores are wanted.
+/// A query for the highest scores.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HighestQuery {
     /// Of the entities of this stream.
@@ -72,7 +72,7 @@ pub struct HighestQuery {
     pub min: Option<f64>,
     /// At most so many.
     pub limit: usize,
-    /// Where to go on.
+    /// The cursor of the page before; none: the first page.
     pub cursor: Option<String>,
 }
 

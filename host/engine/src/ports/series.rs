@@ -24,11 +24,11 @@ pub enum FieldValue {
 /// One point. Two points with the same measurement, tags and time are the same point: the later write wins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// What is measured.
+    /// The name of the measurement.
     pub measurement: String,
-    /// By what it is told apart: few values each.
+    /// The tags of its series: each has few different values.
     pub tags: Vec<(String, String)>,
-    /// What was measured; not empty.
+    /// The measured values; not empty.
     pub fields: Vec<(String, FieldValue)>,
     /// The offset of the event that it is of.
     pub offset: Offset,

@@ -4,7 +4,7 @@ use assay_core::names::Offset;
 
 use super::{PartitionId, StoreError};
 
-/// How far a partition's state goes.
+/// The position up to which a partition's state goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// All events before this offset are folded into the saved state.
@@ -26,9 +26,9 @@ pub struct StateRow {
     pub state: Vec<u8>,
 }
 
-/// What entities' views and plugins remember.
+/// The saved state of entities: their views and their plugins' states.
 pub trait StateStore: Send + Sync {
-    /// How far a partition's state goes; none: nothing was saved yet.
+    /// The position up to which a partition's state goes; none: nothing was saved yet.
     ///
     /// # Errors
     /// The store fails.

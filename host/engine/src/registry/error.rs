@@ -1,9 +1,9 @@
-//! Why the registry refuses. The messages are read by whoever runs the producer.
+//! The refusals of the registry. Their messages are for the operators of producers.
 
 use super::{MAX_SUBJECT_BYTES, MAX_TOTAL_BYTES};
 use crate::ports::StoreError;
 
-/// Why the registry refuses.
+/// A refusal of the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// No schema was registered under it.
@@ -28,7 +28,7 @@ pub enum RegistryError {
     Incompatible {
         /// The subject.
         subject: String,
-        /// What cannot read what, and which field does not fit.
+        /// The reader, the writer, and the field that does not fit.
         misfit: String,
     },
     /// There are too many schemas.

@@ -23,7 +23,7 @@ pub const MAX_SUBJECT_BYTES: usize = 1024;
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 /// The most bytes that all schemas may have together: they are in memory.
 pub const MAX_TOTAL_BYTES: usize = 64 << 20;
-/// How often a commit is tried while others change the catalog. Each of them made progress meanwhile.
+/// The attempts to commit while others change the catalog. Each of them has made progress meanwhile.
 const MAX_ATTEMPTS: usize = 1000;
 
 /// One version of a subject.
@@ -39,7 +39,7 @@ pub struct RegisteredSchema {
     pub schema: String,
 }
 
-/// Which version of a subject is meant.
+/// A version of a subject, as requests name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// The newest.
@@ -144,8 +144,8 @@ impl<'a> Registry<'a> {
         schema_index.find(subject, &sent).ok_or(RegistryError::UnknownSchema)
     }
 
-    /// What does not fit if a schema were registered, other than as the next version: each with the field. Empty: it
-    /// fits. A subject that is not there yet has no latest version, and everything fits that.
+    /// The incompatibilities of a schema with a version of the subject, each with the field; empty: it is compatible. A
+    /// subject that does not exist yet has no latest version, and every schema is compatible with that.
     ///
     /// # Errors
     /// It is no Avro schema, there is no such version, or the catalog fails.

@@ -85,8 +85,8 @@ impl SchemaIndex {
         equal.next().map(|(id, _)| *id)
     }
 
-    /// What a schema as the subject's next version would break: it must read what an earlier version wrote (BACKWARD),
-    /// and the streams of this topic must read it.
+    /// The incompatibilities of a schema as the subject's next version: it must read what an earlier version wrote
+    /// (BACKWARD), and the streams of this topic must read it.
     pub(super) fn misfits(
         &self,
         subject: &str,
@@ -140,7 +140,7 @@ impl SchemaIndex {
     }
 }
 
-/// Whether a subject is that of the values in a stream's topic, as producers name it, and these say their schema.
+/// True if a subject is that of the values in a stream's topic, as producers name it, and these name their schema.
 fn is_subject_of(stream: &StreamDef, subject: &str) -> bool {
     let names_schemas = matches!(stream.format, Format::Confluent | Format::SingleObject);
     names_schemas && subject.strip_suffix("-value") == Some(stream.topic.as_deref().unwrap_or(&stream.stream))

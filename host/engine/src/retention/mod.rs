@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
+use crate::health::HealthComponent;
 use crate::metrics::ReaderLabel;
 use crate::ports::StoreError;
 use crate::ports::log::WakeSignal;
@@ -24,11 +25,11 @@ pub(crate) use needed_records::{NeededRecord, NeededRecords, SCORING};
 use risk::{RetentionRisk, assess_risk};
 use trim::Trimmer;
 
-/// How often to look.
+/// The interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a warning that still holds is logged again.
+/// The interval at which a warning that still holds is logged again.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-/// Who needs nothing that is older than this, in ms, is not behind: the log is not asked.
+/// A reader that needs nothing older than this, in ms, is not behind: the log is not asked about it.
 const MIN_AGE_BEHIND_MS: i64 = 10_000;
 
 /// The thread that checks retention.
@@ -73,14 +74,14 @@ struct RetentionMonitor {
     last_error_at: Option<Instant>,
 }
 
-/// How a reader is in the partitions of a stream that this process has.
+/// The state of a reader in the partitions of a stream that this process has.
 #[derive(Default)]
 struct ReaderRetention {
     /// Until retention may delete what it needs, ms; none: no limit by time.
     left: Option<i64>,
     /// In how many partitions it is in danger.
     in_danger: u64,
-    /// What is to be said of the worst of them.
+    /// The warning about the worst of them.
     danger: Option<String>,
 }
 
@@ -90,7 +91,7 @@ impl RetentionMonitor {
         let risks = match self.assess_readers() {
             Ok(risks) => risks,
             Err(error) => {
-                // What was known before stays as it is.
+                // The earlier warnings stay as they are.
                 if is_warning_due(self.last_error_at) {
                     tracing::warn!(%error, "cannot tell whether retention outruns a reader; looking again");
                     self.last_error_at = Some(Instant::now());
@@ -99,26 +100,26 @@ impl RetentionMonitor {
             }
         };
         let mut readers: BTreeMap<ReaderLabel, ReaderRetention> = BTreeMap::new();
-        let mut warnings: BTreeMap<String, String> = BTreeMap::new();
+        let mut warnings: BTreeMap<HealthComponent, String> = BTreeMap::new();
         // The worst come first, and the first of each is what is told.
         for (need, risk) in risks {
             let reader = readers.entry(need.label()).or_default();
             reader.left = reader.left.or(risk.left);
             if let Some(danger) = risk.danger {
                 reader.in_danger += 1;
-                warnings.entry(need.part()).or_insert_with(|| danger.clone());
+                warnings.entry(need.component()).or_insert_with(|| danger.clone());
                 reader.danger.get_or_insert(danger);
             }
         }
-        for (part, warning) in held {
-            warnings.entry(part).or_insert(warning);
+        for (component, warning) in held {
+            warnings.entry(component).or_insert(warning);
         }
         self.measure(&readers);
         self.warn(readers);
         self.shared.health.set_warnings(warnings);
     }
 
-    /// How all who are behind stand, the worst first.
+    /// The risks of all readers that are behind, the worst first.
     fn assess_readers(&self) -> Result<Vec<(NeededRecord, RetentionRisk)>, StoreError> {
         let (shared, now) = (&self.shared, now_ms());
         let (plan, log) = (shared.plan(), &shared.ports.log);
@@ -153,7 +154,7 @@ impl RetentionMonitor {
         Ok(risks)
     }
 
-    /// Tells the metrics. Who is not behind any more has none.
+    /// Sets the metrics. Readers that are not behind any more have none.
     fn measure(&self, readers: &BTreeMap<ReaderLabel, ReaderRetention>) {
         let metrics = &self.shared.metrics;
         metrics.retention_left.clear();

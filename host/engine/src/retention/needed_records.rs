@@ -1,18 +1,19 @@
-//! What of the log is still needed, and by whom: noted by those who read.
+//! The records of the log that readers still need, as the readers note them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use assay_core::names::Offset;
 
+use crate::health::HealthComponent;
 use crate::metrics::ReaderLabel;
 use crate::ports::PartitionId;
 use crate::ports::log::{Records, Topic};
 
-/// Who needs events for scoring and recovery, beside the sinks.
+/// The reader that needs events for scoring and recovery, beside the sinks.
 pub(crate) const SCORING: &str = "scoring";
 
-/// The oldest record of a partition that somebody still needs.
+/// The oldest record of a partition that a reader still needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NeededRecord {
     /// A sink's name, or [`SCORING`].
@@ -26,8 +27,8 @@ pub(crate) struct NeededRecord {
 }
 
 impl NeededRecord {
-    /// The need of somebody who is at an offset and read these records there. They may begin later: what stood between
-    /// is gone, or never was a record.
+    /// The need of a reader that is at an offset and read these records there. They may begin later: the records between
+    /// are deleted, or never existed.
     pub(crate) fn new(
         reader: &'static str,
         partition: &PartitionId,
@@ -49,21 +50,21 @@ impl NeededRecord {
         ReaderLabel { reader: self.reader.to_owned(), stream: self.partition.stream.to_string() }
     }
 
-    /// The part of the engine that a warning belongs to.
-    pub(super) fn part(&self) -> String {
-        part_of(self.reader, &self.partition)
+    /// The component that a warning belongs to.
+    pub(super) fn component(&self) -> HealthComponent {
+        component_of(self.reader, &self.partition)
     }
 }
 
-/// The part of the engine that a reader of a partition is.
-pub(super) fn part_of(reader: &str, partition: &PartitionId) -> String {
+/// The component that reads a partition.
+pub(super) fn component_of(reader: &'static str, partition: &PartitionId) -> HealthComponent {
     match reader {
-        SCORING => format!("partition {partition}"),
-        sink => format!("sink {sink}"),
+        SCORING => HealthComponent::Scoring(partition.clone()),
+        sink => HealthComponent::Sink(sink),
     }
 }
 
-/// What of the log is still needed, by reader and partition. Who has everything is not in it.
+/// The records that are still needed, by reader and partition. Readers that have everything are not in it.
 #[derive(Default)]
 pub(crate) struct NeededRecords(Mutex<BTreeMap<(&'static str, PartitionId), NeededRecord>>);
 

@@ -1,4 +1,4 @@
-//! Whether retention is about to delete a record that is needed. Pure.
+//! The risk that retention deletes a record that is needed. Pure.
 
 use assay_core::names::Offset;
 use assay_core::span::Span;
@@ -6,21 +6,21 @@ use assay_core::span::Span;
 use super::{NeededRecord, SCORING};
 use crate::ports::log::Kept;
 
-/// Where size deletes, a reader is in danger within this lowest part of what is kept: one in so many records.
+/// With retention by size, a reader is in danger within the oldest part of the kept records: one in so many.
 const LOWEST_PART: u64 = 5;
-/// Who is fewer records behind is not in danger by size: such a topic is small, and its reader near its end.
+/// A reader that is fewer records behind is not in danger by size: such a topic is small, and the reader near its end.
 const MIN_RECORDS_BEHIND: u64 = 10_000;
 
-/// How it stands with a record that is needed.
+/// The risk of losing a record that is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RetentionRisk {
     /// Until its age lets retention delete it, ms; negative if it may be deleted already; none: age deletes nothing.
     pub(super) left: Option<i64>,
-    /// What is to be said, if it is in danger.
+    /// The warning, if it is in danger.
     pub(super) danger: Option<String>,
 }
 
-/// How it stands with a record at `now`, ms since 1970, in a partition that ends at `end`.
+/// The risk of losing a record at `now`, ms since 1970, in a partition that ends at `end`.
 pub(super) fn assess_risk(need: &NeededRecord, kept: &Kept, end: Offset, now: i64) -> RetentionRisk {
     let age = now.saturating_sub(need.appended_at).max(0);
     let limit = kept.max_age.map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));

@@ -9,8 +9,9 @@ use assay_core::retention::Limits;
 
 use super::floor::{RetentionFloor, find_floor};
 use super::is_warning_due;
-use super::needed_records::part_of;
+use super::needed_records::component_of;
 use crate::clock::now_ms;
+use crate::health::HealthComponent;
 use crate::metrics::TopicLabel;
 use crate::ports::log::{Topic, Trim};
 use crate::ports::{PartitionId, StoreError};
@@ -30,8 +31,8 @@ impl Trimmer {
         Self { shared, forgotten: HashMap::new(), last_warned: HashMap::new() }
     }
 
-    /// Deletes what can be deleted now. Returns what is to be said of those who hold it up, by the engine's parts.
-    pub(super) fn trim_partitions(&mut self) -> BTreeMap<String, String> {
+    /// Deletes what can be deleted now. Returns the warnings about readers that hold it up.
+    pub(super) fn trim_partitions(&mut self) -> BTreeMap<HealthComponent, String> {
         let mut held = BTreeMap::new();
         let shared = self.shared.clone();
         if !shared.ports.log.trims() {
@@ -48,8 +49,8 @@ impl Trimmer {
                 );
             }
         }
-        for (part, warning) in &held {
-            self.warn(part, warning);
+        for (component, warning) in &held {
+            self.warn(&component.to_string(), warning);
         }
         held
     }
@@ -57,7 +58,7 @@ impl Trimmer {
     fn trim_partition(
         &mut self,
         partition: &PartitionId,
-        held: &mut BTreeMap<String, String>,
+        held: &mut BTreeMap<HealthComponent, String>,
     ) -> Result<(), StoreError> {
         let shared = self.shared.clone();
         let plan = shared.plan();
@@ -70,7 +71,7 @@ impl Trimmer {
                      is behind",
                     topic.name()
                 );
-                held.entry(part_of(reader, partition)).or_insert(warning);
+                held.entry(component_of(reader, partition)).or_insert(warning);
             }
         }
         let kept = |topic| shared.ports.log.kept(&partition.stream, topic, partition.partition).map(|kept| kept.first);

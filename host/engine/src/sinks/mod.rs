@@ -28,6 +28,7 @@ pub use table::SINK_NAMES;
 use table::SinkFactory;
 pub(crate) use table::{DeletionRole, SINKS};
 
+use crate::health::HealthComponent;
 use crate::metrics::SinkLabel;
 use crate::panics::Heartbeat;
 use crate::plan::Plan;
@@ -89,19 +90,15 @@ trait Sink: Send {
 /// What is not carried of an event, for good.
 struct Refusal {
     offset: Offset,
-    /// What kind of failure.
-    code: &'static str,
+    /// The code of the failure.
+    code: FailureCode,
     message: String,
 }
 
 /// The events of refused items, where `offsets` has the event of each item of the write.
 fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     let refusal = |poison: RejectedItem| {
-        Some(Refusal {
-            offset: *offsets.get(poison.index)?,
-            code: FailureCode::StoreRefused.as_str(),
-            message: poison.message,
-        })
+        Some(Refusal { offset: *offsets.get(poison.index)?, code: FailureCode::StoreRefused, message: poison.message })
     };
     poison.into_iter().filter_map(refusal).collect()
 }
@@ -154,7 +151,7 @@ impl SinkLoop {
         let (sink, wake) = (make(), Arc::new(WakeSignal::default()));
         shared.ports.log.on_append(sink.topic(), wake.clone());
         shared.progress.add_sink(sink.name(), sink.topic());
-        shared.health.note(&format!("sink {}", sink.name()), None);
+        shared.health.note(&HealthComponent::Sink(sink.name()), None);
         let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
         Self { sink, make, shared, wake, positions, panicked, delay: MIN_RETRY_DELAY }
     }
@@ -304,7 +301,7 @@ impl SinkLoop {
     }
 
     fn note(&self, problem: Option<&str>) {
-        self.shared.health.note(&format!("sink {}", self.sink.name()), problem);
+        self.shared.health.note(&HealthComponent::Sink(self.sink.name()), problem);
     }
 
     fn label(&self) -> SinkLabel {

@@ -144,14 +144,16 @@ fn without(block: &[u8], events: &[u64]) -> Result<Vec<u8>, Corrupt> {
 #[cfg(test)]
 mod tests {
     use arrow_array::StringArray;
-    use assay_core::verdict::{BlockHead, EventColumns, write_block};
+    use assay_core::failure_code::FailureCode;
+    use assay_core::verdict::{BlockHead, EventColumns, UnreadableEvent, write_block};
 
     use super::*;
     use crate::panics::catch;
 
     /// A block that says of some events that they cannot be read.
     fn block(events: std::ops::Range<u64>) -> Vec<u8> {
-        let unreadable: Vec<_> = events.clone().map(|event| (event, "event-malformed", "x".to_owned())).collect();
+        let malformed = |offset| UnreadableEvent { offset, code: FailureCode::EventMalformed, message: "x".to_owned() };
+        let unreadable: Vec<_> = events.clone().map(malformed).collect();
         let keys = StringArray::new_null(0);
         let columns = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
         let mut out = Vec::new();

@@ -124,7 +124,7 @@ pub(super) fn write_dead_letters(
         revision: None,
         plugin: None,
         digest: None,
-        code: refusal.code.to_owned(),
+        code: refusal.code.into(),
         message: format!("{sink}: {}", refusal.message),
     };
     let letters: Vec<DeadLetter> = refused.into_iter().map(letter).collect();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
+use crate::health::HealthComponent;
 use crate::partition::Halt;
 use crate::ports::PartitionId;
 use crate::shared::Shared;
@@ -16,7 +17,7 @@ impl Halts {
     /// A rule wants a partition to wait. Others go on.
     pub(super) fn add(&mut self, partition: &PartitionId, halt: Halt, shared: &Shared) {
         tracing::error!(partition = %partition, "{halt}");
-        shared.health.note(&part(partition), Some(&halt.to_string()));
+        shared.health.note(&HealthComponent::Rules(partition.clone()), Some(&halt.to_string()));
         all(shared).insert(partition.clone(), halt);
         self.0.insert(partition.clone());
     }
@@ -35,7 +36,7 @@ impl Halts {
     }
 
     fn forget(&self, partition: &PartitionId, shared: &Shared) {
-        shared.health.forget(&part(partition));
+        shared.health.forget(&HealthComponent::Rules(partition.clone()));
         all(shared).remove(partition);
     }
 }
@@ -44,9 +45,4 @@ impl Halts {
 fn all(shared: &Shared) -> MutexGuard<'_, BTreeMap<PartitionId, Halt>> {
     // Each change is a single insert or remove.
     shared.halts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What `/readyz` calls a partition that waits for a rule. It can be scored, so the process is ready.
-fn part(partition: &PartitionId) -> String {
-    format!("rules of {partition}")
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use assay_runtime::Interrupt;
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::health::HealthComponent;
 use crate::metrics::Metrics;
 use crate::panics::Heartbeat;
 use crate::partition::Instances;
@@ -206,7 +207,7 @@ impl Worker {
     }
 }
 
-/// What `/readyz` calls a partition.
-fn health_part(partition: &PartitionId) -> String {
-    format!("partition {partition}")
+/// The component whose state is that of a partition's scoring.
+fn health_part(partition: &PartitionId) -> HealthComponent {
+    HealthComponent::Scoring(partition.clone())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Answers, Request, WorkerAddress};
+use super::{Answers, Request, WorkerAddress, health_part};
 use crate::ports::PartitionId;
 use crate::ports::membership::PartitionOwner;
 use crate::shared::Shared;
@@ -56,7 +56,7 @@ impl PartitionOwner for Ownership {
     fn assign(&self, partitions: Vec<PartitionId>) {
         for partition in partitions {
             let Some(worker) = self.assign_to_worker(&partition) else { continue };
-            self.shared.health.note(&format!("partition {partition}"), Some("it is being opened"));
+            self.shared.health.note(&health_part(&partition), Some("it is being opened"));
             self.shared.set_owned(&partition, true);
             worker.send(Request::Open(partition));
         }

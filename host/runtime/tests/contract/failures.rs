@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_runtime::{Limits, ScoreError, Scored};
 use proptest::prelude::*;
 
@@ -111,7 +112,7 @@ fn each_violation_of_the_contract_has_its_message() {
     for (mode, text) in cases {
         let error = error_of(mode);
         assert!(matches!(&error, ScoreError::Malformed(found) if found.contains(text)), "{mode}: {error}");
-        assert_eq!(error.code(), "plugin-malformed");
+        assert_eq!(error.code(), Some(FailureCode::PluginMalformed));
     }
 }
 

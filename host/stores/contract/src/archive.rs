@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{Offset, Partition};
 use assay_core::time_range::TimeRange;
-use assay_core::verdict::{BlockHead, EventColumns, write_block};
+use assay_core::verdict::{BlockHead, EventColumns, UnreadableEvent, write_block};
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::log::{Durability, Log, Records, Topic, Trim};
 
@@ -171,7 +172,12 @@ pub fn repeated_writes_change_nothing(archive: &dyn Archive, log: &dyn Log) {
 
 /// A verdict block up to the offset `next` that reports the events at `reported` as unreadable, and no other event.
 fn verdict_block(next: u64, reported: &[u64]) -> Vec<u8> {
-    let unreadable: Vec<_> = reported.iter().map(|offset| (*offset, "unreadable", format!("event {offset}"))).collect();
+    let event = |offset: &u64| UnreadableEvent {
+        offset: *offset,
+        code: FailureCode::EventMalformed,
+        message: format!("event {offset}"),
+    };
+    let unreadable: Vec<_> = reported.iter().map(event).collect();
     let keys = arrow_array::StringArray::from(Vec::<&str>::new());
     let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
     let mut block = Vec::new();

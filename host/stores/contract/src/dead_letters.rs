@@ -18,7 +18,7 @@ fn letter(stream: &str, partition: u32, offset: u64, rule: Option<&str>) -> Dead
         revision: rule.map(|_| 3),
         plugin: rule.map(|_| "velocity@1.0.0".to_owned()),
         digest: rule.map(|_| Digest::of(b"velocity")),
-        code: FailureCode::PluginTrap.as_str().to_owned(),
+        code: FailureCode::PluginTrap.into(),
         message: "out of bounds".to_owned(),
     }
 }

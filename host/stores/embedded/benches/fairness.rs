@@ -60,7 +60,7 @@ fn measure_throughput(with_loop: bool) -> Vec<u64> {
     // Large batches first, as in a server under load.
     running.ingest("payments", 0, &[1.0; 20_000]);
     running.wait_until_judged("payments", 20_000);
-    let scored = || running.engine.metrics().scored.get_or_create(&Metrics::stream("payments")).get();
+    let scored = || running.engine.status().metrics().scored.get_or_create(&Metrics::stream("payments")).get();
     let (started, mut before, mut per_second) = (Instant::now(), scored(), Vec::new());
     let parts = 50;
     for part in 0..SECONDS * parts {
@@ -96,14 +96,14 @@ fn measure_latency(beside_slow: bool) -> (f64, f64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut waits: Vec<f64> = (0..LATENCY_SAMPLES)
         .map(|number| {
-            let mut ingest = running.engine.ingest("calm").unwrap();
+            let mut ingest = running.engine.ingest().begin("calm").unwrap();
             let event = json!({ "id": format!("c{number}"), "card": format!("card-{}", number % 50), "amount": 1.0,
                 "at": 1_700_000_000_000_i64 + number as i64 });
             ingest.push_json(event.to_string().as_bytes()).unwrap();
             let started = Instant::now();
             let waited = runtime.block_on(async {
                 let places = ingest.submit().unwrap().durable().await.unwrap();
-                running.engine.wait_scored("calm", &places, Duration::from_secs(60)).await
+                running.engine.ingest().wait_scored("calm", &places, Duration::from_secs(60)).await
             });
             let elapsed = started.elapsed().as_secs_f64() * 1e3;
             waited.unwrap();

@@ -129,6 +129,8 @@ fn decode(value: &[u8]) -> Result<DeadLetter, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use assay_core::recorded_failure_code::RecordedFailureCode;
+
     use super::*;
 
     #[test]
@@ -143,5 +145,13 @@ mod tests {
         let by_sink = letter_key(&DeadLetter { sink: Some("graph".to_owned()), ..letter.clone() });
         let by_rule = letter_key(&DeadLetter { rule: Some("a".to_owned()), ..letter });
         assert!(key < by_sink && by_sink < by_rule);
+    }
+
+    #[test]
+    fn a_code_of_another_version_is_kept_as_it_is_written() {
+        let row = r#"{"stream":"s","place":{"partition":1,"offset":2},"time":0,"key":"","id":"","rule":null,"revision":null,"plugin":null,"digest":null,"code":"next-year","message":"m"}"#;
+        let letter = decode(row.as_bytes()).unwrap();
+        assert_eq!(letter.code, RecordedFailureCode::Other("next-year".to_owned()));
+        assert_eq!(serde_json::to_string(&letter).unwrap(), row);
     }
 }

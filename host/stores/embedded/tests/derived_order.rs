@@ -17,7 +17,7 @@ use assay_embedded::{Config, Embedded};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::{Records, Topic};
 use assay_engine::ports::{PartitionId, Ports};
-use assay_engine::{Engine, EngineConfig, Metrics};
+use assay_engine::{Engine, EngineConfig, HealthComponent, Metrics};
 use assay_runtime::{Runtime, RuntimeConfig};
 use manual_membership::ManualMembership;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn define_derived(engine: &Engine) {
 }
 
 fn ingest(engine: &Engine, numbers: impl Iterator<Item = u64>) {
-    let mut ingest = engine.ingest("payments").unwrap();
+    let mut ingest = engine.ingest().begin("payments").unwrap();
     for number in numbers {
         let Event { card, device, amount, at } = event(number);
         let event = json!({ "card": card, "device": device, "amount": amount, "at": at });
@@ -121,7 +121,7 @@ fn ingest(engine: &Engine, numbers: impl Iterator<Item = u64>) {
 fn load(engine: &Engine) {
     for partition in 0..PARTITIONS {
         let is_there = |number: &u64| {
-            engine.partition_of("payments", &event(*number).card).unwrap().partition == Partition(partition)
+            engine.queries().partition_of("payments", &event(*number).card).unwrap().partition == Partition(partition)
         };
         ingest(engine, (0..EVENTS).filter(is_there));
     }
@@ -207,17 +207,24 @@ fn a_partition_without_events_is_given_up_and_shown() {
     let store = open(dir.path());
     let (engine, metrics) = start(store.ports(), Duration::from_secs(2));
     define_source(&engine);
-    let is_silent =
-        |number: &u64| engine.partition_of("payments", &event(*number).card).unwrap().partition == Partition(5);
+    let is_silent = |number: &u64| {
+        engine.queries().partition_of("payments", &event(*number).card).unwrap().partition == Partition(5)
+    };
     let numbers: Vec<u64> = (0..EVENTS / 4).filter(|number| !is_silent(number)).collect();
     ingest(&engine, numbers.iter().copied());
     define_derived(&engine);
     assert_in_order(&store.ports(), &oracle(numbers.into_iter()));
     let is_shown = |metrics: &str| metrics.contains("assay_derive_waits_given_up_total{stream=\"by_device\"}");
     assert!(is_shown(&metrics.encode()), "{}", metrics.encode());
-    let part = engine.readiness().parts.into_iter().find(|part| part.name == "sink derive").unwrap();
+    let part = engine
+        .status()
+        .readiness()
+        .parts
+        .into_iter()
+        .find(|part| part.component == HealthComponent::Sink("derive"))
+        .unwrap();
     assert!(part.ok && part.warning.contains("by_device went on without") && part.warning.contains("payments/5"));
-    wait_until("nothing lags", || engine.readiness().parts.iter().all(|part| part.lag == 0));
+    wait_until("nothing lags", || engine.status().readiness().parts.iter().all(|part| part.lag == 0));
     engine.shutdown();
 }
 

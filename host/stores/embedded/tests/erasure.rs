@@ -56,7 +56,7 @@ struct Answers {
 }
 
 fn answers(running: &TestEngine, card: &str) -> Answers {
-    let (ports, partition) = (running.ports(), running.engine.partition_of("payments", card).unwrap());
+    let (ports, partition) = (running.ports(), running.engine.queries().partition_of("payments", card).unwrap());
     let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     let events = ports.archive.history(&partition, &query).unwrap().items;
     let outcome = |event: &ArchivedEvent| ports.archive.outcome(&partition, event.place.offset).unwrap();
@@ -64,7 +64,7 @@ fn answers(running: &TestEngine, card: &str) -> Answers {
     let letters =
         events.iter().map(|event| ports.dead_letters.of_event(&partition, event.place.offset).unwrap().len()).sum();
     let profile = ports.profiles.get(&partition, card).unwrap();
-    let spent = format!("{:?}", running.engine.view("spend", card, None).unwrap());
+    let spent = format!("{:?}", running.engine.queries().view("spend", card, None).unwrap());
     Answers { events, outcomes, profile, letters, spent }
 }
 
@@ -78,7 +78,8 @@ fn answers_of_others(running: &TestEngine) -> BTreeMap<String, Answers> {
 
 /// The views of the devices: an erasure does not change them.
 fn devices(running: &TestEngine) -> Vec<String> {
-    let seen = |number| format!("{:?}", running.engine.view("seen", &format!("device-{number}"), None).unwrap());
+    let seen =
+        |number| format!("{:?}", running.engine.queries().view("seen", &format!("device-{number}"), None).unwrap());
     (0..5).map(seen).collect()
 }
 
@@ -116,7 +117,7 @@ fn assert_erased(running: &TestEngine) {
     let highest = running.ports().profiles.highest(&query).unwrap();
     assert_eq!(highest.items.len(), others().count());
     for (at, id) in (0..30_u64).map(|round| (round, format!("p{}", round * 41 + 40))) {
-        assert!(running.engine.explain("payments", &id, None, 1000).unwrap().events.is_empty(), "{at}");
+        assert!(running.engine.queries().explain("payments", &id, None, 1000).unwrap().events.is_empty(), "{at}");
     }
 }
 
@@ -132,7 +133,7 @@ fn all_data_of_the_entity_is_erased_and_nothing_else_changes() {
     assert!(before.letters > 0 && before.profile.is_some() && count_copies(&running) > 20);
     assert!(!find_files_with_entity(dir.path()).is_empty(), "the test can find it");
 
-    let erased = running.engine.erase("payments", CARD, "an-admin").unwrap();
+    let erased = running.engine.erasure().erase("payments", CARD, "an-admin").unwrap();
     let copied = (0..30_u64).filter(|round| !(round * 41 + 40).is_multiple_of(7)).count() as u64;
     let verdicts: u64 = before.outcomes.iter().flatten().map(|outcome| outcome.verdicts.len() as u64).sum();
     let expected = Erased {
@@ -148,7 +149,7 @@ fn all_data_of_the_entity_is_erased_and_nothing_else_changes() {
     assert_eq!(find_files_with_entity(dir.path()), Vec::<String>::new());
     assert_eq!(answers_of_others(&running), others_before);
     assert_eq!(devices(&running), devices_before);
-    assert_eq!(running.engine.erase("payments", CARD, "an-admin").unwrap(), Erased::default(), "again");
+    assert_eq!(running.engine.erasure().erase("payments", CARD, "an-admin").unwrap(), Erased::default(), "again");
 
     // Later events start without history, also after a restart.
     ingest(&running, 100..102);
@@ -160,7 +161,7 @@ fn all_data_of_the_entity_is_erased_and_nothing_else_changes() {
     let running = TestEngine::start(dir.path());
     assert_eq!(answers(&running, CARD), after);
     assert_eq!(answers_of_others(&running), others_after);
-    let erased = running.engine.erase("payments", CARD, "an-admin").unwrap();
+    let erased = running.engine.erasure().erase("payments", CARD, "an-admin").unwrap();
     assert_eq!((erased.events >= 2, erased.profiles), (true, 1));
     drop(running);
     assert_eq!(find_files_with_entity(dir.path()), Vec::<String>::new());
@@ -214,7 +215,7 @@ fn a_crash_at_any_step_only_delays_the_erasure() {
         running.define(&json!({}));
         ingest(&running, 0..30);
         let others_before = answers_of_others(&running);
-        let partition = running.engine.partition_of("payments", CARD).unwrap();
+        let partition = running.engine.queries().partition_of("payments", CARD).unwrap();
         drop(running);
         let store = Embedded::open(dir.path(), &Config::default()).unwrap();
         erase_partially(&store.ports(), &partition, crash);
@@ -254,7 +255,7 @@ fn the_erasure_ends_despite_repeated_kills() {
     running.define(&json!({}));
     ingest(&running, 0..30);
     let others_before = answers_of_others(&running);
-    let partition = running.engine.partition_of("payments", CARD).unwrap();
+    let partition = running.engine.queries().partition_of("payments", CARD).unwrap();
     drop(running);
     let store = Embedded::open(dir.path(), &Config::default()).unwrap();
     store.ports().erasure.unwrap().begin(&partition, CARD, "an-admin").unwrap();
@@ -298,7 +299,7 @@ fn the_erasure_completes_while_events_arrive() {
                 running.ingest(others().enumerate().map(|(at, card)| payment(round * 41 + at as u64, &card)));
             }
         });
-        let erased = running.engine.erase("payments", CARD, "an-admin").unwrap();
+        let erased = running.engine.erasure().erase("payments", CARD, "an-admin").unwrap();
         assert_eq!(erased.profiles, 1);
         feeding.join().unwrap();
     });

@@ -28,8 +28,8 @@ fn event(id: &str, card: &str, at: i64) -> Value {
 
 /// Appends events as another producer would.
 fn append(running: &TestEngine, card: &str, stored_at: i64, events: &[Value]) {
-    let plan = running.engine.plan();
-    let partition = running.engine.partition_of("payments", card).unwrap();
+    let plan = running.engine.catalog().plan();
+    let partition = running.engine.queries().partition_of("payments", card).unwrap();
     let mut encoder = Encoder::new(&plan.streams["payments"].schema);
     let mut records = Records { appended_at: stored_at, ..Records::default() };
     for event in events {
@@ -43,18 +43,18 @@ fn append(running: &TestEngine, card: &str, stored_at: i64, events: &[Value]) {
 
 /// The number of events of an entity in a view.
 fn counted(running: &TestEngine, view: &str, key: &str) -> Measured {
-    running.engine.view(view, key, None).unwrap().measures[0].1.clone()
+    running.engine.queries().view(view, key, None).unwrap().measures[0].1.clone()
 }
 
 /// The ids and codes of an entity's dead letters.
 fn letters(running: &TestEngine, card: &str) -> Vec<(String, String)> {
-    let (ports, partition) = (running.ports(), running.engine.partition_of("payments", card).unwrap());
+    let (ports, partition) = (running.ports(), running.engine.queries().partition_of("payments", card).unwrap());
     let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 100, cursor: None };
     let mut found = Vec::new();
     for event in ports.archive.history(&partition, &query).unwrap().items {
-        let id = running.engine.event_json("payments", &event).unwrap()["id"].as_str().unwrap().to_owned();
+        let id = running.engine.queries().event_json("payments", &event).unwrap()["id"].as_str().unwrap().to_owned();
         let letters = ports.dead_letters.of_event(&partition, event.place.offset).unwrap();
-        found.extend(letters.into_iter().map(|letter| (id.clone(), letter.code)));
+        found.extend(letters.into_iter().map(|letter| (id.clone(), letter.code.into())));
     }
     found.sort();
     found
@@ -71,7 +71,7 @@ fn count_copies(running: &TestEngine) -> usize {
 }
 
 fn change(running: &TestEngine, max_ahead: &str) {
-    let plan = running.engine.plan();
+    let plan = running.engine.catalog().plan();
     let def = plan.snapshot.find::<StreamDef>("payments").unwrap().clone();
     let max_ahead = serde_json::from_value(json!(max_ahead)).unwrap();
     let change = Change::set("payments", StreamDef { max_ahead, ..def });
@@ -108,7 +108,7 @@ fn events_later_than_their_append_time_are_dead_letters_and_not_counted() {
     assert_eq!(answers(&running), expected);
     assert_eq!(count_copies(&running), 6, "what is refused is not in the derived stream");
     assert_eq!(counted(&running, "seen", "d1"), Measured::Int(6));
-    let explained = running.engine.explain("payments", "c", None, 1000).unwrap().events;
+    let explained = running.engine.queries().explain("payments", "c", None, 1000).unwrap().events;
     let refused = explained.iter().find(|it| it.json["card"] == "early").unwrap();
     assert!(refused.outcome.as_ref().is_none_or(|outcome| outcome.verdicts.is_empty()));
     assert!(refused.dead_letters[0].message.contains("later than 2023-11-14T22:13:20Z, when it was stored"));
@@ -122,7 +122,7 @@ fn ingest_refuses_single_events_and_counts_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let running = TestEngine::start(dir.path());
     running.define(&json!({}));
-    let mut ingest = running.engine.ingest("payments").unwrap();
+    let mut ingest = running.engine.ingest().begin("payments").unwrap();
     let mut push = |id: &str, at: i64| {
         let pushed = ingest.push_json(event(id, "card", at).to_string().as_bytes());
         pushed.map_err(|error| (error.code().as_str(), error.to_string()))
@@ -145,7 +145,7 @@ fn ingest_refuses_single_events_and_counts_the_others() {
     assert_eq!(letters(&running, "card"), []);
 
     change(&running, "none");
-    let mut ingest = running.engine.ingest("payments").unwrap();
+    let mut ingest = running.engine.ingest().begin("payments").unwrap();
     ingest.push_json(event("2126", "card", now + 36_500 * DAY).to_string().as_bytes()).unwrap();
     assert!(ingest.push_json(event("MAX", "card", i64::MAX).to_string().as_bytes()).is_err());
     runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
@@ -163,15 +163,15 @@ fn an_erasure_includes_events_with_extreme_times() {
     append(&running, "card", STORED, &events);
     append(&running, "other", STORED, &[event("x", "other", i64::MAX), event("y", "other", STORED)]);
     running.wait_until_written();
-    let partition = running.engine.partition_of("payments", "card").unwrap();
+    let partition = running.engine.queries().partition_of("payments", "card").unwrap();
     let listed = |card: &str| {
-        let partition = running.engine.partition_of("payments", card).unwrap();
+        let partition = running.engine.queries().partition_of("payments", card).unwrap();
         let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 100, cursor: None };
         running.ports().archive.history(&partition, &query).unwrap().items.len()
     };
     assert_eq!((listed("card"), letters(&running, "card").len()), (6, 3));
 
-    let erased = running.engine.erase("payments", "card", "test").unwrap();
+    let erased = running.engine.erasure().erase("payments", "card", "test").unwrap();
     assert_eq!(erased.events, 6 + 3, "with the copies in the derived stream");
     assert_eq!(erased.dead_letters, 3);
     assert_eq!((listed("card"), listed("other")), (0, 2));
@@ -179,6 +179,6 @@ fn an_erasure_includes_events_with_extreme_times() {
         running.ports().log.read("payments", Topic::Events, partition.partition, Offset(0), 100, 1 << 20).unwrap();
     let left: Vec<&[u8]> = blocks.iter().flat_map(Records::iter).map(|(_, bytes)| bytes).collect();
     assert!(left.iter().all(|bytes| bytes.windows(4).all(|part| part != b"card")), "the log holds nothing of it");
-    let seen = running.engine.view("spend", "card", None).unwrap();
+    let seen = running.engine.queries().view("spend", "card", None).unwrap();
     assert_eq!(seen.as_of, None);
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Partition;
 use assay_core::rule::{Mode, RuleDef};
 use assay_core::verdict::Outcome;
@@ -76,7 +77,7 @@ fn a_rule_that_takes_most_of_a_worker_is_paused_and_the_others_continue() {
     let failures: Vec<_> = outcomes.values().flat_map(|outcome| &outcome.failures).collect();
     // There may be none, if the interrupted batches sufficed to pause the rule.
     assert!(failures.len() < 5_000, "{} failed before the pause", failures.len());
-    assert!(failures.iter().all(|failure| failure.code == "plugin-deadline"), "{failures:?}");
+    assert!(failures.iter().all(|failure| failure.code == FailureCode::PluginDeadline), "{failures:?}");
     let endless_verdicts = outcomes.values().filter(|outcome| rules_of(outcome).contains("loops")).count();
     assert_eq!(endless_verdicts, 10_000, "the rule has judged the events for which its calls end");
 
@@ -177,7 +178,8 @@ fn recovery_reads_failures_from_the_log_without_calling_the_plugin() {
         (0..400).map(|number| if number % 100 == 7 { ENDLESS } else { f64::from(1_000 + number) }).collect();
     running.ingest("payments", 0, &amounts[..300]);
     let judged = running.wait_until_judged("payments", 300);
-    let failed = |outcome: &&Outcome| outcome.failures.iter().any(|failure| failure.code == "plugin-deadline");
+    let failed =
+        |outcome: &&Outcome| outcome.failures.iter().any(|failure| failure.code == FailureCode::PluginDeadline);
     assert_eq!(judged.values().filter(failed).count(), 3);
     member.owner().lose(payments());
     drop(running);

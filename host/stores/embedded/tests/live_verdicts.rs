@@ -45,7 +45,7 @@ fn define(engine: &Engine) {
 }
 
 fn ingest(engine: &Engine, numbers: Range<u64>) {
-    let mut ingest = engine.ingest("s").unwrap();
+    let mut ingest = engine.ingest().begin("s").unwrap();
     for number in numbers {
         let event = json!({ "id": format!("e{number}"), "k": format!("k{}", number % 97), "t": number });
         ingest.push_json(event.to_string().as_bytes()).unwrap();
@@ -77,7 +77,7 @@ fn follow(engine: &Engine, mut live: LiveVerdicts) -> Vec<(u32, u64, String)> {
         }
         rounds += 1;
         if let Some(mark) = mark.filter(|_| rounds % 10 == 0) {
-            live = engine.follow_verdicts(LiveFilter::default(), Some(&mark)).unwrap();
+            live = engine.live_verdicts().follow(LiveFilter::default(), Some(&mark)).unwrap();
         }
     }
     seen
@@ -90,7 +90,7 @@ fn each_member_receives_each_verdict_once_while_partitions_move() {
     let (one, one_membership) = start(&store);
     define(&one);
     let (other, other_membership) = start(&store);
-    let begin = |engine: &Engine| engine.follow_verdicts(LiveFilter::default(), None).unwrap();
+    let begin = |engine: &Engine| engine.live_verdicts().follow(LiveFilter::default(), None).unwrap();
     let followed = [(&one, begin(&one)), (&other, begin(&other))];
     one_membership.owner().assign(partitions(0..PARTITIONS));
     let seen: Vec<_> = std::thread::scope(|scope| {

@@ -20,7 +20,7 @@ fn ingest_rounds(running: &TestEngine, rounds: std::ops::Range<u64>) {
 }
 
 fn events_of(running: &TestEngine, card: &str) -> usize {
-    let partition = running.engine.partition_of("payments", card).unwrap();
+    let partition = running.engine.queries().partition_of("payments", card).unwrap();
     let query = HistoryQuery { key: card.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     running.ports().archive.history(&partition, &query).unwrap().items.len()
 }
@@ -47,14 +47,14 @@ fn the_oldest_records_are_deleted_and_their_results_stay() {
     });
     // Retention runs every ten seconds, and leaves up to one block more than the limit.
     wait_until("a card's first events are gone", || events_of(&running, "card-3") < 150);
-    let counted = format!("{:?}", running.engine.view("spend", "card-3", None).unwrap());
+    let counted = format!("{:?}", running.engine.queries().view("spend", "card-3", None).unwrap());
     assert!(counted.contains("Int(200)"), "{counted}");
-    assert!(running.engine.explain("payments", "p3", None, 1000).unwrap().events.is_empty());
-    let last = running.engine.explain("payments", "p1953", None, 1000).unwrap().events;
+    assert!(running.engine.queries().explain("payments", "p3", None, 1000).unwrap().events.is_empty());
+    let last = running.engine.queries().explain("payments", "p1953", None, 1000).unwrap().events;
     assert!(last[0].outcome.is_some());
-    let partition = running.engine.partition_of("payments", "card-3").unwrap();
+    let partition = running.engine.queries().partition_of("payments", "card-3").unwrap();
     let profile = running.ports().profiles.get(&partition, "card-3").unwrap();
-    let text = running.engine.measure();
+    let text = running.engine.status().encode_metrics();
     for metric in ["assay_log_deleted_records_total", "assay_log_deleted_bytes_total"] {
         let line = text.lines().find(|line| line.starts_with(metric) && line.contains("events"));
         assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{metric} in {text}");
@@ -67,9 +67,9 @@ fn the_oldest_records_are_deleted_and_their_results_stay() {
 
     let running = TestEngine::start(dir.path());
     assert!(start_offsets(&running, Topic::Events).iter().all(|first| *first > 0));
-    assert_eq!(format!("{:?}", running.engine.view("spend", "card-3", None).unwrap()), counted);
+    assert_eq!(format!("{:?}", running.engine.queries().view("spend", "card-3", None).unwrap()), counted);
     assert_eq!(running.ports().profiles.get(&partition, "card-3").unwrap(), profile);
     ingest_rounds(&running, 40..41);
-    assert!(format!("{:?}", running.engine.view("spend", "card-3", None).unwrap()).contains("Int(205)"));
-    assert_eq!(running.engine.explain("payments", "p2003", None, 1000).unwrap().events.len(), 1);
+    assert!(format!("{:?}", running.engine.queries().view("spend", "card-3", None).unwrap()).contains("Int(205)"));
+    assert_eq!(running.engine.queries().explain("payments", "p2003", None, 1000).unwrap().events.len(), 1);
 }

@@ -43,8 +43,8 @@ fn profile(running: &TestEngine, card: &str) -> EntityProfile {
 }
 
 fn profile_at(running: &TestEngine, card: &str, at: i64) -> EntityProfile {
-    let partition = running.engine.partition_of("payments", card).unwrap();
-    running.engine.profile(&partition, card, at).unwrap()
+    let partition = running.engine.queries().partition_of("payments", card).unwrap();
+    running.engine.queries().profile(&partition, card, at).unwrap()
 }
 
 /// The scores of a card by the rules of the test, without those of the fixture.
@@ -59,7 +59,7 @@ fn tags(profile: &EntityProfile) -> Vec<(&str, &str)> {
 
 fn highest(running: &TestEngine, rule: &str) -> Result<Vec<(String, f64)>, ReadError> {
     let wanted = WantedScores { rule: rule.to_owned(), stream: None, min: None, limit: 10, cursor: None, at: STORED };
-    let (_, page) = running.engine.highest_scores(wanted)?;
+    let (_, page) = running.engine.queries().highest_scores(wanted)?;
     Ok(page.items.into_iter().map(|ranked| (ranked.key, ranked.latest.score.unwrap())).collect())
 }
 
@@ -85,9 +85,9 @@ fn a_recreated_rule_starts_without_history() {
     define(&running, "r", Some(json!({ "score": "0.0 - amount", "tags": { "watch": "amount > 0.5" } })));
     assert_eq!(scores(&running, "anna"), BTreeMap::new());
     assert_eq!(highest(&running, "r").unwrap(), []);
-    assert!(running.engine.rule_stats("r").is_none(), "its status begins anew");
+    assert!(running.engine.status().rule_stats("r").is_none(), "its status begins anew");
     send(&running, "2", "bert", 2.0, STORED);
-    assert_eq!(running.engine.rule_stats("r").unwrap().total.judged, 1);
+    assert_eq!(running.engine.status().rule_stats("r").unwrap().total.judged, 1);
     assert_eq!(highest(&running, "r").unwrap(), [("bert".to_owned(), -2.0)]);
     send(&running, "3", "anna", 5.0, STORED + 1);
     assert_eq!(highest(&running, "r").unwrap(), [("bert".to_owned(), -2.0), ("anna".to_owned(), -5.0)]);
@@ -115,7 +115,7 @@ fn define_view(running: &TestEngine, body: Value) {
 
 /// The values of the view's measures for a card, by their names.
 fn measures(running: &TestEngine, card: &str) -> Vec<(String, Measured)> {
-    running.engine.view("slots", card, None).unwrap().measures
+    running.engine.queries().view("slots", card, None).unwrap().measures
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_recreated_stream_shows_only_verdicts_of_its_present_rules() {
     let dir = tempfile::tempdir().unwrap();
     let running = TestEngine::start(dir.path());
     running.define(&json!({}));
-    let plan = running.engine.plan();
+    let plan = running.engine.catalog().plan();
     let of = |kind, name: &str| plan.snapshot.get(kind, name).unwrap().definition.clone().unwrap();
     let all = [
         (Kind::Stream, "payments"),
@@ -220,7 +220,7 @@ fn a_recreated_stream_shows_only_verdicts_of_its_present_rules() {
     running.engine.catalog().change(deleted.to_vec(), "test", None, false).unwrap();
     running.engine.catalog().change(definitions.to_vec(), "test", None, false).unwrap();
     assert!(profile(&running, "anna").rules.is_empty());
-    assert_eq!(running.engine.view("spend", "anna", None).unwrap().as_of, None);
+    assert_eq!(running.engine.queries().view("spend", "anna", None).unwrap().as_of, None);
     assert_eq!(highest(&running, "total").unwrap(), []);
     send(&running, "2", "anna", 7.0, STORED);
     assert_eq!(highest(&running, "total").unwrap(), [("anna".to_owned(), 8.0)], "it has counted one event");
@@ -251,7 +251,7 @@ fn tags_expire_by_the_time_of_their_event() {
     // A later event sets the tag again. The stored verdicts keep their tags.
     send(&running, "2", "anna", 5.0, STORED + 40 * DAY);
     assert_eq!(profile_at(&running, "anna", STORED + 60 * DAY).tags[0].at, STORED + 40 * DAY);
-    let explained = running.engine.explain("payments", "1", None, 1000).unwrap().events;
+    let explained = running.engine.queries().explain("payments", "1", None, 1000).unwrap().events;
     let verdict =
         explained[0].outcome.as_ref().unwrap().verdicts.iter().find(|verdict| verdict.by.rule == "r").unwrap();
     assert_eq!(verdict.tags, ["block"]);

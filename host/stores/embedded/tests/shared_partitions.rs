@@ -138,7 +138,7 @@ fn event(number: u64) -> Value {
 
 /// Ingests events and waits until they are durable.
 fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
-    let mut ingest = engine.ingest("payments").unwrap();
+    let mut ingest = engine.ingest().begin("payments").unwrap();
     numbers.for_each(|number| ingest.push_json(event(number).to_string().as_bytes()).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
@@ -206,7 +206,7 @@ fn assert_counted_once(ports: &Ports, engines: &[&Engine]) {
         let expected = [Measured::Int(counts.len() as i64), Measured::Double(sums[device])];
         for engine in engines {
             wait_until("the engine knows the device's values", || {
-                let measures = engine.view("seen", device, None).unwrap().measures;
+                let measures = engine.queries().view("seen", device, None).unwrap().measures;
                 measures.iter().map(|(_, value)| value).eq(&expected)
             });
         }
@@ -301,9 +301,9 @@ fn two_engines_produce_the_verdicts_of_one() {
         };
         assert_eq!(profile(shared.ports()), profile(alone.ports()), "{card}");
         // The owner answers from memory, the other engine from the saved state.
-        let values = |engine: &Engine| engine.view("spend", &card, None).unwrap().measures;
+        let values = |engine: &Engine| engine.queries().view("spend", &card, None).unwrap().measures;
         wait_until("both engines know the view's values", || values(&first) == values(&second));
-        let kept = |engine: &Engine| engine.buckets("slots", &card, TimeRange::ALL).unwrap();
+        let kept = |engine: &Engine| engine.queries().buckets("slots", &card, TimeRange::ALL).unwrap();
         wait_until("both engines know the view's buckets", || kept(&first) == kept(&second));
         let kept = kept(&first);
         let newest = kept.as_of.unwrap().div_euclid(BUCKET_MS) * BUCKET_MS;

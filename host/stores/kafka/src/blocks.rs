@@ -113,6 +113,7 @@ pub(super) fn slice_block(block: &Records, from: Offset, max_records: usize, max
 
 #[cfg(test)]
 mod tests {
+    use assay_core::failure_code::FailureCode;
     use assay_engine::ports::log::Refused;
 
     use super::*;
@@ -123,12 +124,12 @@ mod tests {
             block.note_appended(time);
             block.push(record.as_bytes());
         }
-        block.refused = vec![(1, Refused { code: "x", message: String::new() }), (3, refused())];
+        block.refused = vec![(1, Refused { code: FailureCode::SchemaUnknown, message: String::new() }), (3, refused())];
         block
     }
 
     fn refused() -> Refused {
-        Refused { code: "y", message: String::new() }
+        Refused { code: FailureCode::EventEmpty, message: String::new() }
     }
 
     fn texts(block: &Records) -> Vec<(u64, String)> {

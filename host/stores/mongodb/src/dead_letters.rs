@@ -133,7 +133,7 @@ fn statement(letter: &DeadLetter) -> Result<Upsert, StoreError> {
         "revision": letter.revision.map(i64::from),
         "plugin": letter.plugin.as_deref(),
         "digest": letter.digest.map(|digest| digest.to_string()),
-        "code": &letter.code,
+        "code": letter.code.as_str(),
         "message": message,
         "cut": truncated,
     };
@@ -168,7 +168,7 @@ fn read(document: &Document) -> Result<DeadLetter, StoreError> {
         revision: fields.get("revision").map(|_| fields.small_number("revision")).transpose()?,
         plugin: maybe("plugin")?,
         digest: maybe("digest")?.as_deref().map(digest).transpose()?,
-        code: fields.text("code")?.to_owned(),
+        code: fields.text("code")?.into(),
         message: fields.text("message")?.to_owned(),
     })
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 
-/// What only a programmer of this program understands.
+/// Words that only a programmer of this program understands.
 const FORBIDDEN: &[&str] = &[
     "RuleDef",
     "ViewDef",

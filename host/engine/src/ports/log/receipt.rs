@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Appended, Receipt, WakeSignal};
 use crate::ports::StoreError;
 
-/// How long a thread that waits for a receipt sleeps at most before it sees that it has to stop.
+/// The longest sleep of a thread that waits for a receipt, after which it checks whether it has to stop.
 const MAX_RECEIPT_WAIT: Duration = Duration::from_millis(100);
 
 impl Wake for WakeSignal {
@@ -17,7 +17,7 @@ impl Wake for WakeSignal {
     }
 }
 
-/// What became of an append; none: it is not known yet, and the signal comes when it is.
+/// The result of an append; none: it is not known yet, and the signal is notified when it is.
 pub(crate) fn poll_receipt(receipt: &mut Receipt, wake: &Arc<WakeSignal>) -> Option<Result<Vec<Appended>, StoreError>> {
     let waker = Waker::from(wake.clone());
     match Pin::new(receipt).poll(&mut Context::from_waker(&waker)) {

@@ -1,5 +1,6 @@
 //! Records of a partition, one behind the other, with the times at which the log stored them.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 
 /// Records that stand one behind the other in a partition.
@@ -9,24 +10,24 @@ pub struct Records {
     pub first: Offset,
     /// When the first was appended, ms since 1970, by the clock of whoever appended, or of the log.
     pub appended_at: i64,
-    /// Where the log knows a time for each record: the indexes, rising, from which on another time holds than before.
+    /// For logs with a time for each record: the indexes, rising, from which on another time holds than before.
     pub appended_later: Vec<(u32, i64)>,
     /// The number of the schema that events are in: how many schemas their stream had before. Verdicts have 0.
     pub schema: u32,
     /// All records, one behind the other.
     pub data: Vec<u8>,
-    /// Where each record ends in `data`.
+    /// The end of each record in `data`.
     pub ends: Vec<u32>,
     /// Records that the log could not turn into the stream's Avro, by rising index. Their bytes are as they came.
     pub refused: Vec<(u32, Refused)>,
 }
 
-/// Why a record cannot be read as an event of its stream.
+/// The reason why a record cannot be read as an event of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What kind of failure, such as `schema-unknown`.
-    pub code: &'static str,
-    /// What is wrong, for whoever reads the dead letter.
+    /// The code of the failure.
+    pub code: FailureCode,
+    /// A description for the reader of the dead letter.
     pub message: String,
 }
 
@@ -43,12 +44,12 @@ impl Records {
         self.ends.push(self.data.len() as u32);
     }
 
-    /// How many records.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

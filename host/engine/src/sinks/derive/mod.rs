@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use assay_core::names::Partition;
 
 use super::DERIVE;
+use crate::health::HealthComponent;
 use crate::metrics::{Metrics, SinkLabel};
 use crate::panics::Heartbeat;
 use crate::plan::Plan;
@@ -44,15 +45,15 @@ const MAX_IDLE_WAIT: Duration = Duration::from_millis(500);
 const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A wait that was given up is shown for this time, and logged at most once in it.
 const WARNING_TIME: Duration = Duration::from_secs(60);
-/// The sink as health knows it.
-const PART: &str = "sink derive";
+/// The component whose state is that of the sink.
+const COMPONENT: HealthComponent = HealthComponent::Sink(DERIVE);
 
 /// Starts the sink.
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Service> {
     let wake = Arc::new(WakeSignal::default());
     shared.ports.log.on_append(Topic::Events, wake.clone());
     shared.progress.note_derived(BTreeMap::new());
-    shared.health.note(PART, None);
+    shared.health.note(&COMPONENT, None);
     let stopping = shared.clone();
     let mut sink = DeriveSink {
         shared: shared.clone(),
@@ -99,7 +100,7 @@ impl DeriveSink {
             match outcome {
                 Ok(round) => {
                     delay = MIN_RETRY_DELAY;
-                    self.shared.health.note(PART, None);
+                    self.shared.health.note(&COMPONENT, None);
                     if round.records == 0 {
                         self.wake.wait(self.idle_wait(round.wait_until));
                     }
@@ -108,7 +109,7 @@ impl DeriveSink {
                     tracing::warn!(sink = DERIVE, %error, "a store fails; trying again");
                     let label = SinkLabel { sink: DERIVE.to_owned() };
                     self.shared.metrics.sink_errors.get_or_create(&label).inc();
-                    self.shared.health.note(PART, Some(&error.to_string()));
+                    self.shared.health.note(&COMPONENT, Some(&error.to_string()));
                     if !self.shared.back_off(&mut delay, &self.wake) {
                         break;
                     }
@@ -211,7 +212,7 @@ impl DeriveSink {
             known.partitions.retain(|_, at| is_recent(*at));
         }
         let warnings: Vec<String> = self.given_up.keys().filter_map(|name| self.warning(name)).collect();
-        self.shared.health.set_own_warning(PART, Some(warnings.join("; ")).filter(|text| !text.is_empty()));
+        self.shared.health.set_own_warning(&COMPONENT, Some(warnings.join("; ")).filter(|text| !text.is_empty()));
     }
 
     fn warning(&self, name: &str) -> Option<String> {

@@ -29,6 +29,7 @@ pub(crate) const OTHERS: [&str; 4] = ["big", "many", "small", "total"];
 /// An engine over a data folder. The drop stops it.
 pub(crate) struct TestEngine {
     pub(crate) engine: Engine,
+    ports: Ports,
 }
 
 impl TestEngine {
@@ -48,8 +49,9 @@ impl TestEngine {
         let store = Embedded::open(dir, &Config::default()).unwrap();
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
         let config = EngineConfig { workers: 1, ..config };
-        let engine = Engine::start(wrap(store.ports()), runtime, config, Arc::new(Metrics::new())).unwrap();
-        Self { engine }
+        let ports = wrap(store.ports());
+        let engine = Engine::start(ports.clone(), runtime, config, Arc::new(Metrics::new())).unwrap();
+        Self { engine, ports }
     }
 
     /// Defines the streams and their rules, and with `with_loop` the endless rule.
@@ -89,7 +91,7 @@ impl TestEngine {
 
     /// Ingests an event for each amount and waits until all are durable. `first` is the number of the first event.
     pub(crate) fn ingest(&self, stream: &str, first: usize, amounts: &[f64]) {
-        let mut ingest = self.engine.ingest(stream).unwrap();
+        let mut ingest = self.engine.ingest().begin(stream).unwrap();
         for (number, amount) in (first..).zip(amounts) {
             let event = json!({ "id": format!("p{number}"), "card": format!("card-{}", number % 50), "amount": amount,
                 "at": 1_700_000_000_000_i64 + number as i64 * 400 });
@@ -101,13 +103,13 @@ impl TestEngine {
 
     /// The current revision of the endless rule.
     pub(crate) fn loop_revision(&self) -> Revision {
-        self.engine.ports().catalog.snapshot(None).unwrap().get(Kind::Rule, "loops").cloned().unwrap()
+        self.ports.catalog.snapshot(None).unwrap().get(Kind::Rule, "loops").cloned().unwrap()
     }
 
     /// Reads all outcomes of a stream from the log, by partition and offset. Asserts that no event has two.
     pub(crate) fn outcomes(&self, stream: &str) -> BTreeMap<(u32, Offset), Outcome> {
-        let log = &self.engine.ports().log;
-        let partitions = self.engine.plan().streams[stream].partitions;
+        let log = &self.ports.log;
+        let partitions = self.engine.catalog().plan().streams[stream].partitions;
         let mut outcomes = BTreeMap::new();
         for partition in 0..partitions {
             let mut at = Offset(0);

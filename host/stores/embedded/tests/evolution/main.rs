@@ -36,7 +36,7 @@ fn the_schema_changes_while_events_arrive() {
     let engine = start(Ports { membership: member.clone(), ..store.ports() });
     define(&engine);
     let all: Vec<PartitionId> =
-        ["payments", "by_device"].iter().flat_map(|stream| engine.partitions_of(stream).unwrap()).collect();
+        ["payments", "by_device"].iter().flat_map(|stream| engine.queries().partitions_of(stream).unwrap()).collect();
     let owner = || member.owner();
     owner().assign(all.clone());
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -73,7 +73,11 @@ fn the_schema_changes_while_events_arrive() {
     let of_schemas = count_events_by_schema(&store.ports());
     assert_eq!(of_schemas.values().sum::<u64>(), count);
     assert!(of_schemas.len() >= 9, "{of_schemas:?}");
-    assert_eq!(engine.plan().streams["by_device"].def.earlier.len(), 9, "the derived stream has changed with it");
+    assert_eq!(
+        engine.catalog().plan().streams["by_device"].def.earlier.len(),
+        9,
+        "the derived stream has changed with it"
+    );
     engine.shutdown();
     store.shutdown().unwrap();
     // The membership holds the engine, and the engine holds the folder.
@@ -100,14 +104,15 @@ fn the_schema_changes_while_events_arrive() {
         assert_eq!(found.get(id).map(scores), Some(scores(outcome)), "{id}");
     }
     for card in (0..CARDS).map(|card| format!("card-{card}")) {
-        let [values, expected] = [&engine, &undisturbed].map(|engine| engine.view("spend", &card, None).unwrap());
+        let [values, expected] =
+            [&engine, &undisturbed].map(|engine| engine.queries().view("spend", &card, None).unwrap());
         assert_eq!(values.measures, expected.measures);
     }
     wait_until("all are in the derived stream", || count_derived_events(&store.ports()) >= count);
     assert_eq!(count_derived_events(&store.ports()), count, "the log of the derived stream has each event once");
     let of_device = (0..count).filter(|number| number % 7 == 3).count();
     wait_until("devices are counted", || {
-        engine.view("seen", "device-3", None).unwrap().measures[0].1 == Measured::Int(of_device as i64)
+        engine.queries().view("seen", "device-3", None).unwrap().measures[0].1 == Measured::Int(of_device as i64)
     });
     let of_card = (0..count).filter(|number| number.wrapping_mul(31) % CARDS == 7).count();
     for (name, key, expected) in [("payments", "card-7", of_card), ("by_device", "device-3", of_device)] {
@@ -130,9 +135,9 @@ fn events_are_never_read_with_an_older_schema() {
     let engine = start(store.ports());
     define(&engine);
     ingest(&engine, 0..10);
-    let old = engine.plan();
+    let old = engine.catalog().plan();
     // The request begins before the change and is submitted after it.
-    let mut slow = engine.ingest("payments").unwrap();
+    let mut slow = engine.ingest().begin("payments").unwrap();
     slow.push_json(event(10).to_string().as_bytes()).unwrap();
     engine.catalog().change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
     ingest(&engine, 11..60);
@@ -145,7 +150,7 @@ fn events_are_never_read_with_an_older_schema() {
         let by_old = resolve_to_newest(&old.streams["payments"].history, blocks.clone());
         assert!(by_old.iter().all(|block| block.schema == 0));
         readable += by_old.iter().map(Records::len).sum::<usize>();
-        let now = resolve_to_newest(&engine.plan().streams["payments"].history, blocks);
+        let now = resolve_to_newest(&engine.catalog().plan().streams["payments"].history, blocks);
         assert!(now.iter().all(|block| block.schema == 1 && block.refused.is_empty()));
     }
     assert_eq!(readable, 10);
@@ -246,7 +251,7 @@ fn schemas_that_cannot_read_the_log_are_refused() {
     let twice = engine.catalog().change(vec![stream(&json!([]))], "test", None, false).unwrap();
     assert_eq!((twice.unchanged, twice.revisions.len()), (1, 0));
     // A client may send back the fields that the server added.
-    let def = engine.plan().snapshot.find::<StreamDef>("payments").unwrap().clone();
+    let def = engine.catalog().snapshot().find::<StreamDef>("payments").unwrap().clone();
     assert_eq!(def.earlier.len(), 2);
     let same = engine.catalog().change(vec![Change::set("payments", def)], "test", None, false).unwrap();
     assert_eq!(same.unchanged, 1);

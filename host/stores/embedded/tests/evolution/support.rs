@@ -96,7 +96,7 @@ pub(crate) fn event(number: u64) -> Value {
 }
 
 pub(crate) fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
-    let mut ingest = engine.ingest("payments").unwrap();
+    let mut ingest = engine.ingest().begin("payments").unwrap();
     numbers.for_each(|number| ingest.push_json(event(number).to_string().as_bytes()).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(ingest.submit().unwrap().durable()).unwrap();
@@ -154,8 +154,8 @@ pub(crate) fn count_derived_events(ports: &Ports) -> u64 {
 
 /// All events of an entity as JSON, from the archive.
 pub(crate) fn history(engine: &Engine, ports: &Ports, stream: &str, key: &str) -> Vec<Value> {
-    let partition = engine.partition_of(stream, key).unwrap();
+    let partition = engine.queries().partition_of(stream, key).unwrap();
     let query = HistoryQuery { key: key.to_owned(), times: TimeRange::ALL, limit: 10_000, cursor: None };
     let events = ports.archive.history(&partition, &query).unwrap().items;
-    events.iter().map(|event| engine.event_json(stream, event).unwrap()).collect()
+    events.iter().map(|event| engine.queries().event_json(stream, event).unwrap()).collect()
 }

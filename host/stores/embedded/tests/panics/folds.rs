@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::verdict::{Failure, Verdict};
 use assay_engine::ports::dead_letters::DeadLetter;
 use assay_engine::ports::log::Topic;
@@ -68,7 +69,8 @@ fn expected_outcomes(events: u64) -> JudgedById {
 }
 
 fn assert_is_dead_letter(ports: &Ports) {
-    let panicked: Vec<_> = letters(ports).into_iter().filter(|letter| letter.code == "event-panicked").collect();
+    let panicked: Vec<_> =
+        letters(ports).into_iter().filter(|letter| letter.code == FailureCode::EventPanicked).collect();
     assert_eq!(panicked.len(), 1, "{panicked:?}");
     let message = &panicked[0].message;
     assert!(message.contains("hostile words (at ") && message.contains("folds.rs:"), "{message}");
@@ -121,9 +123,15 @@ impl EngineWithoutCheckpoints {
     fn wait_until_scored(&self) {
         wait_until("everything is scored", || {
             let engine = &self.running.engine;
-            let is_scored =
-                |partition: &PartitionId| engine.unscored(partition).is_some_and(|unscored| unscored.events == 0);
-            engine.readiness().parts.iter().all(|part| part.ok || !part.name.starts_with("partition payments"))
+            let is_scored = |partition: &PartitionId| {
+                engine.status().unscored(partition).is_some_and(|unscored| unscored.events == 0)
+            };
+            engine
+                .status()
+                .readiness()
+                .parts
+                .iter()
+                .all(|part| part.ok || !part.component.to_string().starts_with("partition payments"))
                 && payments().iter().all(is_scored)
         });
     }
@@ -143,7 +151,7 @@ fn recovery_skips_events_that_panicked() {
     engine.crash();
     engine.wait_until_scored();
     wait_until("it is a dead letter", || {
-        !letters(&engine.running.ports()).iter().all(|one| one.code != "event-panicked")
+        !letters(&engine.running.ports()).iter().all(|one| one.code != FailureCode::EventPanicked)
     });
     let folds = hostile.folds();
     for end in [400, 500] {
@@ -163,7 +171,7 @@ fn a_judged_event_that_panics_in_recovery_becomes_a_dead_letter() {
     ingest(&engine.running, 0..300);
     engine.wait_until_scored();
     let count = || {
-        let values = engine.running.engine.view("spend", &card(HOSTILE), None).unwrap();
+        let values = engine.running.engine.queries().view("spend", &card(HOSTILE), None).unwrap();
         format!("{:?}", values.measures[0].1)
     };
     wait_until("all verdicts are in the log", || by_id(&engine.running.ports()).len() == 300);
@@ -175,7 +183,7 @@ fn a_judged_event_that_panics_in_recovery_becomes_a_dead_letter() {
     engine.wait_until_scored();
     wait_until("the views are there again", || count() == "Int(14)");
     wait_until("it is a dead letter", || {
-        !letters(&engine.running.ports()).iter().all(|one| one.code != "event-panicked")
+        !letters(&engine.running.ports()).iter().all(|one| one.code != FailureCode::EventPanicked)
     });
     assert_is_dead_letter(&engine.running.ports());
     assert!(by_id(&engine.running.ports()) == judged, "verdicts stay as they are");
@@ -203,7 +211,7 @@ fn a_partition_whose_events_all_panic_does_not_affect_the_other() {
         running.ports().log.end(&partition.stream, Topic::Events, partition.partition).unwrap().0
     };
     let panicked =
-        letters(&running.ports()).into_iter().filter(|letter| letter.code == "event-panicked").count() as u64;
+        letters(&running.ports()).into_iter().filter(|letter| letter.code == FailureCode::EventPanicked).count() as u64;
     assert!(panicked > 5 && panicked == end(&payments()[0]), "{panicked}");
     assert_eq!(by_id(&running.ports()).len() as u64, end(&payments()[1]), "the other's events are judged");
 }
@@ -223,10 +231,10 @@ fn an_event_that_panics_in_a_sink_is_a_dead_letter_of_that_sink_only() {
     ingest(&running, 0..300);
     running.wait_until_written();
     wait_until("it is a dead letter", || {
-        letters(&running.ports()).iter().any(|letter| letter.code == "event-panicked")
+        letters(&running.ports()).iter().any(|letter| letter.code == FailureCode::EventPanicked)
     });
     let panicked: Vec<_> =
-        letters(&running.ports()).into_iter().filter(|letter| letter.code == "event-panicked").collect();
+        letters(&running.ports()).into_iter().filter(|letter| letter.code == FailureCode::EventPanicked).collect();
     assert_eq!(panicked.len(), 1);
     assert_eq!((panicked[0].place.partition, panicked[0].place.offset.0), (hostile.partition, 5));
     assert!(panicked[0].message.starts_with("archive-events: panicked: hostile words (at "), "{panicked:?}");
@@ -249,12 +257,13 @@ fn an_outcome_that_panics_in_a_sink_is_a_dead_letter_of_that_sink_only() {
         running.wait_until_written();
         wait_until_ready(&running);
         let profile = |number| {
-            let partition = running.engine.partition_of("payments", &card(number)).unwrap();
+            let partition = running.engine.queries().partition_of("payments", &card(number)).unwrap();
             running.ports().profiles.get(&partition, &card(number)).unwrap()
         };
         (letters(&running.ports()), (0..20).map(profile).collect::<Vec<_>>())
     });
-    let (panicked, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|letter| letter.code == "event-panicked");
+    let (panicked, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|letter| letter.code == FailureCode::EventPanicked);
     let mut rejected: Vec<(&str, u64)> =
         panicked.iter().map(|one| (one.sink.as_deref().unwrap(), one.place.offset.0)).collect();
     rejected.sort_unstable();

@@ -15,7 +15,7 @@ use crate::results::{define, ingest, start};
 
 /// The sum of all series of a metric whose labels contain a text.
 fn read_metric(engine: &Engine, metric: &str, label: &str) -> f64 {
-    let text = engine.measure();
+    let text = engine.status().encode_metrics();
     let is_match = |line: &&str| line.split(['{', ' ']).next() == Some(metric) && line.contains(label);
     text.lines().filter(is_match).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
@@ -39,13 +39,17 @@ fn lag_is_exact_while_a_worker_is_in_a_batch() {
     wait_until("the lag is told", || read_metric(engine, "assay_events_lag", "payments") == 300.0);
     wait_until("the batch is read", || {
         let all = partitions();
-        let unscored = all[..2].iter().filter_map(|partition| engine.unscored(partition));
+        let unscored = all[..2].iter().filter_map(|partition| engine.status().unscored(partition));
         let (events, oldest) =
             unscored.fold((0, None), |(events, oldest), one| (events + one.events, oldest.or(one.oldest_appended_at)));
         events == 300 && oldest.is_some_and(|oldest| oldest <= assay_engine::now_ms())
     });
-    let parts = engine.readiness().parts;
-    let lag: u64 = parts.iter().filter(|part| part.name.starts_with("partition payments")).map(|part| part.lag).sum();
+    let parts = engine.status().readiness().parts;
+    let lag: u64 = parts
+        .iter()
+        .filter(|part| part.component.to_string().starts_with("partition payments"))
+        .map(|part| part.lag)
+        .sum();
     assert_eq!(lag, 300);
     is_stuck.store(false, Ordering::SeqCst);
     running.wait_until_written();
@@ -61,10 +65,10 @@ fn a_halted_partition_lags_and_is_reported() {
     let halts = json!({ "rule": "halts", "stream": "payments", "score": "1.0 / amount", "on_error": "halt" });
     engine.catalog().change(vec![Change::from_json(Kind::Rule, "halts", halts)], "test", None, false).unwrap();
     ingest(&running, 0..100);
-    wait_until("both partitions halt", || engine.halts("halts").len() == 2);
+    wait_until("both partitions halt", || engine.status().halts("halts").len() == 2);
     let lag = || read_metric(engine, "assay_events_lag", "payments");
     wait_until("they are open again", || {
-        partitions()[..2].iter().all(|partition| engine.unscored(partition).is_some())
+        partitions()[..2].iter().all(|partition| engine.status().unscored(partition).is_some())
     });
     wait_until("what is before the halt is scored", || lag() > 0.0 && lag() <= 100.0);
     ingest(&running, 100..200);
@@ -72,15 +76,15 @@ fn a_halted_partition_lags_and_is_reported() {
     wait_until("what comes waits", || lag() > 100.0);
     // AssayPartsFailing.
     assert!(read_metric(engine, "assay_parts_failing", "") >= 2.0);
-    wait_until("events are taken in", || engine.readiness().ready);
+    wait_until("events are taken in", || engine.status().readiness().ready);
     wait_until("the oldest event is known", || {
         partitions()[..2]
             .iter()
-            .all(|partition| engine.unscored(partition).is_some_and(|one| one.oldest_appended_at.is_some()))
+            .all(|partition| engine.status().unscored(partition).is_some_and(|one| one.oldest_appended_at.is_some()))
     });
     engine.catalog().change(vec![Change::delete(Kind::Rule, "halts")], "test", None, false).unwrap();
     running.wait_until_written();
-    assert!(engine.halts("halts").is_empty());
+    assert!(engine.status().halts("halts").is_empty());
     wait_until("no part fails", || read_metric(engine, "assay_parts_failing", "") == 0.0);
 }
 
@@ -103,7 +107,7 @@ fn a_failing_store_shows_in_the_metrics_of_the_alerts() {
     let before = read_metric(engine, "assay_sink_lag", sink);
     ingest(&running, 100..200);
     wait_until("what comes lags, too", || read_metric(engine, "assay_sink_lag", sink) >= before + 100.0);
-    wait_until("it lags alone", || engine.readiness().ready);
+    wait_until("it lags alone", || engine.status().readiness().ready);
     // AssayDeadLetters (a payment of nothing has no ratio), AssayLatencyHigh, AssayCheckpointSlow, AssayCatalogsDiffer.
     wait_until("failures are counted", || read_metric(engine, "assay_failures_total", "payments") > 0.0);
     for metric in [

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use assay_engine::{Probe, ProbePoint};
+use assay_engine::{HealthComponent, Probe, ProbePoint};
 
 use faulty::{Faults, faulty};
 use payments::{TestEngine, wait_until};
@@ -41,14 +41,17 @@ fn run(probe: Probe, faults: &Arc<Faults>) -> (Results, String) {
     ingest(&running, EVENTS / 2..EVENTS);
     running.wait_until_written();
     wait_until_ready(&running);
-    (Results::read(&running), running.engine.measure())
+    (Results::read(&running), running.engine.status().encode_metrics())
 }
 
 fn wait_until_ready(running: &TestEngine) {
     wait_until("all parts work again", || {
-        let readiness = running.engine.readiness();
+        let readiness = running.engine.status().readiness();
         // The readiness also reports threads of other tests in this process.
-        readiness.parts.iter().all(|part| (part.ok && part.lag == 0) || part.name.starts_with("thread "))
+        readiness
+            .parts
+            .iter()
+            .all(|part| (part.ok && part.lag == 0) || matches!(part.component, HealthComponent::Thread(_)))
     });
 }
 

@@ -114,7 +114,8 @@ fn the_letter_of_a_refused_record_survives_the_end_of_the_engine() {
     ingest(&running, 0..100);
     let failures = || failing.lock().unwrap().as_ref().map_or(0, |letters| letters.failures.load(Ordering::SeqCst));
     wait_until("the letter is not written", || failures() > 1);
-    let refused_at = |partition: &PartitionId| running.engine.partition_of("payments", "card-5").unwrap() == *partition;
+    let refused_at =
+        |partition: &PartitionId| running.engine.queries().partition_of("payments", "card-5").unwrap() == *partition;
     let home = partitions().into_iter().find(refused_at).unwrap();
     let before = series.position(&home);
     drop(running);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 use assay_core::verdict::{Failure, Outcome, Verdict, read_block};
 use assay_embedded::{Config, Embedded};
@@ -61,8 +62,8 @@ impl Results {
     pub(crate) fn read(running: &TestEngine) -> Self {
         let ports = running.ports();
         let cards: Vec<String> = (0..CARDS).map(card).collect();
-        let partition_of = |card: &String| running.engine.partition_of("payments", card).unwrap();
-        let view = |card: &String| format!("{:?}", running.engine.view("spend", card, None).unwrap());
+        let partition_of = |card: &String| running.engine.queries().partition_of("payments", card).unwrap();
+        let view = |card: &String| format!("{:?}", running.engine.queries().view("spend", card, None).unwrap());
         let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for outcome in outcomes(&ports, &partitions()[2..]).into_values() {
             counts.entry(outcome.key).or_default().push(outcome.verdicts[0].score.unwrap() as u64);
@@ -91,7 +92,7 @@ pub(crate) fn outcomes(ports: &Ports, partitions: &[PartitionId]) -> BTreeMap<(u
             for (_, block) in blocks.iter().flat_map(Records::iter) {
                 for outcome in read_block(block).unwrap().outcomes {
                     let place = (partition.partition.0, outcome.offset.0);
-                    let panicked = outcome.failures.iter().any(|failure| failure.code == "event-panicked");
+                    let panicked = outcome.failures.iter().any(|failure| failure.code == FailureCode::EventPanicked);
                     if panicked && all.contains_key(&place) {
                         // It was judged before.
                         continue;

@@ -47,7 +47,7 @@ fn a_partition_that_cannot_be_saved_holds_up_no_other() {
     is_stalled.store(true, Ordering::SeqCst);
     let engine = &running.engine;
     let unscored = |partitions: &[PartitionId]| -> u64 {
-        partitions.iter().map(|partition| engine.unscored(partition).map_or(u64::MAX, |one| one.events)).sum()
+        partitions.iter().map(|partition| engine.status().unscored(partition).map_or(u64::MAX, |one| one.events)).sum()
     };
     let log = running.ports().log;
     let appended = |partitions: &[PartitionId]| -> u64 {
@@ -62,7 +62,7 @@ fn a_partition_that_cannot_be_saved_holds_up_no_other() {
         ingest(&running, 100..200);
         wait_until("something is there to be saved", || unscored(payments) == 0);
         let changing = scope.spawn(|| engine.catalog().change(vec![change], "test", None, false).unwrap());
-        wait_until("the change is committed", || engine.plan().streams["payments"].rules.len() == 3);
+        wait_until("the change is committed", || engine.catalog().plan().streams["payments"].rules.len() == 3);
         ingest(&running, 200..400);
         // The payments wait until what came before the change is saved.
         let copies = (0..400).filter(|number| number % 7 != 0).count() as u64;

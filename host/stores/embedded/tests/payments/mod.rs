@@ -86,7 +86,7 @@ impl TestEngine {
 
     /// Ingests events and waits until they are durable.
     pub(crate) fn ingest(&self, events: impl Iterator<Item = Value>) {
-        let mut ingest = self.engine.ingest("payments").unwrap();
+        let mut ingest = self.engine.ingest().begin("payments").unwrap();
         events.for_each(|event| ingest.push_json(event.to_string().as_bytes()).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(ingest.submit().unwrap().durable()).unwrap();

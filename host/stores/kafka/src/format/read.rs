@@ -183,7 +183,7 @@ fn read_schema_header(headers: &BorrowedHeaders) -> Option<u32> {
 }
 
 fn make_refused(code: FailureCode, message: impl Into<String>) -> Refused {
-    Refused { code: code.as_str(), message: message.into() }
+    Refused { code, message: message.into() }
 }
 
 fn describe_wrong_frame(expected: &str, payload: &[u8]) -> String {

@@ -83,7 +83,7 @@ impl Writers {
             }
             Ok(None) => {
                 let message = format!("the schema registry has no schema with the id {id}");
-                let writer = Arc::new(Writer::Refused(Refused { code: FailureCode::SchemaUnknown.as_str(), message }));
+                let writer = Arc::new(Writer::Refused(Refused { code: FailureCode::SchemaUnknown, message }));
                 known.unknown.insert(id, (Instant::now(), writer.clone()));
                 Ok(writer)
             }
@@ -97,7 +97,7 @@ impl Writers {
     fn build_writer(&self, id: i32, json: &str) -> Writer {
         let refused = |why: &dyn std::fmt::Display| {
             let message = format!("records with the schema id {id} cannot be read as events of the stream: {why}");
-            Writer::Refused(Refused { code: FailureCode::SchemaIncompatible.as_str(), message })
+            Writer::Refused(Refused { code: FailureCode::SchemaIncompatible, message })
         };
         match Schema::parse(json).map(|writer| Writer::compare(&writer, &self.reader)) {
             Ok(Ok(writer)) => writer,

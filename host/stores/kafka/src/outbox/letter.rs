@@ -48,7 +48,7 @@ pub(super) fn encode_record(
         time: outcome.time,
         key: &outcome.key,
         id: &outcome.id,
-        code: &failure.code,
+        code: failure.code.as_str(),
         message: &failure.message,
         rule: by.map(|by| by.rule.as_str()),
         revision: by.map(|by| by.revision),

@@ -62,9 +62,9 @@ fn put_verdict(out: &mut Vec<u8>, partition: &PartitionId, outcome: &Outcome, ve
             put_value(out, &facet_value(facet));
         });
     });
-    put_items(out, &verdict.attributes, |out, (name, value)| {
-        put_text(out, name);
-        put_text(out, value);
+    put_items(out, &verdict.attributes, |out, attribute| {
+        put_text(out, &attribute.name);
+        put_text(out, &attribute.value);
     });
     put_items(out, &verdict.inputs, |out, (name, input)| {
         put_text(out, name);
@@ -135,7 +135,7 @@ mod tests {
     use assay_core::names::{Digest, Partition};
     use assay_core::rule::Mode;
     use assay_core::schema::{Schema, to_json};
-    use assay_core::verdict::{Edge, PluginStamp, Reason, RuleStamp};
+    use assay_core::verdict::{Attribute, Edge, PluginStamp, Reason, RuleStamp};
     use serde_json::json;
 
     use super::*;
@@ -187,7 +187,7 @@ mod tests {
                 target: "b".to_owned(),
                 facets: [("amount".to_owned(), 0.5.into()), ("seen".to_owned(), 7.into())].into(),
             }],
-            attributes: vec![("country".to_owned(), "de".to_owned())],
+            attributes: vec![Attribute { name: "country".to_owned(), value: "de".to_owned() }],
             inputs: vec![
                 ("amount".to_owned(), Value::Double(2.5)),
                 ("count".to_owned(), Value::Int(-7)),

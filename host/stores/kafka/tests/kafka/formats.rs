@@ -105,7 +105,7 @@ fn records_of_other_schemas_are_resolved_or_refused() {
     let refused: Vec<(u64, &str, &str)> = blocks
         .iter()
         .flat_map(|block| block.refused.iter().map(|(at, why)| (block.first.0 + u64::from(*at), why)))
-        .map(|(at, why)| (at, why.code, why.message.as_str()))
+        .map(|(at, why)| (at, why.code.as_str(), why.message.as_str()))
         .collect();
     let codes: Vec<(u64, &str)> = refused.iter().map(|(at, code, _)| (*at, *code)).collect();
     assert_eq!(

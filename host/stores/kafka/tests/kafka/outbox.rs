@@ -52,7 +52,7 @@ fn outcome(offset: u64, rules: &[&str]) -> Outcome {
         attributes: vec![],
         inputs: vec![],
     };
-    let failure = || Failure { by: Some(stamp("broken")), code: "plugin-trap".to_owned(), message: "oh".to_owned() };
+    let failure = || Failure { by: Some(stamp("broken")), code: "plugin-trap".into(), message: "oh".to_owned() };
     Outcome {
         offset: Offset(offset),
         time: 1_700_000_000_000,

@@ -200,8 +200,8 @@ fn define(engine: &Engine, topic: &str) {
 
 /// The warning of a part in the readiness report, if it has one.
 fn warning(engine: &Engine, part: &str) -> Option<String> {
-    let parts = engine.readiness().parts;
-    parts.into_iter().find(|one| one.name == part && !one.warning.is_empty()).map(|one| one.warning)
+    let parts = engine.status().readiness().parts;
+    parts.into_iter().find(|one| one.component.to_string() == part && !one.warning.is_empty()).map(|one| one.warning)
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn readers_are_warned_before_retention_outruns_them() {
     let engine = Engine::start(ports, runtime, config, Arc::new(Metrics::new())).unwrap();
     define(&engine, &topic);
     wait_until("the partition is open", || {
-        let readiness = engine.readiness();
-        readiness.ready && readiness.parts.iter().any(|part| part.name == PARTS[1])
+        let readiness = engine.status().readiness();
+        readiness.ready && readiness.parts.iter().any(|part| part.component.to_string() == PARTS[1])
     });
 
     stores.is_down.store(true, Ordering::SeqCst);
@@ -241,8 +241,8 @@ fn readers_are_warned_before_retention_outruns_them() {
     assert!(warning_text.contains("the topic keeps 1h: 19m left"), "{warning_text}");
     let warning_text = warning(&engine, PARTS[1]).unwrap();
     assert!(warning_text.contains("scoring and its checkpoint need payments/0 from offset 0 on"), "{warning_text}");
-    assert!(engine.readiness().ready, "nothing is wrong yet");
-    let measured = engine.measure();
+    assert!(engine.status().readiness().ready, "nothing is wrong yet");
+    let measured = engine.status().encode_metrics();
     for reader in ["series-events", "scoring"] {
         let labels = format!("{{reader=\"{reader}\",stream=\"payments\"}}");
         let value = |name: &str| {
@@ -259,7 +259,7 @@ fn readers_are_warned_before_retention_outruns_them() {
 
     stores.is_down.store(false, Ordering::SeqCst);
     wait_until("nobody is warned of", || PARTS.iter().all(|part| warning(&engine, part).is_none()));
-    assert!(!engine.measure().contains("reader=\""), "who is not behind is not measured");
+    assert!(!engine.status().encode_metrics().contains("reader=\""), "who is not behind is not measured");
     engine.shutdown();
     kafka.close();
 }

@@ -116,7 +116,7 @@ fn long_letters_are_truncated() {
         revision: None,
         plugin: None,
         digest: None,
-        code: "unreadable".to_owned(),
+        code: "unreadable".into(),
         message: "é".repeat(20 << 20),
     };
     letters.write(&payments(0), &[letter], Offset(1)).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use assay_core::names::Offset;
 use assay_core::value::Value;
-use assay_core::verdict::{Edge, Failure, Outcome, Reason, RuleStamp, Verdict};
+use assay_core::verdict::{Attribute, Edge, Failure, Outcome, Reason, RuleStamp, Verdict};
 use assay_engine::ports::StoreError;
 use scylla::value::{CqlTimestamp, MaybeUnset};
 use scylla::{DeserializeRow, SerializeRow};
@@ -41,7 +41,7 @@ pub(super) struct NewRow<'a> {
     tags: MaybeUnset<&'a [String]>,
     reasons: MaybeUnset<Vec<(&'a str, f64)>>,
     edges: MaybeUnset<Vec<NewEdge<'a>>>,
-    attributes: MaybeUnset<&'a [(String, String)]>,
+    attributes: MaybeUnset<Vec<(&'a str, &'a str)>>,
     inputs: MaybeUnset<Vec<(&'a str, &'static str, String)>>,
     failure: MaybeUnset<&'a str>,
     message: MaybeUnset<&'a str>,
@@ -118,12 +118,15 @@ pub(super) fn make_rows<'a>(
                 .map(|reasons| reasons.iter().map(|reason| (reason.code.as_str(), reason.weight)).collect()),
         ),
         edges: or_unset(non_empty(&verdict.edges).map(|edges| edges.iter().map(encode_edge).collect())),
-        attributes: or_unset(non_empty(&verdict.attributes)),
+        attributes: or_unset(
+            non_empty(&verdict.attributes)
+                .map(|attributes| attributes.iter().map(|item| (item.name.as_str(), item.value.as_str())).collect()),
+        ),
         inputs: or_unset(non_empty(&verdict.inputs).map(|inputs| inputs.iter().map(encode_input).collect())),
         ..base_row(position, Some(&verdict.by))
     };
     let failure = |(position, failure): (usize, &'a Failure)| NewRow {
-        failure: MaybeUnset::Set(&failure.code),
+        failure: MaybeUnset::Set(failure.code.as_str()),
         message: MaybeUnset::Set(&failure.message),
         ..base_row(position, failure.by.as_ref())
     };
@@ -148,7 +151,8 @@ pub(super) fn build_outcome(
     for (row, by) in rows {
         match (row.failure, by) {
             (Some(code), by) => {
-                outcome.failures.push(Failure { by, code, message: row.message.unwrap_or_default() });
+                let message = row.message.unwrap_or_default();
+                outcome.failures.push(Failure { by, code: code.into(), message });
             }
             (None, Some(by)) => outcome.verdicts.push(Verdict {
                 by,
@@ -156,7 +160,7 @@ pub(super) fn build_outcome(
                 tags: row.tags.unwrap_or_default(),
                 reasons: map_all(row.reasons, |(code, weight)| Ok(Reason { code, weight }))?,
                 edges: map_all(row.edges, decode_edge)?,
-                attributes: row.attributes.unwrap_or_default(),
+                attributes: map_all(row.attributes, |(name, value)| Ok(Attribute { name, value }))?,
                 inputs: map_all(row.inputs, |(name, kind, text)| Ok((name, decode_input(&kind, text)?)))?,
             }),
             (None, None) => return Err(broken(format!("the verdict of offset {offset} does not say whose it is"))),

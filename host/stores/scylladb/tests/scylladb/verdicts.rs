@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
 use assay_core::verdict::{
-    BlockHead, EdgeRow, EventColumns, PluginStamp, RuleRows, RuleStamp, read_block, write_block,
+    AttributeRow, BlockHead, EdgeRow, EventColumns, FailedRow, PluginStamp, ReasonRow, RuleRows, RuleStamp, TagRow,
+    UnreadableEvent, read_block, write_block,
 };
 use assay_engine::ports::archive::Archive;
 use assay_engine::ports::log::{Durability, Log, Records, Topic};
@@ -46,22 +48,22 @@ fn block() -> Vec<u8> {
     let second = RuleRows {
         rows: Some(vec![0, 2]),
         scores: vec![0.75, f64::NAN],
-        tags: vec![(0, 1), (0, 0), (1, 1)],
-        reasons: vec![(1, 0, -2.5)],
+        tags: [(0, 1), (0, 0), (1, 1)].map(|(row, name)| TagRow { row, name }).into(),
+        reasons: vec![ReasonRow { row: 1, code: 0, weight: -2.5 }],
         edges: vec![EdgeRow {
             source: "card:1".into(),
             target: "merchant:2".into(),
             facets: r#"{"amount":0.1,"seen":7}"#.into(),
             ..EdgeRow::default()
         }],
-        attributes: vec![(1, 0, "900".into())],
+        attributes: vec![AttributeRow { row: 1, name: 0, value: "900".into() }],
         inputs,
         ..RuleRows::default()
     };
     let first = RuleRows {
         rows: Some(vec![0, 2]),
         scores: vec![0.25, f64::NAN],
-        failures: vec![(1, "plugin-trap", "unreachable".into())],
+        failures: vec![FailedRow { row: 1, code: FailureCode::PluginTrap, message: "unreachable".into() }],
         ..RuleRows::default()
     };
     let keys = StringArray::from(vec!["a", "b", "c"]);
@@ -71,7 +73,7 @@ fn block() -> Vec<u8> {
         times: &[1_000, 900, -5],
         keys: &keys,
         ids: Some(&ids),
-        unreadable: &[(8, "event-malformed", "byte 3".into())],
+        unreadable: &[UnreadableEvent { offset: 8, code: FailureCode::EventMalformed, message: "byte 3".into() }],
     };
     let rules = RuleStamp::stamps_json(&stamps);
     let mut out = Vec::new();

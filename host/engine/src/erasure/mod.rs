@@ -4,12 +4,11 @@
 mod deletion;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::{Engine, Inner};
 use crate::panics::Heartbeat;
 use crate::ports::StoreError;
 use crate::ports::erasure::Erased;
@@ -17,24 +16,31 @@ use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::problem::ReadError;
 use crate::service::Service;
-use crate::shared::MIN_RETRY_DELAY;
+use crate::shared::{MIN_RETRY_DELAY, Shared};
 use crate::sinks::{DeletionRole, SINKS};
+use crate::worker::Ownership;
 use deletion::Deletion;
 
-/// How long a caller waits until a deletion is done. It goes on in any case.
+/// The longest wait of a caller for its deletion, which goes on in any case.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long the thread sleeps at most.
+/// The longest sleep of the thread.
 const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
 
-/// The thread that carries deletions out.
-pub(super) struct Eraser(Service);
+/// Deletes the data of entities.
+pub struct ErasureService {
+    shared: Arc<Shared>,
+    ownership: Arc<Ownership>,
+    waiters: DeletionWaiters,
+    /// The thread that carries deletions out; none if the stores cannot delete.
+    thread: Mutex<Option<Service>>,
+}
 
-/// Who waits for a deletion, by its number.
+/// The callers that wait for a deletion, by its number.
 #[derive(Default)]
-pub(super) struct DeletionWaiters(Mutex<HashMap<u64, Sender<Erased>>>);
+struct DeletionWaiters(Mutex<HashMap<u64, Sender<Erased>>>);
 
 impl DeletionWaiters {
-    /// Notes who waits for what is begun. The deletion cannot be done before that.
+    /// Begins a deletion and notes its caller, before the deletion can be done.
     fn begin(&self, done: Sender<Erased>, begin: impl FnOnce() -> Result<u64, StoreError>) -> Result<(), StoreError> {
         // Each change is a single one.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,49 +50,28 @@ impl DeletionWaiters {
 
     fn notify(&self, id: u64, erased: Erased) {
         let done = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        // Who does not wait any more does not want to know.
+        // A caller that no longer waits needs no answer.
         let _ = done.map(|done| done.send(erased));
     }
 
-    /// Nobody is told any more.
-    pub(super) fn give_up(&self) {
+    /// Ends the wait of all callers without a result.
+    fn give_up(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-impl Eraser {
-    /// Starts it, if the stores can delete.
-    pub(super) fn start(engine: &Engine) -> std::io::Result<Option<Self>> {
-        if engine.ports().erasure.is_none() {
-            return Ok(None);
-        }
-        let wake = Arc::new(WakeSignal::default());
-        // The engine holds the eraser, not the other way round.
-        let (inner, own_wake) = (Arc::downgrade(&engine.inner), wake.clone());
-        let over = inner.clone();
-        let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
-        let work = move |heartbeat: &Heartbeat| run(&inner, &own_wake, heartbeat);
-        Service::start("eraser", wake, is_over, work).map(|service| Some(Self(service)))
-    }
-
-    /// Waits until the thread has ended. The engine must be stopping.
-    pub(super) fn join(self) {
-        self.0.join();
-    }
-}
-
-fn run(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
+fn run(service: &Weak<ErasureService>, wake: &WakeSignal, heartbeat: &Heartbeat) {
     let mut delay = MIN_RETRY_DELAY;
     loop {
-        let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
-        let shared = engine.inner.shared.clone();
+        let Some(service) = service.upgrade() else { return };
+        let shared = service.shared.clone();
         shared.config.probe.call(ProbePoint::Round);
-        let done = engine.carry_out_deletions();
+        let done = service.carry_out_deletions();
         heartbeat.mark_alive();
         match done {
             Ok(()) => {
                 delay = MIN_RETRY_DELAY;
-                drop(engine);
+                drop(service);
                 if !shared.is_stopping() {
                     wake.wait(MAX_IDLE_WAIT);
                 }
@@ -102,33 +87,68 @@ fn run(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
     }
 }
 
-impl Engine {
-    /// Deletes what is held of an entity: its events that are in the log now with all that came of them, and its state.
-    /// What comes later begins from nothing. Blocks until it is done. What was begun is carried out in any case, also
+impl ErasureService {
+    /// The service without its thread.
+    pub(crate) fn new(shared: Arc<Shared>, ownership: Arc<Ownership>) -> Arc<Self> {
+        Arc::new(Self { shared, ownership, waiters: DeletionWaiters::default(), thread: Mutex::default() })
+    }
+
+    /// Starts the thread that carries deletions out, if the stores can delete.
+    pub(crate) fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
+        if self.shared.ports.erasure.is_none() {
+            return Ok(());
+        }
+        let wake = Arc::new(WakeSignal::default());
+        // The service holds the thread, not the other way round.
+        let (service, own_wake) = (Arc::downgrade(self), wake.clone());
+        let over = service.clone();
+        let is_over = move || over.upgrade().is_none_or(|service| service.shared.is_stopping());
+        let work = move |heartbeat: &Heartbeat| run(&service, &own_wake, heartbeat);
+        *self.lock_thread() = Some(Service::start("eraser", wake, is_over, work)?);
+        Ok(())
+    }
+
+    /// Waits until the thread has ended, and ends the wait of all callers. The engine must be stopping, and its workers
+    /// must still answer.
+    pub(crate) fn join(&self) {
+        if let Some(thread) = self.lock_thread().take() {
+            thread.join();
+        }
+        self.waiters.give_up();
+    }
+
+    fn lock_thread(&self) -> MutexGuard<'_, Option<Service>> {
+        // It is put there and taken whole.
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes all data of an entity: its events that are in the log now with their outcomes, and its state. Later events
+    /// begin with an empty state. Blocks until it is done. A deletion that was begun is carried out in any case, also
     /// after a crash.
     ///
     /// # Errors
     /// The stream is unknown, these stores cannot delete, or it is not done in time.
     pub fn erase(&self, stream: &str, key: &str, author: &str) -> Result<Erased, ReadError> {
-        let key = &self.canonical_key(stream, key);
-        let partition = self.partition_of(stream, key);
+        let shared = &self.shared;
+        let key = &shared.plan().canonical_key(stream, key);
+        let partition = shared.partition_of(stream, key);
         let partition = partition.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
-        let Some(erasure) = &self.ports().erasure else {
+        let Some(erasure) = &shared.ports.erasure else {
             let message = "one entity's data can be deleted from a data folder only; docs/operations.md says what to \
                            delete on servers";
             return Err(ReadError::Unsupported(message.to_owned()));
         };
         for sink in SINKS.iter().filter(|sink| sink.deletion == DeletionRole::Required) {
             let sink = sink.name;
-            if !self.inner.shared.config.runs_sink(sink) {
+            if !shared.config.runs_sink(sink) {
                 let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
             }
         }
         let (done, erased) = bounded(1);
-        self.inner.waiting.begin(done, || erasure.begin(&partition, key, author))?;
-        if let Some(eraser) = &*self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) {
-            eraser.0.notify();
+        self.waiters.begin(done, || erasure.begin(&partition, key, author))?;
+        if let Some(thread) = &*self.lock_thread() {
+            thread.notify();
         }
         let waited = erased.recv_timeout(DELETION_TIMEOUT);
         waited.map_err(|_| {
@@ -137,12 +157,12 @@ impl Engine {
         })
     }
 
-    /// Carries out what is to be deleted. What fails does not hold up the rest.
+    /// Carries out the pending deletions. One that fails does not hold up the others.
     fn carry_out_deletions(&self) -> Result<(), StoreError> {
-        let Some(erasure) = self.ports().erasure.clone() else { return Ok(()) };
+        let Some(erasure) = self.shared.ports.erasure.clone() else { return Ok(()) };
         let mut failed = None;
         for erasing in erasure.pending()? {
-            if self.inner.shared.is_stopping() {
+            if self.shared.is_stopping() {
                 break;
             }
             match Deletion::new(self, &*erasure, &erasing).carry_out() {
@@ -160,7 +180,7 @@ impl Engine {
                         profiles,
                         "the data of an entity was deleted"
                     );
-                    self.inner.waiting.notify(erasing.id, erased);
+                    self.waiters.notify(erasing.id, erased);
                 }
                 Err(error) => failed = Some(error),
             }

@@ -1,93 +1,33 @@
-//! Waiting for the verdicts on events that were just taken in, and reading them in the order of the events.
+//! Reading the outcomes of events that were just taken in, in the order of the events.
 //!
 //! They are read from the verdicts log, from where it ended before the events were appended: a reader holds one block of
-//! each partition, however many events it was asked for and however many rules judge them. What another process scores
-//! comes from the archive.
+//! each partition, however many events it was asked for and however many rules judge them. The outcomes of events that
+//! another process scores come from the archive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, OutcomeCursor};
 
-use super::Engine;
+use super::IngestService;
 use crate::ports::log::Records;
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::shared::{Shared, unreadable_block_error};
 
-/// Why verdicts did not come. The events are in the log in any case.
-#[derive(Debug, thiserror::Error)]
-pub enum WaitError {
-    /// They were not there in time.
-    #[error("the verdicts were not there in time; the events are stored and will be scored")]
-    Timeout,
-    /// A store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// How often to look whether a partition still is this process's.
-const OWNERSHIP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// How often to look whether another process has scored a partition.
-const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Bytes that are read of a partition's verdicts at once, beyond the first block.
 const READ_BYTES: usize = 64 << 10;
 
-/// Where the verdicts logs of this process's partitions ended: what is said of later events comes after it.
+/// The ends of the verdicts logs of this process's partitions: the verdicts on later events come after them.
 #[derive(Clone, Debug, Default)]
 pub struct VerdictMarks(pub(super) BTreeMap<Partition, Offset>);
 
-impl Engine {
-    /// Waits until events are scored, at most so long.
-    ///
-    /// # Errors
-    /// Not all of them were in time, or the archive fails.
-    pub async fn wait_scored(&self, stream: &str, places: &[Place], at_most: Duration) -> Result<(), WaitError> {
-        let mut last: BTreeMap<Partition, Offset> = BTreeMap::new();
-        for place in places {
-            let offset = last.entry(place.partition).or_insert(place.offset);
-            *offset = place.offset.max(*offset);
-        }
-        let all = async {
-            for (partition, offset) in last {
-                self.wait_partition(&PartitionId { stream: stream.into(), partition }, offset).await?;
-            }
-            Ok(())
-        };
-        tokio::time::timeout(at_most, all).await.unwrap_or(Err(WaitError::Timeout))
-    }
-
-    async fn wait_partition(&self, partition: &PartitionId, last: Offset) -> Result<(), WaitError> {
-        let mut progress = self.inner.shared.scored_offsets.subscribe(partition);
-        loop {
-            if self.inner.shared.is_owned(partition) {
-                if tokio::time::timeout(OWNERSHIP_CHECK_INTERVAL, progress.wait_for(|next| *next > last.0))
-                    .await
-                    .is_ok()
-                {
-                    return Ok(());
-                }
-                continue;
-            }
-            // Another process scores it, from the beginning or from now on: the archive tells how far it is.
-            let (archive, asked) = (self.ports().archive.clone(), partition.clone());
-            let judged = tokio::task::spawn_blocking(move || archive.judged(&asked)).await;
-            let judged = judged.unwrap_or_else(|error| {
-                Err(StoreError::Broken { store: "archive", message: format!("reading it failed: {error}") })
-            })?;
-            if judged > last {
-                return Ok(());
-            }
-            tokio::time::sleep(REMOTE_POLL_INTERVAL).await;
-        }
-    }
-
-    /// Reads what is said of events, from marks that were taken before they were appended.
+impl IngestService {
+    /// Reads the outcomes of events, from marks that were taken before the events were appended.
     pub fn outcomes(&self, stream: &str, marks: VerdictMarks) -> OutcomeReader {
         let partitions = marks.0.into_iter().map(|(partition, position)| (partition, PartitionReader::at(position)));
         OutcomeReader {
-            shared: self.inner.shared.clone(),
+            shared: self.shared.clone(),
             stream: stream.into(),
             partitions: partitions.collect(),
             judged: BTreeMap::new(),
@@ -95,17 +35,17 @@ impl Engine {
     }
 }
 
-/// Reads what is said of events. Those of a partition are asked for in the order of their offsets.
+/// Reads the outcomes of events. Those of a partition are asked for in the order of their offsets.
 pub struct OutcomeReader {
     shared: Arc<Shared>,
     stream: Arc<str>,
     partitions: BTreeMap<Partition, PartitionReader>,
-    /// How far the archive is, of partitions that another process scores.
+    /// The positions of the archive, for partitions that another process scores.
     judged: BTreeMap<Partition, Offset>,
 }
 
 impl OutcomeReader {
-    /// What is said of an event; of one that no rule judged, nothing. None: it is not there yet. Blocks.
+    /// The outcome of an event; an empty one if no rule judged it. None: it is not there yet. Blocks.
     ///
     /// # Errors
     /// The log or the archive fails.

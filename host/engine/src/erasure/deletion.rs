@@ -8,7 +8,7 @@ use assay_core::names::{Offset, Partition};
 use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
-use super::Engine;
+use super::ErasureService;
 use crate::derived::{RekeyedEvent, Rekeyer};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{ArchivedEvent, HistoryQuery};
@@ -19,15 +19,15 @@ use crate::shared::log_stopped;
 use crate::sinks::{ArchiveEventsSink, DeletionRole, SINKS};
 use crate::worker::{EndLifetime, Request};
 
-/// How long others may be behind before the deletion is put off.
+/// The longest wait for scoring and sinks to catch up, after which the deletion is put off.
 const MAX_CATCH_UP_WAIT: Duration = Duration::from_secs(60);
-/// How often to look whether they are done.
+/// The interval of the checks that they are done.
 const CATCH_UP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Events that are deleted at once: each may be in a block of its own, which is rewritten in memory.
 const MAX_EVENTS_AT_ONCE: usize = 64;
 
 pub(super) struct Deletion<'e> {
-    engine: &'e Engine,
+    service: &'e ErasureService,
     erasure: &'e dyn Erasure,
     erasing: &'e PendingErasure,
     plan: Arc<Plan>,
@@ -35,9 +35,9 @@ pub(super) struct Deletion<'e> {
 }
 
 impl<'e> Deletion<'e> {
-    pub(super) fn new(engine: &'e Engine, erasure: &'e dyn Erasure, erasing: &'e PendingErasure) -> Self {
-        let identities = ArchiveEventsSink::new(engine.ports().archive.clone());
-        Self { engine, erasure, erasing, plan: engine.plan(), identities }
+    pub(super) fn new(service: &'e ErasureService, erasure: &'e dyn Erasure, erasing: &'e PendingErasure) -> Self {
+        let identities = ArchiveEventsSink::new(service.shared.ports.archive.clone());
+        Self { service, erasure, erasing, plan: service.shared.plan(), identities }
     }
 
     /// Does what is left to do.
@@ -46,7 +46,7 @@ impl<'e> Deletion<'e> {
         let mut erased = Erased::default();
         let life = match &self.erasing.step {
             EraseStep::EndLifetime { key } => {
-                let end = self.engine.ports().log.end(&partition.stream, Topic::Events, partition.partition)?;
+                let end = self.service.shared.ports.log.end(&partition.stream, Topic::Events, partition.partition)?;
                 Some((key, self.end_lifetime(partition, end, Some(key.as_str()))?))
             }
             EraseStep::Erase { key, before } => Some((key, *before)),
@@ -73,7 +73,7 @@ impl<'e> Deletion<'e> {
     fn end_lifetime(&self, partition: &PartitionId, through: Offset, key: Option<&str>) -> Result<Offset, StoreError> {
         let mut ended_at = None;
         self.wait_until(&format!("the scoring of {partition}"), || {
-            let Some(worker) = self.engine.inner.ownership.worker_of(partition) else { return Ok(false) };
+            let Some(worker) = self.service.ownership.worker_of(partition) else { return Ok(false) };
             let (done, answer) = bounded(1);
             let entity = key.map(|key| (self.erasing.clone(), key.to_owned()));
             worker.send(Request::EndLifetime(EndLifetime { partition: partition.clone(), through, entity, done }));
@@ -86,7 +86,7 @@ impl<'e> Deletion<'e> {
 
     /// Waits until sinks are done with what was in a partition: they write nothing of it any more.
     fn wait_for_sinks(&self, partition: &PartitionId, before: Offset) -> Result<(), StoreError> {
-        let (ports, config) = (self.engine.ports(), &self.engine.inner.shared.config);
+        let (ports, config) = (&self.service.shared.ports, &self.service.shared.config);
         let verdicts_end = ports.log.end(&partition.stream, Topic::Verdicts, partition.partition)?;
         let awaited = SINKS.iter().filter(|sink| sink.deletion != DeletionRole::NotAwaited);
         for sink in awaited.filter(|sink| config.runs_sink(sink.name)) {
@@ -104,7 +104,7 @@ impl<'e> Deletion<'e> {
     fn wait_until(&self, what: &str, mut is_done: impl FnMut() -> Result<bool, StoreError>) -> Result<(), StoreError> {
         let deadline = Instant::now() + MAX_CATCH_UP_WAIT;
         while !is_done()? {
-            if self.engine.inner.shared.is_stopping() {
+            if self.service.shared.is_stopping() {
                 return Err(log_stopped());
             }
             if Instant::now() > deadline {
@@ -121,7 +121,7 @@ impl<'e> Deletion<'e> {
         let partition = self.erasing.partition.clone();
         let stream = self.stream(&partition.stream)?;
         let derived_copies = self.derived_copies(&stream)?;
-        let archive = self.engine.ports().archive.clone();
+        let archive = self.service.shared.ports.archive.clone();
         let mut erased = Erased::default();
         let mut query =
             HistoryQuery { key: key.to_owned(), times: TimeRange::ALL, limit: MAX_EVENTS_AT_ONCE, cursor: None };
@@ -149,7 +149,7 @@ impl<'e> Deletion<'e> {
             let to = self.stream(name)?;
             for partition in (0..to.partitions).map(Partition) {
                 let partition_id = PartitionId { stream: name.as_str().into(), partition };
-                let end = self.engine.ports().log.end(name, Topic::Events, partition)?;
+                let end = self.service.shared.ports.log.end(name, Topic::Events, partition)?;
                 let before = self.end_lifetime(&partition_id, end, None)?;
                 self.wait_for_sinks(&partition_id, before)?;
             }
@@ -166,7 +166,7 @@ impl<'e> Deletion<'e> {
         let Some(RekeyedEvent { key, .. }) = rekey.event(&event.bytes, event.place, &mut copy) else {
             return Ok(Erased::default());
         };
-        let ports = self.engine.ports();
+        let ports = &self.service.shared.ports;
         let partition = ports.log.partition_of(&key, partitions);
         let partition_id = PartitionId { stream: rekey.to.def.stream.as_str().into(), partition };
         let of_event = self.identities.read(&rekey.to, &partition_id, &[records_of(event.place.offset, &copy)])?;
@@ -174,7 +174,7 @@ impl<'e> Deletion<'e> {
         let mut query = HistoryQuery { key, times: TimeRange::at(time), limit: MAX_EVENTS_AT_ONCE, cursor: None };
         let mut erased = Erased::default();
         loop {
-            let page = self.engine.ports().archive.history(&partition_id, &query)?;
+            let page = self.service.shared.ports.archive.history(&partition_id, &query)?;
             let found: Vec<ArchivedEvent> = page.items.into_iter().filter(|found| found.bytes == copy).collect();
             erased += self.erase_events(&rekey.to, &partition_id, &found)?;
             query.cursor = page.cursor;

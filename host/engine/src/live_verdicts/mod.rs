@@ -13,25 +13,24 @@ use assay_core::names::{Offset, Partition};
 use assay_core::verdict::{Outcome, Verdict, VerdictBlock, read_block};
 use tokio::sync::watch;
 
-use self::resume_token::Position;
-use super::Engine;
 use crate::plan::Plan;
 use crate::ports::catalog::Kind;
 use crate::ports::log::{Records, Topic};
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ReadError;
-use crate::shared::unreadable_block_error;
+use crate::shared::{Shared, unreadable_block_error};
+use resume_token::Position;
 
-/// How many verdicts are handed over at once, at most.
+/// The most verdicts that are handed over at once.
 const MAX_VERDICTS_AT_ONCE: usize = 256;
 /// Blocks of verdicts that are read of a partition at once, about.
 const READ_BLOCKS: usize = 64;
 /// Bytes that are read of a partition at once, about.
 const READ_BYTES: usize = 1 << 20;
-/// How often to look for what other processes say: no wake signal comes here for them.
+/// The interval at which verdicts of other processes are looked for: no wake signal comes for them.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which verdicts are wanted.
+/// The filter of verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveFilter {
     /// Of this stream.
@@ -46,7 +45,7 @@ pub struct LiveFilter {
 
 /// Verdicts of all partitions, from a place on.
 pub struct LiveVerdicts {
-    engine: Engine,
+    shared: Arc<Shared>,
     filter: LiveFilter,
     streams: BTreeMap<String, Vec<Position>>,
     /// The partition to begin with next time, so that a busy one does not starve the others.
@@ -62,9 +61,9 @@ pub enum LiveItem {
     Missed {
         /// Of which partition.
         partition: PartitionId,
-        /// How many batches of verdicts.
+        /// The number of missed batches of verdicts.
         batches: u64,
-        /// Where to go on behind this.
+        /// The mark from which a reader resumes after this.
         mark: String,
     },
 }
@@ -74,7 +73,7 @@ pub enum LiveItem {
 pub struct LiveVerdict {
     /// The event's stream.
     pub stream: Arc<str>,
-    /// Where the event is.
+    /// The event's place in the log.
     pub place: Place,
     /// The event's id; empty if its stream declares none.
     pub id: String,
@@ -82,9 +81,9 @@ pub struct LiveVerdict {
     pub key: String,
     /// The event's time, ms since 1970.
     pub time: i64,
-    /// What was said.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Where to go on behind this.
+    /// The mark from which a reader resumes after this.
     pub mark: String,
 }
 
@@ -96,20 +95,29 @@ impl LiveFilter {
     }
 }
 
-impl Engine {
-    /// Follows verdicts: from now on, or behind a mark. Blocks.
+/// Hands out cursors over verdicts as they come.
+pub struct LiveVerdictService {
+    shared: Arc<Shared>,
+}
+
+impl LiveVerdictService {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Follows verdicts: from now on, or after a mark. Blocks.
     ///
     /// # Errors
-    /// The stream or the rule is unknown, the mark is none, or the log fails.
-    pub fn follow_verdicts(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
-        let plan = self.plan();
+    /// The stream or the rule is unknown, the mark is malformed, or the log fails.
+    pub fn follow(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
+        let plan = self.shared.plan();
         if let Some(stream) = filter.stream.as_ref().filter(|stream| !plan.streams.contains_key(*stream)) {
             return Err(ReadError::NotFound(format!("there is no stream '{stream}'")));
         }
         if let Some(rule) = filter.rule.as_ref().filter(|rule| plan.snapshot.get(Kind::Rule, rule).is_none()) {
             return Err(ReadError::NotFound(format!("there is no rule '{rule}'")));
         }
-        let mut live = LiveVerdicts { engine: self.clone(), filter, streams: BTreeMap::new(), next_index: 0 };
+        let mut live = LiveVerdicts { shared: self.shared.clone(), filter, streams: BTreeMap::new(), next_index: 0 };
         match mark {
             Some(mark) => live.streams = resume_token::read(mark).ok_or_else(|| bad_mark(mark))?,
             None => live.begin_at_ends(&plan)?,
@@ -118,8 +126,8 @@ impl Engine {
     }
 
     /// Changes when there are verdicts of this process's partitions.
-    pub fn subscribe_verdicts(&self) -> watch::Receiver<u64> {
-        self.inner.shared.verdicts_appended.subscribe()
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.verdicts_appended.subscribe()
     }
 }
 
@@ -127,7 +135,7 @@ impl LiveVerdicts {
     fn begin_at_ends(&mut self, plan: &Plan) -> Result<(), StoreError> {
         for name in self.wanted(plan) {
             let ends = (0..plan.streams[&name].partitions)
-                .map(|partition| self.engine.ports().log.end(&name, Topic::Verdicts, Partition(partition)));
+                .map(|partition| self.shared.ports.log.end(&name, Topic::Verdicts, Partition(partition)));
             let positions = ends.map(|end| Ok(Position { block: end?.0, is_sure: true, ..Position::default() }));
             self.streams.insert(name.clone(), positions.collect::<Result<_, StoreError>>()?);
         }
@@ -139,13 +147,13 @@ impl LiveVerdicts {
         plan.streams.keys().filter(is_wanted).cloned().collect()
     }
 
-    /// The next verdicts that are there already, about as many as are handed over at once. None: wait for [`Engine::subscribe_verdicts`],
-    /// but not for longer than half a second, for verdicts of other processes. Blocks.
+    /// The next verdicts that are there already, about as many as are handed over at once. None: wait for
+    /// [`LiveVerdictService::subscribe`], but not for longer than half a second, for verdicts of other processes. Blocks.
     ///
     /// # Errors
     /// The log fails.
     pub fn read(&mut self) -> Result<Vec<LiveItem>, StoreError> {
-        let plan = self.engine.plan();
+        let plan = self.shared.plan();
         let wanted = self.wanted(&plan);
         self.streams.retain(|name, _| wanted.contains(name));
         for name in &wanted {
@@ -168,7 +176,7 @@ impl LiveVerdicts {
     }
 
     fn read_partition(&mut self, partition: &PartitionId, found: &mut Vec<LiveItem>) -> Result<(), StoreError> {
-        let shared = self.engine.inner.shared.clone();
+        let shared = self.shared.clone();
         let log = &shared.ports.log;
         let Some(position) = self.position(partition) else { return Ok(()) };
         if !shared.is_owned(partition) {
@@ -251,7 +259,7 @@ impl LiveVerdicts {
         }
     }
 
-    /// Where this is, as `Engine::follow_verdicts` takes it.
+    /// The mark of the current position, as [`LiveVerdictService::follow`] takes it.
     pub fn mark(&self) -> String {
         resume_token::write(&self.streams)
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use assay_core::rule::{Mode, RuleDef};
 
-use super::Engine;
+use super::QueryService;
 use crate::ports::catalog::{Kind, Revision};
 use crate::ports::profiles::{HighestQuery, LatestVerdict, Ranked};
 use crate::ports::{Page, PartitionId, StoreError};
@@ -37,7 +37,7 @@ pub struct EntityTag {
     pub expires_at: Option<i64>,
 }
 
-/// Which scores are wanted.
+/// A query for the highest scores of a rule.
 #[derive(Clone, Debug)]
 pub struct WantedScores {
     /// The rule.
@@ -48,7 +48,7 @@ pub struct WantedScores {
     pub min: Option<f64>,
     /// At most so many.
     pub limit: usize,
-    /// Where to go on.
+    /// The cursor of the page before; none: the first page.
     pub cursor: Option<String>,
     /// Tags that have expired at this time are left out, ms since 1970.
     pub at: i64,
@@ -66,7 +66,7 @@ struct CurrentRule {
 #[derive(Default)]
 pub(super) struct FirstRevisions(Mutex<HashMap<(String, u64), u32>>);
 
-impl Engine {
+impl QueryService {
     /// An entity's latest verdicts by the rules of now, with the tags that have not expired at a time. Blocks.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Engine {
         if now.version == now.created_at_version {
             return Ok(now.revision);
         }
-        let known = &self.inner.first_revisions.0;
+        let known = &self.first_revisions.0;
         let life = (now.name.clone(), now.created_at_version);
         // Entries are put in whole.
         if let Some(first) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&life) {

@@ -1,20 +1,20 @@
-//! How far each partition was read, and the text by which a client comes back to that.
+//! The positions up to which partitions were read, and their text, by which a client resumes.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// How far a partition was read.
+/// The position up to which a partition was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Position {
     /// The block to read next.
     pub(super) block: u64,
-    /// How many of its verdicts are read already.
+    /// The number of its verdicts that are read already.
     pub(super) verdicts: usize,
     /// All events before this one are done: a block that was appended twice says nothing new.
     pub(super) done: u64,
     /// When its end was asked for, if another process scores it.
     pub(super) asked: Option<Instant>,
-    /// Whether the log is known to have the block, or what follows it.
+    /// True if the log is known to have the block, or is at its end.
     pub(super) is_sure: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Taking events in: checked against the schema, encoded as Avro, put into the partitions of their entities.
+//! The events of one request: checked against the schema, encoded as Avro, put into the partitions of their entities.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,48 +8,12 @@ use assay_core::event_time::TimeError;
 use assay_core::names::{Partition, check_key};
 use assay_core::schema::{Encoder, EventError, Extractor, FieldError, MAX_EVENT_BYTES, Resolver, Scalar, Schema};
 
-use super::Engine;
-use super::wait::VerdictMarks;
-use crate::backlog::Behind;
+use super::{IngestError, VerdictMarks};
 use crate::panics::catch;
 use crate::plan::StreamPlan;
 use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::shared::{Shared, log_stopped};
-
-/// Why no events can be taken in.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The stream is unknown.
-    #[error("there is no stream '{name}'{}", known(.streams))]
-    UnknownStream {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        streams: Vec<String>,
-    },
-    /// The stream has the events of another one.
-    #[error("'{name}' has the events of '{from}' under another key: send them there")]
-    Derived {
-        /// What was asked for.
-        name: String,
-        /// Where events are taken in.
-        from: String,
-    },
-    /// The stream's key, time or id is not in its schema, which compiling the stream rules out.
-    #[error("{0}")]
-    Plan(String),
-    /// Too much waits to be scored. Nothing was stored; later it may be.
-    #[error("{0}; nothing was stored, send it again in a moment")]
-    Behind(#[from] Behind),
-    /// The log fails.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn known(streams: &[String]) -> String {
-    if streams.is_empty() { ": none was made yet".to_owned() } else { format!(" (streams: {})", streams.join(", ")) }
-}
 
 /// Events on their way into a stream's log.
 pub struct Ingest {
@@ -68,7 +32,7 @@ pub struct Ingest {
 /// Events that were handed to the log.
 pub struct Submitted {
     receipt: Option<Receipt>,
-    /// How much is in each batch.
+    /// The sizes of the batches.
     sizes: Vec<BatchSize>,
     /// Per event: which of the batches, and the place in it.
     order: Vec<(u32, u32)>,
@@ -76,37 +40,10 @@ pub struct Submitted {
     stream: String,
 }
 
-/// How much is in a batch.
+/// The size of a batch.
 struct BatchSize {
     events: usize,
     bytes: u64,
-}
-
-impl Engine {
-    /// Begins to take events in.
-    ///
-    /// # Errors
-    /// The stream is unknown.
-    pub fn ingest(&self, stream: &str) -> Result<Ingest, IngestError> {
-        let plan = self.plan();
-        let Some(stream) = plan.streams.get(stream) else {
-            let streams = plan.streams.keys().cloned().collect();
-            return Err(IngestError::UnknownStream { name: stream.to_owned(), streams });
-        };
-        if let Some(from) = stream.def.from.clone() {
-            return Err(IngestError::Derived { name: stream.def.stream.clone(), from });
-        }
-        Ok(Ingest {
-            shared: self.inner.shared.clone(),
-            encoder: Encoder::new(&stream.schema),
-            extractor: stream.extractor().map_err(|error| IngestError::Plan(error.to_string()))?,
-            avro: Vec::new(),
-            batches: vec![Records::default(); stream.partitions as usize],
-            order: Vec::new(),
-            checked_at: crate::clock::now_ms(),
-            stream: stream.clone(),
-        })
-    }
 }
 
 impl StreamPlan {
@@ -144,6 +81,19 @@ fn checked_key<'a>(value: &Scalar<'a>, path: &str) -> Result<Cow<'a, str>, Event
 }
 
 impl Ingest {
+    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamPlan>) -> Result<Self, FieldError> {
+        Ok(Self {
+            shared,
+            encoder: Encoder::new(&stream.schema),
+            extractor: stream.extractor()?,
+            avro: Vec::new(),
+            batches: vec![Records::default(); stream.partitions as usize],
+            order: Vec::new(),
+            checked_at: crate::clock::now_ms(),
+            stream,
+        })
+    }
+
     /// The schema that events are stored in.
     pub fn schema(&self) -> &Schema {
         &self.stream.schema
@@ -152,7 +102,7 @@ impl Ingest {
     /// Takes in one event as JSON.
     ///
     /// # Errors
-    /// What is wrong with the event; it is left out.
+    /// The event is refused, for the reason in the error; it is left out.
     pub fn push_json(&mut self, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         let encoded = self.caught(|ingest| ingest.encoder.encode(event, &mut ingest.avro));
@@ -162,7 +112,7 @@ impl Ingest {
     /// Takes in one event as Avro: in the schema that `resolver` reads, or without one in the stream's own.
     ///
     /// # Errors
-    /// What is wrong with the event; it is left out.
+    /// The event is refused, for the reason in the error; it is left out.
     pub fn push_avro(&mut self, resolver: Option<&Resolver>, event: &[u8]) -> Result<(), EventError> {
         self.avro.clear();
         let resolved = match resolver {
@@ -218,12 +168,12 @@ impl Ingest {
         })
     }
 
-    /// How many events were taken in.
+    /// The number of events that were taken in.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether none was.
+    /// True if none was.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -245,8 +195,8 @@ impl Ingest {
         Ok(())
     }
 
-    /// Where the verdicts of the events' partitions end now, as far as this process scores them: what is said of these
-    /// events comes after it.
+    /// The current ends of the verdicts logs of the events' partitions, as far as this process scores them: the
+    /// verdicts on these events come after them.
     ///
     /// # Errors
     /// The log fails.
