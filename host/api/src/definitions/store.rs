@@ -89,7 +89,12 @@ pub(super) fn replace(
 pub(super) fn current(engine: &Engine, kind: Kind, name: &str) -> Result<Revision, ApiError> {
     let plan = engine.plan();
     let found = plan.snapshot.get(kind, name).cloned();
-    found.ok_or_else(|| ApiError::not_found(format!("there is no {kind} '{name}'")))
+    found.ok_or_else(|| {
+        ApiError::not_found(match kind {
+            Kind::Stream => engine.describe_unknown_stream(name),
+            _ => format!("there is no {kind} '{name}'"),
+        })
+    })
 }
 
 /// All revisions of a definition, the newest first, also of a deleted one.
@@ -116,7 +121,7 @@ pub(super) fn list<T: DefinitionType>(
 ) -> Result<Response, ApiError> {
     let plan = app.engine.plan();
     if let Some(stream) = stream.filter(|stream| plan.snapshot.get(Kind::Stream, stream).is_none()) {
-        return Err(ApiError::not_found(format!("there is no stream '{stream}'")));
+        return Err(ApiError::not_found(app.engine.describe_unknown_stream(stream)));
     }
     let wanted = plan.snapshot.all::<T>().filter(|(_, def)| is_wanted(def));
     let items = wanted.map(|(revision, _)| DefinitionJson::from(revision.clone())).collect();

@@ -15,13 +15,14 @@ use crate::panics::catch;
 use crate::plan::StreamPlan;
 use crate::ports::log::{Durability, Log, Receipt, Records, Topic};
 use crate::ports::{PartitionId, Place, StoreError};
+use crate::problem::describe_unknown_stream;
 use crate::shared::{Shared, log_stopped};
 
 /// Why no events can be taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The stream is unknown.
-    #[error("there is no stream '{name}'{}", known(.streams))]
+    #[error("{}", describe_unknown_stream(.name, .streams))]
     UnknownStream {
         /// What was asked for.
         name: String,
@@ -45,10 +46,6 @@ pub enum IngestError {
     /// The log fails.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-fn known(streams: &[String]) -> String {
-    if streams.is_empty() { ": none was made yet".to_owned() } else { format!(" (streams: {})", streams.join(", ")) }
 }
 
 /// Events on their way into a stream's log.

@@ -104,7 +104,7 @@ impl Engine {
     pub fn follow_verdicts(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
         let plan = self.plan();
         if let Some(stream) = filter.stream.as_ref().filter(|stream| !plan.streams.contains_key(*stream)) {
-            return Err(ReadError::NotFound(format!("there is no stream '{stream}'")));
+            return Err(ReadError::NotFound(self.describe_unknown_stream(stream)));
         }
         if let Some(rule) = filter.rule.as_ref().filter(|rule| plan.snapshot.get(Kind::Rule, rule).is_none()) {
             return Err(ReadError::NotFound(format!("there is no rule '{rule}'")));

@@ -20,7 +20,7 @@ use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::state::StateStore;
 use crate::ports::{PartitionId, Place, StoreError};
-use crate::problem::ReadError;
+use crate::problem::{ReadError, describe_unknown_stream};
 use crate::rule_stats::RuleStats;
 use crate::worker::Request;
 
@@ -98,6 +98,11 @@ impl Engine {
         let plan = self.plan();
         let partitions = plan.streams.get(stream)?.partitions;
         Some(PartitionId { stream: stream.into(), partition: self.ports().log.partition_of(key, partitions) })
+    }
+
+    /// The message about an unknown stream, with those that there are.
+    pub fn describe_unknown_stream(&self, stream: &str) -> String {
+        describe_unknown_stream(stream, self.plan().streams.keys())
     }
 
     /// An entity's key as the events of a stream have it: a UUID may be asked for in capital letters.
@@ -221,7 +226,7 @@ impl Engine {
         limit: usize,
     ) -> Result<ExplainedPage, ReadError> {
         let partitions = self.partitions_of(stream);
-        let partitions = partitions.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let partitions = partitions.ok_or_else(|| ReadError::NotFound(self.describe_unknown_stream(stream)))?;
         let archive = &self.ports().archive;
         let plan = self.plan();
         let id = &plan.streams.get(stream).map_or_else(|| id.to_owned(), |stream| stream.canonical_id(id));
@@ -265,8 +270,8 @@ impl Engine {
     /// The stream is unknown, or the event's bytes cannot be read.
     pub fn event_json(&self, stream: &str, event: &ArchivedEvent) -> Result<serde_json::Value, ReadError> {
         let plan = self.plan();
-        let stream =
-            plan.streams.get(stream).ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let found = plan.streams.get(stream);
+        let stream = found.ok_or_else(|| ReadError::NotFound(self.describe_unknown_stream(stream)))?;
         let bad = |error: DecodeError| ReadError::Bad(error.to_string());
         match stream.history.written(event.schema) {
             Written::Now => to_json(&stream.schema, &event.bytes).map_err(bad),

@@ -2,6 +2,7 @@
 //! with those that are not done.
 
 mod deletion;
+mod presence;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,7 +13,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::{Engine, Inner};
 use crate::panics::Heartbeat;
 use crate::ports::StoreError;
-use crate::ports::erasure::Erased;
+use crate::ports::erasure::{EraseStep, Erased, PendingErasure};
 use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::problem::ReadError;
@@ -105,14 +106,14 @@ fn run(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
 impl Engine {
     /// Deletes what is held of an entity: its events that are in the log now with all that came of them, and its state.
     /// What comes later begins from nothing. Blocks until it is done. What was begun is carried out in any case, also
-    /// after a crash.
+    /// after a crash. Begins nothing if it is certain that nothing of the entity is stored.
     ///
     /// # Errors
     /// The stream is unknown, these stores cannot delete, or it is not done in time.
     pub fn erase(&self, stream: &str, key: &str, author: &str) -> Result<Erased, ReadError> {
         let key = &self.canonical_key(stream, key);
         let partition = self.partition_of(stream, key);
-        let partition = partition.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let partition = partition.ok_or_else(|| ReadError::NotFound(self.describe_unknown_stream(stream)))?;
         let Some(erasure) = &self.ports().erasure else {
             let message = "one entity's data can be deleted from a data folder only; docs/operations.md says what to \
                            delete on servers";
@@ -124,6 +125,9 @@ impl Engine {
                 let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
             }
+        }
+        if !self.may_hold_entity(&**erasure, &partition, key)? {
+            return Ok(Erased::default());
         }
         let (done, erased) = bounded(1);
         self.inner.waiting.begin(done, || erasure.begin(&partition, key, author))?;
@@ -147,19 +151,7 @@ impl Engine {
             }
             match Deletion::new(self, &*erasure, &erasing).carry_out() {
                 Ok(erased) => {
-                    let Erased { events, verdicts, dead_letters, edges, profiles } = erased;
-                    let (stream, sha256, by) = (&*erasing.partition.stream, &erasing.digest, &erasing.author);
-                    tracing::info!(
-                        stream,
-                        sha256,
-                        by,
-                        events,
-                        verdicts,
-                        dead_letters,
-                        edges,
-                        profiles,
-                        "the data of an entity was deleted"
-                    );
+                    log_deletion(&erasing, erased);
                     self.inner.waiting.notify(erasing.id, erased);
                 }
                 Err(error) => failed = Some(error),
@@ -167,4 +159,30 @@ impl Engine {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// Logs what a deletion has deleted. One that was gone on with may have deleted everything before.
+fn log_deletion(erasing: &PendingErasure, erased: Erased) {
+    let (stream, sha256, by) = (&*erasing.partition.stream, &erasing.digest, &erasing.author);
+    if erased == Erased::default() && matches!(erasing.step, EraseStep::EndLifetime { .. }) {
+        tracing::info!(
+            stream,
+            sha256,
+            by,
+            "an entity was to be deleted, and no event, verdict or profile of it was there"
+        );
+        return;
+    }
+    let Erased { events, verdicts, dead_letters, edges, profiles } = erased;
+    tracing::info!(
+        stream,
+        sha256,
+        by,
+        events,
+        verdicts,
+        dead_letters,
+        edges,
+        profiles,
+        "the data of an entity was deleted"
+    );
 }
