@@ -211,3 +211,26 @@ fn a_bad_plugin_is_left_by_a_rollback_or_taken_back() {
     assert_eq!(state(&server), is(9, "velocity@1", "velocity@1.1.0", "active"));
     server.post("/v1/plugins/velocity/9.9.9/yank", &Value::Null).problem(404, "not-found");
 }
+
+#[test]
+fn an_upload_says_whether_it_was_new_and_a_yank_leaves_its_time() {
+    let server = at_work();
+    let wasm = plugin("velocity.wasm");
+    let upload = |path: &str| server.send("POST", path, Some(&server.admin), Some(("application/wasm", &wasm)));
+    assert_eq!(upload("/v1/plugins?dry_run=true").expect(200)["created"], true);
+    let uploaded = upload("/v1/plugins").expect(201);
+    assert_eq!(uploaded["created"], true);
+    assert_eq!(upload("/v1/plugins").expect(200)["created"], false);
+    assert_eq!(upload("/v1/plugins?dry_run=true").expect(200)["created"], false);
+
+    let other = server.key("yanker", "author");
+    let path = "/v1/plugins/velocity/1.0.0";
+    server.send("POST", &format!("{path}/yank"), Some(&other), None).expect(200);
+    let yanked = server.get("/v1/plugins").expect(200)["items"][0].clone();
+    assert_eq!((&yanked["author"], &yanked["at"]), (&uploaded["author"], &uploaded["at"]), "of the upload");
+    assert_eq!((&yanked["yanked"], &yanked["yanked_by"]), (&json!(true), &json!("yanker")));
+    assert!(yanked["yanked_at"].as_i64() >= uploaded["at"].as_i64(), "{yanked}");
+    server.send("POST", &format!("{path}/unyank"), Some(&other), None).expect(200);
+    let back = server.get(path).expect(200);
+    assert_eq!((&back["at"], &back["yanked"], &back["yanked_by"]), (&uploaded["at"], &json!(false), &Value::Null));
+}

@@ -22,6 +22,12 @@ fn an_admin_deletes_an_entity_and_nobody_else() {
         server.send("DELETE", path, Some(&key), None).problem(403, "forbidden");
     }
     server.delete("/v1/entities/nothing/c1").problem(404, "not-found");
+    // One that was never seen is answered as by every other route.
+    let unknown = "/v1/entities/payments/nobody";
+    assert_eq!(
+        server.delete(unknown).problem(404, "entity-not-found"),
+        server.get(unknown).problem(404, "entity-not-found")
+    );
     let deleted = server.delete(path).expect(200);
     assert_eq!(deleted, json!({ "events": 10, "verdicts": 10, "dead_letters": 0, "edges": 0, "profile": true }));
     for part in ["", "/events", "/verdicts"] {

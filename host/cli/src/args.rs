@@ -82,12 +82,8 @@ impl Args {
         match command {
             Command::Serve(args) => serve::run(args)?,
             Command::Apply(args) => return commands::apply::run(&args, &client()?, output, quiet),
-            Command::Generate(args) => commands::generate::run(&args, &server, quiet)?,
-            Command::Ingest(args) => {
-                if !commands::ingest::run(&args, &client()?, output, quiet)? {
-                    return Ok(ExitCode::FAILURE);
-                }
-            }
+            Command::Generate(args) => commands::generate::run(&args, &server, output, quiet)?,
+            Command::Ingest(args) => commands::ingest::run(&args, &client()?, output, quiet)?,
             Command::Stream(args) => commands::definitions::run_stream(&args, &client()?, output)?,
             Command::View(args) => commands::definitions::run_view(&args, &client()?, output)?,
             Command::Plugin(args) => commands::plugin::run(&args, &server, output, quiet)?,

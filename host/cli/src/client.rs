@@ -1,46 +1,19 @@
-//! The HTTP client of the command line: the server's address, the key, and errors that can be read.
+//! The HTTP client of the command line, and its errors that can be read.
 
+mod address;
 mod form;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
+use address::{read_key, server_url};
 use form::{Part, encode_form};
 
-/// The server and the API key.
-///
-/// Ids of global arguments begin with `global-`: clap passes their values to subcommands by id, so an argument of a
-/// command with the same id would hide them or get their values.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServerArgs {
-    /// The server's URL.
-    #[arg(
-        id = "global-url",
-        long = "url",
-        global = true,
-        env = "ASSAY_URL",
-        default_value = "http://127.0.0.1:7717",
-        value_name = "URL"
-    )]
-    pub url: String,
-    /// The API key (default: ASSAY_KEY). The server's first start prints one.
-    #[arg(id = "global-key", long = "key", global = true, value_name = "KEY")]
-    pub key: Option<String>,
-    /// A file that holds the API key.
-    #[arg(
-        id = "global-key-file",
-        long = "key-file",
-        global = true,
-        value_name = "FILE",
-        conflicts_with = "global-key"
-    )]
-    pub key_file: Option<PathBuf>,
-}
+pub use address::ServerArgs;
 
 /// A client of one server. Cheap to clone.
 #[derive(Clone)]
@@ -111,22 +84,11 @@ impl Client {
     /// A client with the given key.
     ///
     /// # Errors
-    /// There is no key, or its file cannot be read.
+    /// There is no key, its file cannot be read, or the address is no URL.
     pub fn new(args: &ServerArgs) -> Result<Self> {
-        let key = match (&args.key, &args.key_file) {
-            (Some(key), _) => key.clone(),
-            (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-                text.trim().to_owned()
-            }
-            // Not by clap, which would refuse --key-file while ASSAY_KEY is set.
-            (None, None) => match std::env::var("ASSAY_KEY") {
-                Ok(key) if !key.is_empty() => key,
-                _ => bail!("no API key: set ASSAY_KEY or give --key; the server's first start prints one"),
-            },
-        };
+        let url = server_url(args.url.as_deref(), std::env::var("ASSAY_URL").ok())?;
+        let key = read_key(args)?;
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
-        let url = args.url.trim_end_matches('/').to_owned();
         Ok(Self { agent: config.build().into(), url, key })
     }
 
@@ -256,7 +218,14 @@ fn describe_problem(status: u16, problem: &Value, text: &str) -> String {
     for part in problem["problems"].as_array().into_iter().flatten() {
         let text = |name: &str| part[name].as_str().unwrap_or_default();
         let at = if text("at").is_empty() { String::new() } else { format!(", {}", text("at")) };
-        message.push_str(&format!("\n  {} '{}'{at}: {}", text("kind"), text("name"), text("message")));
+        let line = format!("{} '{}'{at}: {}", text("kind"), text("name"), text("message"));
+        // A single problem is the detail already.
+        if !message.contains(&line) {
+            message.push_str(&format!("\n  {line}"));
+        }
+    }
+    if let Some(left_out) = problem["problems_left_out"].as_u64() {
+        message.push_str(&format!("\n  and {left_out} more"));
     }
     message
 }
@@ -293,6 +262,13 @@ mod tests {
         });
         let told = describe_problem(422, &problem, "");
         assert_eq!(told, "The definition is not valid (HTTP 422): 1 problem\n  rule 'r', when: no field 'amout'");
+        let problem = serde_json::json!({
+            "title": "The definition is not valid",
+            "detail": "rule 'r', when: no field 'amout'",
+            "problems": [{ "kind": "rule", "name": "r", "at": "when", "message": "no field 'amout'" }],
+        });
+        let told = describe_problem(422, &problem, "");
+        assert_eq!(told, "The definition is not valid (HTTP 422): rule 'r', when: no field 'amout'", "once");
         assert_eq!(describe_problem(502, &Value::Null, "Bad Gateway"), "HTTP 502: Bad Gateway");
     }
 

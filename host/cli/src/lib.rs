@@ -1,8 +1,8 @@
 //! The parts of the `assay` command.
 //!
 //! - [`args`]: the command line; [`commands`]: one file per command
-//! - [`serve`]: the composition root of the server; `stores`: its stores; `recovery`: reopens a failed data folder;
-//!   [`config`]: its config file
+//! - [`serve`]: the composition root of the server; `listen`: its addresses; `stores`: its stores; `recovery`: reopens a
+//!   failed data folder; [`config`]: its config file
 //! - [`client`], [`send`]: the HTTP client of the commands
 //! - [`failure`]: reports of failed commands
 //! - [`codes`]: the meaning of codes of errors and dead letters
@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod generate;
+mod listen;
 pub mod pack;
 mod recovery;
 pub mod rule_test;

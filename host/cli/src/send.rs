@@ -5,6 +5,7 @@
 
 mod deliver;
 
+use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::client::{Client, escape};
+use crate::commands::Output;
 use deliver::{Destination, deliver_batch};
 
 /// The largest body of one request, in bytes. One event may be larger.
@@ -30,10 +32,27 @@ pub struct Summary {
     pub accepted: u64,
     /// Events that were refused.
     pub rejected: u64,
-    /// The reasons with line numbers: the first 100 of each request, which is the server's limit.
-    pub errors: Vec<String>,
+    /// The refused events: the first 100 of each request, which is the server's limit.
+    pub errors: Vec<RefusedEvent>,
     /// The time from the first event to the last answer.
     pub took: Duration,
+}
+
+/// An event that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedEvent {
+    /// The counted unit: `line` or `event`.
+    pub unit: &'static str,
+    /// The number of its line, or of the event in its file.
+    pub number: u64,
+    /// The reason.
+    pub message: String,
+}
+
+impl fmt::Display for RefusedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.unit, self.number, self.message)
+    }
 }
 
 impl Summary {
@@ -52,6 +71,8 @@ pub struct SendOptions {
     pub is_compressed: bool,
     /// The header of an Avro file, whose blocks are sent instead of lines of JSON.
     pub avro_header: Option<Vec<u8>>,
+    /// The format of warnings about requests that are sent again.
+    pub output: Output,
 }
 
 /// Sends events to one stream.
@@ -84,6 +105,7 @@ impl Sender {
             head: options.avro_header.unwrap_or_default(),
             is_compressed: options.is_compressed,
             unit,
+            output: options.output,
         };
         let (items, waiting) = sync_channel(MAX_WAITING);
         let batcher = Batcher::new(destination, options.max_events);
@@ -120,7 +142,7 @@ impl Sender {
     /// Counts a malformed event, which is not sent.
     pub fn reject(&mut self, line: u64, why: &str) {
         self.refused.rejected += 1;
-        self.refused.errors.push(format!("line {line}: {why}"));
+        self.refused.errors.push(RefusedEvent { unit: "line", number: line, message: why.to_owned() });
     }
 
     /// Sends the rest and waits for all answers.

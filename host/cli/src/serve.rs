@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
+use crate::listen::bind_address;
 use crate::recovery;
 use crate::stores::Stores;
 
@@ -74,16 +75,10 @@ pub fn run(args: Args) -> Result<()> {
 
 async fn serve(config: Config) -> Result<()> {
     // Bound before anything is opened, so that a second server fails at once.
-    let listen = &config.server.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: is another server there? --listen 127.0.0.1:0 takes any free port")
-    })?;
+    let listener = bind_address(&config.server.listen, "--listen or server.listen").await?;
     let health = match config.server.health_listen.as_str() {
         "" => None,
-        address => {
-            let bound = TcpListener::bind(address).await;
-            Some(bound.with_context(|| format!("cannot listen on {address} (server.health_listen)"))?)
-        }
+        address => Some(bind_address(address, "server.health_listen").await?),
     };
     let listener = listener.into_std().context("the listener cannot be shared")?;
     let health = health.map(TcpListener::into_std).transpose().context("the listener cannot be shared")?;

@@ -78,6 +78,41 @@ fn commands_without_a_server_say_how_to_start_one() {
 }
 
 #[test]
+fn a_wrong_address_of_the_server_is_named_with_its_source() {
+    let said = |arguments: &[&str], url: &str| {
+        let output = assay().args(arguments).env("ASSAY_URL", url).env("ASSAY_KEY", "k").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        stderr(&output)
+    };
+    let expected = "'foo' is not the URL of a server: expected http://HOST:PORT, such as http://127.0.0.1:7717\n";
+    assert_eq!(said(&["rule", "list"], "foo"), format!("error: ASSAY_URL: {expected}"));
+    assert_eq!(said(&["rule", "list", "--url", "foo"], "http://127.0.0.1:1"), format!("error: --url: {expected}"));
+    let wrong_key = said(&["rule", "list", "--key", "a\r"], "http://127.0.0.1:1");
+    assert!(wrong_key.starts_with("error: --key is not an API key: "), "{wrong_key}");
+}
+
+#[test]
+fn no_list_of_commands_has_one_that_only_the_server_calls() {
+    for arguments in [&[][..], &["--help"], &["help"], &["--quiet"], &["nope"]] {
+        let output = assay().args(arguments).env("ASSAY_URL", "http://127.0.0.1:1").output().unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        assert!(!said.contains("compile-plugin"), "{arguments:?}: {said}");
+        assert!(arguments == ["nope"] || said.contains("dead-letters"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_in_the_format_that_was_asked_for() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = assay().args(["explain", "--output", "json"]).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(said["error"]["message"].as_str().unwrap().contains("cannot write to standard output"), "{said}");
+    let output = assay().arg("explain").stdout(full()).output().unwrap();
+    assert!(stderr(&output).starts_with("error: cannot write to standard output"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_mistake_in_the_config_is_reported_before_anything_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("assay.toml");
@@ -207,6 +242,7 @@ fn a_pack_that_lacks_its_plugins_changes_nothing_and_says_what_to_do() {
     let said = stderr(&output);
     assert!(said.contains("rule 'card_velocity', plugin: no uploaded plugin is 'velocity@1'"), "{said}");
     assert!(said.contains("assay plugin push"), "{said}");
+    assert_eq!(said.matches("rule 'card_velocity', plugin").count(), 1, "{said}");
     assert_eq!(server.read("/v1/streams")["items"], serde_json::json!([]));
     assert!(server.stop().success());
 }
@@ -218,7 +254,11 @@ fn apply_payments(server: &Server) {
     let first = server.command(&apply);
     assert!(first.contains("plugin  velocity@1.0.0") && first.matches("created").count() == 7, "{first}");
     let second = server.command(&apply);
-    assert!(second.matches("unchanged").count() == 7 && !second.contains("created"), "{second}");
+    let states =
+        |kind: fn(&str) -> bool| second.lines().filter(|line| kind(line) && line.ends_with("unchanged")).count();
+    let sent = states(|line| line.starts_with("plugin"));
+    assert_eq!((states(|line| !line.starts_with("plugin")), sent), (7, second.matches("plugin  ").count()), "{second}");
+    assert!(sent >= 3 && !second.contains("created") && !second.contains("uploaded"), "{second}");
 }
 
 fn ingest_with_mistakes(server: &Server, dir: &Path) {
@@ -248,9 +288,35 @@ fn ingest_only_mistakes(server: &Server, dir: &Path) {
     let output = on(server, &["ingest", "payments", &file.to_string_lossy(), "--output", "json"]);
     assert_eq!(output.status.code(), Some(1));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(answer, serde_json::json!({ "accepted": 0, "rejected": 250 }));
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&0.into(), &250.into()), "{answer}");
+    let said: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&said["error"]["rejected"], said["error"]["errors"].as_array().unwrap().len()), (&250.into(), 100));
+    let output = on(server, &["ingest", "payments", &file.to_string_lossy()]);
     let said = stderr(&output);
-    assert!(said.contains("line 10: ") && said.contains("and 240 more (--errors FILE --batch 100"), "{said}");
+    assert!(said.contains("line 10: ") && !said.contains("line 11: "), "{said}");
+    assert!(
+        said.contains("250 of 250 events were refused; 240 of the reasons are left out: --errors FILE --batch 100"),
+        "{said}"
+    );
+}
+
+#[test]
+fn events_without_an_end_end_at_ctrl_c_with_a_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), None, &[]);
+    apply_payments(&server);
+    let mut command = assay();
+    command.args(["generate", "payments", "--rate", "200", "--to-stream", "payments", "--quiet"]);
+    command.env("ASSAY_URL", &server.url).env("ASSAY_KEY", &server.key);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    server.until("/v1/rules/payment_risk/status", |_, status| status["since_start"]["judged"].as_u64() > Some(0));
+    support::signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+    let said = stdout(&output);
+    let (count, rest) = said.split_once(' ').unwrap();
+    assert!(count.parse::<u64>().unwrap() > 0, "{said}");
+    assert!(rest.starts_with("events accepted, 0 rejected, ") && rest.ends_with(" events/s\n"), "{said}");
 }
 
 /// Waits until all events are scored and all stores have what came of them. Asked twice: a sink that had nothing to

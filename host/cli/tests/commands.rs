@@ -144,6 +144,36 @@ fn errors_of_every_command_are_json_where_that_is_asked_for() {
     }
 }
 
+/// Each line of stderr is an error or a warning as JSON; the last one is an error if the command wrote any.
+#[track_caller]
+fn check_stderr_is_json(output: &Output, line: &str) {
+    let stderr = text(&output.stderr);
+    for told in stderr.lines() {
+        let read: Value = serde_json::from_str(told).unwrap_or_else(|error| panic!("assay {line}: {error}: {stderr}"));
+        assert!(read["error"].is_object() || read["warning"].is_object(), "assay {line}: {told}");
+    }
+    if !stderr.is_empty() && !output.status.success() {
+        error_of(output, line);
+    }
+}
+
+#[test]
+fn refused_events_are_one_error_for_programs() {
+    let setting = Setting::start();
+    setting.run_well("apply {dir}/counts");
+    for line in ["ingest counts {dir}/counts.csv", "ingest counts {dir}/counts.csv --errors {dir}/refused.txt"] {
+        let line = format!("{line} --output json");
+        let output = setting.run(&line);
+        assert_eq!((output.status.code(), text(&output.stderr).lines().count()), (Some(1), 1), "{line}");
+        let error = error_of(&output, &line);
+        assert_eq!((&error["code"], &error["rejected"]), (&Value::from("events-refused"), &Value::from(1)), "{error}");
+        let refused = &error["errors"][0];
+        assert!(refused["line"] == 4 && refused["message"].is_string(), "{error}");
+        let sent: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&sent["accepted"], &sent["rejected"]), (&Value::from(2), &Value::from(1)), "{sent}");
+    }
+}
+
 #[test]
 fn results_of_every_command_are_json_where_that_is_asked_for() {
     let setting = Setting::start();
@@ -159,6 +189,10 @@ fn results_of_every_command_are_json_where_that_is_asked_for() {
         let output = setting.run(&format!("{}{asked}", scenario.line));
         let stdout = text(&output.stdout);
         assert_eq!(output.status.code(), Some(scenario.exit), "{}: {stdout}{}", scenario.line, text(&output.stderr));
+        // Its stderr is read by the server only.
+        if path != "compile-plugin" {
+            check_stderr_is_json(&output, scenario.line);
+        }
         if !NOT_JSON.contains(&path.as_str()) && !stdout.is_empty() {
             let read = serde_json::from_str::<Value>(&stdout);
             assert!(read.is_ok(), "assay {}: {:?}: {stdout}", scenario.line, read.err());
@@ -226,6 +260,14 @@ fn every_help_has_examples_that_can_be_parsed() {
             continue;
         }
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        // The terminal's width ends lines: a line end inside a paragraph would end them twice.
+        for (line, next) in help.lines().zip(help.lines().skip(1)) {
+            let is_inside = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+            assert!(
+                !(is_inside(line) && is_inside(next)),
+                "assay {path} --help: a line ends inside a paragraph: {line}"
+            );
+        }
         let examples = tree::examples(&help);
         let is_root = path.is_empty();
         assert!(is_root || help.starts_with("Examples:\n"), "assay {path} --help has no examples");

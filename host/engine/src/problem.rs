@@ -54,6 +54,22 @@ fn join(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// A message names at most this many streams.
+const MAX_SHOWN_STREAMS: usize = 20;
+
+/// The message about an unknown stream, with those that there are.
+pub(crate) fn describe_unknown_stream<'s>(name: &str, streams: impl IntoIterator<Item = &'s String>) -> String {
+    let streams: Vec<&str> = streams.into_iter().map(String::as_str).collect();
+    let shown = streams[..streams.len().min(MAX_SHOWN_STREAMS)].join(", ");
+    match streams.len() {
+        0 => format!("there is no stream '{name}': none was made yet"),
+        count if count > MAX_SHOWN_STREAMS => {
+            format!("there is no stream '{name}' (streams: {shown} and {} more)", count - MAX_SHOWN_STREAMS)
+        }
+        _ => format!("there is no stream '{name}' (streams: {shown})"),
+    }
+}
+
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -84,4 +100,20 @@ pub enum ReadError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_stream_is_reported_with_the_known_ones() {
+        let describe = |count: usize| {
+            let streams: Vec<String> = (1..=count).map(|number| format!("s{number}")).collect();
+            describe_unknown_stream("x", &streams)
+        };
+        assert_eq!(describe(0), "there is no stream 'x': none was made yet");
+        assert_eq!(describe(2), "there is no stream 'x' (streams: s1, s2)");
+        assert!(describe(22).ends_with(", s19, s20 and 2 more)"), "{}", describe(22));
+    }
 }

@@ -18,7 +18,7 @@ const PACKAGE: &str = "package assay:plugin@1.0.0;";
 /// Wraps a module that exports the contract's functions under a version 1.x. It takes about 1 ms.
 pub(crate) fn componentize(module: &[u8], version: &str) -> Result<Vec<u8>, PluginError> {
     let valid = Validator::new().validate_all(module);
-    valid.map_err(|error| PluginError::NotWasm(error.to_string()))?;
+    valid.map_err(PluginError::unreadable)?;
     let mut described = strip_description(module)?;
     let contract = CONTRACT.replace(PACKAGE, &format!("package assay:plugin@{version};"));
     embed_description(&mut described, &contract)?;
@@ -43,7 +43,7 @@ fn strip_description(module: &[u8]) -> Result<Vec<u8>, PluginError> {
     let mut kept = Vec::with_capacity(module.len());
     let mut end = 0;
     for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.map_err(|error| PluginError::NotWasm(error.to_string()))?;
+        let payload = payload.map_err(PluginError::unreadable)?;
         let section_end = match &payload {
             Payload::Version { range, .. } => range.end,
             payload => match payload.as_section() {

@@ -9,7 +9,9 @@ use assay_core::failure_code::FailureCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
     /// The upload is empty.
-    #[error("expected a WebAssembly module or component, found 0 bytes")]
+    #[error(
+        "expected a WebAssembly module or component, found 0 bytes; give the .wasm file that 'assay plugin build' makes"
+    )]
     Empty,
     /// It has more bytes than allowed.
     #[error(
@@ -22,7 +24,7 @@ pub enum PluginError {
         max: usize,
     },
     /// It is not WebAssembly, or damaged.
-    #[error("expected a WebAssembly module or component, but the bytes cannot be read: {0}")]
+    #[error("this is no WebAssembly module or component: {0}; give the .wasm file that 'assay plugin build' makes")]
     NotWasm(String),
     /// It would take too long to compile.
     #[error("{what}: {found} found, at most {max} are allowed")]
@@ -94,6 +96,14 @@ pub enum PluginError {
     /// The runtime could not be set up.
     #[error("the WebAssembly runtime cannot be set up: {0}")]
     Setup(String),
+}
+
+impl PluginError {
+    /// The error about damaged bytes, in one line: the parser's message may have several.
+    pub(crate) fn unreadable(error: wasmparser::BinaryReaderError) -> Self {
+        let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        Self::NotWasm(format!("at byte {}: {message}", error.offset()))
+    }
 }
 
 /// Displays imports, each with advice.

@@ -9,6 +9,8 @@ use crate::componentize::componentize;
 use crate::error::PluginError;
 use crate::limits::RuntimeConfig;
 
+/// The first bytes of every module and component.
+const WASM_MAGIC: &[u8] = b"\0asm";
 /// The interface that a plugin exports, up to its version.
 const SCORING_INTERFACE: &str = "assay:plugin/scoring@";
 /// Interfaces that have only types. A component that exports `scoring` imports them by name, without functions.
@@ -28,6 +30,10 @@ impl<'a> Upload<'a> {
     pub(crate) fn read(bytes: &'a [u8], config: &RuntimeConfig) -> Result<Self, PluginError> {
         if bytes.is_empty() {
             return Err(PluginError::Empty);
+        }
+        // The parser's message about another beginning is a list of bytes.
+        if !bytes.starts_with(WASM_MAGIC) {
+            return Err(PluginError::NotWasm("it does not begin like one".to_owned()));
         }
         if bytes.len() > config.max_module_bytes {
             return Err(PluginError::TooLarge { bytes: bytes.len(), max: config.max_module_bytes });
@@ -72,7 +78,7 @@ impl BinarySummary {
         };
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {
-            let payload = payload.map_err(|error| PluginError::NotWasm(error.to_string()))?;
+            let payload = payload.map_err(PluginError::unreadable)?;
             match &payload {
                 Payload::Version { encoding, .. } => {
                     if depth == 0 {
@@ -88,7 +94,7 @@ impl BinarySummary {
                 _ => {}
             }
             if depth == 1 {
-                summary.add_section(payload).map_err(|error| PluginError::NotWasm(error.to_string()))?;
+                summary.add_section(payload).map_err(PluginError::unreadable)?;
             }
         }
         Ok(summary)

@@ -88,7 +88,12 @@ pub(super) fn replace(
 /// The revision in effect.
 pub(super) fn current(engine: &Engine, kind: Kind, name: &str) -> Result<Revision, ApiError> {
     let found = engine.catalog().snapshot().get(kind, name).cloned();
-    found.ok_or_else(|| ApiError::not_found(format!("there is no {kind} '{name}'")))
+    found.ok_or_else(|| {
+        ApiError::not_found(match kind {
+            Kind::Stream => engine.queries().describe_unknown_stream(name),
+            _ => format!("there is no {kind} '{name}'"),
+        })
+    })
 }
 
 /// All revisions of a definition, the newest first, also of a deleted one.
@@ -115,7 +120,7 @@ pub(super) fn list<T: DefinitionType>(
 ) -> Result<Response, ApiError> {
     let snapshot = app.engine.catalog().snapshot();
     if let Some(stream) = stream.filter(|stream| snapshot.get(Kind::Stream, stream).is_none()) {
-        return Err(ApiError::not_found(format!("there is no stream '{stream}'")));
+        return Err(ApiError::not_found(app.engine.queries().describe_unknown_stream(stream)));
     }
     let wanted = snapshot.all::<T>().filter(|(_, def)| is_wanted(def));
     let items = wanted.map(|(revision, _)| DefinitionJson::from(revision.clone())).collect();

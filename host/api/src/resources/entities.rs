@@ -112,7 +112,8 @@ pub(crate) struct DeletedEntity {
 /// Delete all data of an entity. Later events begin with an empty state.
 ///
 /// The answer comes when everything is deleted, also from the files of the data folder. A deletion that has begun is
-/// completed even after a crash; the counts are then those of the last part. Not on servers (501).
+/// completed even after a crash; the counts are then those of the last part. For an entity that was never seen nothing
+/// is begun. Not on servers (501).
 #[utoipa::path(
     delete,
     path = "/v1/entities/{stream}/{key}",
@@ -138,7 +139,7 @@ pub(crate) async fn delete_entity(
             profile: erased.profiles > 0,
         };
         if deleted == DeletedEntity::default() {
-            return Err(ApiError::entity_not_found(format!("nothing is held of '{key}' in the stream '{stream}'")));
+            return Err(unknown_entity(&stream, &key));
         }
         Ok(Json(deleted))
     })

@@ -10,10 +10,8 @@ use crate::http::ApiError;
 
 /// The partition of an entity, or the error that there is no such stream.
 pub(super) fn partition_of(engine: &Engine, stream: &str, key: &str) -> Result<PartitionId, ApiError> {
-    engine
-        .queries()
-        .partition_of(stream, key)
-        .ok_or_else(|| ApiError::not_found(format!("there is no stream '{stream}'")))
+    let queries = engine.queries();
+    queries.partition_of(stream, key).ok_or_else(|| ApiError::not_found(queries.describe_unknown_stream(stream)))
 }
 
 /// Refuses a name that the catalog never had. Deleted names are accepted, because verdicts of a deleted rule can be

@@ -1,52 +1,32 @@
 //! `/v1/plugins`: uploaded WebAssembly. A version never changes.
 
+mod info;
+
 use std::sync::Arc;
 
-use assay_engine::definition::PluginDef;
-use assay_engine::now_ms;
-use assay_engine::ports::catalog::{Kind, Revision, Snapshot};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::definitions::{DryRun, EffectJson, effects_json};
 use crate::http::{ApiError, Code, Path, Query, essence};
+use info::list_plugin_infos;
 
-/// A plugin.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PluginInfo {
-    /// Its name.
-    #[schema(example = "velocity")]
-    name: String,
-    /// Its version.
-    #[schema(example = "1.2.0")]
-    version: String,
-    /// SHA-256 of its bytes, as `sha256:` and hex digits.
-    digest: Value,
-    /// Its size in bytes.
-    size: Value,
-    /// True if only rules that name exactly this version use it.
-    yanked: bool,
-    /// The key that uploaded it.
-    author: String,
-    /// When, ms since 1970.
-    at: i64,
-    /// Its manifest: inputs, tags, the JSON Schema of its config, and more.
-    #[schema(value_type = Object)]
-    manifest: Value,
-}
+pub(crate) use info::PluginInfo;
 
 /// A plugin after a change, or with `dry_run` as it would be.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PluginChanged {
     #[serde(flatten)]
     plugin: PluginInfo,
+    /// Of an upload: false if these very bytes were there before. Missing otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
     /// True: only checked.
     dry_run: bool,
     /// The effects on rules.
@@ -72,28 +52,6 @@ pub(crate) struct PluginFilter {
 pub(crate) struct PluginList {
     /// By name, then the newest version first.
     items: Vec<PluginInfo>,
-}
-
-impl PluginInfo {
-    fn from_revision(revision: &Revision, def: &PluginDef) -> Self {
-        let (name, version) = revision.name.split_once('@').unwrap_or((&revision.name, ""));
-        Self {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            digest: def.digest.to_string().into(),
-            size: def.size.into(),
-            yanked: def.yanked,
-            author: revision.author.clone(),
-            at: revision.at,
-            manifest: def.manifest.clone(),
-        }
-    }
-
-    /// The plugin of a name and version; none: the catalog has none.
-    fn find(snapshot: &Snapshot, name: &str) -> Option<Self> {
-        let revision = snapshot.get(Kind::Plugin, name)?;
-        Some(Self::from_revision(revision, revision.read().ok()?))
-    }
 }
 
 /// Upload a plugin: a WebAssembly module or component.
@@ -131,24 +89,16 @@ pub(crate) async fn post_plugin(
     let wasm = app.read_body(&headers, body, limit, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
         let uploaded = engine.catalog().upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
-        let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
-        let info = match PluginInfo::find(&engine.catalog().snapshot(), &format!("{plugin}@{version}")) {
+        let name = format!("{}@{}", uploaded.manifest.name, uploaded.manifest.version);
+        let info = match PluginInfo::find(engine, &name)? {
             Some(info) => info,
             // The plugin was only checked, or it was deleted meanwhile.
-            None => PluginInfo {
-                name: plugin,
-                version,
-                digest: uploaded.digest.to_string().into(),
-                size: uploaded.size.into(),
-                yanked: false,
-                author: caller.name.clone(),
-                at: now_ms(),
-                manifest: serde_json::json!(uploaded.manifest),
-            },
+            None => PluginInfo::of_upload(&uploaded, &caller.name),
         };
         let status = if uploaded.created && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
         let effects = effects_json(uploaded.effects);
-        Ok((status, Json(PluginChanged { plugin: info, dry_run: query.dry_run, effects })))
+        let created = Some(uploaded.created);
+        Ok((status, Json(PluginChanged { plugin: info, created, dry_run: query.dry_run, effects })))
     })
     .await
 }
@@ -161,9 +111,15 @@ pub(crate) async fn post_plugin(
     params(PluginFilter),
     responses((status = 200, description = "By name, then the newest version first", body = PluginList))
 )]
-pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<PluginFilter>) -> Json<PluginList> {
-    let is_wanted = |info: &PluginInfo| filter.name.as_deref().is_none_or(|name| info.name.contains(name));
-    Json(PluginList { items: list_plugin_infos(&app, is_wanted) })
+pub(crate) async fn list_plugins(
+    State(app): State<App>,
+    Query(filter): Query<PluginFilter>,
+) -> Result<Json<PluginList>, ApiError> {
+    app.blocking(move |engine| {
+        let is_wanted = |name: &str| filter.name.as_deref().is_none_or(|part| name.contains(part));
+        Ok(Json(PluginList { items: list_plugin_infos(engine, is_wanted)? }))
+    })
+    .await
 }
 
 /// All versions of a plugin.
@@ -175,11 +131,14 @@ pub(crate) async fn list_plugins(State(app): State<App>, Query(filter): Query<Pl
     responses((status = 200, description = "The newest version first", body = PluginList))
 )]
 pub(crate) async fn get_plugin(State(app): State<App>, Path(name): Path<String>) -> Result<Json<PluginList>, ApiError> {
-    let items = list_plugin_infos(&app, |info| info.name == name);
-    if items.is_empty() {
-        return Err(ApiError::not_found(format!("there is no plugin '{name}'")));
-    }
-    Ok(Json(PluginList { items }))
+    app.blocking(move |engine| {
+        let items = list_plugin_infos(engine, |plugin| plugin == name)?;
+        if items.is_empty() {
+            return Err(ApiError::not_found(format!("there is no plugin '{name}'")));
+        }
+        Ok(Json(PluginList { items }))
+    })
+    .await
 }
 
 /// One version of a plugin.
@@ -197,8 +156,11 @@ pub(crate) async fn get_plugin_version(
     State(app): State<App>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<PluginInfo>, ApiError> {
-    let found = PluginInfo::find(&app.engine.catalog().snapshot(), &format!("{name}@{version}"));
-    found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
+    app.blocking(move |engine| {
+        let found = PluginInfo::find(engine, &format!("{name}@{version}"))?;
+        found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
+    })
+    .await
 }
 
 /// Yank a version: only rules that name exactly this version still use it.
@@ -256,47 +218,14 @@ async fn set_yanked(
     app.blocking(move |engine| {
         let name = format!("{name}@{version}");
         let applied = engine.catalog().yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
-        let there = PluginInfo::find(&engine.catalog().snapshot(), &name);
-        let there = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
-        let plugin = PluginInfo { yanked: is_yanked, ..there };
-        Ok(Json(PluginChanged { plugin, dry_run, effects: effects_json(applied.effects) }))
+        let there = PluginInfo::find(engine, &name)?;
+        let mut plugin = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
+        // With a dry run the catalog still has it as it was.
+        plugin.yanked = is_yanked;
+        if !is_yanked {
+            (plugin.yanked_by, plugin.yanked_at) = (None, None);
+        }
+        Ok(Json(PluginChanged { plugin, created: None, dry_run, effects: effects_json(applied.effects) }))
     })
     .await
-}
-
-fn list_plugin_infos(app: &App, is_wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
-    let snapshot = app.engine.catalog().snapshot();
-    let all = snapshot.all().map(|(revision, def)| PluginInfo::from_revision(revision, def));
-    let mut found: Vec<PluginInfo> = all.filter(is_wanted).collect();
-    sort_by_name_and_version(&mut found);
-    found
-}
-
-/// By name, then the newest version first, as semantic versions compare.
-fn sort_by_name_and_version(plugins: &mut [PluginInfo]) {
-    plugins.sort_by(|a, b| {
-        let versions = |info: &PluginInfo| info.version.parse::<semver::Version>().ok();
-        a.name.cmp(&b.name).then_with(|| versions(b).cmp(&versions(a)))
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use assay_core::names::Digest;
-    use assay_engine::ports::catalog::Change;
-
-    use super::*;
-
-    #[test]
-    fn the_newest_version_comes_first() {
-        let info = |name: &str| {
-            let body = serde_json::json!({"digest": Digest::of(b"ab"), "size": 3, "manifest": {}});
-            let revision = Revision::after(None, Change::from_json(Kind::Plugin, name, body), 1, "a", 0);
-            PluginInfo::from_revision(&revision, revision.read().unwrap())
-        };
-        let mut all = ["b@1.0.0", "a@1.9.0", "a@1.10.0", "a@1.10.0-beta.1"].map(info);
-        sort_by_name_and_version(&mut all);
-        let order: Vec<_> = all.iter().map(|info| format!("{}@{}", info.name, info.version)).collect();
-        assert_eq!(order, ["a@1.10.0", "a@1.10.0-beta.1", "a@1.9.0", "b@1.0.0"]);
-    }
 }

@@ -27,7 +27,7 @@ Examples:
   assay apply rules/payments --prune                     delete views and rules that the pack lacks
   assay apply rules/payments --prune --yes               delete without asking
 
-All definitions and plugins take effect together, between two batches, or none does. Applying a pack twice changes
+All definitions and plugins take effect together, between two batches, or none does. Applying a pack twice changes \
 nothing.")]
 pub struct Args {
     /// The pack's folder.
@@ -63,7 +63,7 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     if args.prune {
         let gone = prune::find(&changes, client)?;
         if !is_dry {
-            prune::confirm(&gone, args.yes)?;
+            prune::confirm(&gone, args.yes, output)?;
         }
         changes.extend(gone);
     }
@@ -144,11 +144,16 @@ fn plugin_rows(plugins: &[PluginFile], applied: &Value, is_dry: bool) -> Vec<Vec
     // The answer lists the sent plugins in their order.
     let mut sent = applied["plugins"].as_array().into_iter().flatten();
     let rows = plugins.iter().map(|plugin| match &plugin.known_as {
-        Some(name) => vec!["plugin".to_owned(), name.clone()],
+        Some(name) => vec!["plugin".to_owned(), name.clone(), "unchanged".to_owned()],
         None => {
-            let name = sent.next().map(|sent| format!("{}@{}", field(sent, "name"), field(sent, "version")));
-            let state = if is_dry { "would be uploaded" } else { "uploaded" };
-            vec!["plugin".to_owned(), name.unwrap_or_default(), state.to_owned()]
+            let sent = sent.next().unwrap_or(&Value::Null);
+            let state = match (sent["created"] == false, is_dry) {
+                // Somebody else has uploaded the same bytes meanwhile.
+                (true, _) => "unchanged",
+                (false, true) => "would be uploaded",
+                (false, false) => "uploaded",
+            };
+            vec!["plugin".to_owned(), format!("{}@{}", field(sent, "name"), field(sent, "version")), state.to_owned()]
         }
     });
     rows.collect()

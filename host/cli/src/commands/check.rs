@@ -13,6 +13,7 @@ use assay_runtime::{Runtime, RuntimeConfig};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::data_folder::find_store;
 use super::{Output, print};
 
 /// Verify a data folder while no server uses it.
@@ -23,8 +24,8 @@ Examples:
   assay check /var/lib/assay
   assay check /backup/assay --output json
 
-Compares the checksum of every file, reads every row, and compares the parts with each other. Exit code 0: the folder is
-complete. 1: something is damaged or missing; each problem is a line. Files are only read. If nothing is missing, the
+Compares the checksum of every file, reads every row, and compares the parts with each other. Exit code 0: the folder is \
+complete. 1: something is damaged or missing; each problem is a line. Files are only read. If nothing is missing, the \
 database is opened as at a start. Check a copy if nothing may change.")]
 pub struct Args {
     /// The data folder.
@@ -37,6 +38,7 @@ pub struct Args {
 /// # Errors
 /// It is not a data folder, a server uses it, or it cannot be read at all.
 pub fn run(args: &Args, output: Output, quiet: bool) -> Result<ExitCode> {
+    let store = find_store(&args.dir)?;
     let bar = if quiet || output == Output::Json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let style = ProgressStyle::with_template("{spinner} {elapsed} checking {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -48,7 +50,7 @@ pub fn run(args: &Args, output: Output, quiet: bool) -> Result<ExitCode> {
         bar.set_message(step.to_owned());
         bar.tick();
     };
-    let mut checked = assay_embedded::check(&args.dir.join("store"), &assay_embedded::Config::default(), &mut progress);
+    let mut checked = assay_embedded::check(&store, &assay_embedded::Config::default(), &mut progress);
     if let Ok(report) = &mut checked
         && report.problems.is_empty()
     {

@@ -1,9 +1,13 @@
 //! `assay dead-letters`: events that a rule could not score.
 
 use anyhow::Result;
+use serde_json::Value;
 
-use super::{Output, field, items, print, table};
+use super::{Output, cell, items, print, table, time};
 use crate::client::{Client, escape, with_query};
+
+/// The columns of a list.
+const HEADER: [&str; 8] = ["STREAM", "PLACE", "TIME", "ENTITY", "ID", "RULE", "CODE", "MESSAGE"];
 
 /// List and show events that a rule could not score.
 #[derive(Debug, clap::Args)]
@@ -60,12 +64,8 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
             let wanted = [("limit", limit), ("stream", stream.clone()), ("rule", rule.clone())];
             let letters = client.get(&with_query("/v1/dead-letters", &wanted))?;
             print(output, &letters, |letters| {
-                let mut rows = vec![["STREAM", "PLACE", "RULE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
-                rows.extend(items(letters).map(|letter| {
-                    let place = format!("{} {}", letter["place"]["partition"], letter["place"]["offset"]);
-                    let names = ["rule", "code", "message"].map(|name| field(letter, name));
-                    [vec![field(letter, "stream"), place], names.to_vec()].concat()
-                }));
+                let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
+                rows.extend(items(letters).map(letter_row));
                 table(&rows)
             });
         }
@@ -75,4 +75,39 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A letter as a row. One of an event that could not be read has no time, entity, id and rule; one that a sink could not
+/// store has the sink in place of the rule.
+fn letter_row(letter: &Value) -> Vec<String> {
+    let place = format!("{} {}", letter["place"]["partition"], letter["place"]["offset"]);
+    let at = if letter["time"] == 0 { cell(&Value::Null) } else { time(&letter["time"]) };
+    let source = if letter["rule"].is_null() { sink_name(letter) } else { cell(&letter["rule"]) };
+    let [stream, key, id, code, message] = ["stream", "key", "id", "code", "message"].map(|name| cell(&letter[name]));
+    vec![stream, place, at, key, id, source, code, message]
+}
+
+fn sink_name(letter: &Value) -> String {
+    letter["sink"].as_str().map_or_else(|| cell(&Value::Null), |sink| format!("sink {sink}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_is_a_row_with_what_is_known_of_its_event() {
+        let scored = json!({"stream": "pay", "place": {"partition": 1, "offset": 7}, "time": 1_767_225_600_000_i64,
+            "key": "card-1", "id": "p7", "rule": "big", "code": "plugin-trap", "message": "no"});
+        let expected = ["pay", "1 7", "2026-01-01T00:00:00Z", "card-1", "p7", "big", "plugin-trap", "no"];
+        assert_eq!(letter_row(&scored), expected);
+        let unreadable = json!({"stream": "pay", "place": {"partition": 0, "offset": 8}, "time": 0, "rule": null,
+            "code": "event-unreadable", "message": "cut"});
+        assert_eq!(letter_row(&unreadable), ["pay", "0 8", "-", "-", "-", "-", "event-unreadable", "cut"]);
+        let refused = json!({"stream": "pay", "place": {"partition": 0, "offset": 9}, "time": 1, "key": "c",
+            "rule": null, "sink": "graph", "code": "store-refused", "message": "full"});
+        assert_eq!(letter_row(&refused)[5], "sink graph");
+    }
 }

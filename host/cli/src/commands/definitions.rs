@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Output, field, items, print, table};
+use super::{Output, cell, field, items, print, table};
 use crate::client::{Client, escape, with_query};
 
 /// List and show streams.
@@ -129,17 +129,6 @@ fn listing(head: &str, columns: &[&str], definitions: &Value) -> String {
         own.chain(columns.iter().map(|name| cell(&item["definition"][*name]))).collect()
     }));
     table(&rows)
-}
-
-/// A field of a definition as a cell: lists and the names of an object joined by commas.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(","),
-        Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(","),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     if !yes {
         let held = preview(client, &path)?;
         print(output, &held, |held| preview_text(held, stream, entity));
-        bail!("nothing was deleted: repeat it with --yes");
+        bail!("nothing was deleted: add --yes to delete this for good");
     }
     let deleted = client.request("DELETE", &path, &crate::client::Body::Empty)?;
     print(output, &deleted, |deleted| {
@@ -66,12 +66,9 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// The data of the entity; null if there is none.
+/// The data of the entity. One that is unknown is an error: there is nothing to confirm.
 fn preview(client: &Client, path: &str) -> Result<Value, RequestError> {
-    let entity = match client.get(path) {
-        Err(RequestError::Refused { status: 404, .. }) => return Ok(Value::Null),
-        entity => entity?,
-    };
+    let entity = client.get(path)?;
     let events = count_items(client, &format!("{path}/events"))?;
     let verdicts = count_items(client, &format!("{path}/verdicts"))?;
     let names = |part: &str| entity[part].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
@@ -80,9 +77,6 @@ fn preview(client: &Client, path: &str) -> Result<Value, RequestError> {
 }
 
 fn preview_text(held: &Value, stream: &str, entity: &str) -> String {
-    if held.is_null() {
-        return format!("there is nothing of '{entity}' in '{stream}'\n");
-    }
     let names = |part: &str| {
         let names: Vec<&str> = held[part].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }

@@ -5,17 +5,20 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use assay_core::time_text::parse_time;
 use indicatif::ProgressBar;
+use serde_json::json;
 
-use super::exit_after_stdout_error;
+use super::interrupt::Interrupt;
 use super::progress::{Progress, Unit};
+use super::sent::{RefusedEvents, max_listed, print_summary, time_and_rate};
+use super::{Output, exit_after_stdout_error, print};
 use crate::client::{Client, ServerArgs};
 use crate::generate::{
     ContainerWriter, Payment, Payments, PaymentsConfig, payments_schema, sync_marker, write_avro, write_json,
 };
-use crate::send::{SendOptions, Sender};
+use crate::send::{SendOptions, Sender, Summary};
 
 /// Generate events of a pack.
 #[derive(Debug, clap::Args)]
@@ -78,7 +81,7 @@ struct PaymentsArgs {
 ///
 /// # Errors
 /// The config is out of range, or the events cannot be written or sent.
-pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
+pub fn run(args: &Args, server: &ServerArgs, output: Output, quiet: bool) -> Result<()> {
     let Pack::Payments(args) = &args.pack;
     let mut config = PaymentsConfig {
         seed: args.seed,
@@ -97,8 +100,20 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
     let progress = Progress::new("generate", Unit::Events, length, quiet || is_printed);
     let events = RateLimited::new(payments.take(usize::try_from(count)?), args.rate, progress.bar().clone());
     match (&args.to_file, &args.to_stream) {
-        (Some(file), _) => write_file(events, file, args.seed)?,
-        (None, Some(stream)) => send_to_stream(events, Client::new(server)?, stream, args.rate)?,
+        (Some(file), _) => {
+            let started = Instant::now();
+            let written = write_file(events, file, args.seed)?;
+            drop(progress);
+            print_written(written, file, started.elapsed(), output);
+        }
+        (None, Some(stream)) => {
+            let summary = send_to_stream(events, Client::new(server)?, stream, args.rate, output)?;
+            drop(progress);
+            let refused = RefusedEvents::find(&summary, max_listed(output), "the server lists 100 of each request");
+            refused.iter().for_each(|refused| refused.print_events(output));
+            print_summary(&summary, output);
+            return refused.map_or(Ok(()), |refused| Err(refused.into()));
+        }
         (None, None) => {
             let out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
             write_lines(events, out).unwrap_or_else(|error| exit_after_stdout_error(&error));
@@ -107,43 +122,58 @@ pub fn run(args: &Args, server: &ServerArgs, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-fn write_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> Result<()> {
+fn print_written(events: u64, file: &Path, took: Duration, output: Output) {
+    let (file, seconds) = (file.display().to_string(), took.as_secs_f64());
+    let value = json!({ "events": events, "file": file, "seconds": seconds });
+    print(output, &value, |_| format!("{events} events written to {file}, {}\n", time_and_rate(events, seconds)));
+}
+
+/// Writes events to a file and returns their number.
+fn write_file(payments: impl Iterator<Item = Payment>, file: &Path, seed: u64) -> Result<u64> {
     let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
     let out = BufWriter::with_capacity(1 << 20, out);
     if file.extension().is_none_or(|extension| extension != "avro") {
         return write_lines(payments, out).with_context(|| format!("cannot write {}", file.display()));
     }
     let mut container = ContainerWriter::new(out, &payments_schema()?, sync_marker(seed))?;
+    let mut count = 0;
     for payment in payments {
         container.append(|datum| write_avro(&payment, datum))?;
+        count += 1;
     }
     container.finish()?;
-    Ok(())
+    Ok(count)
 }
 
-fn write_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std::io::Result<()> {
+fn write_lines(payments: impl Iterator<Item = Payment>, mut out: impl Write) -> std::io::Result<u64> {
     let mut line = Vec::new();
+    let mut count = 0;
     for payment in payments {
         line.clear();
         write_json(&payment, &mut line);
         line.push(b'\n');
         out.write_all(&line)?;
+        count += 1;
     }
-    out.flush()
+    out.flush()?;
+    Ok(count)
 }
 
+/// Sends events until there are no more, or until Ctrl-C.
 fn send_to_stream(
     payments: impl Iterator<Item = Payment>,
     client: Client,
     stream: &str,
     rate: Option<u64>,
-) -> Result<()> {
+    output: Output,
+) -> Result<Summary> {
     // At a low rate a batch has the events of a tenth of a second, so that they arrive evenly.
     let batch = rate.map_or(5000, |rate| (rate / 10).clamp(1, 5000));
-    let options = SendOptions { max_events: usize::try_from(batch)?, is_compressed: false, avro_header: None };
+    let options = SendOptions { max_events: usize::try_from(batch)?, is_compressed: false, avro_header: None, output };
+    let interrupt = Interrupt::watch()?;
     let mut sender = Sender::start(client, stream, options);
     let mut event = Vec::new();
-    for (number, payment) in (1..).zip(payments) {
+    for (number, payment) in (1..).zip(payments.take_while(|_| !interrupt.is_asked())) {
         event.clear();
         write_json(&payment, &mut event);
         if sender.push(number, &event).is_err() {
@@ -151,10 +181,7 @@ fn send_to_stream(
         }
     }
     // Its error is the reason why pushing failed.
-    let summary = sender.finish()?;
-    summary.errors.iter().take(10).for_each(|error| eprintln!("{error}"));
-    ensure!(summary.rejected == 0, "{} of the events were refused", summary.rejected);
-    Ok(())
+    sender.finish()
 }
 
 /// Yields events at a rate, and moves a progress bar.

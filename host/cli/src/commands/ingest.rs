@@ -10,17 +10,19 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::Output;
 use super::progress::{Progress, Unit};
-use super::{Output, print};
+use super::sent::{RefusedEvents, max_listed, print_summary};
 use crate::client::{Client, RequestError, escape};
+use crate::failure;
 use crate::send::{SendOptions, Sender, Summary};
 use cells::Columns;
 use source::{Shape, Source};
 
-/// How many refused events are printed without `--errors`.
-const MAX_SHOWN_ERRORS: usize = 10;
+/// How to get the reasons that the error leaves out.
+const ALL_REASONS: &str = "--errors FILE --batch 100 keeps all";
 
 /// Send the events of a file to a stream.
 #[derive(Debug, clap::Args)]
@@ -33,11 +35,11 @@ Examples:
   tail -f payments.jsonl | assay ingest payments -
   assay ingest payments payments.jsonl --errors refused.txt --batch 100
 
-The file has JSON objects (one per line, one after another, or as an array), is CSV with a header of field names (also
-with ';' or tabs; an empty cell means no value), or is an Avro object container file. Each may be compressed with gzip or
+The file has JSON objects (one per line, one after another, or as an array), is CSV with a header of field names (also \
+with ';' or tabs; an empty cell means no value), or is an Avro object container file. Each may be compressed with gzip or \
 zstd. The format is recognised by the content. CSV needs a key that may read the stream's schema.
 
-Events are sent in order, at most 0.2 s after they were read. A request without an answer is sent again, so an event can
+Events are sent in order, at most 0.2 s after they were read. A request without an answer is sent again, so an event can \
 be stored twice if the network loses an answer.")]
 pub struct Args {
     /// The stream.
@@ -64,13 +66,13 @@ enum Compress {
     Never,
 }
 
-/// Sends a file. Returns whether every event was accepted.
+/// Sends a file.
 ///
 /// # Errors
-/// The file cannot be read, or the server refuses whole requests.
-pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<bool> {
+/// The file cannot be read, or the server refuses events or whole requests.
+pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<()> {
     let (raw, length) = source::open_file(&args.file)?;
-    let mut refused = match &args.errors {
+    let mut errors_file = match &args.errors {
         Some(file) => {
             let created = std::fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
             Some(created)
@@ -87,6 +89,7 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
         max_events: args.batch as usize,
         is_compressed: args.compress == Compress::Always || (args.compress == Compress::Auto && !client.is_local()),
         avro_header: if shape == Shape::Avro { Some(avro::read_header(&mut input)?) } else { None },
+        output,
     };
     let mut sender = Sender::start(client.clone(), &args.stream, options);
     let read = match (shape, columns) {
@@ -98,14 +101,17 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     // Events before a mistake in the file are sent. The error of a failed request takes precedence over that mistake.
     let summary = sender.finish()?;
     drop(progress);
-    report(&summary, refused.as_mut())?;
-    let value = json!({ "accepted": summary.accepted, "rejected": summary.rejected });
-    print(output, &value, |_| {
-        let rate = summary.accepted as f64 / summary.took.as_secs_f64().max(1e-9);
-        format!("{} events accepted, {} rejected, {rate:.0} events/s\n", summary.accepted, summary.rejected)
-    });
-    read?;
-    Ok(summary.rejected == 0)
+    let refused = report(&summary, errors_file.as_mut(), output)?;
+    match (read, refused) {
+        (Err(error), Some(refused)) => {
+            // The mistake in the file is the last error.
+            failure::report_error(&refused.into(), output);
+            Err(error)
+        }
+        (Err(error), None) => Err(error),
+        (Ok(()), Some(refused)) => Err(refused.into()),
+        (Ok(()), None) => Ok(()),
+    }
 }
 
 /// Sends the blocks of an Avro file.
@@ -167,21 +173,22 @@ fn csv_columns(input: &mut impl BufRead, stream: &str, client: &Client) -> Resul
     Ok((records.position(), columns))
 }
 
-fn report(summary: &Summary, file: Option<&mut std::fs::File>) -> Result<()> {
-    let shown = match file {
+/// Writes the reasons of refused events to the file of `--errors`, or prints the first ones; then prints the summary.
+/// Returns the error about refused events.
+fn report(summary: &Summary, file: Option<&mut std::fs::File>, output: Output) -> Result<Option<RefusedEvents>> {
+    let refused = match file {
         Some(file) => {
-            for error in &summary.errors {
-                writeln!(file, "{error}").context("cannot write the file of --errors")?;
+            for event in &summary.errors {
+                writeln!(file, "{event}").context("cannot write the file of --errors")?;
             }
-            summary.errors.len()
+            RefusedEvents::find(summary, usize::MAX, ALL_REASONS)
         }
         None => {
-            summary.errors.iter().take(MAX_SHOWN_ERRORS).for_each(|error| eprintln!("{error}"));
-            summary.errors.len().min(MAX_SHOWN_ERRORS)
+            let refused = RefusedEvents::find(summary, max_listed(output), ALL_REASONS);
+            refused.iter().for_each(|refused| refused.print_events(output));
+            refused
         }
     };
-    if summary.rejected > shown as u64 {
-        eprintln!("and {} more (--errors FILE --batch 100 would have kept all)", summary.rejected - shown as u64);
-    }
-    Ok(())
+    print_summary(summary, output);
+    Ok(refused)
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Output, field, items, print, table};
+use super::{Output, cell, field, items, print, table};
 use crate::client::{Body, Client, escape};
 
 /// List, make and delete API keys.
@@ -15,7 +15,7 @@ Examples:
   assay keys create ci --role author --role ingest
   assay keys delete producer
 
-Roles: ingest sends events; read queries; author changes streams, views, rules and plugins, and reads; admin may do
+Roles: ingest sends events; read queries; author changes streams, views, rules and plugins, and reads; admin may do \
 everything.")]
 pub struct Args {
     #[command(subcommand)]
@@ -61,7 +61,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
             let keys = client.get("/v1/keys")?;
             print(output, &keys, |keys| {
                 let mut rows = vec![["KEY", "ROLES"].map(str::to_owned).to_vec()];
-                rows.extend(items(keys).map(|key| vec![field(key, "name"), field(key, "roles")]));
+                rows.extend(items(keys).map(|key| vec![field(key, "name"), cell(&key["roles"])]));
                 table(&rows)
             });
         }

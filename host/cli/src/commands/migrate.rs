@@ -19,6 +19,7 @@ use assay_engine::ports::{PartitionId, Ports};
 use assay_engine::{derive_position_ids, resolve_to_newest};
 use indicatif::ProgressBar;
 
+use super::data_folder::find_store;
 use super::progress::{Progress, Unit};
 use crate::config;
 use crate::config::stores::{Mode, Partitioner};
@@ -38,8 +39,8 @@ Examples:
   assay migrate --data assay-data --config distributed.toml
   assay serve --config distributed.toml
 
-Stop the server of the data folder first; the folder is only read. Streams must not have events on the servers, except
-those of an earlier run of this command. kafka.partitioner must be 'xxh3', the partitioner of the data folder. After an
+Stop the server of the data folder first; the folder is only read. Streams must not have events on the servers, except \
+those of an earlier run of this command. kafka.partitioner must be 'xxh3', the partitioner of the data folder. After an \
 interruption, run it again.")]
 pub struct Args {
     /// The data folder to copy.
@@ -62,8 +63,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
         "{}: kafka.partitioner must be 'xxh3', which is how a data folder places entities",
         args.config.display()
     );
-    let folder = args.data.join("store");
-    ensure!(folder.is_dir(), "{} is not a data folder: it has no folder 'store'", args.data.display());
+    let folder = find_store(&args.data)?;
     let source = Embedded::open(&folder, &config.embedded_config())?;
     let target = Stores::open(&config)?;
     let progress = Progress::new("migrate", Unit::Events, Some(0), quiet);

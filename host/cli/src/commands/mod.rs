@@ -4,23 +4,28 @@ pub mod apply;
 pub mod check;
 pub mod compile_plugin;
 pub mod completions;
+mod data_folder;
 pub mod dead_letters;
 pub mod definitions;
 pub mod entity;
 pub mod explain;
 pub mod generate;
 pub mod ingest;
+mod interrupt;
 pub mod keys;
 pub mod migrate;
 pub mod plugin;
 pub(crate) mod progress;
 pub mod rule;
+pub(crate) mod sent;
 pub mod show;
 pub mod tail;
 
 use std::io::Write as _;
 
 use serde_json::Value;
+
+use crate::failure;
 
 /// The format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -52,7 +57,8 @@ pub(crate) fn exit_after_stdout_error(error: &std::io::Error) -> ! {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    eprintln!("error: cannot write to standard output: {error}");
+    let error = anyhow::anyhow!("cannot write to standard output: {error}");
+    failure::report_error(&error, failure::requested_output());
     std::process::exit(1);
 }
 
@@ -75,6 +81,18 @@ pub(crate) fn field(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// A value as a cell of a table: lists and the names of an object joined by commas, nothing as `-`.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(","),
+        Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }

@@ -132,7 +132,7 @@ pub fn run(args: &Args, server: &ServerArgs, output: Output, quiet: bool) -> Res
     match &args.action {
         Action::New { name, dir } => build::new(name, dir.as_deref().unwrap_or_else(|| Path::new(name)), output),
         Action::Build { dir } => build::print_modules(dir, output, quiet),
-        Action::Test { dir } => build::test(dir),
+        Action::Test { dir } => build::test(dir, quiet),
         Action::Push { path, dry_run } => build::push(path, *dry_run, &Client::new(server)?, output, quiet),
         Action::Inspect { file } => build::inspect(file, output),
         Action::List { name } => catalog::list(name.as_deref(), &Client::new(server)?, output),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Output, effects, field, items, print, table};
 use crate::client::{Body, Client, ServerArgs, escape, with_query};
 use crate::rule_test;
-use text::{hint, revisions_text, scored_by, status_text};
+use text::{hint, mode_text, revisions_text, scored_by, status_text};
 
 /// List, show, pause, resume, roll back and pin rules; test a pack's cases.
 #[derive(Debug, clap::Args)]
@@ -78,7 +78,9 @@ Examples:
   assay rule rollback card_velocity            the revision before
   assay rule rollback card_velocity --to 3
 
-The plugin's version is restored too, and pinned: 'assay rule pin' lets the rule switch to newer versions again. A paused
+The rule gets the version of its plugin that the revision had. If the revision names a range, such as velocity@1, and the \
+range means another version by now, the new revision names the version exactly (velocity@1.0.0), and the rule does not \
+switch to newer ones: 'assay rule pin' lets it switch again. Otherwise the reference stays as the revision has it. A paused \
 rule stays paused, and a running rule keeps running.")]
     Rollback {
         /// The rule.
@@ -128,7 +130,7 @@ Examples:
 /// # Errors
 /// The server answers with an error.
 pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> {
-    let (method, path) = match args.action {
+    match args.action {
         Action::Test(args) => return rule_test::run(&args, output),
         Action::List { stream, mode, plugin } => {
             let wanted = [("stream", stream), ("mode", mode), ("plugin", plugin)];
@@ -142,22 +144,18 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
                 }));
                 table(&rows)
             });
-            return Ok(ExitCode::SUCCESS);
         }
         Action::Status { name } => {
             let status = Client::new(server)?.get(&format!("/v1/rules/{}/status", escape(&name)))?;
             print(output, &status, status_text);
-            return Ok(ExitCode::SUCCESS);
         }
         Action::Revisions { name } => {
             let revisions = Client::new(server)?.get(&format!("/v1/rules/{}/revisions", escape(&name)))?;
             print(output, &revisions, revisions_text);
-            return Ok(ExitCode::SUCCESS);
         }
         Action::Pin { name, plugin, dry_run } => {
             let rule = pin(&name, &plugin, dry_run, &Client::new(server)?)?;
             print(output, &rule, |rule| format!("{}{}", effects(rule), hint(rule)));
-            return Ok(ExitCode::SUCCESS);
         }
         Action::Rollback { name, to } => {
             let path = with_query(
@@ -166,15 +164,22 @@ pub fn run(args: Args, server: &ServerArgs, output: Output) -> Result<ExitCode> 
             );
             let rule = Client::new(server)?.request("POST", &path, &Body::Empty)?;
             print(output, &rule, |rule| format!("{}{}", effects(rule), hint(rule)));
-            return Ok(ExitCode::SUCCESS);
         }
-        Action::Show { name } => ("GET", format!("/v1/rules/{}", escape(&name))),
-        Action::Pause { name } => ("POST", format!("/v1/rules/{}/pause", escape(&name))),
-        Action::Resume { name } => ("POST", format!("/v1/rules/{}/resume", escape(&name))),
-    };
-    let rule = Client::new(server)?.request(method, &path, &Body::Empty)?;
-    print(output, &rule, |rule| format!("{rule:#}\n"));
+        Action::Show { name } => {
+            let rule = Client::new(server)?.get(&format!("/v1/rules/{}", escape(&name)))?;
+            print(output, &rule, |rule| format!("{rule:#}\n"));
+        }
+        Action::Pause { name } => set_mode(&name, "pause", &Client::new(server)?, output)?,
+        Action::Resume { name } => set_mode(&name, "resume", &Client::new(server)?, output)?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Pauses or resumes a rule.
+fn set_mode(name: &str, action: &str, client: &Client, output: Output) -> Result<()> {
+    let rule = client.request("POST", &format!("/v1/rules/{}/{action}", escape(name)), &Body::Empty)?;
+    print(output, &rule, |rule| format!("{}{}", effects(rule), mode_text(rule)));
+    Ok(())
 }
 
 /// Changes the plugin of a rule, and nothing else of it.

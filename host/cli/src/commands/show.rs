@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Output, field, items, print, table};
+use super::{Output, cell, items, print, table};
 use crate::client::{Client, escape, with_query};
 
 /// Show an entity, explain an event, list the highest scores.
@@ -71,7 +71,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
             print(output, &scores, |scores| {
                 let mut rows = vec![["ENTITY", "SCORE", "TAGS", "EVENT"].map(str::to_owned).to_vec()];
                 rows.extend(
-                    items(scores).map(|item| ["key", "score", "tags", "event"].map(|name| field(item, name)).to_vec()),
+                    items(scores).map(|item| ["key", "score", "tags", "event"].map(|name| cell(&item[name])).to_vec()),
                 );
                 table(&rows)
             });

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Output, print_text};
 use crate::client::{Client, RequestError, with_query};
+use crate::failure::{report_retry, report_warning};
 
 /// Each connection is replaced after this time, because a dead peer may never close it.
 const RENEW_INTERVAL: Duration = Duration::from_secs(300);
@@ -55,7 +56,7 @@ pub fn run(args: &Args, client: &Client, output: Output) -> Result<()> {
                     delay = Duration::from_millis(500);
                 }
             }
-            Err(error) if error.is_temporary() => eprintln!("{error}; trying again in {} ms", delay.as_millis()),
+            Err(error) if error.is_temporary() => report_retry(&error, delay, output),
             Err(error @ RequestError::Refused { .. }) if last.is_empty() => return Err(error.into()),
             Err(error) => bail!("the server ended the stream: {error}"),
         }
@@ -121,9 +122,15 @@ fn show_event(name: &str, data: &str, output: Output) -> Result<()> {
         ("missed", _) => {
             let text = |name: &str| super::field(&value, name);
             let (count, stream, partition) = (text("batches"), text("stream"), text("partition"));
-            eprintln!("missed {count} batches of verdicts of {stream}/{partition}: the log has deleted them");
+            let missed =
+                format!("missed {count} batches of verdicts of {stream}/{partition}: the log has deleted them");
+            report_warning("missed", &missed, output);
         }
-        ("error", _) => eprintln!("the server ended the stream: {}", super::field(&value, "detail")),
+        ("error", _) => {
+            let code = super::field(&value, "type");
+            let message = format!("the server ended the stream: {}", super::field(&value, "detail"));
+            report_warning(code.strip_prefix("urn:assay:").unwrap_or("http"), &message, output);
+        }
         _ => {}
     }
     Ok(())

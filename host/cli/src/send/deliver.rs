@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::Summary;
+use super::{RefusedEvent, Summary};
 use crate::client::{Body, Client, RequestError};
+use crate::commands::Output;
+use crate::failure::report_retry;
 
 /// A fast level, which compresses events to a fifth of their size or less.
 const ZSTD_LEVEL: i32 = 1;
@@ -26,6 +28,8 @@ pub(super) struct Destination {
     pub(super) is_compressed: bool,
     /// The counted unit in messages: `line` or `event`.
     pub(super) unit: &'static str,
+    /// The format of warnings.
+    pub(super) output: Output,
 }
 
 /// Sends a batch.
@@ -59,7 +63,7 @@ pub(super) fn deliver_batch(destination: &Destination, events: &[u8], numbers: &
                 return Ok(summary);
             }
             Err(error) if error.is_temporary() && attempt < MAX_TRIES => {
-                eprintln!("{error}; trying again in {} ms", delay.as_millis());
+                report_retry(&error, delay, destination.output);
                 std::thread::sleep(delay);
                 delay = (delay * 2).min(MAX_DELAY);
             }
@@ -80,7 +84,7 @@ fn split_lines_at(lines: &[u8], count: usize) -> (&[u8], &[u8]) {
     lines.split_at(end)
 }
 
-fn read_summary(answer: &Value, numbers: &[u64], unit: &str) -> Summary {
+fn read_summary(answer: &Value, numbers: &[u64], unit: &'static str) -> Summary {
     let number = |error: &Value| {
         let row = error["row"].as_u64().and_then(|row| usize::try_from(row).ok()).unwrap_or_default();
         numbers.get(row.wrapping_sub(1)).copied().unwrap_or_default()
@@ -90,7 +94,11 @@ fn read_summary(answer: &Value, numbers: &[u64], unit: &str) -> Summary {
         accepted: answer["accepted"].as_u64().unwrap_or_default(),
         rejected: answer["rejected"].as_u64().unwrap_or_default(),
         errors: errors
-            .map(|error| format!("{unit} {}: {}", number(error), error["message"].as_str().unwrap_or_default()))
+            .map(|error| RefusedEvent {
+                unit,
+                number: number(error),
+                message: error["message"].as_str().unwrap_or_default().to_owned(),
+            })
             .collect(),
         took: Duration::ZERO,
     }
@@ -114,6 +122,7 @@ mod tests {
         });
         let summary = read_summary(&answer, &[10, 12, 15], "line");
         assert_eq!((summary.accepted, summary.rejected), (1, 2));
-        assert_eq!(summary.errors, ["line 10: bad", "line 15: worse"]);
+        let errors: Vec<String> = summary.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, ["line 10: bad", "line 15: worse"]);
     }
 }

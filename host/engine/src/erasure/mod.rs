@@ -2,6 +2,7 @@
 //! with those that are not done.
 
 mod deletion;
+mod presence;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,7 +12,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::panics::Heartbeat;
 use crate::ports::StoreError;
-use crate::ports::erasure::Erased;
+use crate::ports::erasure::{EraseStep, Erased, PendingErasure};
 use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::problem::ReadError;
@@ -124,15 +125,15 @@ impl ErasureService {
 
     /// Deletes all data of an entity: its events that are in the log now with their outcomes, and its state. Later events
     /// begin with an empty state. Blocks until it is done. A deletion that was begun is carried out in any case, also
-    /// after a crash.
+    /// after a crash. Begins nothing if it is certain that nothing of the entity is stored.
     ///
     /// # Errors
     /// The stream is unknown, these stores cannot delete, or it is not done in time.
     pub fn erase(&self, stream: &str, key: &str, author: &str) -> Result<Erased, ReadError> {
-        let shared = &self.shared;
-        let key = &shared.plan().canonical_key(stream, key);
+        let (shared, plan) = (&self.shared, self.shared.plan());
+        let key = &plan.canonical_key(stream, key);
         let partition = shared.partition_of(stream, key);
-        let partition = partition.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let partition = partition.ok_or_else(|| ReadError::NotFound(plan.describe_unknown_stream(stream)))?;
         let Some(erasure) = &shared.ports.erasure else {
             let message = "one entity's data can be deleted from a data folder only; docs/operations.md says what to \
                            delete on servers";
@@ -144,6 +145,9 @@ impl ErasureService {
                 let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
             }
+        }
+        if !self.may_hold_entity(&**erasure, &partition, key)? {
+            return Ok(Erased::default());
         }
         let (done, erased) = bounded(1);
         self.waiters.begin(done, || erasure.begin(&partition, key, author))?;
@@ -167,19 +171,7 @@ impl ErasureService {
             }
             match Deletion::new(self, &*erasure, &erasing).carry_out() {
                 Ok(erased) => {
-                    let Erased { events, verdicts, dead_letters, edges, profiles } = erased;
-                    let (stream, sha256, by) = (&*erasing.partition.stream, &erasing.digest, &erasing.author);
-                    tracing::info!(
-                        stream,
-                        sha256,
-                        by,
-                        events,
-                        verdicts,
-                        dead_letters,
-                        edges,
-                        profiles,
-                        "the data of an entity was deleted"
-                    );
+                    log_deletion(&erasing, erased);
                     self.waiters.notify(erasing.id, erased);
                 }
                 Err(error) => failed = Some(error),
@@ -187,4 +179,30 @@ impl ErasureService {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// Logs what a deletion has deleted. One that was gone on with may have deleted everything before.
+fn log_deletion(erasing: &PendingErasure, erased: Erased) {
+    let (stream, sha256, by) = (&*erasing.partition.stream, &erasing.digest, &erasing.author);
+    if erased == Erased::default() && matches!(erasing.step, EraseStep::EndLifetime { .. }) {
+        tracing::info!(
+            stream,
+            sha256,
+            by,
+            "an entity was to be deleted, and no event, verdict or profile of it was there"
+        );
+        return;
+    }
+    let Erased { events, verdicts, dead_letters, edges, profiles } = erased;
+    tracing::info!(
+        stream,
+        sha256,
+        by,
+        events,
+        verdicts,
+        dead_letters,
+        edges,
+        profiles,
+        "the data of an entity was deleted"
+    );
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::backlog::Behind;
 use crate::ports::StoreError;
+use crate::problem::describe_unknown_stream;
 use crate::shared::Shared;
 
 pub use events::{Ingest, Submitted};
@@ -21,7 +22,7 @@ pub use wait::WaitError;
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The stream is unknown.
-    #[error("there is no stream '{name}'{}", known(.streams))]
+    #[error("{}", describe_unknown_stream(.name, .streams))]
     UnknownStream {
         /// The requested stream.
         name: String,
@@ -45,10 +46,6 @@ pub enum IngestError {
     /// The log fails.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-fn known(streams: &[String]) -> String {
-    if streams.is_empty() { ": none was made yet".to_owned() } else { format!(" (streams: {})", streams.join(", ")) }
 }
 
 /// Takes events in.

@@ -112,7 +112,7 @@ impl LiveVerdictService {
     pub fn follow(&self, filter: LiveFilter, mark: Option<&str>) -> Result<LiveVerdicts, ReadError> {
         let plan = self.shared.plan();
         if let Some(stream) = filter.stream.as_ref().filter(|stream| !plan.streams.contains_key(*stream)) {
-            return Err(ReadError::NotFound(format!("there is no stream '{stream}'")));
+            return Err(ReadError::NotFound(plan.describe_unknown_stream(stream)));
         }
         if let Some(rule) = filter.rule.as_ref().filter(|rule| plan.snapshot.get(Kind::Rule, rule).is_none()) {
             return Err(ReadError::NotFound(format!("there is no rule '{rule}'")));

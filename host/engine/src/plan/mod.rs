@@ -29,6 +29,7 @@ use assay_core::view::{Layout, ViewDef};
 use assay_runtime::{Kind, Limits, Plugin};
 
 use crate::ports::catalog::Snapshot;
+use crate::problem::describe_unknown_stream;
 
 pub(crate) use config::compile_schema;
 pub use effects::Effect;
@@ -112,6 +113,13 @@ impl StreamPlan {
     /// The slot of the verdict's own score, which only `tags` see.
     pub fn score_slot(&self) -> usize {
         self.computed - 1
+    }
+}
+
+impl Plan {
+    /// The message about an unknown stream, with those that there are.
+    pub(crate) fn describe_unknown_stream(&self, stream: &str) -> String {
+        describe_unknown_stream(stream, self.streams.keys())
     }
 }
 

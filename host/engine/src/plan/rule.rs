@@ -157,7 +157,12 @@ fn plugin_scorer(
 /// The plugin that the reference means.
 fn find_plugin(reference: &PluginRef, plugins: &Plugins<'_>) -> Result<Plugin, String> {
     let found = resolve_plugin(reference, &plugins.stored).ok_or_else(|| {
-        let have: Vec<String> = plugins.stored.iter().map(ToString::to_string).collect();
+        // The versions of the plugin that is meant; if there is no such plugin, all.
+        let is_named =
+            |plugin: &&StoredPlugin| matches!(reference, PluginRef::Version { name, .. } if *name == plugin.name);
+        let is_known = plugins.stored.iter().any(|plugin| is_named(&plugin));
+        let named = plugins.stored.iter().filter(|plugin| !is_known || is_named(plugin));
+        let have: Vec<String> = named.map(ToString::to_string).collect();
         let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
         let is_yanked = |plugin: &&StoredPlugin| reference.matches(&plugin.name, &plugin.version, &plugin.digest);
         let advice = match plugins.stored.iter().find(is_yanked) {

@@ -7,6 +7,11 @@ use crate::ports::archive::{ArchivedEvent, HistoryQuery};
 use crate::ports::{Page, PartitionId, StoreError};
 
 impl QueryService {
+    /// The message about an unknown stream, with those that there are. Needs the plan only.
+    pub fn describe_unknown_stream(&self, stream: &str) -> String {
+        self.plan().describe_unknown_stream(stream)
+    }
+
     /// The partition of an entity; none for an unknown stream. Needs the plan only.
     pub fn partition_of(&self, stream: &str, key: &str) -> Option<PartitionId> {
         self.shared.partition_of(stream, key)

@@ -46,7 +46,7 @@ impl QueryService {
         limit: usize,
     ) -> Result<ExplainedPage, ReadError> {
         let partitions = self.partitions_of(stream);
-        let partitions = partitions.ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let partitions = partitions.ok_or_else(|| ReadError::NotFound(self.describe_unknown_stream(stream)))?;
         let archive = &self.ports().archive;
         let plan = self.plan();
         let id = &plan.streams.get(stream).map_or_else(|| id.to_owned(), |stream| stream.canonical_id(id));
@@ -90,8 +90,8 @@ impl QueryService {
     /// The stream is unknown, or the event's bytes cannot be read.
     pub fn event_json(&self, stream: &str, event: &ArchivedEvent) -> Result<serde_json::Value, ReadError> {
         let plan = self.plan();
-        let stream =
-            plan.streams.get(stream).ok_or_else(|| ReadError::NotFound(format!("there is no stream '{stream}'")))?;
+        let found = plan.streams.get(stream);
+        let stream = found.ok_or_else(|| ReadError::NotFound(plan.describe_unknown_stream(stream)))?;
         let bad = |error: DecodeError| ReadError::Bad(error.to_string());
         match stream.history.written(event.schema) {
             Written::Now => to_json(&stream.schema, &event.bytes).map_err(bad),

@@ -109,6 +109,10 @@ fn damaged_and_empty_bytes_are_refused() {
     assert!(matches!(refusal(b"#!/bin/sh"), PluginError::NotWasm(_)));
     let whole = module("hostile");
     assert!(matches!(refusal(&whole[..whole.len() / 2]), PluginError::NotWasm(_)));
+    for bytes in [&b"#!/bin/sh"[..], &whole[..whole.len() / 2], b"\0asm\xff\xff\xff\xff"] {
+        let said = refusal(bytes).to_string();
+        assert!(!said.contains('\n') && said.contains("assay plugin build"), "one sentence with advice: {said}");
+    }
     // With any byte changed the result is an error or a plugin, never a crash.
     for at in (8..whole.len()).step_by(whole.len() / 24) {
         let mut damaged = whole.clone();

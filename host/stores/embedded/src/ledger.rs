@@ -57,6 +57,9 @@ pub(super) struct LedgerContents {
     pub(super) values: BTreeMap<LedgerPart, (u64, String)>,
     /// Unreadable cells, one text each.
     pub(super) damage: Vec<String>,
+    /// True if the beginning cannot be read. No crash leaves a ledger so: it is synced when it is created, and a torn write
+    /// spoils one of two cells.
+    pub(super) is_unreadable: bool,
 }
 
 /// Reads a ledger; none if the file does not exist.
@@ -90,7 +93,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<LedgerContents>> {
     match contents.values.get(&LedgerPart::Pairs) {
         Some((expected, _)) if *expected <= pairs => {}
         Some((expected, _)) => contents.damage.push(format!("it had {expected} entries, and {pairs} are left")),
-        None => contents.damage.push("its beginning cannot be read".to_owned()),
+        None => contents.is_unreadable = true,
     }
     Ok(Some(contents))
 }
@@ -172,6 +175,10 @@ impl Ledger {
         }
         ledger.file.sync_all()?;
         fs::rename(unfinished, path)?;
+        // Makes the rename durable: a start refuses a folder with data and without a ledger.
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
         Ok(ledger)
     }
 
@@ -254,10 +261,12 @@ mod tests {
             assert!(!contents.damage.is_empty(), "a flipped bit at {at}");
             let value = contents.values.get(&LedgerPart::Events(partition(1))).map(|(value, _)| *value);
             assert!([Some(2), Some(9)].contains(&value), "{value:?}");
+            assert!(!contents.is_unreadable, "a flipped bit at {at}");
             fs::write(&path, &whole[..at]).unwrap();
-            assert!(!read(&path).unwrap().unwrap().damage.is_empty(), "cut at {at}");
+            let cut = read(&path).unwrap().unwrap();
+            assert!(!cut.damage.is_empty() || cut.is_unreadable, "cut at {at}");
         }
         fs::write(&path, vec![0; whole.len()]).unwrap();
-        assert!(!read(&path).unwrap().unwrap().damage.is_empty());
+        assert!(read(&path).unwrap().unwrap().is_unreadable);
     }
 }

@@ -48,6 +48,12 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<OpenedDatabase, OpenEr
     if !findings.losses.is_empty() && !config.accept_loss {
         return Err(OpenError::Lost { dir: dir.to_owned(), losses: Losses(findings.losses) });
     }
+    if let Some(why) = findings.unaccounted.as_ref().filter(|_| !config.accept_loss) {
+        return Err(OpenError::Unaccounted { dir: dir.to_owned(), why: why.clone() });
+    }
+    if let Some(why) = &findings.unaccounted {
+        tracing::error!("{why}; going on with what is there, as --accept-loss says");
+    }
     for loss in &findings.losses {
         tracing::error!(%loss, "lost; going on without it, as --accept-loss says");
     }

@@ -75,6 +75,17 @@ pub enum OpenError {
         /// The lost data.
         losses: Losses,
     },
+    /// The ledger is lost, so nothing tells what must be there.
+    #[error(
+        "{why}. It says what must be in {dir}, so without it a loss of stored data would not be seen. Restore a backup of \
+         the whole folder; or start with --accept-loss, which goes on with what is there"
+    )]
+    Unaccounted {
+        /// The folder.
+        dir: PathBuf,
+        /// The ledger, and how it is.
+        why: String,
+    },
     /// The content of the folder is damaged.
     #[error("{dir} is damaged: {why}; keep a copy of it, then restore a backup or start with another folder")]
     Corrupted {

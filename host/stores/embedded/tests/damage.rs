@@ -286,3 +286,29 @@ fn an_accepted_loss_is_not_reported_again() {
     assert_eq!(run_check(dir.path()), Ok(()));
     assert_eq!(read_everything(&open(dir.path()).unwrap().ports()).unwrap(), expected);
 }
+
+/// The ledger says what must be there. Without it a start cannot tell a loss, and neither can the check.
+#[test]
+fn a_folder_without_its_ledger_is_refused_by_start_and_check_alike() {
+    let whole = tempfile::tempdir().unwrap();
+    let expected = fill_folder(whole.path());
+    for how in ["missing", "zeroed"] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(whole.path(), dir.path());
+        damage_file(&dir.path().join("ledger"), how);
+        let problem = run_check(dir.path()).unwrap_err();
+        assert!(problem.contains("ledger") && problem.contains("would not be seen"), "{how}: {problem}");
+        let refused = open(dir.path()).map(drop).unwrap_err();
+        let said = refused.to_string();
+        assert!(matches!(refused, OpenError::Unaccounted { .. }), "{how}: {said}");
+        assert!(said.contains("ledger") && said.contains("--accept-loss"), "{how}: {said}");
+
+        let config = Config { accept_loss: true, ..Config::default() };
+        let store = Embedded::open(dir.path(), &config).unwrap();
+        assert!(read_everything(&store.ports()).unwrap() == expected, "{how}: nothing was lost");
+        store.shutdown().unwrap();
+        drop(store);
+        assert_eq!(run_check(dir.path()), Ok(()), "{how}: the next start needs no option");
+        assert!(open(dir.path()).is_ok(), "{how}");
+    }
+}

@@ -20,8 +20,9 @@ use assay_embedded::{Config, Embedded};
 use assay_engine::ports::archive::{ArchivedEvent, EventEntry, HistoryQuery};
 use assay_engine::ports::erasure::{EraseStep, Erased};
 use assay_engine::ports::graph::GraphEdge;
-use assay_engine::ports::log::{Durability, Topic};
+use assay_engine::ports::log::{Durability, Topic, Trim};
 use assay_engine::ports::profiles::{HighestQuery, Profile};
+use assay_engine::ports::state::StateRow;
 use assay_engine::ports::{PartitionId, Ports};
 use contract::{append, events, payments, records};
 use payments::{TestEngine, partitions, payment, wait_until};
@@ -165,6 +166,83 @@ fn all_data_of_the_entity_is_erased_and_nothing_else_changes() {
     assert_eq!((erased.events >= 2, erased.profiles), (true, 1));
     drop(running);
     assert_eq!(find_files_with_entity(dir.path()), Vec::<String>::new());
+}
+
+/// The journals of the database by name. Each deletion renews them.
+fn journals(dir: &Path) -> BTreeSet<String> {
+    let names = fs::read_dir(dir.join("fjall")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".jnl")).collect()
+}
+
+#[test]
+fn nothing_is_written_for_an_entity_of_which_nothing_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = TestEngine::start(dir.path());
+    running.define(&json!({}));
+    ingest(&running, 0..5);
+    let erase = |card: &str| running.engine.erasure().erase("payments", card, "an-admin").unwrap();
+    let before = journals(dir.path());
+    assert_eq!(erase("never-seen"), Erased::default());
+    assert_eq!(journals(dir.path()), before, "no file was rewritten");
+    assert_eq!(erase(CARD).profiles, 1);
+    let before = journals(dir.path());
+    assert_eq!(erase(CARD), Erased::default());
+    assert_eq!(journals(dir.path()), before, "the data of this entity is out of the files already");
+    // An event that was stored just now is found, although no sink may have it yet.
+    running.ingest(std::iter::once(payment(9_999, "new")));
+    assert!(erase("new").events >= 1);
+}
+
+/// The name of a leftover, and how it comes to be.
+type Leftover = (&'static str, fn(&Ports, &PartitionId, &str));
+
+/// Each of them without any other: events are not what the entity is known by.
+const LEFTOVERS: [Leftover; 5] = [
+    ("state", |ports, partition, _| {
+        let checkpoint = ports.state.checkpoint(partition).unwrap().unwrap();
+        let row = StateRow { key: CARD.to_owned(), state: vec![1; 10] };
+        ports.state.save(partition, &checkpoint, &[row]).unwrap();
+    }),
+    ("profile", |ports, partition, other| {
+        let profile = ports.profiles.get(partition, other).unwrap().unwrap();
+        let next = Offset(ports.profiles.position(partition).unwrap().0 + 1);
+        ports.profiles.write(partition, vec![Profile { key: CARD.to_owned(), ..profile }], next).unwrap();
+    }),
+    ("edge", |ports, partition, _| {
+        let next = Offset(ports.graph.position(partition).unwrap().0 + 1);
+        ports.graph.write(partition, vec![GraphEdge::between(CARD, "paid", "shop")], next).unwrap();
+    }),
+    ("events that retention deleted", |ports, partition, _| {
+        let wish = Trim { older_than: Some(i64::MAX), max_bytes: None, below: Offset(u64::MAX) };
+        let trimmed = ports.log.trim(&partition.stream, Topic::Events, partition.partition, &wish).unwrap();
+        assert!(trimmed.records > 0);
+    }),
+    ("a deletion that was begun", |ports, partition, _| {
+        ports.erasure.clone().unwrap().begin(partition, CARD, "another-admin").unwrap();
+    }),
+];
+
+#[test]
+fn whatever_may_be_left_of_an_entity_is_deleted() {
+    for (name, leave) in LEFTOVERS {
+        let dir = tempfile::tempdir().unwrap();
+        let running = TestEngine::start(dir.path());
+        running.define(&json!({}));
+        for round in 0..3 {
+            running.ingest(others().enumerate().map(|(at, card)| payment(round * 41 + at as u64, &card)));
+            running.wait_until_written();
+        }
+        let partition = running.engine.queries().partition_of("payments", CARD).unwrap();
+        let other = others().find(|card| running.engine.queries().partition_of("payments", card).unwrap() == partition).unwrap();
+        leave(&running.ports(), &partition, &other);
+        let before = journals(dir.path());
+        running.engine.erasure().erase("payments", CARD, "an-admin").unwrap();
+        let ports = running.ports();
+        assert!(journals(dir.path()).is_disjoint(&before), "{name}: the journals are as before");
+        assert_eq!(ports.erasure.clone().unwrap().pending().unwrap(), [], "{name}");
+        assert_eq!(ports.state.load(&partition, &[CARD]).unwrap(), [None], "{name}");
+        assert_eq!(ports.profiles.get(&partition, CARD).unwrap(), None, "{name}");
+    }
 }
 
 /// The progress of an erasure before a crash.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use anyhow::{Result, bail, ensure};
 use assay_engine::ports::catalog::{Change, Kind};
 
-use super::super::{field, items};
+use super::super::{Output, field, items};
 use crate::client::Client;
 
 /// The deletions that a pack asks for.
@@ -30,17 +30,18 @@ pub(super) fn find(pack: &[Change], client: &Client) -> Result<Vec<Change>> {
     Ok(gone)
 }
 
-/// Asks before anything is deleted.
+/// Asks before anything is deleted. Programs, which read JSON, are not asked.
 ///
 /// # Errors
 /// The answer is no, or nobody is there to ask.
-pub(super) fn confirm(gone: &[Change], is_sure: bool) -> Result<()> {
+pub(super) fn confirm(gone: &[Change], is_sure: bool, output: Output) -> Result<()> {
     if gone.is_empty() || is_sure {
         return Ok(());
     }
     let names: Vec<String> = gone.iter().map(|change| format!("{} '{}'", change.kind, change.name)).collect();
     let names = names.join(", ");
-    ensure!(std::io::stdin().is_terminal(), "--prune would delete {names}: add --yes, or look first with --diff");
+    let can_ask = output == Output::Text && std::io::stdin().is_terminal();
+    ensure!(can_ask, "--prune would delete {names}: add --yes, or look first with --diff");
     eprint!("delete {names}? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use assay_runtime::{Runtime, RuntimeConfig};
 use assay_toolchain::{Build, find, scaffold, shared_target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::progress::{Progress, Unit};
 use super::super::{Output, effects, field, print};
@@ -33,10 +33,12 @@ pub(super) fn print_modules(dir: &Path, output: Output, quiet: bool) -> Result<(
 }
 
 /// Runs a plugin's own tests.
-pub(super) fn test(dir: &Path) -> Result<()> {
+pub(super) fn test(dir: &Path, quiet: bool) -> Result<()> {
     check_folder(dir)?;
     let shared = shared_target(dir);
-    let toolchain = find(dir, &mut |line| eprintln!("{line}"))?;
+    let progress = Progress::new("plugin test", Unit::Steps, None, quiet);
+    let toolchain = find(dir, &mut |line| progress.bar().set_message(line.to_owned()))?;
+    drop(progress);
     // Held until the tests have run: another build may make a test of the same name in between.
     let _lock = shared.as_deref().map(|target| lock_target(target, dir)).transpose()?;
     let status = toolchain.test(dir, shared.as_deref())?;
@@ -82,20 +84,35 @@ pub(super) fn push(path: &Path, dry_run: bool, client: &Client, output: Output, 
         let route = if dry_run { "/v1/plugins?dry_run=true" } else { "/v1/plugins" };
         let progress = Progress::new("plugin push", Unit::Steps, None, quiet);
         progress.bar().set_message("the server compiles it");
-        let uploaded = client.request("POST", route, &Body::Bytes("application/wasm", &wasm))?;
+        let uploaded = client.request("POST", route, &Body::Bytes("application/wasm", &wasm));
+        let uploaded = uploaded.with_context(|| format!("cannot push {}", module.display()))?;
         drop(progress);
-        print(output, &uploaded, |plugin| {
-            let (name, version, digest) = (field(plugin, "name"), field(plugin, "version"), field(plugin, "digest"));
-            format!("{name}@{version} {digest}\n{}", effects(plugin))
-        });
+        print(output, &uploaded, |plugin| format!("{}\n{}", describe_upload(plugin), effects(plugin)));
     }
     Ok(())
+}
+
+/// The result of an upload, or of a dry run.
+fn describe_upload(plugin: &Value) -> String {
+    let (name, version, digest) = (field(plugin, "name"), field(plugin, "version"), field(plugin, "digest"));
+    let plugin_version = format!("{name}@{version}");
+    match (plugin["created"] == false, plugin["dry_run"] == true) {
+        (false, false) => format!("{plugin_version} uploaded, {digest}"),
+        (false, true) => format!("{plugin_version} would be uploaded, {digest}"),
+        (true, false) => {
+            format!("{plugin_version} was there already with the same bytes, {digest}: nothing was changed")
+        }
+        (true, true) => {
+            format!("{plugin_version} is there already with the same bytes, {digest}: nothing would be changed")
+        }
+    }
 }
 
 /// Shows what a module says of itself.
 pub(super) fn inspect(file: &Path, output: Output) -> Result<()> {
     let wasm = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let plugin = Runtime::new(RuntimeConfig::default())?.load(&wasm)?;
+    let plugin = Runtime::new(RuntimeConfig::default())?.load(&wasm);
+    let plugin = plugin.with_context(|| format!("cannot inspect {}", file.display()))?;
     let manifest = plugin.manifest();
     let value = json!({ "digest": plugin.digest(), "size": wasm.len(), "manifest": manifest });
     print(output, &value, |_| {

@@ -16,6 +16,22 @@ pub(super) fn hint(rule: &Value) -> String {
     format!("{name} {is} scored by {scored_by}, revision {}{paused}\n", field(rule, "revision"))
 }
 
+/// The mode of a rule after a pause or its end.
+pub(super) fn mode_text(rule: &Value) -> String {
+    let (name, def, revision) = (field(rule, "name"), &rule["definition"], field(rule, "revision"));
+    // False if the rule had this mode before.
+    let already = if rule["changed"] == false { "already " } else { "" };
+    match def["mode"].as_str() {
+        Some("paused") => {
+            format!("{name} is {already}paused, revision {revision}; it goes on with: assay rule resume {name}\n")
+        }
+        mode => {
+            let mode = mode.unwrap_or("active");
+            format!("{name} is {already}{mode}, scored by {}, revision {revision}\n", scored_by(def))
+        }
+    }
+}
+
 /// The plugin's version that scores a rule, or that an expression does.
 pub(super) fn scored_by(def: &Value) -> String {
     match (&def["plugin"], &def["resolved_plugin"]) {

@@ -47,7 +47,8 @@ pub fn check(dir: &Path, config: &Config, progress: &mut dyn FnMut(&str)) -> Res
     match inspect::inspect(dir, &database) {
         Ok(findings) => {
             report.problems.extend(findings.losses.iter().map(|loss| format!("lost: {loss}")));
-            report.problems.extend(findings.warnings);
+            let unaccounted = findings.unaccounted.map(|why| format!("{why}: a loss of stored data would not be seen"));
+            report.problems.extend(unaccounted.into_iter().chain(findings.warnings));
         }
         Err(why) => report.add_problem(why),
     }

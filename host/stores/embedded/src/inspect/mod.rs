@@ -66,6 +66,8 @@ pub(super) struct Findings {
     pub(super) losses: Vec<Loss>,
     /// Damage without a known loss.
     pub(super) warnings: Vec<String>,
+    /// Why nothing tells what must be there, so that a loss would not be seen; none: the ledger does.
+    pub(super) unaccounted: Option<String>,
     /// The content of the ledger.
     pub(super) ledger: LedgerContents,
     /// The highest known number of a commit of each keyspace.
@@ -188,9 +190,11 @@ impl JournalScan {
         let path = store.join(LEDGER);
         let ledger = ledger::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
         let has_commits = self.chains.iter().any(|chain| chain.seen > 0);
-        if ledger.is_none() && has_commits {
-            self.warnings.push(format!("{} is missing: a loss at the end would not be seen", path.display()));
-        }
+        let unaccounted = match &ledger {
+            None if has_commits => Some(format!("{} is missing", path.display())),
+            Some(contents) if contents.is_unreadable => Some(format!("{} cannot be read", path.display())),
+            _ => None,
+        };
         let ledger = ledger.unwrap_or_default();
         self.warnings.extend(ledger.damage.iter().map(|damage| format!("{}: {damage}", path.display())));
         let mut losses = Vec::new();
@@ -209,6 +213,7 @@ impl JournalScan {
         Ok(Findings {
             losses,
             warnings: self.warnings,
+            unaccounted,
             ledger,
             counts: self.chains.map(|chain| chain.seen),
             unreadable: self.unreadable,
