@@ -286,6 +286,36 @@ fn the_erasure_ends_despite_repeated_kills() {
     assert_eq!(find_files_with_entity(dir.path()), Vec::<String>::new());
 }
 
+/// With all journals the folder loses the end of the last deletion, which its tables have as begun.
+#[test]
+fn a_deletion_whose_end_is_lost_ends_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = TestEngine::start(dir.path());
+    running.define(&json!({}));
+    ingest(&running, 0..30);
+    // Each one renews the journals, so that the numbers of the lost ones are higher than that of a first journal.
+    for card in ["other-0", "other-1", CARD] {
+        running.engine.erase("payments", card, "an-admin").unwrap();
+    }
+    drop(running);
+    let journals = |dir: &Path| -> Vec<PathBuf> {
+        let paths = std::fs::read_dir(dir.join("fjall")).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "jnl")).collect()
+    };
+    journals(dir.path()).iter().for_each(|journal| std::fs::remove_file(journal).unwrap());
+
+    let store = Embedded::open(dir.path(), &Config { accept_loss: true, ..Config::default() }).unwrap();
+    assert_eq!(store.ports().erasure.unwrap().pending().unwrap().len(), 1, "the end is lost");
+    store.shutdown().unwrap();
+    drop(store);
+    let running = TestEngine::start(dir.path());
+    let erasure = running.ports().erasure.unwrap();
+    wait_until("the deletion is done", || erasure.pending().unwrap().is_empty());
+    ingest(&running, 100..102);
+    assert_eq!(answers(&running, CARD).events.len(), 2, "later events stay");
+    assert_eq!(answers(&running, "other-2").events.len(), 32);
+}
+
 #[test]
 fn the_erasure_completes_while_events_arrive() {
     let dir = tempfile::tempdir().unwrap();

@@ -54,7 +54,8 @@ impl TestEngine {
                 Kind::Stream,
                 stream,
                 json!({ "stream": stream, "key": "card", "time": "at", "id": "id",
-                "partitions": cards, "schema": schema, "retention": retention }),
+                "partitions": cards, "schema": schema, "retention": retention,
+                "series": { "tags": [], "fields": ["card", "amount"] } }),
             ),
             change(
                 Kind::View,
