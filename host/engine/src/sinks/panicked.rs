@@ -278,7 +278,7 @@ mod tests {
             let refusal = known.set_aside(Offset(event), panic(None)).unwrap();
             assert_eq!((refusal.offset.0, refusal.code), (event, EVENT_PANICKED));
         }
-        let mut set_aside = |known: &mut PanickedRecords| known.set_aside(Offset(5), panic(Some("graph"))).is_ok();
+        let set_aside = |known: &mut PanickedRecords| known.set_aside(Offset(5), panic(Some("graph"))).is_ok();
         let count = u64::from(MAX_PANICS_IN_A_ROW) - 1;
         assert!((0..count).all(|_| set_aside(&mut known)));
         assert!(!set_aside(&mut known) && !set_aside(&mut known));

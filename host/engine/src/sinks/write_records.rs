@@ -75,8 +75,8 @@ impl SinkLoop {
         let name = self.sink.name();
         let first = records.first().map_or(next, |first| first.first);
         let count = records.iter().map(Records::len).sum();
-        let message = &panic.message;
-        tracing::error!(sink = name, partition = %partition, %first, %next, message, "a panic while records are carried");
+        let panicked = &panic.message;
+        tracing::error!(sink = name, partition = %partition, %first, %next, panicked, "a panic while records are carried");
         self.positions.clear();
         if count != 1 {
             self.panicked.note_batch(partition, next, count);
@@ -90,7 +90,7 @@ impl SinkLoop {
         self.sink.write_records(plan, partition, &[], first)?;
         match self.sink.topic() {
             Topic::Events => Ok(vec![self.panicked.set_aside(first, panic)?]),
-            Topic::Verdicts => self.write_block_in_parts(plan, partition, records, next),
+            Topic::Verdicts => self.write_block_in_parts(plan, partition, records, next, panic),
         }
     }
 
@@ -102,10 +102,13 @@ impl SinkLoop {
         partition: &PartitionId,
         records: &[Records],
         next: Offset,
+        panic: SinkPanic,
     ) -> Result<Vec<Refusal>, StoreError> {
-        let Some((block, bytes)) = records.iter().flat_map(Records::iter).next() else { return Ok(Vec::new()) };
-        let mut refused = Vec::new();
+        let error = panic.into_error(self.sink.name(), partition);
+        let Some((block, bytes)) = records.iter().flat_map(Records::iter).next() else { return Err(error) };
+        let (mut refused, mut has_outcomes) = (Vec::new(), false);
         let carry = |part: &[u8], alone: Option<Offset>| {
+            has_outcomes = true;
             let mut records = Records { first: block, ..Records::default() };
             records.push(part);
             match (self.try_write(plan, partition, &[records], block)?, alone) {
@@ -121,6 +124,9 @@ impl SinkLoop {
             let message = format!("the verdicts of {partition} at offset {block} cannot be taken apart: {panicked}");
             Err(StoreError::Broken { store: "engine", message })
         })?;
+        if !has_outcomes {
+            return Err(error);
+        }
         if refused.is_empty() {
             self.sink.write_records(plan, partition, &[], next)?;
         }

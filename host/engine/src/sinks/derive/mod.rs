@@ -188,8 +188,8 @@ impl DeriveSink {
         let merge = self.merges.get_mut(&*appended_to.stream);
         let taken = merge.as_ref().and_then(|merge| merge.taken().cloned());
         let (Some(merge), Some(taken)) = (merge, taken) else { return Err(panic.into_error(DERIVE, appended_to)) };
-        let (partition, count, message) = (&taken.partition, taken.count, &panic.message);
-        tracing::error!(sink = DERIVE, stream = %appended_to.stream, %partition, count, message, "a panic in an append");
+        let (partition, count, panicked) = (&taken.partition, taken.count, &panic.message);
+        tracing::error!(sink = DERIVE, stream = %appended_to.stream, %partition, count, panicked, "a panic in an append");
         if count > 1 {
             self.panicked.note_batch(appended_to, Offset(0), count);
             // What the log has after all is found when the merge is opened anew.
