@@ -2,7 +2,7 @@
 //! A record of verdicts has the outcomes of many events: those that panic are found by halves of the record. What panics
 //! alone becomes a dead letter, and all others are carried.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use assay_core::names::Offset;
 use assay_core::verdict::{erase_outcomes, read_block};
@@ -17,7 +17,7 @@ use crate::ports::{PartitionId, StoreError};
 /// moment, for example with a connection.
 pub(super) const MAX_PANICS_ALONE: u32 = 3;
 /// When so many events in a row, each by itself, panic in an adapter, the adapter is at fault and not the events.
-const MAX_PANICS_IN_A_ROW: u32 = 20;
+const MAX_PANICS_IN_A_ROW: usize = 20;
 
 /// A panic while records were carried.
 #[derive(Clone, Debug)]
@@ -46,8 +46,8 @@ pub(super) struct PanickedRecords {
     suspects: HashMap<PartitionId, Suspects>,
     /// The record that panicked alone in an adapter, and the number of times.
     alone: HashMap<PartitionId, (Offset, u32)>,
-    /// The number of events that panicked alone in an adapter since records were last written.
-    in_a_row: u32,
+    /// The events that panicked alone in an adapter since records were last written.
+    in_a_row: BTreeSet<(PartitionId, Offset)>,
 }
 
 /// Records that panicked together.
@@ -76,17 +76,25 @@ impl PanickedRecords {
 
     /// Records were written.
     pub(super) fn note_success(&mut self) {
-        self.in_a_row = 0;
+        self.in_a_row.clear();
     }
 
     /// Makes an event that panicked alone a refusal.
     ///
     /// # Errors
     /// Too many in a row did in an adapter: none of them is to blame.
-    pub(super) fn set_aside(&mut self, event: Offset, panic: SinkPanic) -> Result<Refusal, StoreError> {
+    pub(super) fn set_aside(
+        &mut self,
+        partition: &PartitionId,
+        event: Offset,
+        panic: SinkPanic,
+    ) -> Result<Refusal, StoreError> {
         if let Some(store) = panic.store {
-            self.in_a_row = (self.in_a_row + 1).min(MAX_PANICS_IN_A_ROW);
-            if self.in_a_row == MAX_PANICS_IN_A_ROW {
+            // An event counts once, however often it is set aside until its dead letter is written.
+            if self.in_a_row.len() < MAX_PANICS_IN_A_ROW {
+                self.in_a_row.insert((partition.clone(), event));
+            }
+            if self.in_a_row.len() == MAX_PANICS_IN_A_ROW {
                 let message = format!("{MAX_PANICS_IN_A_ROW} events in a row make it panic, so none is set aside: ");
                 return Err(StoreError::Panicked { store, message: message + &panic.message });
             }
@@ -275,15 +283,17 @@ mod tests {
         let mut known = PanickedRecords::default();
         let panic = |store| SinkPanic { store, message: "words".to_owned() };
         for event in 0..100 {
-            let refusal = known.set_aside(Offset(event), panic(None)).unwrap();
+            let refusal = known.set_aside(&partition(), Offset(event), panic(None)).unwrap();
             assert_eq!((refusal.offset.0, refusal.code), (event, EVENT_PANICKED));
         }
-        let set_aside = |known: &mut PanickedRecords| known.set_aside(Offset(5), panic(Some("graph"))).is_ok();
-        let count = u64::from(MAX_PANICS_IN_A_ROW) - 1;
-        assert!((0..count).all(|_| set_aside(&mut known)));
-        assert!(!set_aside(&mut known) && !set_aside(&mut known));
+        let set_aside = |known: &mut PanickedRecords, event: usize| {
+            known.set_aside(&partition(), Offset(event as u64), panic(Some("graph"))).is_ok()
+        };
+        assert!((0..100).all(|_| set_aside(&mut known, 0)), "the same event again, while its letter is not written");
+        assert!((1..MAX_PANICS_IN_A_ROW - 1).all(|event| set_aside(&mut known, event)));
+        assert!((1..100).rev().all(|event| !set_aside(&mut known, event)));
         known.note_success();
-        assert!(set_aside(&mut known));
+        assert!(set_aside(&mut known, 1));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl SinkLoop {
         // An adapter that panics also without records is itself at fault.
         self.sink.write_records(plan, partition, &[], first)?;
         match self.sink.topic() {
-            Topic::Events => Ok(vec![self.panicked.set_aside(first, panic)?]),
+            Topic::Events => Ok(vec![self.panicked.set_aside(partition, first, panic)?]),
             Topic::Verdicts => self.write_block_in_parts(plan, partition, records, next, panic),
         }
     }
@@ -113,7 +113,7 @@ impl SinkLoop {
             records.push(part);
             match (self.try_write(plan, partition, &[records], block)?, alone) {
                 (Ok(more), _) => refused.extend(more),
-                (Err(panic), Some(event)) => refused.push(self.panicked.set_aside(event, panic)?),
+                (Err(panic), Some(event)) => refused.push(self.panicked.set_aside(partition, event, panic)?),
                 (Err(_), None) => return Ok(true),
             }
             Ok(false)

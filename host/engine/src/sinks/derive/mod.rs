@@ -199,7 +199,7 @@ impl DeriveSink {
         if self.panicked.note_alone(&copied_from, taken.offset) < MAX_PANICS_ALONE {
             return Err(panic.into_error(DERIVE, appended_to));
         }
-        let refusal = self.panicked.set_aside(taken.offset, panic)?;
+        let refusal = self.panicked.set_aside(partition, taken.offset, panic)?;
         // Before it is passed over: after that nobody would know of it if the process ended here.
         write_dead_letters(&self.shared, DERIVE, partition, vec![refusal])?;
         merge.pass_over_taken()?;
