@@ -306,9 +306,7 @@ fn a_deletion_whose_end_is_lost_ends_again() {
 
     let store = Embedded::open(dir.path(), &Config { accept_loss: true, ..Config::default() }).unwrap();
     assert_eq!(store.ports().erasure.unwrap().pending().unwrap().len(), 1, "the end is lost");
-    store.shutdown().unwrap();
-    drop(store);
-    let running = TestEngine::start(dir.path());
+    let running = TestEngine::start_on(store);
     let erasure = running.ports().erasure.unwrap();
     wait_until("the deletion is done", || erasure.pending().unwrap().is_empty());
     ingest(&running, 100..102);
