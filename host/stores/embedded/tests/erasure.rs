@@ -311,7 +311,13 @@ fn a_deletion_whose_end_is_lost_ends_again() {
     wait_until("the deletion is done", || erasure.pending().unwrap().is_empty());
     ingest(&running, 100..102);
     assert_eq!(answers(&running, CARD).events.len(), 2, "later events stay");
-    assert_eq!(answers(&running, "other-2").events.len(), 32);
+    let others = answers_of_others(&running);
+    assert_eq!(others["other-2"].events.len(), 32);
+    drop((erasure, running));
+    let running = TestEngine::start(dir.path());
+    assert_eq!(answers(&running, CARD).events.len(), 2, "nothing is lost at the next start");
+    assert_eq!(answers_of_others(&running), others);
+    assert!(running.ports().erasure.unwrap().pending().unwrap().is_empty());
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl Erasure for EmbeddedErasure {
         }
         let newest = database.newest_journal(doing)?;
         let journal = match progress.journal {
-            // After an accepted loss of all journals fjall numbers them from 1 again.
+            // After the loss of all journals they are numbered from 1 again.
             Some(journal) => journal.min(newest),
             None => {
                 self.save_progress(id, PurgeProgress { journal: Some(newest), ..progress })?;
