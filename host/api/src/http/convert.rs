@@ -9,7 +9,9 @@ use super::{ApiError, Code};
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } => Self::new(Code::Unavailable, error.to_string()),
+            StoreError::Unavailable { .. } | StoreError::Panicked { .. } => {
+                Self::new(Code::Unavailable, error.to_string())
+            }
             StoreError::Broken { .. } => Self::new(Code::Internal, error.to_string()),
             StoreError::BadCursor => Self::bad_request(error.to_string()),
         }

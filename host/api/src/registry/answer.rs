@@ -118,7 +118,7 @@ fn error_code(error: &RegistryError) -> u32 {
         RegistryError::Invalid(_) => 42201,
         RegistryError::Incompatible { .. } => 409,
         RegistryError::Full => 507,
-        RegistryError::Store(StoreError::Unavailable { .. }) => 503,
+        RegistryError::Store(StoreError::Unavailable { .. } | StoreError::Panicked { .. }) => 503,
         RegistryError::Store(_) => 50001,
     }
 }

@@ -72,7 +72,8 @@ pub trait Archive: Send + Sync {
     /// The store fails.
     fn verdicts_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
-    /// Archives verdict blocks: all records before `next` of the verdicts topic are archived then.
+    /// Archives verdict blocks: all records before `next` of the verdicts topic are archived then. Parts of the block at
+    /// `next`, each a block with some of its outcomes, are added, and the position stays.
     ///
     /// # Errors
     /// The store fails.

@@ -60,7 +60,8 @@ pub trait Graph: Send + Sync {
     fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Upserts edges, each (source, name, target) once; all verdict blocks before `next` are in then. Among edges from
-    /// several partitions the one with the latest time stays. Returns the edges that the store refuses for good, by
+    /// several partitions the one with the latest time stays. An older `next` than the one that is known changes nothing;
+    /// at the same one edges are added. Returns the edges that the store refuses for good, by
     /// rising index. If there are any, the position is not stored: see [`RejectedItem`].
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! Ports whose panics cost nobody but their caller: a panic in a store's adapter is a failure of that store, which
-//! whoever called it tries again like any other. So no event is blamed for a store, and no thread ends by one.
+//! Ports whose panics cost nobody but their caller: a panic in a store's adapter is a failure of that store
+//! ([`StoreError::Panicked`]), which whoever called it tries again like any other. A sink also looks for the record that
+//! makes the adapter panic. So no thread ends by a store.
 //!
 //! Calls that have no answer to fail with are not changed: they are made by threads that go on after a panic, and only
 //! at the start or in changes that are repeated.
@@ -54,7 +55,7 @@ fn guard<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     catch(call).unwrap_or_else(|panicked| {
         tracing::error!(store, doing, %panicked, "a panic in the adapter of a store");
-        Err(StoreError::Unavailable { store, message: format!("{doing} {panicked}") }.into())
+        Err(StoreError::Panicked { store, message: format!("{doing} {panicked}") }.into())
     })
 }
 

@@ -1,7 +1,8 @@
 //! The ports: what the engine needs of the world, as traits. The crates of `host/stores` have the adapters.
 //!
 //! All calls may block; those who are async call them on threads made for that. Every write says up to where it
-//! carries its source, so that repeating it after a crash changes nothing.
+//! carries its source, so that repeating it after a crash changes nothing. A write of what verdicts say, up to where the
+//! store has them already, adds its items and leaves the position as it is: so a block is carried in parts.
 
 pub mod archive;
 pub mod buckets;
@@ -38,6 +39,15 @@ pub enum StoreError {
         /// The store.
         store: &'static str,
         /// The problem and its place.
+        message: String,
+    },
+    /// The store's adapter panicked: a bug of this program. Nobody knows which part of a write is in the store. Unlike the
+    /// other failures, it may be about the data that was to be written.
+    #[error("{store}: {message}")]
+    Panicked {
+        /// Which store.
+        store: &'static str,
+        /// Which call, and the panic with its place in the source.
         message: String,
     },
     /// The caller's fault, not the store's: a listing was asked to go on from something that it never handed out.

@@ -14,7 +14,8 @@ pub trait Outbox: Send + Sync {
     fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Publishes what was said of events, each with the offset of the block that it stands in. Outcomes that were
-    /// published before are passed over. All blocks before `next` are published after the next `flush`.
+    /// published before are passed over. All blocks before `next` are published after the next `flush`. Outcomes of the
+    /// block at `next` come in their order, the rest of them later.
     ///
     /// # Errors
     /// The store fails.

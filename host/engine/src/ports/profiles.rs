@@ -94,7 +94,7 @@ pub trait Profiles: Send + Sync {
     fn position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Merges newer verdicts into profiles (see [`Profile::merge`]), each entity once; all verdict blocks before `next`
-    /// are in then.
+    /// are in then. An older `next` than the one that is known changes nothing; at the same one verdicts are added.
     ///
     /// # Errors
     /// The store fails.

@@ -72,8 +72,9 @@ pub trait TimeSeries: Send + Sync {
     /// The store fails.
     fn verdicts_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
-    /// Writes points of verdicts: all blocks before `next` have theirs then. Returns the points that the store refuses
-    /// for good, by rising index. If there are any, the position is not stored: see [`RejectedItem`].
+    /// Writes points of verdicts: all blocks before `next` have theirs then, and some of the block at `next` may. Returns
+    /// the points that the store refuses for good, by rising index. If there are any, the position is not stored: see
+    /// [`RejectedItem`].
     ///
     /// # Errors
     /// The store fails.

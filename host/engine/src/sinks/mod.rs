@@ -38,7 +38,7 @@ use crate::probe::ProbePoint;
 use crate::retention::NeededRecord;
 use crate::schema_resolution::resolve_to_newest;
 use crate::service::Service;
-use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared, unreadable_block_error};
+use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared};
 
 /// The sink that writes derived streams. It reads many partitions for each that it writes, in a loop of its own.
 pub(crate) const DERIVE: &str = "derive";
@@ -67,7 +67,8 @@ trait Sink: Send {
     fn position(&mut self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Carries records, all before `next`, into the store. Returns what the store refuses for good. If there is any, the
-    /// position is not stored: the caller stores it by carrying no records.
+    /// position is not stored: the caller stores it by carrying no records. Parts of a block of verdicts are carried with
+    /// the block's own offset as `next`, so that they are in the store before its position moves.
     fn write_records(
         &mut self,
         plan: &Plan,
@@ -75,11 +76,6 @@ trait Sink: Send {
         records: &[Records],
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError>;
-
-    /// Does with verdicts all that `write_records` does before it writes: so it is found which of them panic.
-    fn examine(&mut self, _partition: &PartitionId, _records: &[Records]) -> Result<(), StoreError> {
-        Ok(())
-    }
 
     /// Waits until everything that was carried is in the store.
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -142,6 +138,8 @@ struct SinkLoop {
     wake: Arc<WakeSignal>,
     positions: HashMap<PartitionId, Offset>,
     panicked: PanickedRecords,
+    /// A batch panicked in this round: a part of it may be carried without a wait.
+    retries_at_once: bool,
     /// The wait after the next failure.
     delay: Duration,
 }
@@ -153,7 +151,7 @@ impl SinkLoop {
         shared.progress.add_sink(sink.name(), sink.topic());
         shared.health.note(&HealthComponent::Sink(sink.name()), None);
         let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
-        Self { sink, make, shared, wake, positions, panicked, delay: MIN_RETRY_DELAY }
+        Self { sink, make, shared, wake, positions, panicked, retries_at_once: false, delay: MIN_RETRY_DELAY }
     }
 
     fn run(&mut self, heartbeat: &Heartbeat) {
@@ -198,6 +196,9 @@ impl SinkLoop {
                 tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
                 self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
                 self.note(Some(&error.to_string()));
+                if std::mem::take(&mut self.retries_at_once) {
+                    return SinkStep::Busy;
+                }
                 let delay = self.delay;
                 self.delay = (delay * 2).min(MAX_RETRY_DELAY);
                 SinkStep::RetryAfter(delay)
@@ -275,19 +276,16 @@ impl SinkLoop {
                 if let Some(history) = history {
                     records = resolve_to_newest(history, records);
                 }
-                let narrowed = self.panicked.narrow(&partition, position, &mut records);
-                narrowed.map_err(|error| unreadable_block_error(&partition, position, &error))?;
+                self.panicked.narrow(&partition, &mut records);
                 next = records.last().map_or(position, Records::next);
-                // Before it is passed over: after that nobody would know of it if the process ended here.
-                let first = records.first().map_or(next, |first| first.first);
-                self.write_dead_letters(&partition, self.panicked.refusals(&partition, first, next))?;
                 let refused = self.write_records(&plan, &partition, &records, next)?;
                 if !refused.is_empty() {
-                    // Before the position, as above. A second time, the letters are the same.
+                    // Before the position moves: after that nobody would know of it if the process ended here. A second
+                    // time, the letters are the same.
                     self.write_dead_letters(&partition, refused)?;
                     self.sink.write_records(&plan, &partition, &[], next)?;
                 }
-                self.panicked.forget_before(&partition, next);
+                self.panicked.note_carried(&partition, next);
                 carried += next.0 - position.0;
             }
             let behind = log.end(&partition.stream, topic, partition.partition)?.0.saturating_sub(next.0);

@@ -1,138 +1,174 @@
-//! Records that panic in a sink. They are found by carrying the records of a batch that panicked one at a time. A
-//! record of verdicts has the outcomes of many events: those that panic are found by examining halves of it. What panics
-//! alone is left out and set aside, and all others are carried.
+//! Records that panic in a sink. They are found by carrying half of a batch that panicked, then half of that, and so on.
+//! A record of verdicts has the outcomes of many events: those that panic are found by halves of the record. What panics
+//! alone becomes a dead letter, and all others are carried.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use assay_core::names::Offset;
 use assay_core::verdict::{erase_outcomes, read_block};
 use assay_core::wire::Corrupt;
 
-use super::Refusal;
-use crate::panics::{EVENT_PANICKED, Panicked};
-use crate::ports::PartitionId;
-use crate::ports::log::{Records, Refused};
+use super::{READ_RECORDS, Refusal};
+use crate::panics::EVENT_PANICKED;
+use crate::ports::log::Records;
+use crate::ports::{PartitionId, StoreError};
 
-/// What is known of panics in one sink.
+/// The number of panics of one record alone in an adapter after which it is set aside: fewer may have to do with the
+/// moment, for example with a connection.
+pub(super) const MAX_PANICS_ALONE: u32 = 3;
+/// When so many events in a row, each by itself, panic in an adapter, the adapter is at fault and not the events.
+const MAX_PANICS_IN_A_ROW: usize = 20;
+
+/// A panic while records were carried.
+#[derive(Clone, Debug)]
+pub(super) struct SinkPanic {
+    /// The store in whose adapter it was; none if it was in the sink itself.
+    pub(super) store: Option<&'static str>,
+    pub(super) message: String,
+}
+
+impl SinkPanic {
+    pub(super) fn into_error(self, sink: &str, partition: &PartitionId) -> StoreError {
+        match self.store {
+            Some(store) => StoreError::Panicked { store, message: self.message },
+            None => StoreError::Broken {
+                store: "engine",
+                message: format!("the sink {sink} at {partition}: {}", self.message),
+            },
+        }
+    }
+}
+
+/// The panics of one sink.
 #[derive(Default)]
 pub(super) struct PanickedRecords {
-    /// Where records are carried one at a time, because some of them panicked together: before this offset.
-    one_by_one: HashMap<PartitionId, Offset>,
-    /// Events that panicked alone, by their offsets.
-    events: BTreeMap<(PartitionId, Offset), Refused>,
-    /// Outcomes that panicked alone: by the offset of their block in the verdicts log, then by the offset of the event.
-    outcomes: BTreeMap<(PartitionId, Offset), BTreeMap<Offset, Refused>>,
+    /// Where fewer records are carried at once.
+    suspects: HashMap<PartitionId, Suspects>,
+    /// The record that panicked alone in an adapter, and the number of times.
+    alone: HashMap<PartitionId, (Offset, u32)>,
+    /// The events that panicked alone in an adapter since records were last written.
+    in_a_row: BTreeSet<(PartitionId, Offset)>,
+}
+
+/// Records that panicked together.
+struct Suspects {
+    /// They end before this offset.
+    before: Offset,
+    /// At most this many records are carried at once.
+    limit: usize,
 }
 
 impl PanickedRecords {
-    /// Records before an offset panicked together: they are carried one at a time from now on.
-    pub(super) fn note_batch(&mut self, partition: &PartitionId, next: Offset) {
-        let before = self.one_by_one.entry(partition.clone()).or_default();
-        *before = next.max(*before);
+    /// Records before `next` panicked together: half of them are carried from now on.
+    pub(super) fn note_batch(&mut self, partition: &PartitionId, next: Offset, records: usize) {
+        self.suspects.insert(partition.clone(), Suspects { before: next, limit: (records / 2).max(1) });
     }
 
-    /// An event panicked alone.
-    pub(super) fn note_event(&mut self, partition: &PartitionId, event: Offset, panicked: &Panicked) {
-        self.note_batch(partition, event.next());
-        self.events.insert((partition.clone(), event), refused(panicked));
+    /// A record panicked alone in an adapter. Returns how often it has.
+    pub(super) fn note_alone(&mut self, partition: &PartitionId, record: Offset) -> u32 {
+        let (known, panics) = self.alone.entry(partition.clone()).or_insert((record, 0));
+        if *known != record {
+            (*known, *panics) = (record, 0);
+        }
+        *panics += 1;
+        *panics
     }
 
-    /// Outcomes of a block of verdicts panicked, each alone.
-    pub(super) fn note_outcomes(&mut self, partition: &PartitionId, block: Offset, found: Vec<(Offset, Panicked)>) {
-        self.note_batch(partition, block.next());
-        let known = self.outcomes.entry((partition.clone(), block)).or_default();
-        known.extend(found.into_iter().map(|(event, panicked)| (event, refused(&panicked))));
+    /// Records were written.
+    pub(super) fn note_success(&mut self) {
+        self.in_a_row.clear();
     }
 
-    /// Cuts what was read down to its first record where records are carried one at a time, and takes out what panics:
-    /// of an event only its place is left.
+    /// Makes an event that panicked alone a refusal.
     ///
     /// # Errors
-    /// The record is a block of verdicts that is damaged.
-    pub(super) fn narrow(
-        &self,
+    /// Too many in a row did in an adapter: none of them is to blame.
+    pub(super) fn set_aside(
+        &mut self,
         partition: &PartitionId,
-        position: Offset,
-        records: &mut Vec<Records>,
-    ) -> Result<(), Corrupt> {
-        if self.one_by_one.get(partition).is_none_or(|before| position >= *before) {
-            return Ok(());
+        event: Offset,
+        panic: SinkPanic,
+    ) -> Result<Refusal, StoreError> {
+        if let Some(store) = panic.store {
+            // An event counts once, however often it is set aside until its dead letter is written.
+            if self.in_a_row.len() < MAX_PANICS_IN_A_ROW {
+                self.in_a_row.insert((partition.clone(), event));
+            }
+            if self.in_a_row.len() == MAX_PANICS_IN_A_ROW {
+                let message = format!("{MAX_PANICS_IN_A_ROW} events in a row make it panic, so none is set aside: ");
+                return Err(StoreError::Panicked { store, message: message + &panic.message });
+            }
         }
-        records.truncate(1);
-        let Some(record) = records.first_mut() else { return Ok(()) };
-        record.ends.truncate(1);
-        record.data.truncate(record.ends.first().map_or(0, |end| *end as usize));
-        record.refused.retain(|(at, _)| *at == 0);
-        let place = (partition.clone(), record.first);
-        if let Some(refused) = self.events.get(&place) {
-            record.data.clear();
-            record.refused = vec![(0, refused.clone())];
-        }
-        if let Some(outcomes) = self.outcomes.get(&place) {
-            let events: Vec<u64> = outcomes.keys().map(|event| event.0).collect();
-            record.data = without(&record.data, &events)?;
-        }
-        let end = record.data.len() as u32;
-        record.ends.iter_mut().for_each(|one| *one = end);
-        Ok(())
+        Ok(Refusal { offset: event, code: EVENT_PANICKED, message: panic.message })
     }
 
-    /// True for an event that panicked alone.
-    pub(super) fn has_event(&self, partition: &PartitionId, event: Offset) -> bool {
-        self.events.contains_key(&(partition.clone(), event))
+    /// The number of records that may be carried at once; none if there is no limit.
+    pub(super) fn limit(&self, partition: &PartitionId) -> Option<usize> {
+        self.suspects.get(partition).map(|suspects| suspects.limit)
     }
 
-    /// The events that are left out of the records from `first` up to before `next`.
-    pub(super) fn refusals(&self, partition: &PartitionId, first: Offset, next: Offset) -> Vec<Refusal> {
-        let range = (partition.clone(), first)..(partition.clone(), next);
-        let events = self.events.range(range.clone()).map(|((_, event), refused)| (event, refused));
-        let outcomes = self.outcomes.range(range).flat_map(|(_, outcomes)| outcomes);
-        let refusal = |(event, refused): (&Offset, &Refused)| Refusal {
-            offset: *event,
-            code: refused.code,
-            message: refused.message.clone(),
-        };
-        events.chain(outcomes).map(refusal).collect()
+    /// Cuts what was read down to what may be carried at once.
+    pub(super) fn narrow(&self, partition: &PartitionId, records: &mut Vec<Records>) {
+        let Some(mut left) = self.limit(partition) else { return };
+        records.retain_mut(|block| {
+            truncate(block, left);
+            left -= block.len();
+            !block.is_empty()
+        });
     }
 
-    /// Forgets what was carried.
-    pub(super) fn forget_before(&mut self, partition: &PartitionId, next: Offset) {
-        self.one_by_one.retain(|one, before| one != partition || *before > next);
-        self.events.retain(|(one, offset), _| one != partition || *offset >= next);
-        self.outcomes.retain(|(one, offset), _| one != partition || *offset >= next);
+    /// Everything before `next` is carried. The limit is half of the rest of what panicked, and behind that it grows.
+    pub(super) fn note_carried(&mut self, partition: &PartitionId, next: Offset) {
+        self.alone.retain(|one, (record, _)| one != partition || *record >= next);
+        let Some(suspects) = self.suspects.get_mut(partition) else { return };
+        let rest = suspects.before.0.saturating_sub(next.0) as usize;
+        suspects.limit = if rest > 0 { (rest / 2).max(1) } else { suspects.limit * 2 };
+        if suspects.limit >= READ_RECORDS {
+            self.suspects.remove(partition);
+        }
     }
 }
 
-fn refused(panicked: &Panicked) -> Refused {
-    Refused { code: EVENT_PANICKED, message: panicked.to_string() }
+/// Keeps the first records.
+fn truncate(block: &mut Records, records: usize) {
+    if records >= block.len() {
+        return;
+    }
+    block.ends.truncate(records);
+    block.data.truncate(block.ends.last().map_or(0, |end| *end as usize));
+    block.refused.retain(|(at, _)| (*at as usize) < records);
+    block.appended_later.retain(|(at, _)| (*at as usize) < records);
 }
 
-/// The outcomes of a block that panic alone: their events and panics. `examine` tells if a block panics. It is asked
-/// about halves of the block, halves of those that panic, and so on: for one of n outcomes about 2 log n times.
+/// Finds the outcomes of a block that panic alone. `carry` carries a part of the block, and says if that panicked; a part
+/// with a single event comes with it. It is given the block, halves of it if that panics, the earlier half first, halves
+/// of those that panic, and so on: for one of n outcomes about 2 log n times.
 ///
 /// # Errors
-/// The block is damaged.
-pub(super) fn find_panicking_outcomes(
+/// The block is damaged, which `unreadable` turns into an error, or `carry` fails.
+pub(super) fn carry_block_in_parts<E>(
     block: &[u8],
-    mut examine: impl FnMut(&[u8]) -> Option<Panicked>,
-) -> Result<Vec<(Offset, Panicked)>, Corrupt> {
-    let events: Vec<u64> = read_block(block)?.outcomes.iter().map(|outcome| outcome.offset.0).collect();
-    let mut found = Vec::new();
+    unreadable: impl Fn(&Corrupt) -> E,
+    mut carry: impl FnMut(&[u8], Option<Offset>) -> Result<bool, E>,
+) -> Result<(), E> {
+    let without = |part: &[u8], events: &[u64]| without(part, events).map_err(|error| unreadable(&error));
+    let read = read_block(block).map_err(|error| unreadable(&error))?;
+    let events: Vec<u64> = read.outcomes.iter().map(|outcome| outcome.offset.0).collect();
     let mut parts = vec![(block.to_vec(), events)];
     while let Some((part, events)) = parts.pop() {
-        if events.is_empty() {
-            continue;
-        }
-        let Some(panicked) = examine(&part) else { continue };
-        if let [event] = events[..] {
-            found.push((Offset(event), panicked));
+        let alone = match events[..] {
+            [] => continue,
+            [event] => Some(Offset(event)),
+            _ => None,
+        };
+        if !carry(&part, alone)? || alone.is_some() {
             continue;
         }
         let (left, right) = events.split_at(events.len() / 2);
         parts.push((without(&part, left)?, right.to_vec()));
         parts.push((without(&part, right)?, left.to_vec()));
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A block without its outcomes of some events.
@@ -148,7 +184,6 @@ mod tests {
     use assay_core::verdict::{BlockHead, EventColumns, UnreadableEvent, write_block};
 
     use super::*;
-    use crate::panics::catch;
 
     /// A block that says of some events that they cannot be read.
     fn block(events: std::ops::Range<u64>) -> Vec<u8> {
@@ -171,12 +206,22 @@ mod tests {
     }
 
     fn found_in(block: &[u8], hostile: &[u64]) -> (Vec<u64>, usize) {
-        let mut asked = 0;
-        let found = find_panicking_outcomes(block, |part| {
+        let (mut asked, mut found, mut carried) = (0, Vec::new(), Vec::new());
+        let searched = carry_block_in_parts(block, Corrupt::clone, |part, alone| {
             asked += 1;
-            catch(|| assert!(!events_of(part).iter().any(|event| hostile.contains(event)))).err()
+            let events = events_of(part);
+            let panics = events.iter().any(|event| hostile.contains(event));
+            if panics {
+                found.extend(alone);
+            } else {
+                carried.extend(events);
+            }
+            Ok(panics)
         });
-        (found.unwrap().iter().map(|(event, _)| event.0).collect(), asked)
+        searched.unwrap();
+        let others: Vec<u64> = events_of(block).into_iter().filter(|event| !hostile.contains(event)).collect();
+        assert_eq!(carried, others, "all others are carried once, in their order");
+        (found.iter().map(|event| event.0).collect(), asked)
     }
 
     #[test]
@@ -190,29 +235,74 @@ mod tests {
         assert_eq!(found_in(&block, &[]), (vec![], 1));
     }
 
+    fn partition() -> PartitionId {
+        PartitionId { stream: "s".into(), partition: assay_core::names::Partition(0) }
+    }
+
+    /// Carries the records of a log, of which some panic, in blocks of 100. Returns those that panicked alone, and the
+    /// number of attempts.
+    fn carry(end: u64, hostile: &[u64]) -> (Vec<u64>, usize) {
+        let (mut known, mut position, mut found, mut attempts) = (PanickedRecords::default(), 0, Vec::new(), 0);
+        while position < end {
+            attempts += 1;
+            let mut records = Vec::new();
+            for first in (position..end.min(position + READ_RECORDS as u64)).step_by(100) {
+                let mut block = Records { first: Offset(first), ..Records::default() };
+                (first..end.min(first + 100)).for_each(|record| block.push(&record.to_be_bytes()));
+                records.push(block);
+            }
+            known.narrow(&partition(), &mut records);
+            let next = records.last().unwrap().next();
+            let count = records.iter().map(Records::len).sum();
+            let data: Vec<u64> = records.iter().flat_map(Records::iter).map(|(offset, _)| offset.0).collect();
+            assert_eq!(data, (position..next.0).collect::<Vec<_>>());
+            if data.iter().any(|record| hostile.contains(record)) {
+                if count > 1 {
+                    known.note_batch(&partition(), next, count);
+                    continue;
+                }
+                found.push(position);
+            }
+            known.note_carried(&partition(), next);
+            position = next.0;
+        }
+        (found, attempts)
+    }
+
     #[test]
-    fn what_panics_is_left_out_and_told() {
-        let partition = PartitionId { stream: "s".into(), partition: assay_core::names::Partition(0) };
-        let panicked = || catch(|| panic!("words")).unwrap_err();
-        let read = || {
-            let mut records = Records { first: Offset(7), ..Records::default() };
-            records.push(&block(20..23));
-            records.push(&block(23..25));
-            vec![records]
-        };
+    fn exactly_the_records_that_panic_are_found_in_few_attempts() {
+        assert_eq!(carry(10_000, &[]), (vec![], 1));
+        for hostile in [vec![0], vec![9_999], vec![7, 8, 5_000], (100..400).collect()] {
+            let (found, attempts) = carry(10_000, &hostile);
+            assert_eq!(found, hostile);
+            // Down to the first, and up again after the last; within a row only a few for each.
+            assert!(attempts <= 80 + 4 * hostile.len(), "{attempts} for {}", hostile.len());
+        }
+    }
+
+    #[test]
+    fn a_row_of_panics_in_an_adapter_is_no_events_fault() {
         let mut known = PanickedRecords::default();
-        known.note_outcomes(&partition, Offset(7), vec![(Offset(21), panicked())]);
-        let mut records = read();
-        known.narrow(&partition, Offset(7), &mut records).unwrap();
-        let blocks: Vec<_> =
-            records.iter().flat_map(Records::iter).map(|(at, block)| (at.0, events_of(block))).collect();
-        assert_eq!(blocks, [(7, vec![20, 22])]);
-        let refusals = known.refusals(&partition, Offset(7), Offset(8));
-        assert_eq!(refusals.iter().map(|one| (one.offset.0, one.code)).collect::<Vec<_>>(), [(21, EVENT_PANICKED)]);
-        known.forget_before(&partition, Offset(8));
-        assert!(known.refusals(&partition, Offset(0), Offset(100)).is_empty());
-        let mut records = read();
-        known.narrow(&partition, Offset(7), &mut records).unwrap();
-        assert_eq!(records, read());
+        let panic = |store| SinkPanic { store, message: "words".to_owned() };
+        for event in 0..100 {
+            let refusal = known.set_aside(&partition(), Offset(event), panic(None)).unwrap();
+            assert_eq!((refusal.offset.0, refusal.code), (event, EVENT_PANICKED));
+        }
+        let set_aside = |known: &mut PanickedRecords, event: usize| {
+            known.set_aside(&partition(), Offset(event as u64), panic(Some("graph"))).is_ok()
+        };
+        assert!((0..100).all(|_| set_aside(&mut known, 0)), "the same event again, while its letter is not written");
+        assert!((1..MAX_PANICS_IN_A_ROW - 1).all(|event| set_aside(&mut known, event)));
+        assert!((1..100).rev().all(|event| !set_aside(&mut known, event)));
+        known.note_success();
+        assert!(set_aside(&mut known, 1));
+    }
+
+    #[test]
+    fn panics_of_the_same_record_are_counted() {
+        let mut known = PanickedRecords::default();
+        assert_eq!([5, 5, 6, 6].map(|record| known.note_alone(&partition(), Offset(record))), [1, 2, 1, 2]);
+        known.note_carried(&partition(), Offset(7));
+        assert_eq!(known.note_alone(&partition(), Offset(6)), 1);
     }
 }

@@ -1,5 +1,4 @@
-//! Sinks that turn outcomes into the items of a store, then write these. The two steps are apart, because the first one is
-//! repeated without the second to find the outcomes that panic.
+//! Sinks that turn outcomes into the items of a store, then write these.
 
 use assay_core::names::Offset;
 use assay_core::verdict::{Outcome, VerdictBlock, read_block, read_block_summary};
@@ -56,10 +55,6 @@ impl<S: VerdictSink> Sink for S {
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError> {
         self.write(partition, convert_records::<S>(partition, records)?, next)
-    }
-
-    fn examine(&mut self, partition: &PartitionId, records: &[Records]) -> Result<(), StoreError> {
-        convert_records::<S>(partition, records).map(drop)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

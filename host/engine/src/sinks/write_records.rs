@@ -1,11 +1,11 @@
-//! How a sink carries records when some of them panic or are refused: these are set aside as dead letters, and the
-//! rest goes on.
+//! How a sink carries records when some of them panic, in the sink or in the adapter of its store, or are refused: these
+//! are set aside as dead letters, and the rest goes on.
 
 use assay_core::names::Offset;
 
-use super::panicked::find_panicking_outcomes;
+use super::panicked::{MAX_PANICS_ALONE, SinkPanic, carry_block_in_parts};
 use super::{Refusal, SinkLoop};
-use crate::panics::{Panicked, catch};
+use crate::panics::catch;
 use crate::plan::Plan;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Records, Topic};
@@ -14,8 +14,8 @@ use crate::probe::ProbePoint;
 use crate::shared::{Shared, unreadable_block_error};
 
 impl SinkLoop {
-    /// Carries records. If that panics, they are carried one at a time when the round is repeated; an event that panics
-    /// alone, also one of those in a block of verdicts, is set aside.
+    /// Carries records. If that panics, half of them are carried when the round is repeated, and so on. An event that
+    /// panics alone, also one of those in a block of verdicts, is refused.
     pub(super) fn write_records(
         &mut self,
         plan: &Plan,
@@ -23,78 +23,114 @@ impl SinkLoop {
         records: &[Records],
         next: Offset,
     ) -> Result<Vec<Refusal>, StoreError> {
-        let first = records.first().map_or(next, |first| first.first);
+        match self.try_write(plan, partition, records, next)? {
+            Ok(refused) => Ok(refused),
+            Err(panic) => self.recover_from_panic(plan, partition, records, next, panic),
+        }
+    }
+
+    /// Carries records. The inner error is a panic.
+    fn try_write(
+        &mut self,
+        plan: &Plan,
+        partition: &PartitionId,
+        records: &[Records],
+        next: Offset,
+    ) -> Result<Result<Vec<Refusal>, SinkPanic>, StoreError> {
         let name = self.sink.name();
-        let is_dead_letter = self.panicked.has_event(partition, first);
         let (sink, probe) = (&mut self.sink, &self.shared.config.probe);
-        let is_of_verdicts = sink.topic() == Topic::Verdicts;
         let carried = catch(|| {
-            if is_of_verdicts {
+            if sink.topic() == Topic::Verdicts {
                 probe.look_at_outcomes(name, partition, records);
             }
-            if !is_dead_letter {
-                let last = Offset(next.0.saturating_sub(1));
-                probe.call(ProbePoint::Carry(name, partition, first, last));
+            if let (Some(first), Some(last)) = (records.first(), records.last()) {
+                let last = Offset(last.next().0.saturating_sub(1));
+                probe.call(ProbePoint::Carry(name, partition, first.first, last));
             }
             sink.write_records(plan, partition, records, next)
         });
-        carried.map_err(|panicked| self.recover_from_panic(partition, records, next, &panicked))?
+        let panic = match carried {
+            Ok(Err(StoreError::Panicked { store, message })) => SinkPanic { store: Some(store), message },
+            Ok(written) => {
+                if written.is_ok() && !records.is_empty() {
+                    self.panicked.note_success();
+                }
+                return written.map(Ok);
+            }
+            Err(panicked) => SinkPanic { store: None, message: panicked.to_string() },
+        };
+        // The panic may have left it half-changed.
+        self.sink = (self.make)();
+        Ok(Err(panic))
     }
 
     fn recover_from_panic(
         &mut self,
+        plan: &Plan,
         partition: &PartitionId,
         records: &[Records],
         next: Offset,
-        panicked: &Panicked,
-    ) -> StoreError {
+        panic: SinkPanic,
+    ) -> Result<Vec<Refusal>, StoreError> {
         let name = self.sink.name();
         let first = records.first().map_or(next, |first| first.first);
-        tracing::error!(sink = name, partition = %partition, %first, %next, %panicked, "a panic while records are carried");
+        let count = records.iter().map(Records::len).sum();
+        let panicked = &panic.message;
+        tracing::error!(sink = name, partition = %partition, %first, %next, panicked, "a panic while records are carried");
         self.positions.clear();
-        self.sink = (self.make)();
-        match (next.0 - first.0, self.sink.topic()) {
-            (1, Topic::Events) => self.panicked.note_event(partition, first, panicked),
-            (1, Topic::Verdicts) => {
-                if let Err(error) = self.note_panicking_outcomes(partition, first, records) {
-                    return error;
-                }
-            }
-            _ => self.panicked.note_batch(partition, next),
+        if count != 1 {
+            self.panicked.note_batch(partition, next, count);
+            self.retries_at_once = count > 1;
+            return Err(panic.into_error(name, partition));
         }
-        StoreError::Broken { store: "engine", message: format!("the sink {name} at {partition}: {panicked}") }
+        if panic.store.is_some() && self.panicked.note_alone(partition, first) < MAX_PANICS_ALONE {
+            return Err(panic.into_error(name, partition));
+        }
+        // An adapter that panics also without records is itself at fault.
+        self.sink.write_records(plan, partition, &[], first)?;
+        match self.sink.topic() {
+            Topic::Events => Ok(vec![self.panicked.set_aside(partition, first, panic)?]),
+            Topic::Verdicts => self.write_block_in_parts(plan, partition, records, next, panic),
+        }
     }
 
-    /// Finds which outcomes of a block of verdicts panic. If there are none, it is not known to be the fault of an event:
-    /// the block is carried again.
-    fn note_panicking_outcomes(
+    /// Carries a block of verdicts that panicked in parts, so that only outcomes that panic alone are refused. The position
+    /// stays before the block meanwhile, so that after a crash the rest of the parts is not missing.
+    fn write_block_in_parts(
         &mut self,
+        plan: &Plan,
         partition: &PartitionId,
-        block: Offset,
         records: &[Records],
-    ) -> Result<(), StoreError> {
-        let name = self.sink.name();
-        let Some(bytes) = records.first().and_then(|first| first.get(0)) else { return Ok(()) };
-        let found = catch(|| {
-            find_panicking_outcomes(bytes, |part| {
-                let mut records = Records { first: block, ..Records::default() };
-                records.push(part);
-                let records = [records];
-                let examined = catch(|| {
-                    self.shared.config.probe.look_at_outcomes(name, partition, &records);
-                    // A failure of reading is told when the block is carried.
-                    let _ = self.sink.examine(partition, &records);
-                });
-                examined.inspect_err(|_| self.sink = (self.make)()).err()
-            })
-        });
-        let found = found.unwrap_or_else(|panicked| {
-            tracing::error!(sink = name, partition = %partition, %block, %panicked, "a block of verdicts cannot be taken apart");
-            Ok(Vec::new())
-        });
-        let found = found.map_err(|error| unreadable_block_error(partition, block, &error))?;
-        self.panicked.note_outcomes(partition, block, found);
-        Ok(())
+        next: Offset,
+        panic: SinkPanic,
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let error = panic.into_error(self.sink.name(), partition);
+        let Some((block, bytes)) = records.iter().flat_map(Records::iter).next() else { return Err(error) };
+        let (mut refused, mut has_outcomes) = (Vec::new(), false);
+        let carry = |part: &[u8], alone: Option<Offset>| {
+            has_outcomes = true;
+            let mut records = Records { first: block, ..Records::default() };
+            records.push(part);
+            match (self.try_write(plan, partition, &[records], block)?, alone) {
+                (Ok(more), _) => refused.extend(more),
+                (Err(panic), Some(event)) => refused.push(self.panicked.set_aside(partition, event, panic)?),
+                (Err(_), None) => return Ok(true),
+            }
+            Ok(false)
+        };
+        let unreadable = |error: &_| unreadable_block_error(partition, block, error);
+        let carried = catch(|| carry_block_in_parts(bytes, unreadable, carry));
+        carried.unwrap_or_else(|panicked| {
+            let message = format!("the verdicts of {partition} at offset {block} cannot be taken apart: {panicked}");
+            Err(StoreError::Broken { store: "engine", message })
+        })?;
+        if !has_outcomes {
+            return Err(error);
+        }
+        if refused.is_empty() {
+            self.sink.write_records(plan, partition, &[], next)?;
+        }
+        Ok(refused)
     }
 
     /// What the store refuses becomes dead letters; the rest goes on.

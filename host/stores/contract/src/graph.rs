@@ -50,13 +50,23 @@ pub fn the_latest_edge_stays(graph: &dyn Graph) {
     graph.write(&payments(1), vec![edge("a", "paid", "b", 40)], Offset(5)).unwrap();
     assert_eq!(graph.neighbours("b", 10, None).unwrap().items, [edge("a", "paid", "b", 50)]);
     graph.write(&payments(1), vec![edge("a", "paid", "b", 60)], Offset(6)).unwrap();
-    graph.write(&payments(0), vec![edge("a", "paid", "b", 99)], Offset(5)).unwrap();
+    graph.write(&payments(0), vec![edge("a", "paid", "b", 99)], Offset(4)).unwrap();
     graph.write(&payments(0), vec![], Offset(9)).unwrap();
     for node in ["a", "b"] {
         assert_eq!(graph.neighbours(node, 10, None).unwrap().items, [edge("a", "paid", "b", 60)]);
     }
     assert_eq!(graph.position(&payments(0)).unwrap(), Offset(9));
     assert_eq!(graph.position(&payments(2)).unwrap(), Offset(0));
+}
+
+/// Edges are added at the stored position: parts of a block are written before the position moves.
+pub fn edges_are_added_at_the_same_position(graph: &dyn Graph) {
+    graph.write(&payments(0), vec![edge("a", "paid", "b", 1)], Offset(5)).unwrap();
+    graph.write(&payments(0), vec![edge("a", "paid", "c", 2)], Offset(5)).unwrap();
+    graph.write(&payments(0), vec![edge("a", "paid", "d", 3)], Offset(4)).unwrap();
+    let found = graph.neighbours("a", 10, None).unwrap().items;
+    assert_eq!(found, [edge("a", "paid", "b", 1), edge("a", "paid", "c", 2)]);
+    assert_eq!(graph.position(&payments(0)).unwrap(), Offset(5));
 }
 
 /// Of edges with the same time the same one stays, in whatever order they are written.

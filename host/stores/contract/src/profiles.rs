@@ -86,6 +86,16 @@ pub fn repeated_writes_change_nothing(profiles: &dyn Profiles) {
     assert_eq!(profiles.position(&payments(0)).unwrap(), Offset(12));
 }
 
+/// Profiles are added at the stored position: parts of a block are written before the position moves.
+pub fn profiles_are_added_at_the_same_position(profiles: &dyn Profiles) {
+    for (key, next) in [("a", 10), ("b", 10), ("c", 9)] {
+        profiles.write(&payments(0), vec![profile(key, &[("r", 5, Some(0.5))])], Offset(next)).unwrap();
+    }
+    let found = ["a", "b", "c"].map(|key| profiles.get(&payments(0), key).unwrap().is_some());
+    assert_eq!(found, [true, true, false]);
+    assert_eq!(profiles.position(&payments(0)).unwrap(), Offset(10));
+}
+
 /// The highest scores of a rule over all partitions are listed in order, page by page.
 pub fn the_highest_scores_are_listed(profiles: &dyn Profiles) {
     let mut expected = Vec::new();

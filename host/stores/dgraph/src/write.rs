@@ -50,7 +50,8 @@ impl DgraphGraph {
         edges: Vec<GraphEdge>,
         next: Offset,
     ) -> Result<Vec<RejectedItem>, StoreError> {
-        if next <= self.read_position(partition)? {
+        // At the stored position the parts of a block are added, so only an older one is outdated.
+        if next < self.read_position(partition)? {
             return Ok(Vec::new());
         }
         let refused = self.schema.add_missing_predicates(&self.server, edges.iter())?;

@@ -41,7 +41,12 @@ macro_rules! contract {
     };
 }
 
-contract!(edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_equally_late_edges_does_not_matter);
+contract!(
+    edges_are_found_from_both_ends,
+    the_latest_edge_stays,
+    edges_are_added_at_the_same_position,
+    the_order_of_equally_late_edges_does_not_matter
+);
 
 #[test]
 #[ignore = "needs servers: cargo xtask test --servers"]

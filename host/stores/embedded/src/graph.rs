@@ -73,7 +73,8 @@ impl Graph for EmbeddedGraph {
     ) -> Result<Vec<RejectedItem>, StoreError> {
         let id = self.database.streams.find_or_add_partition(&self.database, partition)?;
         let _writer = self.lock();
-        if next.0 <= self.database.position(PositionOwner::Graph, id)? {
+        // At the stored position the parts of a block are added, so only an older one is outdated.
+        if next.0 < self.database.position(PositionOwner::Graph, id)? {
             return Ok(Vec::new());
         }
         let mut latest: HashMap<Vec<u8>, GraphEdge> = HashMap::with_capacity(edges.len());

@@ -63,6 +63,7 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<OpenedDatabase, OpenEr
         findings.truncate_journals().map_err(unusable)?;
         min_counts = findings.counts;
     }
+    create_journal_if_none(&folder).map_err(unusable)?;
     // fjall panics on some damaged files; this reports them as damage, too.
     let opened = catch_unwind(AssertUnwindSafe(|| Database::open(&folder, config, min_counts)));
     let database = match opened {
@@ -80,6 +81,19 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<OpenedDatabase, OpenEr
     }
     database.hold_lock(lock);
     Ok(OpenedDatabase { database, findings })
+}
+
+/// Creates an empty journal if all are gone. fjall 3.1 would create one, too, but number its writes from 0 then: they would
+/// be older than the rows of the tables, and the next start would skip them.
+fn create_journal_if_none(database: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(database)? {
+        if entry?.path().extension().is_some_and(|extension| extension == "jnl") {
+            return Ok(());
+        }
+    }
+    // 0.jnl would be that of a creation that was interrupted.
+    File::create_new(database.join("1.jnl"))?.sync_all()?;
+    File::open(database)?.sync_all()
 }
 
 /// Commits that the inspection saw in the journals and that the database did not recover.

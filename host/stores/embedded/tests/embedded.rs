@@ -54,10 +54,10 @@ contract!(catalog:
     write_definitions_before_reopen then definitions_survive_reopen);
 contract!(state: new_partitions_are_empty, older_checkpoints_change_nothing; save_states_before_reopen then states_survive_reopen);
 contract!(profiles: newer_verdicts_win, verdicts_of_older_revisions_are_ignored, repeated_writes_change_nothing,
-    the_highest_scores_are_listed;
+    profiles_are_added_at_the_same_position, the_highest_scores_are_listed;
     write_profiles_before_reopen then profiles_survive_reopen);
 contract!(graph:
-    edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_equally_late_edges_does_not_matter;
+    edges_are_found_from_both_ends, the_latest_edge_stays, edges_are_added_at_the_same_position, the_order_of_equally_late_edges_does_not_matter;
     write_edges_before_reopen then edges_survive_reopen);
 contract!(dead_letters:
     letters_are_listed, repeated_writes_change_nothing, each_sink_has_its_own_letter;

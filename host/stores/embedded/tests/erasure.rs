@@ -9,7 +9,7 @@ use assay_contract as contract;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -233,7 +233,9 @@ fn whatever_may_be_left_of_an_entity_is_deleted() {
             running.wait_until_written();
         }
         let partition = running.engine.queries().partition_of("payments", CARD).unwrap();
-        let other = others().find(|card| running.engine.queries().partition_of("payments", card).unwrap() == partition).unwrap();
+        let other = others()
+            .find(|card| running.engine.queries().partition_of("payments", card).unwrap() == partition)
+            .unwrap();
         leave(&running.ports(), &partition, &other);
         let before = journals(dir.path());
         running.engine.erasure().erase("payments", CARD, "an-admin").unwrap();
@@ -363,6 +365,40 @@ fn the_erasure_ends_despite_repeated_kills() {
     assert_eq!(answers_of_others(&running), others_before);
     drop(running);
     assert_eq!(find_files_with_entity(dir.path()), Vec::<String>::new());
+}
+
+/// With all journals the folder loses the end of the last deletion, which its tables have as begun.
+#[test]
+fn a_deletion_whose_end_is_lost_ends_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = TestEngine::start(dir.path());
+    running.define(&json!({}));
+    ingest(&running, 0..30);
+    // Each one renews the journals, so that the numbers of the lost ones are higher than that of a first journal.
+    for card in ["other-0", "other-1", CARD] {
+        running.engine.erasure().erase("payments", card, "an-admin").unwrap();
+    }
+    drop(running);
+    let journals = |dir: &Path| -> Vec<PathBuf> {
+        let paths = std::fs::read_dir(dir.join("fjall")).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "jnl")).collect()
+    };
+    journals(dir.path()).iter().for_each(|journal| std::fs::remove_file(journal).unwrap());
+
+    let store = Embedded::open(dir.path(), &Config { accept_loss: true, ..Config::default() }).unwrap();
+    assert_eq!(store.ports().erasure.unwrap().pending().unwrap().len(), 1, "the end is lost");
+    let running = TestEngine::start_on(store);
+    let erasure = running.ports().erasure.unwrap();
+    wait_until("the deletion is done", || erasure.pending().unwrap().is_empty());
+    ingest(&running, 100..102);
+    assert_eq!(answers(&running, CARD).events.len(), 2, "later events stay");
+    let others = answers_of_others(&running);
+    assert_eq!(others["other-2"].events.len(), 32);
+    drop((erasure, running));
+    let running = TestEngine::start(dir.path());
+    assert_eq!(answers(&running, CARD).events.len(), 2, "nothing is lost at the next start");
+    assert_eq!(answers_of_others(&running), others);
+    assert!(running.ports().erasure.unwrap().pending().unwrap().is_empty());
 }
 
 #[test]

@@ -104,6 +104,7 @@ contract!(catalog:
     every_kind_is_kept_apart, damaged_definitions_are_kept, subscribers_are_notified_of_changes;
     write_definitions_before_reopen then definitions_survive_reopen);
 contract!(profiles: newer_verdicts_win, verdicts_of_older_revisions_are_ignored, repeated_writes_change_nothing,
+    profiles_are_added_at_the_same_position,
     the_highest_scores_are_listed;
     write_profiles_before_reopen then profiles_survive_reopen);
 contract!(dead_letters:

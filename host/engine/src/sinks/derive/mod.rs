@@ -24,9 +24,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::Partition;
+use assay_core::names::{Offset, Partition};
 
 use super::DERIVE;
+use super::panicked::{MAX_PANICS_ALONE, PanickedRecords, SinkPanic};
+use super::write_records::write_dead_letters;
 use crate::health::HealthComponent;
 use crate::metrics::{Metrics, SinkLabel};
 use crate::panics::Heartbeat;
@@ -61,6 +63,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Service> {
         merges: BTreeMap::new(),
         needed: BTreeSet::new(),
         given_up: HashMap::new(),
+        panicked: PanickedRecords::default(),
     };
     let is_over = move || stopping.is_stopping();
     Service::start(format!("sink-{DERIVE}"), wake, is_over, move |heartbeat| sink.run(heartbeat))
@@ -75,6 +78,8 @@ struct DeriveSink {
     needed: BTreeSet<PartitionId>,
     /// By derived stream.
     given_up: HashMap<String, GivenUp>,
+    /// The limits are by derived stream, as its partition 0.
+    panicked: PanickedRecords,
 }
 
 /// The waits of a derived stream that were given up lately.
@@ -163,9 +168,44 @@ impl DeriveSink {
             self.merges.insert(name.to_owned(), merge);
         }
         let Some(merge) = self.merges.get_mut(name) else { return Ok(Round::default()) };
-        let round = merge.run_round()?;
+        let appended_to = PartitionId { stream: name.into(), partition: Partition(0) };
+        let max_records = self.panicked.limit(&appended_to).unwrap_or(usize::MAX);
+        let round = match merge.run_round(max_records) {
+            Err(StoreError::Panicked { store, message }) => {
+                return self.recover_from_panic(&appended_to, SinkPanic { store: Some(store), message });
+            }
+            round => round?,
+        };
+        if round.appended > 0 {
+            self.panicked.note_success();
+            self.panicked.note_carried(&appended_to, Offset(0));
+        }
         merge.save(round.records == 0)?;
         Ok(round)
+    }
+
+    /// After a panic of the log fewer events are appended at once. An event that panics alone becomes a dead letter.
+    fn recover_from_panic(&mut self, appended_to: &PartitionId, panic: SinkPanic) -> Result<Round, StoreError> {
+        let merge = self.merges.get_mut(&*appended_to.stream);
+        let taken = merge.as_ref().and_then(|merge| merge.taken().cloned());
+        let (Some(merge), Some(taken)) = (merge, taken) else { return Err(panic.into_error(DERIVE, appended_to)) };
+        let (partition, count, panicked) = (&taken.partition, taken.count, &panic.message);
+        tracing::error!(sink = DERIVE, stream = %appended_to.stream, %partition, count, panicked, "a panic in an append");
+        if count > 1 {
+            self.panicked.note_batch(appended_to, Offset(0), count);
+            // What the log has after all is found when the merge is opened anew.
+            return Ok(Round { records: count as u64, ..Round::default() });
+        }
+        let copied_from = PartitionId { partition: partition.partition, ..appended_to.clone() };
+        if self.panicked.note_alone(&copied_from, taken.offset) < MAX_PANICS_ALONE {
+            return Err(panic.into_error(DERIVE, appended_to));
+        }
+        let refusal = self.panicked.set_aside(partition, taken.offset, panic)?;
+        // Before it is passed over: after that nobody would know of it if the process ended here.
+        write_dead_letters(&self.shared, DERIVE, partition, vec![refusal])?;
+        merge.pass_over_taken()?;
+        self.panicked.note_carried(appended_to, Offset(0));
+        Ok(Round { records: 1, ..Round::default() })
     }
 
     /// The longest sleep before the next round.

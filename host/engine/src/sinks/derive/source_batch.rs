@@ -19,6 +19,8 @@ use crate::shared::Shared;
 /// An event that waits in the merge.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct WaitingEvent {
+    /// Its offset in the source.
+    pub(super) offset: Offset,
     /// Its partition in the derived stream.
     pub(super) target: Partition,
     /// Its first byte and the byte after its last one, in the data of its batch.
@@ -148,7 +150,7 @@ impl Router<'_> {
         let Some(target) = target.filter(is_wanted) else { return (offset, Some(time), None) };
         let start = data.len();
         copy_event(bytes, Place { partition: partition.partition, offset }, data);
-        (offset, Some(time), Some(WaitingEvent { target, start, end: data.len(), stored_at }))
+        (offset, Some(time), Some(WaitingEvent { offset, target, start, end: data.len(), stored_at }))
     }
 }
 

@@ -44,6 +44,17 @@ pub(super) struct StreamMerge {
     merge: Merge<WaitingEvent>,
     /// A round failed: the log may have some of what was to be appended.
     has_failed: bool,
+    /// The events that the last round was to append.
+    taken: Option<TakenEvents>,
+}
+
+/// Events that a round appends.
+#[derive(Clone, Debug)]
+pub(super) struct TakenEvents {
+    pub(super) count: usize,
+    /// The last one's place in the source.
+    pub(super) partition: PartitionId,
+    pub(super) offset: Offset,
 }
 
 struct SourcePartition {
@@ -78,6 +89,8 @@ impl Target {
 pub(super) struct Round {
     /// The number of records that were read and appended.
     pub(super) records: u64,
+    /// The number of those that were appended.
+    pub(super) appended: usize,
     /// The time at which a wait for a partition of the source ends.
     pub(super) wait_until: Option<Instant>,
     /// Partitions of the source that were waited for in vain.
@@ -123,6 +136,7 @@ impl StreamMerge {
             targets: found,
             merge: Merge::new(position, shared.config.derive_wait),
             has_failed: false,
+            taken: None,
         }))
     }
 
@@ -133,14 +147,16 @@ impl StreamMerge {
         !self.has_failed && streams.is_none_or(has_streams) && self.targets.keys().eq(targets)
     }
 
-    /// Reads, and appends what can be appended now. After an error it has to be opened anew.
-    pub(super) fn run_round(&mut self) -> Result<Round, StoreError> {
+    /// Reads, and appends what can be appended now, at most so many events. After an error it has to be opened anew.
+    pub(super) fn run_round(&mut self, max_records: usize) -> Result<Round, StoreError> {
         self.has_failed = true;
+        self.taken = None;
         let (mut round, mut given_up) = (Round::default(), Vec::new());
         let mut batches: HashMap<Partition, Records> = HashMap::new();
         let (mut taken, mut bytes) = (0, 0);
         self.merge.look_again();
-        while taken < MAX_ROUND_RECORDS && bytes < MAX_ROUND_BYTES {
+        let mut last = None;
+        while taken < max_records.min(MAX_ROUND_RECORDS) && bytes < MAX_ROUND_BYTES {
             match self.merge.step(self.shared.config.clock.now(), &mut given_up) {
                 Step::Take(source, event) => {
                     let data = self.sources[source].data.get(event.start..event.end).unwrap_or_default();
@@ -152,6 +168,7 @@ impl StreamMerge {
                     batch.push(data);
                     taken += 1;
                     bytes += data.len();
+                    last = Some((source, event.offset));
                 }
                 Step::Read(source) => round.records += self.read(source)?,
                 Step::Wait(until) => {
@@ -160,6 +177,10 @@ impl StreamMerge {
                 }
             }
         }
+        self.taken = last.map(|(source, offset)| {
+            let partition = self.sources[source].id.clone();
+            TakenEvents { count: taken, partition, offset }
+        });
         if !batches.is_empty() {
             let (log, stream) = (&self.shared.ports.log, &self.rekey.to.def.stream);
             let receipt = log.append(stream, Topic::Events, batches.into_iter().collect(), Durability::Ordered)?;
@@ -172,8 +193,22 @@ impl StreamMerge {
         self.note_appended();
         self.has_failed = false;
         round.records += taken as u64;
+        round.appended = taken;
         round.given_up = given_up.into_iter().filter_map(|at| Some(self.sources.get(at)?.id.clone())).collect();
         Ok(round)
+    }
+
+    /// The events that the last round was to append; none if it came to nothing before that.
+    pub(super) fn taken(&self) -> Option<&TakenEvents> {
+        self.taken.as_ref()
+    }
+
+    /// Passes over what the last round was to append. It must be dead letters.
+    pub(super) fn pass_over_taken(&mut self) -> Result<(), StoreError> {
+        self.note_appended();
+        self.save(true)?;
+        self.has_failed = false;
+        Ok(())
     }
 
     /// Everything that was taken is appended.

@@ -24,12 +24,13 @@ impl VerdictIndex {
     /// Adds the blocks that are not indexed yet, and the position.
     pub(super) fn write(&self, partition: NumberedPartition, blocks: &[Records], next: u64) -> Result<(), StoreError> {
         let position = self.database.position(PositionOwner::ArchivedVerdicts, partition)?;
-        if next <= position {
+        if next < position {
             return Ok(());
         }
         let mut batch = self.database.batch(16);
         for (Offset(at), block) in blocks.iter().flat_map(Records::iter) {
-            if !(position..next).contains(&at) {
+            // A part of a block comes with the block's own offset as the position.
+            if !(position..=next).contains(&at) {
                 continue;
             }
             let summary = read_block_summary(block).map_err(|error| damaged(describe_block(at), &error))?;

@@ -141,12 +141,13 @@ impl Erasure for EmbeddedErasure {
             progress.keyspaces += 1;
             self.save_progress(id, progress)?;
         }
+        let newest = database.newest_journal(doing)?;
         let journal = match progress.journal {
-            Some(journal) => journal,
+            // After the loss of all journals they are numbered from 1 again.
+            Some(journal) => journal.min(newest),
             None => {
-                let journal = database.newest_journal(doing)?;
-                self.save_progress(id, PurgeProgress { journal: Some(journal), ..progress })?;
-                journal
+                self.save_progress(id, PurgeProgress { journal: Some(newest), ..progress })?;
+                newest
             }
         };
         database.renew_journals(journal, doing)?;
@@ -179,11 +180,12 @@ mod tests {
     use super::super::{Config, Embedded};
     use super::*;
 
-    /// The progress is that of a process that was killed between two parts of the step.
+    /// The progress is that of a process that was killed between two parts of the step. There is no journal 9: the journals
+    /// of then were lost.
     #[test]
     fn an_interrupted_purge_continues() {
         let partition = PartitionId { stream: Arc::from("payments"), partition: Partition(0) };
-        for (keyspaces, journal) in [(0, None), (1, None), (4, None), (7, None), (7, Some(0))] {
+        for (keyspaces, journal) in [(0, None), (1, None), (4, None), (7, None), (7, Some(0)), (7, Some(9))] {
             let dir = tempfile::tempdir().unwrap();
             let store = Embedded::open(dir.path(), &Config::default()).unwrap();
             let id = store.erasure.begin(&partition, "a", "test").unwrap();

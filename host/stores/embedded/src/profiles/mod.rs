@@ -74,7 +74,8 @@ impl Profiles for EmbeddedProfiles {
     fn write(&self, partition: &PartitionId, mut newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
         let id = self.database.streams.find_or_add_partition(&self.database, partition)?;
         let _writer = self.lock();
-        if next.0 <= self.database.position(PositionOwner::Profiles, id)? {
+        // At the stored position the parts of a block are added, so only an older one is outdated.
+        if next.0 < self.database.position(PositionOwner::Profiles, id)? {
             return Ok(());
         }
         // Neighbouring keys are close in the tables and in the memtable, so sorted access is faster.

@@ -1,5 +1,5 @@
 //! Ports in which chosen calls panic: the first time after the call, so that its work is done and its answer lost, later
-//! before the call.
+//! before the call; or whenever their arguments say so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,24 +14,35 @@ use assay_engine::ports::erasure::{Erased, Erasure, PendingErasure};
 use assay_engine::ports::graph::{Graph, GraphEdge};
 use assay_engine::ports::log::{Durability, Kept, Log, Lost, Receipt, Records, Topic, Trim, TrimResult, WakeSignal};
 use assay_engine::ports::membership::{Membership, PartitionOwner};
+use assay_engine::ports::outbox::Outbox;
 use assay_engine::ports::profiles::{HighestQuery, Profile, Profiles, Ranked};
+use assay_engine::ports::series::{Point, TimeSeries};
 use assay_engine::ports::state::{Checkpoint, StateRow, StateStore};
 use assay_engine::ports::{Page, PartitionId, Ports, RejectedItem, StoreError};
 
 /// Prefixes of the engine's threads. Calls on other threads never panic.
 const ENGINE_THREADS: [&str; 7] = ["worker-", "saver-", "opener", "sink-", "catalog", "eraser", "retention"];
 
+/// Says of a call by its name and its arguments, as `Debug` prints them, if it panics.
+type IsHostile = dyn Fn(&'static str, &str) -> bool + Send + Sync;
+
 /// The call that panics, and the number of calls that threads of the engine made.
 #[derive(Default)]
 pub(crate) struct Faults {
     panics: Option<(&'static str, usize)>,
+    is_hostile: Option<Box<IsHostile>>,
     calls: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Faults {
     /// The first `times` calls with this name panic.
     pub(crate) fn new(call: &'static str, times: usize) -> Arc<Self> {
-        Arc::new(Self { panics: Some((call, times)), calls: Mutex::default() })
+        Arc::new(Self { panics: Some((call, times)), ..Self::default() })
+    }
+
+    /// The calls of which `is_hostile` is true panic before anything is done.
+    pub(crate) fn hostile(is_hostile: impl Fn(&'static str, &str) -> bool + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { is_hostile: Some(Box::new(is_hostile)), ..Self::default() })
     }
 
     /// The names of the calls that threads of the engine made.
@@ -39,9 +50,15 @@ impl Faults {
         self.calls.lock().unwrap().keys().copied().collect()
     }
 
+    /// Panics if the call is hostile.
+    fn check(&self, call: &'static str, args: impl FnOnce() -> String) {
+        if let Some(is_hostile) = self.is_hostile.as_ref().filter(|_| is_engine_thread()) {
+            assert!(!is_hostile(call, &args()), "hostile words");
+        }
+    }
+
     fn run<T>(&self, call: &'static str, act: impl FnOnce() -> T) -> T {
-        let thread = std::thread::current();
-        if !ENGINE_THREADS.iter().any(|engine| thread.name().is_some_and(|name| name.starts_with(engine))) {
+        if !is_engine_thread() {
             return act();
         }
         let made = {
@@ -62,6 +79,11 @@ impl Faults {
     }
 }
 
+fn is_engine_thread() -> bool {
+    let thread = std::thread::current();
+    ENGINE_THREADS.iter().any(|engine| thread.name().is_some_and(|name| name.starts_with(engine)))
+}
+
 struct Faulty<P: ?Sized>(Arc<P>, Arc<Faults>);
 
 /// Wraps ports so that their calls panic as `faults` demands.
@@ -76,6 +98,8 @@ pub(crate) fn faulty(ports: Ports, faults: &Arc<Faults>) -> Ports {
         graph: Arc::new(Faulty(ports.graph, faults.clone())),
         dead_letters: Arc::new(Faulty(ports.dead_letters, faults.clone())),
         erasure: ports.erasure.map(|port| Arc::new(Faulty(port, faults.clone())) as Arc<dyn Erasure>),
+        series: ports.series.map(|port| Arc::new(Faulty(port, faults.clone())) as Arc<dyn TimeSeries>),
+        outbox: ports.outbox.map(|port| Arc::new(Faulty(port, faults.clone())) as Arc<dyn Outbox>),
         ..ports
     }
 }
@@ -84,6 +108,7 @@ macro_rules! faulty {
     ($port:ident, $name:literal, { $(fn $call:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $answer:ty)?;)* }) => {
         impl $port for Faulty<dyn $port> {
             $(fn $call(&self, $($arg: $kind),*) $(-> $answer)? {
+                self.1.check(concat!($name, ".", stringify!($call)), || format!("{:?}", ($(&$arg,)*)));
                 self.1.run(concat!($name, ".", stringify!($call)), || self.0.$call($($arg),*))
             })*
         }
@@ -126,13 +151,23 @@ faulty!(Log, "log", {
     fn on_append(topic: Topic, wake: Arc<WakeSignal>);
 });
 
-faulty!(Membership, "membership", {
-    fn join(owner: Arc<dyn PartitionOwner>);
-    fn set_partitions(partitions: Vec<PartitionId>);
-    fn commit(partition: &PartitionId, events: Offset);
-    fn is_member() -> bool;
-    fn leave();
-});
+impl Membership for Faulty<dyn Membership> {
+    fn join(&self, owner: Arc<dyn PartitionOwner>) {
+        self.1.run("membership.join", || self.0.join(owner));
+    }
+    fn set_partitions(&self, partitions: Vec<PartitionId>) {
+        self.1.run("membership.set_partitions", || self.0.set_partitions(partitions));
+    }
+    fn commit(&self, partition: &PartitionId, events: Offset) {
+        self.1.run("membership.commit", || self.0.commit(partition, events));
+    }
+    fn is_member(&self) -> bool {
+        self.1.run("membership.is_member", || self.0.is_member())
+    }
+    fn leave(&self) {
+        self.1.run("membership.leave", || self.0.leave());
+    }
+}
 
 faulty!(Catalog, "catalog", {
     fn snapshot(version: Option<u64>) -> Result<Snapshot, StoreError>;
@@ -202,4 +237,23 @@ faulty!(Erasure, "erasure", {
     fn erase(partition: &PartitionId, events: &[EventEntry]) -> Result<Erased, StoreError>;
     fn finish(erasing: &PendingErasure, key: &str, before: Offset) -> Result<Erased, StoreError>;
     fn purge(id: u64) -> Result<(), StoreError>;
+});
+
+faulty!(TimeSeries, "series", {
+    fn events_position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write_events(partition: &PartitionId, points: Vec<Point>, next: Offset)
+    -> Result<Vec<RejectedItem>, StoreError>;
+    fn verdicts_position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn write_verdicts(
+        partition: &PartitionId,
+        points: Vec<Point>,
+        next: Offset,
+    ) -> Result<Vec<RejectedItem>, StoreError>;
+    fn write(points: Vec<Point>) -> Result<Vec<RejectedItem>, StoreError>;
+});
+
+faulty!(Outbox, "outbox", {
+    fn position(partition: &PartitionId) -> Result<Offset, StoreError>;
+    fn publish(partition: &PartitionId, outcomes: Vec<(Offset, Outcome)>, next: Offset) -> Result<(), StoreError>;
+    fn flush() -> Result<(), StoreError>;
 });

@@ -1,13 +1,11 @@
 //! An event whose fold panics, at first or only later: it becomes a dead letter, and all other events are judged as if it
 //! did not exist.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use assay_core::failure_code::FailureCode;
-use assay_core::verdict::{Failure, Verdict};
 use assay_engine::ports::dead_letters::DeadLetter;
 use assay_engine::ports::log::Topic;
 use assay_engine::ports::membership::Membership;
@@ -16,7 +14,7 @@ use assay_engine::{Probe, ProbePoint};
 
 use crate::manual_membership::ManualMembership;
 use crate::payments::{TestEngine, partitions, wait_until};
-use crate::results::{by_id, card, define, ingest, letters, start};
+use crate::results::{JudgedById, by_id, card, define, ingest, letters, start};
 use crate::{OFTEN, wait_until_ready};
 
 /// The number of the event that panics.
@@ -54,9 +52,6 @@ impl PanickingFold {
         self.folds.load(Ordering::SeqCst)
     }
 }
-
-/// The verdicts and failures of payments by id.
-type JudgedById = BTreeMap<String, (Vec<Verdict>, Vec<Failure>)>;
 
 /// The verdicts on all other payments if the hostile one does not exist.
 fn expected_outcomes(events: u64) -> JudgedById {

@@ -5,14 +5,17 @@
 
 mod faulty;
 mod folds;
+mod kills;
 mod lag;
 #[path = "../manual_membership/mod.rs"]
 mod manual_membership;
 #[path = "../payments/mod.rs"]
 mod payments;
+mod recorded;
 mod refusals;
 mod results;
 mod stalls;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -58,6 +58,23 @@ pub(crate) struct Results {
 }
 
 impl Results {
+    /// Removes what is of some entities, and the dead letters of events that panicked.
+    pub(crate) fn remove_entities(&mut self, entities: &[&str]) {
+        let is_of = |key: &str| entities.contains(&key);
+        self.outcomes.retain(|_, outcome| !is_of(&outcome.key));
+        self.letters.retain(|letter| !is_of(&letter.key) && letter.code != FailureCode::EventPanicked);
+        self.counts.retain(|key, _| !is_of(key));
+    }
+
+    /// Removes all that has offsets, and the dead letters of events that panicked. Returns the profiles.
+    pub(crate) fn remove_places(&mut self) -> Vec<Option<Profile>> {
+        self.outcomes.clear();
+        self.letters.retain(|letter| letter.code != FailureCode::EventPanicked);
+        self.letters.iter_mut().for_each(|letter| letter.place.offset = Offset(0));
+        self.letters.sort_by(|a, b| (&a.id, &a.rule).cmp(&(&b.id, &b.rule)));
+        std::mem::take(&mut self.profiles)
+    }
+
     /// Reads the results. All sinks must have written.
     pub(crate) fn read(running: &TestEngine) -> Self {
         let ports = running.ports();
@@ -107,8 +124,11 @@ pub(crate) fn outcomes(ports: &Ports, partitions: &[PartitionId]) -> BTreeMap<(u
     all
 }
 
+/// The verdicts and failures of payments by id.
+pub(crate) type JudgedById = BTreeMap<String, (Vec<Verdict>, Vec<Failure>)>;
+
 /// The verdicts and failures of the payments by id.
-pub(crate) fn by_id(ports: &Ports) -> BTreeMap<String, (Vec<Verdict>, Vec<Failure>)> {
+pub(crate) fn by_id(ports: &Ports) -> JudgedById {
     let all = outcomes(ports, &partitions()[..2]).into_values();
     all.filter(|outcome| !outcome.id.is_empty())
         .map(|outcome| (outcome.id, (outcome.verdicts, outcome.failures)))

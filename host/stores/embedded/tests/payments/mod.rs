@@ -29,7 +29,11 @@ pub(crate) struct TestEngine {
 impl TestEngine {
     /// Starts an engine over a folder.
     pub(crate) fn start(dir: &Path) -> Self {
-        let store = Embedded::open(dir, &Config::default()).unwrap();
+        Self::start_on(Embedded::open(dir, &Config::default()).unwrap())
+    }
+
+    /// Starts an engine over an open folder.
+    pub(crate) fn start_on(store: Embedded) -> Self {
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
         let checkpoint_every = Duration::from_millis(50);
         let config = EngineConfig { workers: 2, batch_rows: 64, checkpoint_every, ..EngineConfig::default() };
@@ -54,7 +58,8 @@ impl TestEngine {
                 Kind::Stream,
                 stream,
                 json!({ "stream": stream, "key": "card", "time": "at", "id": "id",
-                "partitions": cards, "schema": schema, "retention": retention }),
+                "partitions": cards, "schema": schema, "retention": retention,
+                "series": { "tags": [], "fields": ["card", "amount"] } }),
             ),
             change(
                 Kind::View,

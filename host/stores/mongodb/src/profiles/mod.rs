@@ -112,7 +112,8 @@ impl Profiles for MongoProfiles {
     }
 
     fn write(&self, partition: &PartitionId, newer: Vec<Profile>, next: Offset) -> Result<(), StoreError> {
-        if next <= self.position(partition)? {
+        // At the stored position the parts of a block are added, so only an older one is outdated.
+        if next < self.position(partition)? {
             return Ok(());
         }
         self.make_indexes(&newer);
