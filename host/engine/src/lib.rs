@@ -10,6 +10,8 @@ mod config;
 mod derived;
 mod handle;
 mod health;
+#[doc(hidden)]
+pub mod memory;
 mod metrics;
 pub mod offline;
 pub mod panics;
@@ -25,6 +27,8 @@ pub mod rule_stats;
 mod schema_resolution;
 mod scored_offsets;
 mod shared;
+#[doc(hidden)]
+pub mod simulator;
 mod sinks;
 mod worker;
 

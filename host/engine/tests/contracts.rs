@@ -1,17 +1,15 @@
-//! The in-memory adapters keep the contracts of their ports, as long as nothing goes wrong. The contracts are those of all
-//! adapters, beside the stores'.
+//! The in-memory adapters keep the contracts of their ports, as long as nothing goes wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../stores/tests/contract/mod.rs"]
-mod contract;
-
 use std::sync::Arc;
 
+use assay_contract as contract;
+
+use assay_contract::series::StoredPoint;
 use assay_engine::memory::World;
 use assay_engine::ports::Ports;
 use assay_engine::ports::series::TimeSeries;
-use contract::series::Stored;
 
 /// Runs a check on a world of its own.
 fn on_empty_store(check: impl FnOnce(&Ports)) {
@@ -49,27 +47,29 @@ macro_rules! contract {
 }
 
 contract!(log:
-    streams_are_made_once, offsets_are_given_in_order, reads_begin_exactly_where_asked, reads_respect_limits,
-    malformed_records_are_refused, bells_ring_when_there_is_something_to_read, what_was_appended_is_kept,
-    appends_from_many_threads_keep_their_order, events_keep_their_schemas, the_oldest_blocks_are_deleted;
-    appends_written then appends_kept);
+    streams_are_created_once, offsets_are_assigned_in_order, reads_begin_at_the_requested_offset, reads_respect_limits,
+    malformed_records_are_refused, subscribers_are_notified_of_readable_records, records_are_kept_without_retention,
+    appends_from_many_threads_keep_their_order, events_keep_their_schemas, retention_deletes_the_oldest_blocks;
+    append_before_reopen then appends_survive_reopen);
 contract!(catalog:
-    versions_stay_readable, conflicts_are_refused, nothing_changed_is_no_version, one_commit_wins_each_version,
-    every_kind_is_kept_apart, changes_ring;
-    definitions_written then definitions_kept);
-contract!(state: nothing_is_there_at_first, older_checkpoints_change_nothing; states_written then states_kept);
-contract!(profiles: newer_verdicts_win, what_an_older_revision_says_comes_too_late, repeated_writes_change_nothing,
+    versions_stay_readable, conflicts_are_refused, empty_commits_make_no_version, one_commit_wins_each_version,
+    every_kind_is_kept_apart, subscribers_are_notified_of_changes;
+    write_definitions_before_reopen then definitions_survive_reopen);
+contract!(state: new_partitions_are_empty, older_checkpoints_change_nothing; save_states_before_reopen then states_survive_reopen);
+contract!(profiles: newer_verdicts_win, verdicts_of_older_revisions_are_ignored, repeated_writes_change_nothing,
     the_highest_scores_are_listed;
-    profiles_written then profiles_kept);
+    write_profiles_before_reopen then profiles_survive_reopen);
 contract!(graph:
     edges_are_found_from_both_ends, the_latest_edge_stays, the_order_of_equally_late_edges_does_not_matter;
-    edges_written then edges_kept);
-contract!(dead_letters: letters_are_listed, repeated_writes_change_nothing; letters_written then letters_kept);
+    write_edges_before_reopen then edges_survive_reopen);
+contract!(dead_letters:
+    letters_are_listed, repeated_writes_change_nothing, each_sink_has_its_own_letter;
+    write_letters_before_reopen then letters_survive_reopen);
 
 #[test]
 fn deleted_blocks_stay_deleted() {
     across_restart(
-        |ports| contract::log::blocks_deleted(&*ports.log),
+        |ports| contract::log::delete_blocks_before_reopen(&*ports.log),
         |ports| contract::log::deleted_blocks_stay_deleted(&*ports.log),
     );
 }
@@ -99,8 +99,8 @@ mod archive {
     }
 
     #[test]
-    fn what_the_log_deletes_is_not_found() {
-        on_empty_store(|ports| archive::what_the_log_deletes_is_not_found(&*ports.archive, &*ports.log));
+    fn deleted_records_are_not_found() {
+        on_empty_store(|ports| archive::deleted_records_are_not_found(&*ports.archive, &*ports.log));
     }
 
     #[test]
@@ -109,18 +109,18 @@ mod archive {
     }
 
     #[test]
-    fn events_kept() {
+    fn events_survive_reopen() {
         across_restart(
-            |ports| archive::events_written(&*ports.archive, &*ports.log),
-            |ports| archive::events_kept(&*ports.archive, &*ports.log),
+            |ports| archive::write_events_before_reopen(&*ports.archive, &*ports.log),
+            |ports| archive::events_survive_reopen(&*ports.archive, &*ports.log),
         );
     }
 }
 
 /// The points of a measurement that a world holds.
-fn points(world: &World, measurement: &str) -> Vec<Stored> {
+fn points(world: &World, measurement: &str) -> Vec<StoredPoint> {
     let stored = world.points(measurement).into_iter();
-    stored.map(|point| Stored { time_ns: point.time_ns, tags: point.tags, fields: point.fields }).collect()
+    stored.map(|point| StoredPoint { time_ns: point.time_ns, tags: point.tags, fields: point.fields }).collect()
 }
 
 fn series(world: &World) -> Arc<dyn TimeSeries> {
@@ -143,8 +143,8 @@ macro_rules! series_contract {
 }
 
 series_contract!(
-    points_come_back,
-    what_cannot_be_held_is_left_out,
+    points_round_trip,
+    unstorable_values_are_left_out,
     repeated_writes_change_nothing,
     events_of_the_same_millisecond_stay_apart
 );
@@ -155,8 +155,8 @@ fn positions_of_series_are_kept_apart() {
 }
 
 #[test]
-fn points_are_kept() {
+fn points_survive_reopen() {
     let world = World::default();
-    contract::series::points_written(&*series(&world));
-    contract::series::points_kept(&*series(&world), &|measurement| points(&world, measurement));
+    contract::series::write_points_before_reopen(&*series(&world));
+    contract::series::points_survive_reopen(&*series(&world), &|measurement| points(&world, measurement));
 }

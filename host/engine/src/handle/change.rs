@@ -1,7 +1,7 @@
 //! Changes to the catalog: validated whole, committed whole, in effect on all workers on return.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assay_core::stream::StreamDef;
 
@@ -111,7 +111,7 @@ impl Engine {
         for wasm in &set.artifacts {
             shared.ports.catalog.put_artifact(wasm)?;
         }
-        let committed = match shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms()) {
+        let committed = match shared.ports.catalog.commit(now.version, changes, author, shared.config.clock.now_ms()) {
             Ok(committed) => committed,
             Err(CommitError::Conflict { .. }) => return Ok(None),
             Err(CommitError::Store(error)) => return Err(error.into()),
@@ -162,7 +162,7 @@ impl Engine {
                     .filter(|last| last.body.is_some())
                     .map_or(version, |last| last.created_at_version),
                 author: author.to_owned(),
-                at: crate::clock::now_ms(),
+                at: self.inner.shared.config.clock.now_ms(),
                 body: change.body.clone(),
             };
             match (position, change.body.is_some()) {
@@ -176,11 +176,12 @@ impl Engine {
 
     /// Hands a plan to all workers and waits until each has taken it up.
     pub(super) fn switch_workers(&self, plan: &Arc<Plan>) {
-        let mut answers = Answers::default();
+        let shared = &self.inner.shared;
+        let mut answers = Answers::new(&shared.config.clock);
         for worker in self.inner.ownership.workers() {
             answers.request(worker, |done| Request::SwitchPlan(plan.clone(), done));
         }
-        if !answers.wait(Instant::now() + SWITCH_PLAN_TIMEOUT) && !self.inner.shared.is_stopping() {
+        if !answers.wait(SWITCH_PLAN_TIMEOUT) && !shared.is_stopping() {
             tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
         }
     }

@@ -13,7 +13,7 @@ mod wait;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Digest;
 use assay_runtime::Runtime;
@@ -23,13 +23,14 @@ use crate::health::{PartStatus, Readiness};
 use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
 use crate::panics;
 use crate::plan::{Plan, PluginCache};
+use crate::ports::membership::PartitionOwner;
 use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Unscored;
 use crate::retention::RetentionThread;
 use crate::shared::Shared;
 use crate::sinks::{self, SinkHandle};
-use crate::worker::{Ownership, WorkerHandle};
+use crate::worker::{Ownership, WorkerAddress, WorkerHandle};
 use erase::{DeletionWaiters, Eraser};
 use profile::FirstRevisions;
 use watch::Watcher;
@@ -81,6 +82,20 @@ struct Inner {
     first_revisions: FirstRevisions,
 }
 
+impl Inner {
+    /// Asks for partitions.
+    fn join_group(&self) {
+        let membership = &self.shared.ports.membership;
+        membership.join(self.ownership.clone());
+        membership.set_partitions(self.shared.plan().partitions().collect());
+    }
+}
+
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Parts are put there and taken whole.
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Engine {
     /// Compiles what the catalog holds, starts workers and sinks, and asks for partitions.
     ///
@@ -93,42 +108,67 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Result<Self, EngineError> {
         panics::install_hook();
+        let shared = Self::prepare(ports, PluginCache::new(runtime), config, metrics)?;
+        let count = u32::try_from(shared.config.workers.max(1)).unwrap_or(u32::MAX);
+        let workers: Result<Vec<WorkerHandle>, std::io::Error> =
+            (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
+        let workers = workers?;
+        let engine = Self::assemble(shared, workers.iter().map(WorkerHandle::address).collect());
+        let inner = &engine.inner;
+        *lock(&inner.workers) = workers;
+        inner.join_group();
+        // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
+        *lock(&inner.sinks) = sinks::start(&inner.shared)?;
+        *lock(&inner.retention) = Some(RetentionThread::start(&inner.shared)?);
+        *lock(&inner.watcher) = Some(Watcher::start(&engine)?);
+        *lock(&inner.eraser) = Eraser::start(&engine)?;
+        Ok(engine)
+    }
+
+    /// Compiles what the catalog holds, and makes the streams in the log.
+    pub(crate) fn prepare(
+        ports: Ports,
+        plugin_cache: Arc<PluginCache>,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Shared>, EngineError> {
         let ports = ports.guarded();
-        let plugin_cache = PluginCache::new(runtime);
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
         let artifact = |digest: &Digest| ports.catalog.artifact(digest);
         let plan = Plan::compile(snapshot, &plugin_cache, &artifact, &config.limits).map_err(EngineError::Catalog)?;
         for stream in plan.streams.values() {
             ports.log.create(&stream.def)?;
         }
-        let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
-        let shared = Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan));
-        let workers: Result<Vec<WorkerHandle>, std::io::Error> =
-            (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
-        let workers = workers?;
-        let ownership = Ownership::new(shared.clone(), workers.iter().map(WorkerHandle::address).collect());
-        shared.ports.membership.join(ownership.clone());
-        shared.ports.membership.set_partitions(shared.plan().partitions().collect());
-        // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
-        let sinks = sinks::start(&shared)?;
-        let retention = RetentionThread::start(&shared)?;
+        Ok(Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan)))
+    }
+
+    /// The handle of an engine with these workers, which has not joined its group yet. Its threads are started, or their
+    /// steps done, by the caller.
+    pub(crate) fn assemble(shared: Arc<Shared>, workers: Vec<WorkerAddress>) -> Self {
         let inner = Inner {
             in_effect: AtomicU64::new(shared.plan().snapshot.version),
+            ownership: Ownership::new(shared.clone(), workers),
             shared,
-            ownership,
-            workers: Mutex::new(workers),
-            sinks: Mutex::new(sinks),
+            workers: Mutex::default(),
+            sinks: Mutex::default(),
             watcher: Mutex::default(),
-            retention: Mutex::new(Some(retention)),
+            retention: Mutex::default(),
             eraser: Mutex::default(),
             waiting: DeletionWaiters::default(),
             changing: Mutex::new(()),
             first_revisions: FirstRevisions::default(),
         };
-        let engine = Self { inner: Arc::new(inner) };
-        *engine.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&engine)?);
-        *engine.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) = Eraser::start(&engine)?;
-        Ok(engine)
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The version of the catalog that all workers have taken up.
+    pub(crate) fn version_in_effect(&self) -> u64 {
+        self.inner.in_effect.load(Ordering::SeqCst)
+    }
+
+    /// Who hears of the partitions that this process has.
+    pub(crate) fn partition_owner(&self) -> Arc<dyn PartitionOwner> {
+        self.inner.ownership.clone()
     }
 
     /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then sinks. A batch
@@ -138,23 +178,23 @@ impl Engine {
             self.inner.shared.ports.membership.leave();
         }
         self.inner.shared.stop();
-        let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workers = lock(&self.inner.workers);
         // Others wait for answers of workers.
         WorkerHandle::interrupt_all(&workers);
-        if let Some(watcher) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(watcher) = lock(&self.inner.watcher).take() {
             watcher.join();
         }
         // Before the workers, who answer it.
-        if let Some(eraser) = self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(eraser) = lock(&self.inner.eraser).take() {
             eraser.join();
         }
         self.inner.waiting.give_up();
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
-        let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sinks = lock(&self.inner.sinks);
         sinks.iter_mut().for_each(SinkHandle::join);
         sinks.clear();
-        if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(retention) = lock(&self.inner.retention).take() {
             retention.join();
         }
     }

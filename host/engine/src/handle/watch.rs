@@ -87,7 +87,7 @@ fn watch(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
 
 impl Engine {
     /// Takes up what other processes changed, and what was put into the catalog past this handle.
-    fn refresh(&self) -> Result<(), ChangeError> {
+    pub(crate) fn refresh(&self) -> Result<(), ChangeError> {
         let known = self.plan().snapshot.version;
         let is_in_effect = self.inner.in_effect.load(Ordering::SeqCst) >= known;
         if is_in_effect && self.ports().catalog.version()? <= known {

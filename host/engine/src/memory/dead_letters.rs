@@ -21,8 +21,8 @@ pub(super) struct DeadLetterTable {
     positions: Positions,
 }
 
-/// By stream and partition, the newest event first, then by rule.
-type Identity = (PartitionId, Reverse<Offset>, Option<String>);
+/// By stream and partition, the newest event first, then by rule and sink.
+type Identity = (PartitionId, Reverse<Offset>, Option<String>, Option<String>);
 
 impl DeadLetterTable {
     /// At the position that is known letters are added: other sinks write there what their stores refuse.
@@ -31,7 +31,7 @@ impl DeadLetterTable {
             return;
         }
         for letter in extent.stored_items(letters) {
-            let identity = (partition.clone(), Reverse(letter.place.offset), letter.rule.clone());
+            let identity = (partition.clone(), Reverse(letter.place.offset), letter.rule.clone(), letter.sink.clone());
             self.letters.insert(identity, letter.clone());
         }
         self.positions.advance(partition, next, extent);
@@ -43,8 +43,8 @@ impl DeadLetterTable {
         partition: &'t PartitionId,
         offset: Offset,
     ) -> impl Iterator<Item = (&'t Identity, &'t DeadLetter)> {
-        let from = (partition.clone(), Reverse(offset), None);
-        self.letters.range(from..).take_while(move |((found, at, _), _)| found == partition && *at == Reverse(offset))
+        let from = (partition.clone(), Reverse(offset), None, None);
+        self.letters.range(from..).take_while(move |((found, at, ..), _)| found == partition && *at == Reverse(offset))
     }
 
     /// Deletes the letters of an event. Returns how many.
@@ -55,19 +55,19 @@ impl DeadLetterTable {
     }
 
     fn list(&self, query: &DeadLetterQuery) -> Result<Page<DeadLetter>, StoreError> {
-        type Place = (String, u32, u64, Option<String>);
+        type Place = (String, u32, u64, Option<String>, Option<String>);
         let after: Option<Place> = cursor::read(LISTING, query.cursor.as_deref())?;
-        let after = after.map(|(stream, partition, offset, rule)| {
+        let after = after.map(|(stream, partition, offset, rule, sink)| {
             let partition_id = PartitionId { stream: stream.into(), partition: Partition(partition) };
-            (partition_id, Reverse(Offset(offset)), rule)
+            (partition_id, Reverse(Offset(offset)), rule, sink)
         });
         let wanted = self.letters.iter().filter(|(identity, letter)| {
             after.as_ref().is_none_or(|after| *identity > after)
                 && query.stream.as_ref().is_none_or(|stream| letter.stream == *stream)
                 && query.rule.as_ref().is_none_or(|rule| letter.rule.as_ref() == Some(rule))
         });
-        let page = cursor::page(LISTING, wanted, query.limit, |((partition_id, Reverse(offset), rule), _)| {
-            (partition_id.stream.to_string(), partition_id.partition.0, offset.0, rule.clone())
+        let page = cursor::page(LISTING, wanted, query.limit, |((partition_id, Reverse(offset), rule, sink), _)| {
+            (partition_id.stream.to_string(), partition_id.partition.0, offset.0, rule.clone(), sink.clone())
         });
         Ok(Page { items: page.items.into_iter().map(|(_, letter)| letter.clone()).collect(), cursor: page.cursor })
     }

@@ -21,6 +21,8 @@ pub struct FaultRates {
     pub short_reads: u32,
     /// Wake signals that come with a later delivery.
     pub delayed_signals: u32,
+    /// Whether a block of verdicts may be lost while later ones of the same process come into the log.
+    pub loses_verdicts: bool,
 }
 
 impl FaultRates {
@@ -33,6 +35,7 @@ impl FaultRates {
         delayed_appends: 0,
         short_reads: 0,
         delayed_signals: 0,
+        loses_verdicts: false,
     };
 
     /// Much goes wrong, of every kind, and most calls still succeed.
@@ -44,6 +47,7 @@ impl FaultRates {
         delayed_appends: 400,
         short_reads: 100,
         delayed_signals: 200,
+        loses_verdicts: true,
     };
 }
 
@@ -104,12 +108,12 @@ impl Faults {
 /// SplitMix64 (Steele, Lea and Flood 2014, <https://doi.org/10.1145/2660193.2660195>): each number is a function of the
 /// seed and of how many were drawn before.
 #[derive(Clone, Debug)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
@@ -121,18 +125,18 @@ impl Random {
     }
 
     /// A number below a bound; 0 if the bound is 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // The upper half of a product is as even as the bound is small beside 2^64.
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// An index of something with so many items; 0 if it has none.
-    pub(super) fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
     /// True in half of all cases.
-    pub(super) fn coin(&mut self) -> bool {
+    pub(crate) fn coin(&mut self) -> bool {
         self.below(2) == 1
     }
 }

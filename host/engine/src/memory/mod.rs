@@ -35,6 +35,7 @@ mod world;
 pub use buckets::StoredBucket;
 pub use client::Port;
 pub use faults::FaultRates;
+pub(crate) use faults::Random;
 pub use group::Handover;
 pub use series::StoredPoint;
 pub use world::{Process, ProcessId, World};

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::ports::Ports;
 
-    fn of() -> PartitionId {
+    fn partition() -> PartitionId {
         PartitionId { stream: "payments".into(), partition: assay_core::names::Partition(0) }
     }
 
@@ -165,7 +165,7 @@ mod tests {
                         let next = (at + 3).min(end);
                         outbox.publish(&partition(), outcomes(at..next), Offset(next))?;
                     }
-                    outbox.settle()
+                    outbox.flush()
                 };
                 publish().is_ok()
             })

@@ -1,7 +1,7 @@
 //! Feeds derived streams: appends events to the partitions of their entities there. See `derived`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct DeriveSink {
     shared: Arc<Shared>,
     /// By derived stream and partition of its source.
-    progress: HashMap<PartitionId, DerivePosition>,
+    progress: BTreeMap<PartitionId, DerivePosition>,
 }
 
 /// How far a partition of a source is appended to a derived stream.
@@ -36,7 +36,7 @@ struct DerivePosition {
 
 impl DeriveSink {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, progress: HashMap::new() }
+        Self { shared, progress: BTreeMap::new() }
     }
 
     /// How far it has come for one derived stream.
@@ -45,7 +45,7 @@ impl DeriveSink {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => {
                 let saved = self.shared.ports.state.checkpoint(partition)?.unwrap_or_default().events;
-                Ok(unknown.insert(DerivePosition { next: saved, saved, due: Instant::now() + SAVE_INTERVAL }))
+                Ok(unknown.insert(DerivePosition { next: saved, saved, due: self.shared.config.clock.now() + SAVE_INTERVAL }))
             }
         }
     }
@@ -61,7 +61,7 @@ impl DeriveSink {
     ) -> Result<Option<Receipt>, StoreError> {
         let log = &self.shared.ports.log;
         let (bad, stored) = (refused_offsets(records), AppendTimes::of(records));
-        let mut batches: HashMap<Partition, Records> = HashMap::new();
+        let mut batches: BTreeMap<Partition, Records> = BTreeMap::new();
         let mut event = Vec::new();
         for block in records {
             for (offset, bytes) in block.iter().filter(|(offset, _)| *offset >= from && !bad.contains(offset)) {
@@ -87,12 +87,13 @@ impl DeriveSink {
     }
 
     fn save(&mut self, partition: &PartitionId, at_once: bool) -> Result<(), StoreError> {
+        let now = self.shared.config.clock.now();
         let Some(progress) = self.progress.get_mut(partition) else { return Ok(()) };
-        if progress.saved < progress.next && (at_once || Instant::now() >= progress.due) {
+        if progress.saved < progress.next && (at_once || now >= progress.due) {
             let checkpoint = Checkpoint { events: progress.next, ..Checkpoint::default() };
             self.shared.ports.state.save(partition, &checkpoint, &[])?;
             progress.saved = progress.next;
-            progress.due = Instant::now() + SAVE_INTERVAL;
+            progress.due = now + SAVE_INTERVAL;
         }
         Ok(())
     }
@@ -152,7 +153,7 @@ impl Sink for DeriveSink {
                 continue;
             }
             if let Some(receipt) = self.append(&rekey, source.max_ahead(), partition, records, from)? {
-                wait_for_receipt(receipt, || self.shared.is_stopping())?;
+                wait_for_receipt(receipt, &self.shared.config.clock, || self.shared.is_stopping())?;
             }
             self.progress(&progress)?.next = next;
             self.save(&progress, false)?;

@@ -32,7 +32,7 @@ use crate::ports::{PartitionId, RejectedItem, StoreError};
 use crate::probe::ProbePoint;
 use crate::retention::NeededRecord;
 use crate::schema_resolution::resolve_to_newest;
-use crate::shared::{MIN_RETRY_DELAY, Shared, unreadable_block_error};
+use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared, unreadable_block_error};
 
 /// The names of all sinks.
 pub const SINK_NAMES: [&str; 9] = [
@@ -140,8 +140,8 @@ impl SinkHandle {
     }
 }
 
-/// Starts all sinks.
-pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
+/// All sinks that run in this process.
+pub(crate) fn all(shared: &Arc<Shared>) -> Vec<SinkLoop> {
     let ports = &shared.ports;
     let mut all: Vec<SinkFactory> = vec![
         sink_factory(&ports.archive, |port| Box::new(archive::ArchiveEventsSink::new(port))),
@@ -159,32 +159,34 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
         all.push(sink_factory(outbox, |port| Box::new(outbox::OutboxSink(port))));
     }
     let wanted = all.into_iter().map(|make| (make(), make)).filter(|(sink, _)| shared.config.runs_sink(sink.name()));
-    wanted.map(|(sink, make)| start_one(sink, make, shared.clone())).collect()
+    wanted.map(|(sink, make)| SinkLoop::new(sink, make, shared.clone())).collect()
 }
 
-fn start_one(sink: Box<dyn Sink>, make: SinkFactory, shared: Arc<Shared>) -> std::io::Result<SinkHandle> {
-    let wake = Arc::new(WakeSignal::default());
-    shared.ports.log.on_append(sink.topic(), wake.clone());
-    shared.progress.add_sink(sink.name(), sink.topic());
-    shared.health.note(&format!("sink {}", sink.name()), None);
-    let name = format!("sink-{}", sink.name());
-    let stopping = shared.clone();
-    let (plan, own_wake) = (shared.plan(), wake.clone());
-    let mut runner = SinkLoop {
-        sink,
-        make,
-        shared,
-        plan,
-        wake: own_wake,
-        positions: HashMap::new(),
-        panicked: PanickedRecords::default(),
-    };
-    let is_over = move || stopping.is_stopping();
-    let thread = panics::spawn(name, is_over, move |heartbeat| runner.run(heartbeat))?;
+/// Starts all sinks.
+pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<SinkHandle>> {
+    all(shared).into_iter().map(start_one).collect()
+}
+
+fn start_one(mut runner: SinkLoop) -> std::io::Result<SinkHandle> {
+    let (stopping, wake) = (runner.shared.clone(), runner.wake.clone());
+    let name = format!("sink-{}", runner.name());
+    let thread = panics::spawn(name, move || stopping.is_stopping(), move |heartbeat| runner.run(heartbeat))?;
     Ok(SinkHandle { wake, thread: Some(thread) })
 }
 
-struct SinkLoop {
+/// What a sink does after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SinkStep {
+    /// There may be more to carry.
+    Busy,
+    /// There is nothing to carry until a signal comes, or so long.
+    Idle(Duration),
+    /// The store failed: it is tried again after so long.
+    Retry(Duration),
+}
+
+/// A sink that runs: by a thread that repeats its steps, or by whoever drives a simulation.
+pub(crate) struct SinkLoop {
     sink: Box<dyn Sink>,
     make: SinkFactory,
     shared: Arc<Shared>,
@@ -192,33 +194,43 @@ struct SinkLoop {
     wake: Arc<WakeSignal>,
     positions: HashMap<PartitionId, Offset>,
     panicked: PanickedRecords,
+    /// How long to wait should the store fail.
+    delay: Duration,
 }
 
 impl SinkLoop {
+    fn new(sink: Box<dyn Sink>, make: SinkFactory, shared: Arc<Shared>) -> Self {
+        let wake = Arc::new(WakeSignal::default());
+        shared.ports.log.on_append(sink.topic(), wake.clone());
+        shared.progress.add_sink(sink.name(), sink.topic());
+        shared.health.note(&format!("sink {}", sink.name()), None);
+        let plan = shared.plan();
+        let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
+        Self { sink, make, shared, plan, wake, positions, panicked, delay: MIN_RETRY_DELAY }
+    }
+
+    /// The store that it feeds.
+    pub(crate) fn name(&self) -> &'static str {
+        self.sink.name()
+    }
+
+    /// Notified when there may be something to carry.
+    pub(crate) fn wake(&self) -> &WakeSignal {
+        &self.wake
+    }
+
+    /// Repeats steps until the engine stops.
     fn run(&mut self, heartbeat: &Heartbeat) {
-        // After a panic only the stored positions are known to be right.
-        self.positions.clear();
-        self.sink = (self.make)();
-        let mut delay = MIN_RETRY_DELAY;
+        self.restart();
         while !self.shared.is_stopping() {
-            self.shared.config.probe.call(ProbePoint::Round);
-            let outcome = self.run_round().and_then(|carried| match carried {
-                0 => self.sink.on_idle().map(|()| 0),
-                carried => Ok(carried),
-            });
-            if outcome.is_ok() {
+            let step = self.step();
+            if !matches!(step, SinkStep::Retry(_)) {
                 heartbeat.mark_alive();
             }
-            match outcome {
-                Ok(0) => {
-                    delay = MIN_RETRY_DELAY;
-                    self.wake.wait(MAX_IDLE_WAIT);
-                }
-                Ok(_) => delay = MIN_RETRY_DELAY,
-                Err(error) => {
-                    tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
-                    self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
-                    self.note(Some(&error.to_string()));
+            match step {
+                SinkStep::Busy => {}
+                SinkStep::Idle(at_most) => drop(self.wake.wait(at_most)),
+                SinkStep::Retry(mut delay) => {
                     if !self.shared.back_off(&mut delay, &self.wake) {
                         break;
                     }
@@ -227,6 +239,36 @@ impl SinkLoop {
         }
         if let Err(error) = self.sink.on_idle() {
             tracing::debug!(sink = self.sink.name(), %error, "a sink's last write failed");
+        }
+    }
+
+    /// Begins anew. After a panic only the stored positions are known to be right.
+    pub(crate) fn restart(&mut self) {
+        self.positions.clear();
+        self.sink = (self.make)();
+        self.delay = MIN_RETRY_DELAY;
+    }
+
+    /// Carries what there is to carry now.
+    pub(crate) fn step(&mut self) -> SinkStep {
+        self.shared.config.probe.call(ProbePoint::Round);
+        let carried = self.run_round().and_then(|carried| match carried {
+            0 => self.sink.on_idle().map(|()| 0),
+            carried => Ok(carried),
+        });
+        match carried {
+            Ok(carried) => {
+                self.delay = MIN_RETRY_DELAY;
+                if carried == 0 { SinkStep::Idle(MAX_IDLE_WAIT) } else { SinkStep::Busy }
+            }
+            Err(error) => {
+                tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
+                self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
+                self.note(Some(&error.to_string()));
+                let delay = self.delay;
+                self.delay = (delay * 2).min(MAX_RETRY_DELAY);
+                SinkStep::Retry(delay)
+            }
         }
     }
 

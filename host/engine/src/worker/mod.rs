@@ -12,6 +12,7 @@ mod poll;
 mod requests;
 mod saver;
 mod schedule;
+mod stepped;
 mod unsaved_events;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ use owned_partition::{Environment, OwnedPartition};
 pub(crate) use ownership::Ownership;
 pub(crate) use requests::{EndLifetime, Request};
 use saver::CheckpointJob;
+pub(crate) use saver::SaverStep;
+pub(crate) use stepped::{SteppedOpenings, SteppedSaver, SteppedWorker};
 
 /// How long a worker sleeps at most when nothing wakes it.
 const MAX_IDLE_WAIT: Duration = Duration::from_millis(100);

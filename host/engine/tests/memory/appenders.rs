@@ -12,7 +12,7 @@ use serde_json::json;
 const PARTITIONS: u32 = 3;
 const PROCESSES: usize = 2;
 
-pub(crate) fn of(partition: u32) -> PartitionId {
+pub(crate) fn partition(partition: u32) -> PartitionId {
     PartitionId { stream: "payments".into(), partition: Partition(partition) }
 }
 

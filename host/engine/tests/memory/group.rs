@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use assay_engine::memory::{Handover, Process, World};
 use assay_engine::ports::PartitionId;
-use assay_engine::ports::membership::Owner;
+use assay_engine::ports::membership::PartitionOwner;
 
-use crate::appenders::of;
+use crate::appenders::partition;
 
 /// An owner that notes what it is told, and calls a port meanwhile, as the engine does.
 struct Noting {
@@ -23,7 +23,7 @@ impl Noting {
     }
 
     fn share(&self) {
-        self.process.ports().membership.share((0..4).map(partition).collect());
+        self.process.ports().membership.set_partitions((0..4).map(partition).collect());
     }
 
     fn is_member(&self) -> bool {
@@ -31,8 +31,8 @@ impl Noting {
     }
 
     fn note(&self, what: &str, partitions: &[PartitionId]) {
-        let numbers: Vec<String> = partitions.iter().map(|of| of.partition.to_string()).collect();
-        self.process.ports().state.checkpoint(&of(0)).unwrap();
+        let numbers: Vec<String> = partitions.iter().map(|one| one.partition.to_string()).collect();
+        self.process.ports().state.checkpoint(&partition(0)).unwrap();
         self.told.lock().unwrap().push(format!("{what} {}", numbers.join(" ")));
     }
 
@@ -42,7 +42,7 @@ impl Noting {
     }
 }
 
-impl Owner for Noting {
+impl PartitionOwner for Noting {
     fn assign(&self, partitions: Vec<PartitionId>) {
         self.note("assign", &partitions);
     }
@@ -64,7 +64,7 @@ fn partitions_are_shared_out_and_go_on_when_a_process_leaves() {
     assert_eq!(first.told(), "assign 0 1 2 3");
     second.share();
     assert_eq!((first.told(), second.told()), ("revoke 0, revoke 1".to_owned(), "assign 0 1".to_owned()));
-    first.process.ports().membership.share(vec![partition(2)]);
+    first.process.ports().membership.set_partitions(vec![partition(2)]);
     assert_eq!((first.told(), second.told()), ("lose 3".to_owned(), "assign 3".to_owned()));
     first.process.ports().membership.leave();
     assert_eq!((first.told(), second.told()), ("revoke 2".to_owned(), "assign 2".to_owned()));

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod appenders;
-mod engines;
 mod group;
 
 use appenders::{Appenders, create_stream, partition, records_of};

@@ -1,0 +1,123 @@
+//! All that a run has left behind, as texts by name, so that two runs can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use assay_core::names::Offset;
+use assay_core::time_range::TimeRange;
+
+use super::definitions::{DERIVED, SOURCE};
+use super::logs::{partitions, read_blocks, repetitions};
+use super::scenario::Scenario;
+use crate::memory::World;
+use crate::ports::archive::HistoryQuery;
+use crate::ports::dead_letters::DeadLetterQuery;
+use crate::ports::{PartitionId, Ports};
+
+/// The measurement of verdicts' points.
+const SCORES: &str = "score";
+/// More than there is of anything.
+const MAX_ITEMS: usize = 1_000_000;
+
+/// Results by name.
+#[derive(Default)]
+pub(super) struct Results(BTreeMap<String, String>);
+
+impl Results {
+    /// Reads everything.
+    pub(super) fn read(world: &World, scenario: &Scenario) -> Result<Self, String> {
+        let mut results = Self::default();
+        let ports = world.observer();
+        for partition in partitions(scenario.partitions) {
+            let is_derived = &*partition.stream == DERIVED;
+            let repeated = if is_derived { repetitions(world, &partition)? } else { BTreeSet::new() };
+            results.read_verdicts(world, &ports, &partition, &repeated)?;
+            results.read_entities(&ports, &partition, scenario)?;
+            for outcome in world.published(&partition) {
+                results.put(format!("published {partition} {}", outcome.offset), &outcome);
+            }
+        }
+        let query = DeadLetterQuery { limit: MAX_ITEMS, ..DeadLetterQuery::default() };
+        for letter in ports.dead_letters.list(&query).map_err(|error| error.to_string())?.items {
+            results.put(format!("letter {} {:?} {:?}", letter.stream, letter.place, letter.rule), &letter);
+        }
+        for bucket in world.buckets() {
+            results.put(format!("bucket {} {} {} {}", bucket.view, bucket.revision, bucket.key, bucket.from), &bucket);
+        }
+        for point in world.points(SOURCE).into_iter().chain(world.points(SCORES)) {
+            results.put(format!("point {} {:?}", point.time_ns, point.tags), &point.fields);
+        }
+        Ok(results)
+    }
+
+    fn put(&mut self, name: String, value: &dyn std::fmt::Debug) {
+        self.0.insert(name, format!("{value:?}"));
+    }
+
+    /// What was said of each event first. What is said again must be the same.
+    fn read_verdicts(
+        &mut self,
+        world: &World,
+        ports: &Ports,
+        partition: &PartitionId,
+        repeated: &BTreeSet<u64>,
+    ) -> Result<(), String> {
+        for (_, block) in read_blocks(world, partition, 0)? {
+            for outcome in block.outcomes {
+                let name = format!("outcome {partition} {}", outcome.offset);
+                let said = format!("{outcome:?}");
+                if repeated.contains(&outcome.offset.0) {
+                    return Err(format!("{name}: an event that is repeated is judged again: {said}"));
+                }
+                if let Some(before) = self.0.get(&name).filter(|before| **before != said) {
+                    return Err(format!("{name}: {before}, and then {said}"));
+                }
+                let archived = ports.archive.outcome(partition, Offset(outcome.offset.0));
+                self.put(format!("archived {partition} {}", outcome.offset), &archived);
+                self.0.insert(name, said);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_entities(&mut self, ports: &Ports, partition: &PartitionId, scenario: &Scenario) -> Result<(), String> {
+        let is_source = &*partition.stream == SOURCE;
+        let (kind, count) = if is_source { ("card", scenario.cards) } else { ("device", scenario.devices) };
+        for number in 0..count {
+            let key = format!("{kind}-{number}");
+            if ports.log.partition_of(&key, scenario.partitions) != partition.partition {
+                continue;
+            }
+            let profile = ports.profiles.get(partition, &key).map_err(|error| error.to_string())?;
+            self.put(format!("profile {partition} {key}"), &profile);
+            let state = ports.state.load(partition, &[&key]).map_err(|error| error.to_string())?;
+            self.put(format!("state {partition} {key}"), &state);
+            let edges = ports.graph.neighbours(&format!("{kind}:{key}"), MAX_ITEMS, None);
+            self.put(format!("edges {kind}:{key}"), &edges.map(|page| page.items));
+            if is_source {
+                let query = HistoryQuery { key: key.clone(), times: TimeRange::ALL, limit: MAX_ITEMS, cursor: None };
+                let history = ports.archive.history(partition, &query).map_err(|error| error.to_string())?;
+                let places: Vec<u64> = history.items.iter().map(|event| event.place.offset.0).collect();
+                self.put(format!("history {partition} {key}"), &places);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Fails with the first that differs from those of an undisturbed run.
+    pub(super) fn check(&self, expected: &Self) -> Result<(), String> {
+        for (name, value) in &expected.0 {
+            match self.0.get(name) {
+                None => return Err(format!("{name}: missing; expected {value}")),
+                Some(found) if found != value => return Err(format!("{name}: {found}; expected {value}")),
+                Some(_) => {}
+            }
+        }
+        let surplus = self.0.iter().find(|(name, _)| !expected.0.contains_key(*name));
+        surplus.map_or(Ok(()), |(name, value)| Err(format!("{name}: {value}; expected nothing")))
+    }
+}
