@@ -9,7 +9,7 @@ use assay_runtime::{Runtime, RuntimeConfig};
 use super::definitions::{SOURCE, draw_change, initial};
 use super::disturbance;
 use super::driver::{Counts, Running, Simulation};
-use super::logs::{check_derived, end, partition, partitions, read_events};
+use super::logs::{all_repetitions, check_derived, end, partition, partitions, read_events};
 use super::process::SimulatedProcess;
 use super::reference::{Stretch, run_undisturbed};
 use super::results::Results;
@@ -82,12 +82,13 @@ impl Simulator {
         let world = disturbed.world().clone();
         disturbed.check_acknowledged()?;
         check_derived(&world, scenario.partitions)?;
-        let found = Results::read(&world, &scenario)?;
+        let found = Results::read(&world, &scenario, None)?;
         let report = disturbed.report(found.len());
         drop(disturbed);
         let undisturbed = run_undisturbed(&world, &scenario, &stretches, self.plugin_cache.clone())
             .map_err(|what| format!("the undisturbed run: {what}"))?;
-        let expected = Results::read(undisturbed.world(), &scenario)?;
+        let expected =
+            Results::read(undisturbed.world(), &scenario, Some(&all_repetitions(&world, scenario.partitions)?))?;
         found.check(&expected)?;
         Ok(report)
     }
@@ -99,8 +100,7 @@ fn run_disturbed(simulation: &Simulation, random: &mut Random) -> Result<Vec<Str
     simulation.start_missing();
     let mut stretches = Vec::new();
     for (number, events) in scenario.segments.iter().enumerate() {
-        let changes =
-            if number == 0 { initial(scenario.partitions) } else { draw_change(random, number) };
+        let changes = if number == 0 { initial(scenario.partitions) } else { draw_change(random, number) };
         simulation.change(changes.clone())?;
         simulation.stir_up();
         simulation.make_events(*events);
@@ -166,8 +166,9 @@ impl Simulation {
     /// Nothing that was acknowledged is lost or in another place.
     fn check_acknowledged(&self) -> Result<(), String> {
         let producer = self.producer.borrow();
-        let logs: Result<Vec<Vec<Vec<u8>>>, String> =
-            (0..self.scenario.partitions).map(|index| read_events(self.world(), &partition(SOURCE, index), 0)).collect();
+        let logs: Result<Vec<Vec<Vec<u8>>>, String> = (0..self.scenario.partitions)
+            .map(|index| read_events(self.world(), &partition(SOURCE, index), 0))
+            .collect();
         let logs = logs?;
         let lost = producer.acknowledged.iter().find(|((partition, offset), event)| {
             logs.get(*partition as usize).and_then(|log| log.get(*offset as usize)) != Some(*event)

@@ -93,12 +93,7 @@ fn run_others() {
 }
 
 impl Simulation {
-    pub(super) fn new(
-        scenario: Scenario,
-        seed: u64,
-        plugin_cache: Arc<PluginCache>,
-        derives: bool,
-    ) -> Self {
+    pub(super) fn new(scenario: Scenario, seed: u64, plugin_cache: Arc<PluginCache>, derives: bool) -> Self {
         let world = World::new(seed, crate::memory::FaultRates::NONE);
         let clock = Clock::simulated(START_MS, run_others);
         let notices: Notices = Arc::new(Mutex::new(VecDeque::new()));
@@ -185,7 +180,8 @@ impl Simulation {
         for process in self.alive() {
             for index in 0..process.tasks.len() {
                 // What is on the stack waits for others.
-                let is_due = process.tasks[index].try_borrow_mut().is_ok_and(|mut task| is_wanted(&task) && task.is_due(now));
+                let is_due =
+                    process.tasks[index].try_borrow_mut().is_ok_and(|mut task| is_wanted(&task) && task.is_due(now));
                 if is_due {
                     due.push((process.clone(), index));
                 }

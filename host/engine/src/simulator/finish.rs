@@ -51,7 +51,11 @@ impl Simulation {
             for index in 0..count {
                 let progress = derive_progress_id(DERIVED, partition(SOURCE, index).partition);
                 let next = state.checkpoint(&progress).ok().flatten().map_or(0, |checkpoint| checkpoint.events.0);
-                expect_at_end(&format!("derived of {index}"), next, end(self.world(), &partition(SOURCE, index), Topic::Events))?;
+                expect_at_end(
+                    &format!("derived of {index}"),
+                    next,
+                    end(self.world(), &partition(SOURCE, index), Topic::Events),
+                )?;
             }
         }
         for partition in partitions(count) {
@@ -93,7 +97,9 @@ impl Simulation {
                 ("dead letters", offset(ports.dead_letters.position(&partition))?, verdicts),
             ];
             if let Some(series) = &ports.series {
-                positions.push(("series of events", offset(series.events_position(&partition))?, events));
+                if &*partition.stream == SOURCE {
+                    positions.push(("series of events", offset(series.events_position(&partition))?, events));
+                }
                 positions.push(("series of verdicts", offset(series.verdicts_position(&partition))?, verdicts));
             }
             if let Some(outbox) = &ports.outbox {

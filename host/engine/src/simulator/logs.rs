@@ -63,6 +63,15 @@ fn origin(event: &[u8]) -> Result<(u32, u64), String> {
     Ok((partition as u32, number(&event[end_before_offset + 1..])))
 }
 
+/// The offsets of repeated events, by derived partition.
+pub(super) type Repetitions = BTreeMap<PartitionId, BTreeSet<u64>>;
+
+/// The repeated events of all derived partitions.
+pub(super) fn all_repetitions(world: &World, count: u32) -> Result<Repetitions, String> {
+    let derived = (0..count).map(|index| partition(DERIVED, index));
+    derived.map(|derived| Ok((derived.clone(), repetitions(world, &derived)?))).collect()
+}
+
 /// The offsets of the events of a derived partition that repeat earlier ones.
 pub(super) fn repetitions(world: &World, partition: &PartitionId) -> Result<BTreeSet<u64>, String> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();

@@ -46,12 +46,7 @@ pub(super) fn run_undisturbed(
 }
 
 /// Copies events to the same places. What a derived stream has twice becomes a record without bytes.
-fn copy_events(
-    from: &World,
-    to: &World,
-    partition: &PartitionId,
-    offsets: std::ops::Range<u64>,
-) -> Result<(), String> {
+fn copy_events(from: &World, to: &World, partition: &PartitionId, offsets: std::ops::Range<u64>) -> Result<(), String> {
     if offsets.is_empty() {
         return Ok(());
     }

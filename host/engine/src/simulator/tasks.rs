@@ -7,7 +7,7 @@ use crate::handle::Engine;
 use crate::panics::catch;
 use crate::ports::log::WakeSignal;
 use crate::sinks::{SinkLoop, SinkStep};
-use crate::worker::{SaverStep, SteppedSaver, SteppedWorker, Step};
+use crate::worker::{SaverStep, Step, SteppedSaver, SteppedWorker};
 
 /// How often the catalog's version is asked for when no signal comes.
 const CATALOG_POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,7 +51,6 @@ impl Task {
     pub(super) fn is_of_worker(&self) -> bool {
         matches!(self.part, Part::Worker(_) | Part::Saver(_))
     }
-
 
     /// Whether its next step is due.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {

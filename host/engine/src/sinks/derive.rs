@@ -45,7 +45,11 @@ impl DeriveSink {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => {
                 let saved = self.shared.ports.state.checkpoint(partition)?.unwrap_or_default().events;
-                Ok(unknown.insert(DerivePosition { next: saved, saved, due: self.shared.config.clock.now() + SAVE_INTERVAL }))
+                Ok(unknown.insert(DerivePosition {
+                    next: saved,
+                    saved,
+                    due: self.shared.config.clock.now() + SAVE_INTERVAL,
+                }))
             }
         }
     }

@@ -1,0 +1,145 @@
+//! Runs seeds of the engine's simulator, as long as wanted; a seed that failed can be run again alone. With `--mutations`
+//! each planted bug of `host/engine/mutations` is put into a copy of the tree, and the simulator has to find it.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::run::{cargo, root, target};
+
+/// The folder of planted bugs.
+const MUTATIONS: &str = "host/engine/mutations";
+/// The time in which each of them has to be found, in seconds.
+const MUTATION_SECONDS: u64 = 60;
+/// What is copied to plant bugs.
+const COPIED: [&str; 10] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "clippy.toml",
+    "docs",
+    "host",
+    "plugin-sdk",
+    "plugins",
+    "rules",
+    "wit",
+    "xtask",
+];
+
+/// The options of a simulation.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run at most so many seeds.
+    #[arg(long, default_value_t = 1_000_000)]
+    seeds: u64,
+    /// Run at most so many minutes.
+    #[arg(long, default_value_t = 1)]
+    minutes: u64,
+    /// Begin with this seed, and run only it unless --seeds is given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Also lose single blocks of verdicts.
+    #[arg(long)]
+    gaps: bool,
+    /// Plant bugs in a copy of the tree, one after the other. Each takes minutes to build.
+    #[arg(long)]
+    mutations: bool,
+    /// Only the planted bugs with this in their names.
+    #[arg(long, requires = "mutations")]
+    only: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.mutations {
+        return find_mutations(args);
+    }
+    let seeds = if args.seed.is_some() && args.seeds == 1_000_000 { 1 } else { args.seeds };
+    let wanted = format!("{},{seeds},{}", args.seed.unwrap_or(1), args.minutes * 60);
+    let mut command = simulator(&wanted);
+    if args.gaps {
+        command.env("ASSAY_SIMULATE_GAPS", "1");
+    }
+    crate::run::run(&mut command)
+}
+
+fn simulator(wanted: &str) -> std::process::Command {
+    let filter = "results_are_those_of_an_undisturbed_run";
+    let mut command = cargo(&["test", "--release", "--test", "simulator", "--", "--nocapture", filter]);
+    command.env("ASSAY_SIMULATE", wanted);
+    command
+}
+
+/// A planted bug: a text of a file, and the text in its place.
+struct Mutation {
+    name: String,
+    file: PathBuf,
+    original: String,
+    mutated: String,
+}
+
+fn read_mutation(path: &Path) -> Result<Mutation> {
+    let text = std::fs::read_to_string(path)?;
+    let format = || format!("{}: expected 'file: PATH', '--- original' and '--- mutated'", path.display());
+    let (head, rest) = text.split_once("--- original\n").with_context(format)?;
+    let (original, mutated) = rest.split_once("--- mutated\n").with_context(format)?;
+    let file = head.lines().find_map(|line| line.strip_prefix("file: ")).with_context(format)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Mutation { name, file: file.into(), original: original.to_owned(), mutated: mutated.to_owned() })
+}
+
+fn find_mutations(args: &Args) -> Result<()> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(root().join(MUTATIONS))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "patch"));
+    paths.sort();
+    let copy = target().join("mutations");
+    let seed = args.seed.unwrap_or(1_000_000);
+    let mut missed = Vec::new();
+    for path in paths {
+        let mutation = read_mutation(&path)?;
+        if args.only.as_ref().is_some_and(|only| !mutation.name.contains(only)) {
+            continue;
+        }
+        copy_tree(&copy)?;
+        let file = copy.join(&mutation.file);
+        let source = std::fs::read_to_string(&file)?;
+        ensure!(source.matches(&mutation.original).count() == 1, "{}: its original is not there once", mutation.name);
+        std::fs::write(&file, source.replace(&mutation.original, &mutation.mutated))?;
+        let build = cargo(&["test", "--release", "--no-run", "--test", "simulator"]).current_dir(&copy).status()?;
+        ensure!(build.success(), "{}: does not compile", mutation.name);
+        let begin = Instant::now();
+        let mut run = simulator(&format!("{seed},1000000,{MUTATION_SECONDS}"));
+        run.current_dir(&copy).env("ASSAY_SIMULATE_FIRST", "1");
+        let is_found = !run.status()?.success();
+        println!("{}: {} after {:.1?}", mutation.name, if is_found { "found" } else { "MISSED" }, begin.elapsed());
+        missed.extend((!is_found).then_some(mutation.name));
+    }
+    ensure!(missed.is_empty(), "planted bugs that were not found: {}", missed.join(", "));
+    Ok(())
+}
+
+/// Copies the sources. What is built in the copy stays there, so that the next bug builds only what it changes.
+fn copy_tree(to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for name in COPIED {
+        copy(&root().join(name), &to.join(name))?;
+    }
+    Ok(())
+}
+
+/// Copies files whose contents differ, so that cargo sees only these as changed.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if std::fs::read(to).ok().as_ref() != Some(&content) {
+        std::fs::write(to, content)?;
+    }
+    Ok(())
+}
