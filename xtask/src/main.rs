@@ -40,10 +40,8 @@ enum Task {
     /// Build the example plugins to Wasm, into target/plugins.
     Plugins,
     /// Run seeds of the engine's simulator, in which much goes wrong.
-    #[command(
-        after_help = "Examples:\n  cargo xtask simulate --minutes 10\n  cargo xtask simulate --seed 42\n  \
-                            cargo xtask simulate --mutations     # plant bugs that it has to find"
-    )]
+    #[command(after_help = "Examples:\n  cargo xtask simulate --minutes 10\n  cargo xtask simulate --seed 42\n  \
+                            cargo xtask simulate --mutations     # plant bugs that it has to find")]
     Simulate(simulate::Args),
     /// Measure, and write target/bench/NAME.json.
     #[command(after_help = "Examples:\n  cargo xtask bench hot-path\n  cargo xtask bench abi")]

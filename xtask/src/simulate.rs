@@ -13,18 +13,8 @@ const MUTATIONS: &str = "host/engine/mutations";
 /// The time in which each of them has to be found, in seconds.
 const MUTATION_SECONDS: u64 = 60;
 /// What is copied to plant bugs.
-const COPIED: [&str; 10] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "clippy.toml",
-    "docs",
-    "host",
-    "plugin-sdk",
-    "plugins",
-    "rules",
-    "wit",
-    "xtask",
-];
+const COPIED: [&str; 10] =
+    ["Cargo.toml", "Cargo.lock", "clippy.toml", "docs", "host", "plugin-sdk", "plugins", "rules", "wit", "xtask"];
 
 /// The options of a simulation.
 #[derive(clap::Args)]

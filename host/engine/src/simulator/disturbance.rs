@@ -29,7 +29,7 @@ impl Simulation {
         self.note(what);
         match what {
             0 | 1 => self.crash_one(),
-            2 if self.below(3) == 0 => self.cut_power(),
+            2 if self.below(4) == 0 => self.cut_power(),
             3..=5 => self.start_missing(),
             6 | 7 => self.hand_over(),
             8 => self.expire_one(),
@@ -101,7 +101,10 @@ impl Simulation {
     fn toggle_outage(&self) {
         self.counts.borrow_mut().outages += 1;
         let port = STORES[self.index(STORES.len())];
-        self.world().set_outage(port, self.below(2) == 0);
+        // Most of the time most stores answer.
+        let is_out = self.below(3) == 0;
+        STORES.iter().for_each(|port| self.world().set_outage(*port, false));
+        self.world().set_outage(port, is_out);
     }
 
     /// From now on nothing goes wrong, and everybody hears of the group.

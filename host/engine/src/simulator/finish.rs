@@ -3,15 +3,15 @@
 
 use super::definitions::{DERIVED, SOURCE};
 use super::driver::Simulation;
-use super::logs::{end, partition, partitions, read_blocks};
+use super::logs::{end, partition, partitions, read_judged};
 use crate::derived::derive_progress_id;
 use crate::ports::PartitionId;
 use crate::ports::log::Topic;
 
 /// How often is looked whether it is true, in steps.
-const CHECK_INTERVAL: u64 = 25;
+const CHECK_INTERVAL: u64 = 50;
 /// After so many steps nothing goes wrong any more until it is true.
-const MAX_STIRRED_STEPS: u64 = 20_000;
+const MAX_STIRRED_STEPS: u64 = 6_000;
 /// After so many further steps something is stuck.
 const MAX_CALM_STEPS: u64 = 60_000;
 
@@ -66,7 +66,7 @@ impl Simulation {
     }
 
     fn judged(&self, partition: &PartitionId) -> Result<u64, String> {
-        Ok(read_blocks(self.world(), partition, 0)?.iter().map(|(_, block)| block.next.0).max().unwrap_or(0))
+        read_judged(self.world(), partition)
     }
 
     /// Every process goes by the catalog's version.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_core::names::{Offset, Partition};
-use assay_core::verdict::{VerdictBlock, read_block};
+use assay_core::verdict::{VerdictBlock, block_flags, read_block};
 
 use super::definitions::{DERIVED, SOURCE};
 use crate::memory::World;
@@ -36,6 +36,16 @@ pub(super) fn read_blocks(
     let read = read(world, partition, Topic::Verdicts, from)?;
     let blocks = read.iter().flat_map(Records::iter);
     blocks.map(|(at, block)| Ok((at, read_block(block).map_err(|error| error.to_string())?))).collect()
+}
+
+/// The offset before which all events of a partition are judged.
+pub(super) fn read_judged(world: &World, partition: &PartitionId) -> Result<u64, String> {
+    let mut judged = 0;
+    for (_, block) in read(world, partition, Topic::Verdicts, 0)?.iter().flat_map(Records::iter) {
+        let (_, next) = block_flags(block).map_err(|error| error.to_string())?;
+        judged = judged.max(next.0);
+    }
+    Ok(judged)
 }
 
 fn read(world: &World, partition: &PartitionId, topic: Topic, from: u64) -> Result<Vec<Records>, String> {

@@ -59,7 +59,7 @@ impl Scenario {
             devices: 1 + random.below(8),
             segments: (0..segments).map(|_| 10 + random.below(60)).collect(),
             rates,
-            disturbances: random.below(600),
+            disturbances: random.below(300),
             events_per_100_steps: 1 + random.below(12),
             disorder_ms: random.below(120_000),
         }
