@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Also lose single blocks of verdicts.
     #[arg(long)]
     gaps: bool,
+    /// Let stale owners take up changes of the catalog.
+    #[arg(long)]
+    stale: bool,
     /// Plant bugs in a copy of the tree, one after the other. Each takes minutes to build.
     #[arg(long)]
     mutations: bool,
@@ -48,6 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = simulator(&wanted);
     if args.gaps {
         command.env("ASSAY_SIMULATE_GAPS", "1");
+    }
+    if args.stale {
+        command.env("ASSAY_SIMULATE_STALE", "1");
     }
     crate::run::run(&mut command)
 }

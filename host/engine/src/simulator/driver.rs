@@ -51,6 +51,8 @@ pub(super) struct Simulation {
     pub(super) failure: RefCell<Option<String>>,
     /// Whether nothing goes wrong from now on.
     pub(super) is_calm: Cell<bool>,
+    /// Whether no process may become a stale owner, because the catalog changes.
+    pub(super) forbids_stale_owners: Cell<bool>,
     pub(super) trace: Cell<u64>,
 }
 
@@ -107,6 +109,7 @@ impl Simulation {
             counts: RefCell::default(),
             failure: RefCell::default(),
             is_calm: Cell::new(false),
+            forbids_stale_owners: Cell::new(false),
             trace: Cell::new(0),
         }
     }

@@ -133,6 +133,11 @@ impl SimulatedProcess {
         self.is_alive.get()
     }
 
+    /// Whether it has a partition, as far as it knows.
+    pub(super) fn is_owner(&self, partition: &PartitionId) -> bool {
+        self.shared.is_owned(partition)
+    }
+
     /// It has crashed: steps that are under way end by failures of all ports.
     pub(super) fn stop(&self) {
         self.is_alive.set(false);
