@@ -1,12 +1,15 @@
 //! All routes, grouped by the role that they need. Routes outside of `open_routes` need a key.
 
+use assay_core::rule::RuleDef;
+use assay_core::stream::StreamDef;
+use assay_core::view::ViewDef;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::auth::{Role, require};
+use crate::auth::{Role, alone, require};
 use crate::definitions::*;
 use crate::http::{
     Parameters, catch_panics, check_query, close_if_unread, compression, cors, log_requests, render_errors,
@@ -22,7 +25,7 @@ pub fn router(app: App) -> Router {
     let guard = |role: Role, routes: OpenApiRouter<App>| {
         let known = Parameters::of(routes.get_openapi());
         let checked = routes.route_layer(from_fn_with_state(known, check_query));
-        checked.route_layer(from_fn_with_state((app.clone(), role.as_slice()), require))
+        checked.route_layer(from_fn_with_state((app.clone(), alone(role)), require))
     };
     let origins = app.config.cors_origins.clone();
     let (open, document) = group_routes(guard).split_for_parts();
@@ -79,16 +82,13 @@ fn ingest_routes() -> OpenApiRouter<App> {
 
 fn read_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
-        .routes(routes!(list_streams))
-        .routes(routes!(get_stream))
-        .routes(routes!(list_views))
-        .routes(routes!(get_view))
+        .merge(definition_read_routes::<StreamDef>())
+        .merge(definition_read_routes::<ViewDef>())
+        .merge(definition_read_routes::<RuleDef>())
+        .merge(definition_revision_routes::<RuleDef>())
         .routes(routes!(get_view_values))
         .routes(routes!(get_view_buckets))
         .routes(routes!(rule_status))
-        .routes(routes!(list_rules))
-        .routes(routes!(get_rule))
-        .routes(routes!(rule_revisions))
         .routes(routes!(list_plugins))
         .routes(routes!(get_plugin))
         .routes(routes!(get_plugin_version))
@@ -106,9 +106,9 @@ fn read_routes() -> OpenApiRouter<App> {
 
 fn author_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
-        .routes(routes!(put_stream, delete_stream))
-        .routes(routes!(put_view, delete_view))
-        .routes(routes!(put_rule, delete_rule))
+        .merge(definition_author_routes::<StreamDef>())
+        .merge(definition_author_routes::<ViewDef>())
+        .merge(definition_author_routes::<RuleDef>())
         .routes(routes!(pause_rule))
         .routes(routes!(rollback_rule))
         .routes(routes!(resume_rule))

@@ -1,8 +1,10 @@
-//! All codes of dead letters and of errors of the API, with causes and remedies. Tests compare this table with the
-//! sources and with the docs.
+//! All codes of dead letters and of errors of the API, with causes and remedies. Dead letters have theirs of
+//! [`FailureCode`]; tests compare both tables with the docs, and that of problems with the API.
+
+use assay_core::failure_code::FailureCode;
 
 /// A code with its explanation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
     /// The code. In an error of the API it comes after `urn:assay:`.
     pub code: &'static str,
@@ -23,122 +25,12 @@ pub enum CodeSource {
     Problem(u16),
 }
 
-const fn letter(code: &'static str, cause: &'static str, advice: &'static str) -> Code {
-    Code { code, source: CodeSource::DeadLetter, cause, advice }
-}
-
 const fn problem(code: &'static str, status: u16, cause: &'static str, advice: &'static str) -> Code {
     Code { code, source: CodeSource::Problem(status), cause, advice }
 }
 
-/// All codes.
-pub const CODES: &[Code] = &[
-    letter(
-        "input-missing",
-        "The event lacks a value for an input that the plugin requires.",
-        "Give the rule a 'when' that leaves such events out, or an input with a fallback, such as coalesce(amount, 0.0).",
-    ),
-    letter(
-        "time-ahead",
-        "The event's own time is more than the stream's 'max_ahead' later than the time at which the log stored it. No \
-         view has counted it and no rule has judged it. Over HTTP such events are refused.",
-        "Correct the clock or the unit of the producer. For events about the future, such as bookings, give the stream a \
-         longer max_ahead, or max_ahead: none.",
-    ),
-    letter(
-        "time-out-of-range",
-        "The event's own time is more than 2^60 ms before or after 1970, which no view can hold. Over HTTP such events \
-         are refused.",
-        "Check its unit, for example nanoseconds in a field of timestamp-millis.",
-    ),
-    letter(
-        "plugin-trap",
-        "The plugin trapped on this event. In Rust that is a panic: an index out of range, an overflow, an unwrap. The \
-         message has the panic's message and line, and the functions where it happened.",
-        "Run the event in a native test of the plugin (assay plugin test); raise the version and push it again. A \
-         plugin that was built with an older SDK has no panic message.",
-    ),
-    letter(
-        "plugin-deadline",
-        "The plugin exceeded its CPU time.",
-        "Look for an endless loop on this input. If the plugin needs the time, raise plugins.time_per_event.",
-    ),
-    letter(
-        "plugin-out-of-memory",
-        "The plugin exceeded its memory.",
-        "Look for an allocation sized by the input, or for memory that grows from call to call. If the plugin needs it, \
-         raise plugins.memory_mib.",
-    ),
-    letter(
-        "plugin-refused",
-        "The plugin returned an error, which is the dead letter's message.",
-        "Read the message: the plugin's author wrote it for this case.",
-    ),
-    letter(
-        "plugin-malformed",
-        "The plugin's answer breaks the interface or a limit: an infinite score, a state that is too large, an index out of range.",
-        "Compare the answer with wit/plugin.wit. If the state is too large, make it smaller, or raise plugins.state_bytes.",
-    ),
-    letter(
-        "plugin-missing",
-        "The worker had no instance of the rule's plugin. This does not happen in normal operation.",
-        "Read the server's log, and report the failure.",
-    ),
-    letter(
-        "state-migration",
-        "The plugin could not convert the entity's state from the layout of an earlier version.",
-        "Push a version whose 'migrate' reads the older layout. The state is kept until then.",
-    ),
-    letter(
-        "score-infinite",
-        "The rule's expression gave an infinite score, mostly by a division by zero.",
-        "Guard the division, such as spent / max(double(count), 1.0).",
-    ),
-    letter(
-        "event-malformed",
-        "The event's bytes are not a record of the schema, or do not begin as the stream's 'format' requires.",
-        "Find the producer by partition and offset, and make it use the stream's schema and format.",
-    ),
-    letter(
-        "event-incomplete",
-        "The event lacks its key, its time or its id, which every event of the stream needs.",
-        "Find the producer by partition and offset, and make it set these fields.",
-    ),
-    letter(
-        "event-panicked",
-        "The event makes the server panic, which is a bug of Assay. No rule judges it, and no view counts it.",
-        "Report it with the message, which has the panic's message and place. All other events are scored as usual.",
-    ),
-    letter(
-        "event-key-invalid",
-        "The event's key or id is empty, has more than 1024 bytes, or is '.' or '..', which no URL can name.",
-        "The message names the field. Make the producer write another text there, such as the digest of a long one.",
-    ),
-    letter(
-        "event-empty",
-        "The message has no value (a tombstone).",
-        "Streams do not accept tombstones: make the producer send only events.",
-    ),
-    letter(
-        "event-too-large",
-        "The message has more than 1 MiB.",
-        "Make the producer send smaller events, which refer to large contents elsewhere.",
-    ),
-    letter(
-        "schema-unknown",
-        "The message names a schema that the registry does not have.",
-        "Make the producer register its schema in the registry of kafka.schema_registry.",
-    ),
-    letter(
-        "schema-incompatible",
-        "The message's schema is known, but the stream's schema cannot read its events.",
-        "The message names the field. Make the producer write it as in the stream's schema, or give it a default.",
-    ),
-    letter(
-        "store-refused",
-        "A store refuses a part of this event for good; the dead letter's message has the store's error.",
-        "Read the message. The event is scored and in the log; only that store does not have it.",
-    ),
+/// The codes of problems.
+const PROBLEMS: &[Code] = &[
     problem(
         "bad-request",
         400,
@@ -276,14 +168,25 @@ pub const CODES: &[Code] = &[
     ),
 ];
 
+/// All codes: those of dead letters, then those of problems.
+pub fn all_codes() -> impl Iterator<Item = Code> {
+    let letters = FailureCode::EXPLANATIONS.iter().map(|letter| Code {
+        code: letter.text,
+        source: CodeSource::DeadLetter,
+        cause: letter.cause,
+        advice: letter.advice,
+    });
+    letters.chain(PROBLEMS.iter().copied())
+}
+
 /// Finds a code, with or without `urn:assay:`.
-pub fn find(code: &str) -> Option<&'static Code> {
+pub fn find(code: &str) -> Option<Code> {
     let code = code.trim().strip_prefix("urn:assay:").unwrap_or(code.trim());
-    CODES.iter().find(|known| known.code == code)
+    all_codes().find(|known| known.code == code)
 }
 
 /// The code nearest to an unknown one.
 pub fn nearest(code: &str) -> Option<&'static str> {
-    let distances = CODES.iter().map(|known| (strsim::osa_distance(code, known.code), known.code));
+    let distances = all_codes().map(|known| (strsim::osa_distance(code, known.code), known.code));
     distances.min().filter(|(distance, _)| *distance <= (code.len() / 3).max(1)).map(|(_, code)| code)
 }

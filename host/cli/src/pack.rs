@@ -3,13 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use assay_core::rule::RuleDef;
 use assay_core::shape::check_shape;
-use assay_core::stream::StreamDef;
-use assay_core::view::ViewDef;
 use assay_core::yaml;
-use assay_engine::ports::catalog::{Change, Kind};
-use serde::Serialize;
+use assay_engine::definition::{Definition, DefinitionType, Kind, WithType};
+use assay_engine::ports::catalog::Change;
 use serde::de::DeserializeOwned;
 
 /// The definitions of a pack, in the order of their dependencies.
@@ -19,18 +16,13 @@ use serde::de::DeserializeOwned;
 pub fn read_definitions(dir: &Path) -> Result<Vec<Change>> {
     ensure!(dir.is_dir(), "{} is not a folder", dir.display());
     let mut changes = Vec::new();
-    for file in files(&dir.join("streams"))? {
-        changes.push(read_definition(Kind::Stream, &file, |def: &StreamDef| def.stream.clone())?);
-    }
-    for file in files(&dir.join("views"))? {
-        changes.push(read_definition(Kind::View, &file, |def: &ViewDef| def.view.clone())?);
-    }
-    for file in files(&dir.join("rules"))? {
-        changes.push(read_definition(Kind::Rule, &file, |def: &RuleDef| def.rule.clone())?);
+    for kind in Kind::editable() {
+        for file in files(&dir.join(kind.properties().plural))? {
+            changes.push(read_definition(kind, &file)?);
+        }
     }
     for (index, change) in changes.iter().enumerate() {
-        let is_duplicate = |earlier: &&Change| (earlier.kind, &earlier.name) == (change.kind, &change.name);
-        if changes[..index].iter().any(|earlier| is_duplicate(&earlier)) {
+        if changes[..index].iter().any(|earlier| earlier.is_of(change.kind, &change.name)) {
             bail!("{}: the {} '{}' is defined in two files", dir.display(), change.kind, change.name);
         }
     }
@@ -72,15 +64,22 @@ fn list_files(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn read_definition<T: DeserializeOwned + Serialize>(
-    kind: Kind,
-    file: &Path,
-    name: impl Fn(&T) -> String,
-) -> Result<Change> {
-    let def: T = read_file(file)?;
-    let body = serde_json::to_value(&def).with_context(|| format!("cannot read {}", file.display()))?;
-    check_shape(&read_file(file)?, &body).map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))?;
-    Ok(Change { kind, name: name(&def), body: Some(body) })
+fn read_definition(kind: Kind, file: &Path) -> Result<Change> {
+    struct InFile<'a>(&'a Path);
+
+    impl WithType for InFile<'_> {
+        type Output = Result<Definition>;
+
+        fn call<T: DefinitionType>(self) -> Self::Output {
+            Ok(read_file::<T>(self.0)?.into())
+        }
+    }
+
+    let definition = kind.with_type(InFile(file))?;
+    let shape = check_shape(&read_file(file)?, &definition.to_json());
+    shape.map_err(|message| anyhow::anyhow!("{}: {message}", file.display()))?;
+    let name = definition.own_name().with_context(|| format!("{}: a {kind} has no name", file.display()))?;
+    Ok(Change::set(name.to_owned(), definition))
 }
 
 /// Reads one YAML or JSON file.

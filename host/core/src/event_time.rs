@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure_code::FailureCode;
 use crate::span::Span;
 
 /// The bound on event times, in milliseconds before and after 1970 (36 million years). Within it tile numbers are exact
@@ -117,10 +118,10 @@ pub enum TimeError {
 
 impl TimeError {
     /// The code by which the API and dead letters name it.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> FailureCode {
         match self {
-            Self::Ahead { .. } => "time-ahead",
-            Self::OutOfRange { .. } => "time-out-of-range",
+            Self::Ahead { .. } => FailureCode::TimeAhead,
+            Self::OutOfRange { .. } => FailureCode::TimeOutOfRange,
         }
     }
 }
@@ -151,7 +152,7 @@ mod tests {
         let bound = MaxAhead::default();
         assert_eq!(bound.check(STORED + DAY, Some(STORED)), Ok(()));
         let refused = bound.check(STORED + DAY + 1, Some(STORED)).unwrap_err();
-        assert_eq!(refused.code(), "time-ahead");
+        assert_eq!(refused.code(), FailureCode::TimeAhead);
         assert_eq!(
             refused.to_string(),
             "the event's time 2026-01-02T00:00:00.001Z is more than 1d (the stream's max_ahead) later than \
@@ -168,7 +169,7 @@ mod tests {
     fn times_that_windows_cannot_hold_are_refused_under_any_bound() {
         for bound in [MaxAhead::default(), MaxAhead::Unbounded] {
             for time in [i64::MIN, -MAX_EVENT_TIME_MS - 1, MAX_EVENT_TIME_MS + 1, STORED * 1_000_000, i64::MAX] {
-                assert_eq!(bound.check(time, None).unwrap_err().code(), "time-out-of-range", "{time}");
+                assert_eq!(bound.check(time, None).unwrap_err().code(), FailureCode::TimeOutOfRange, "{time}");
             }
             assert_eq!(bound.check(-MAX_EVENT_TIME_MS, Some(0)), Ok(()));
             assert_eq!(bound.check(MAX_EVENT_TIME_MS, None), Ok(()));

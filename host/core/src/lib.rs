@@ -5,6 +5,7 @@
 
 pub mod event_time;
 pub mod expr;
+pub mod failure_code;
 pub mod json;
 pub mod names;
 pub mod plain_words;

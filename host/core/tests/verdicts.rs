@@ -9,8 +9,8 @@ use assay_core::names::{Digest, Offset};
 use assay_core::rule::Mode;
 use assay_core::value::Value;
 use assay_core::verdict::{
-    BlockHead, Edge, EdgeRow, EventColumns, PluginStamp, Reason, RuleRows, RuleStamp, block_flags, find_outcome, flags,
-    read_block, write_block,
+    BlockHead, BlockSummary, Edge, EdgeRow, EventColumns, HiddenFailure, PluginStamp, Reason, RuleRows, RuleStamp,
+    empty_block, find_outcome, flags, read_block, read_block_summary, read_hidden_failures, write_block,
 };
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn stamp(rule: &str, plugin: Option<PluginStamp>) -> Arc<RuleStamp> {
 
 fn block() -> Vec<u8> {
     let plugin = PluginStamp { name: "velocity".into(), version: "1.0.0".into(), digest: Digest::of(b"wasm") };
-    let stamps = [stamp("first", Some(plugin)), stamp("second", None)];
+    let stamps = [stamp("first", Some(plugin)), stamp("second", None), stamp("third", None)];
     let inputs: Vec<ArrayRef> = vec![
         Arc::new(Float64Array::from(vec![Some(10.5), None])),
         Arc::new(Int64Array::from(vec![-3, i64::MAX])),
@@ -58,6 +58,14 @@ fn block() -> Vec<u8> {
         failures: vec![(0, "plugin-trap", "unreachable".into())],
         ..RuleRows::default()
     };
+    // Both of its failures are hidden, and one of them is for recovery.
+    let third = RuleRows {
+        rows: Some(vec![0, 2]),
+        failures: vec![(0, "plugin-trap", "hidden".into()), (1, "plugin-deadline", "hidden".into())],
+        hides_failures: true,
+        hidden_failures: vec![(1, "plugin-deadline")],
+        ..RuleRows::default()
+    };
     let keys = StringArray::from(vec!["a", "b", "c"]);
     let events = EventColumns {
         offsets: &[7, 9, 10],
@@ -68,16 +76,23 @@ fn block() -> Vec<u8> {
     };
     let rules = RuleStamp::stamps_json(&stamps);
     let mut out = Vec::new();
-    write_block(&mut out, &BlockHead { catalog: 12, next: Offset(12), rules: &rules }, &events, &[first, second]);
+    write_block(
+        &mut out,
+        &BlockHead { catalog: 12, from: Offset(7), next: Offset(12), rules: &rules },
+        &events,
+        &[first, second, third],
+    );
     out
 }
 
 #[test]
 fn a_block_is_read_back_as_it_was_written() {
     let bytes = block();
-    assert_eq!(block_flags(&bytes), Ok((flags::FAILURES | flags::EDGES, Offset(12))));
+    let flags = flags::FAILURES | flags::EDGES | flags::HIDDEN_FAILURES;
+    let summary = BlockSummary { flags, catalog: 12, from: Some(Offset(7)), next: Offset(12) };
+    assert_eq!(read_block_summary(&bytes), Ok(summary));
     let block = read_block(&bytes).unwrap();
-    assert_eq!((block.catalog, block.next, block.rules.len()), (12, Offset(12), 2));
+    assert_eq!((block.catalog, block.from, block.next, block.rules.len()), (12, Some(Offset(7)), Offset(12), 3));
     let offsets: Vec<u64> = block.outcomes.iter().map(|outcome| outcome.offset.0).collect();
     assert_eq!(offsets, [7, 8, 10, 11], "event 9 was judged by no rule");
 
@@ -104,6 +119,27 @@ fn a_block_is_read_back_as_it_was_written() {
     let unreadable = &block.outcomes[1];
     assert_eq!((unreadable.key.as_str(), unreadable.failures[0].message.as_str()), ("", "byte 3"));
     assert!(unreadable.failures[0].by.is_none());
+}
+
+#[test]
+fn hidden_failures_stand_in_the_head_alone() {
+    let hidden = HiddenFailure { offset: Offset(10), rule: "third".into(), code: "plugin-deadline".into() };
+    assert_eq!(read_hidden_failures(&block()).unwrap(), [hidden]);
+    let outcomes = read_block(&block()).unwrap().outcomes;
+    assert!(outcomes.iter().flat_map(|outcome| &outcome.failures).all(|failure| failure.message != "hidden"));
+}
+
+#[test]
+fn blocks_of_the_first_version_are_read() {
+    // Version, flags, catalog 3, next 300, no rules; one event, 299, at 5 ms, of entity "a", which could not be read.
+    let old = b"\x01\x01\x03\xac\x02\x02[]\xab\x02\x0a\x01a\x00\xff\xff\xff\xff\x0f\x01c\x01m\x00";
+    let summary = BlockSummary { flags: flags::FAILURES, catalog: 3, from: None, next: Offset(300) };
+    assert_eq!(read_block_summary(old), Ok(summary));
+    let read = read_block(old).unwrap();
+    assert_eq!((read.from, read.outcomes[0].offset, read.outcomes[0].key.as_str()), (None, Offset(299), "a"));
+    assert_eq!(read_hidden_failures(old), Ok(Vec::new()));
+    let replaced = read_block(&empty_block(Offset(7))).unwrap();
+    assert_eq!((replaced.from, replaced.next, replaced.outcomes.len()), (None, Offset(7), 0));
 }
 
 #[test]
@@ -134,7 +170,8 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = byte;
         let _ = read_block(&bytes);
-        let _ = block_flags(&bytes);
+        let _ = read_block_summary(&bytes);
+        let _ = read_hidden_failures(&bytes);
         let _ = find_outcome(&bytes, Offset(11));
     }
 }

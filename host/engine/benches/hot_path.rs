@@ -108,13 +108,13 @@ fn stream() -> Change {
     let schema = json!({ "type": "record", "name": "Payment", "fields": fields });
     let def =
         json!({ "stream": "payments", "key": "card", "time": "time", "id": "id", "partitions": 1, "schema": schema });
-    Change { kind: Kind::Stream, name: "payments".into(), body: Some(def) }
+    Change::from_json(Kind::Stream, "payments", def)
 }
 
 fn view() -> Change {
     let measures = json!({ "payments": "count()", "spent": "sum(amount)" });
     let def = json!({ "view": "card_spend", "stream": "payments", "by": ["card"], "measures": measures, "over": "1h" });
-    Change { kind: Kind::View, name: "card_spend".into(), body: Some(def) }
+    Change::from_json(Kind::View, "card_spend", def)
 }
 
 fn plugin_rule() -> Value {
@@ -130,7 +130,7 @@ fn ten_rules() -> impl Iterator<Item = Change> {
     (0..10).map(|n| {
         let name = format!("r{n}");
         let def = json!({ "rule": name, "stream": "payments", "score": "amount", "when": FILTER });
-        Change { kind: Kind::Rule, name, body: Some(def) }
+        Change::from_json(Kind::Rule, name, def)
     })
 }
 
@@ -140,7 +140,7 @@ fn rule(mut def: Value) -> Change {
     if def["plugin"].is_string() {
         def["plugin"] = json!(std::env::var("ASSAY_VELOCITY").unwrap_or_else(|_| "velocity@1".into()));
     }
-    Change { kind: Kind::Rule, name: "velocity".into(), body: Some(def) }
+    Change::from_json(Kind::Rule, "velocity", def)
 }
 
 /// Framed payments, one behind the other.

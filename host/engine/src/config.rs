@@ -36,6 +36,9 @@ pub struct EngineConfig {
     /// A rule whose plugin takes at least this share of a worker's time by calls that run out of time, or by being slower than it
     /// may be, is paused; 0: never.
     pub breaker_share: f64,
+    /// How long a derived stream waits for events of a partition of its source that has none, before it goes on
+    /// without it.
+    pub derive_wait: Duration,
     /// What workers tell the time by.
     #[doc(hidden)]
     pub clock: Clock,
@@ -65,6 +68,7 @@ impl Default for EngineConfig {
             breaker_failures: 1000,
             backlog: BacklogLimits::default(),
             breaker_share: 0.5,
+            derive_wait: Duration::from_secs(1),
             clock: Clock::default(),
             probe: crate::Probe::default(),
         }

@@ -64,6 +64,8 @@ pub(crate) struct Health {
     parts: Mutex<BTreeMap<String, PartStatus>>,
     /// Warnings by the part's name.
     warnings: Mutex<BTreeMap<String, String>>,
+    /// Warnings that parts have of themselves.
+    own_warnings: Mutex<BTreeMap<String, String>>,
 }
 
 impl Health {
@@ -86,11 +88,22 @@ impl Health {
         *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
+    /// Replaces the warning that a part has of itself.
+    pub(crate) fn set_own_warning(&self, name: &str, warning: Option<String>) {
+        let mut warnings = self.own_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        match warning {
+            Some(warning) => drop(warnings.insert(name.to_owned(), warning)),
+            None => drop(warnings.remove(name)),
+        }
+    }
+
     /// Ready: all workers work. A sink that does not only lags, and a partition that waits for a rule takes in
     /// events all the same.
     pub(crate) fn readiness(&self, lags: &Lags) -> Readiness {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Of two warnings the one about retention is the more urgent.
+        let mut warnings = self.own_warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        warnings.extend(self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone());
         for (name, warning) in warnings {
             if let Some(part) = parts.get_mut(&name) {
                 part.warning = warning;

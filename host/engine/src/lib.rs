@@ -1,17 +1,20 @@
 //! The pipeline and the ports it needs: workers, checkpoints, reload, sinks, dead letters.
 //!
 //! An event's way: [`Engine::ingest`] -> the log -> `worker` -> [`partition`] (decode, views, rules) -> the verdicts
-//! log -> `sinks` -> the stores. [`plan`] compiles what the catalog holds; [`ports`] are what the engine needs of
-//! the world. Absent on purpose: any product's name, HTTP, configuration files.
+//! log -> `sinks` -> the stores. `catalog` changes what the catalog holds ([`definition`]), [`plan`] compiles it;
+//! [`ports`] are what the engine needs of the world. Absent on purpose: any product's name, HTTP, configuration files.
 
 mod backlog;
+mod catalog;
 mod clock;
 mod config;
+pub mod definition;
 mod derived;
 mod handle;
 mod health;
 #[doc(hidden)]
 pub mod memory;
+mod merge_position;
 mod metrics;
 pub mod offline;
 pub mod panics;
@@ -26,6 +29,7 @@ mod retention;
 pub mod rule_stats;
 mod schema_resolution;
 mod scored_offsets;
+mod service;
 mod shared;
 #[doc(hidden)]
 pub mod simulator;
@@ -33,15 +37,16 @@ mod sinks;
 mod worker;
 
 pub use backlog::{BacklogLimits, Behind};
+pub use catalog::{Applied, CatalogService, UploadedPlugin, breaker_reason};
 pub use clock::{Clock, now_ms};
 pub use config::EngineConfig;
-pub use derived::derive_progress_id;
 pub use handle::{
-    Applied, Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter,
-    LiveItem, LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, UploadedPlugin, VerdictMarks, ViewBuckets,
-    ViewValues, WaitError, WantedScores, breaker_reason,
+    Engine, EngineError, EntityProfile, EntityTag, Explained, ExplainedPage, Ingest, IngestError, LiveFilter, LiveItem,
+    LiveVerdict, LiveVerdicts, OutcomeReader, Submitted, VerdictMarks, ViewBuckets, ViewValues, WaitError,
+    WantedScores,
 };
 pub use health::{PartStatus, Readiness};
+pub use merge_position::{derive_position_ids, derived_up_to};
 pub use metrics::{Metrics, PartitionLabel, ReaderLabel, RouteLabel, SinkLabel, StreamLabel, ThreadLabel, TopicLabel};
 pub use plan::Plan;
 #[doc(hidden)]

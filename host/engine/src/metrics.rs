@@ -110,6 +110,8 @@ pub struct Metrics {
     pub sink_lag: Family<SinkLabel, Gauge>,
     /// Times that a sink's store failed.
     pub sink_errors: Family<SinkLabel, Counter>,
+    /// Times that a derived stream went on without a partition of its source that had no events.
+    pub derive_waits_given_up: Family<StreamLabel, Counter>,
     /// Until retention may delete the oldest record that a reader needs, seconds; only of readers that are behind.
     pub retention_left: Family<ReaderLabel, Gauge>,
     /// Partitions of which retention will soon delete what a reader needs; only of readers that are behind.
@@ -155,6 +157,7 @@ impl Metrics {
             lag: Family::default(),
             sink_lag: Family::default(),
             sink_errors: Family::default(),
+            derive_waits_given_up: Family::default(),
             retention_left: Family::default(),
             near_retention: Family::default(),
             lost_records: Family::default(),
@@ -187,6 +190,8 @@ impl Metrics {
         registry.register("events_lag", "Events in the log and not scored yet", self.lag.clone());
         registry.register("sink_lag", "Records not written to the sink's store yet", self.sink_lag.clone());
         registry.register("sink_errors", "Failures of the sink's store", self.sink_errors.clone());
+        let given_up = "Times that a derived stream went on without a partition of its source that had no events";
+        registry.register("derive_waits_given_up", given_up, self.derive_waits_given_up.clone());
         let left = "Until retention may delete the oldest record that a reader needs, while it is behind";
         registry.register_with_unit("retention_left", left, Unit::Seconds, self.retention_left.clone());
         let near = "Partitions of which retention will soon delete what a reader needs; /readyz says more";

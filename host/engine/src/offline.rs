@@ -9,12 +9,13 @@ use assay_core::value::Value;
 use assay_core::verdict::{Outcome, read_block};
 use assay_core::view::NotKept;
 use assay_runtime::{Limits, Runtime};
-use serde_json::json;
 
-use crate::derived::{self, Rekeyer};
+use crate::catalog::complete_derived_streams;
+use crate::definition::PluginDef;
+use crate::derived::Rekeyer;
 use crate::partition::{BatchStats, Instances, PartitionError, PartitionState, ViewAnswer};
 use crate::plan::{Plan, PluginCache, plugin_name};
-use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
+use crate::ports::catalog::{Change, Revision, Snapshot};
 use crate::ports::state::{Checkpoint, StateRow, StateStore};
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ChangeError;
@@ -80,25 +81,16 @@ impl Offline {
     ) -> Result<Self, ChangeError> {
         let plugin_cache = PluginCache::new(runtime.clone());
         let mut changes = definitions;
-        let problems = derived::complete_derived_streams(&mut changes, &Snapshot::default());
+        let problems = complete_derived_streams(&mut changes, &Snapshot::default());
         if !problems.is_empty() {
             return Err(ChangeError::Invalid(problems));
         }
         for wasm in plugins {
             let plugin = plugin_cache.load(wasm)?;
-            let body = json!({ "digest": plugin.digest(), "size": wasm.len(), "manifest": plugin.manifest() });
-            changes.push(Change { kind: Kind::Plugin, name: plugin_name(plugin.manifest()), body: Some(body) });
+            let def = PluginDef::new(plugin.digest(), wasm.len(), plugin.manifest());
+            changes.push(Change::set(plugin_name(plugin.manifest()), def));
         }
-        let revision = |change: Change| Revision {
-            kind: change.kind,
-            name: change.name,
-            revision: 1,
-            version: 1,
-            created_at_version: 1,
-            author: String::new(),
-            at: 0,
-            body: change.body,
-        };
+        let revision = |change| Revision::after(None, change, 1, "", 0);
         let snapshot = Snapshot { version: 1, revisions: changes.into_iter().map(revision).collect() };
         let plan =
             Plan::compile(Arc::new(snapshot), &plugin_cache, &|_| Ok(None), limits).map_err(ChangeError::Invalid)?;

@@ -11,10 +11,12 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use assay_core::failure_code::FailureCode;
+
 use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY};
 
 /// What a dead letter says of an event that makes this program panic.
-pub const EVENT_PANICKED: &str = "event-panicked";
+pub const EVENT_PANICKED: &str = FailureCode::EventPanicked.as_str();
 
 /// How many threads are counted by name; all others together.
 const MAX_THREAD_NAMES: usize = 64;

@@ -1,7 +1,7 @@
 //! How far scoring and the sinks are in this process's partitions, noted by them as they go. Lag is computed from it
 //! whenever somebody asks, so it is true whatever their threads are doing at that moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Offset;
@@ -9,6 +9,7 @@ use assay_core::names::Offset;
 use crate::ports::PartitionId;
 use crate::ports::log::Topic;
 use crate::shared::Shared;
+use crate::sinks::DERIVE;
 
 /// Events of a partition that are in the log and not scored yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,26 @@ pub(crate) struct Progress {
     sinks: Mutex<Vec<(&'static str, Topic)>>,
     scored: Mutex<BTreeMap<PartitionId, ScoringPosition>>,
     carried: Mutex<HashMap<&'static str, BTreeMap<PartitionId, SinkPosition>>>,
+    /// The progress of derived streams, by their names; none: their sink does not run in this process.
+    derived: Mutex<Option<BTreeMap<String, DerivedProgress>>>,
+}
+
+/// The progress of this process's partitions of a derived stream in its source.
+#[derive(Clone, Default)]
+pub(crate) struct DerivedProgress {
+    /// The partitions of the derived stream.
+    pub(crate) partitions: BTreeSet<PartitionId>,
+    /// By partition of the source.
+    pub(crate) sources: Vec<(PartitionId, SourceProgress)>,
+}
+
+/// The progress of a derived stream in a partition of its source.
+#[derive(Clone, Copy)]
+pub(crate) struct SourceProgress {
+    /// All events before it are in the derived stream.
+    pub(crate) next: Offset,
+    /// The end when the sink looked last. Of partitions that other processes have it is not asked for again.
+    pub(crate) end: Offset,
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +120,11 @@ impl Progress {
         lock(&self.carried).entry(sink).or_default().insert(partition.clone(), SinkPosition::Nothing);
     }
 
+    /// The progress of derived streams, by their names.
+    pub(crate) fn note_derived(&self, derived: BTreeMap<String, DerivedProgress>) {
+        *lock(&self.derived) = Some(derived);
+    }
+
     /// A sink has let go of some partitions.
     pub(crate) fn retain_written(&self, sink: &'static str, is_kept: impl Fn(&PartitionId) -> bool) {
         lock(&self.carried).entry(sink).or_default().retain(|partition, _| is_kept(partition));
@@ -133,7 +159,26 @@ impl Shared {
                 }
             }
         }
+        self.add_derive_lag(&mine, &mut lags);
         lags
+    }
+
+    /// The progress of the sink of derived streams, in all partitions of their sources, also in those of other processes.
+    fn add_derive_lag(&self, mine: &[PartitionId], lags: &mut Lags) {
+        let Some(derived) = lock(&self.progress.derived).clone() else { return };
+        let (plan, lag) = (self.plan(), lags.sinks.entry(DERIVE).or_default());
+        for partition in mine {
+            let is_derived = plan.streams.get(&*partition.stream).is_some_and(|stream| stream.def.from.is_some());
+            let is_known = derived.get(&*partition.stream).is_some_and(|known| known.partitions.contains(partition));
+            lag.unknown += usize::from(is_derived && !is_known);
+        }
+        for (partition, known) in derived.values().flat_map(|derived| &derived.sources) {
+            let end = match self.is_owned(partition) {
+                true => self.ports.log.end(&partition.stream, Topic::Events, partition.partition).ok(),
+                false => None,
+            };
+            lag.records += end.unwrap_or(known.end).0.saturating_sub(known.next.0);
+        }
     }
 
     /// How much of a partition is not scored yet; none: it is not this process's, or not opened yet.

@@ -1,5 +1,6 @@
 //! Events that were written in an earlier schema of their stream, as events of the schema of now.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::schema::{DecodeError, History, Resolver, Written};
 
 use crate::panics::{EVENT_PANICKED, Panicked, catch};
@@ -77,7 +78,7 @@ fn poison(panicked: &Panicked) -> Refused {
 
 fn misfit(schema: u32, error: &DecodeError) -> Refused {
     let message = format!("as a record of the stream's schema number {schema}: {error}");
-    Refused { code: "event-malformed", message }
+    Refused { code: FailureCode::EventMalformed.as_str(), message }
 }
 
 #[cfg(test)]

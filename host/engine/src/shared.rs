@@ -16,6 +16,7 @@ use crate::partition::Halt;
 use crate::plan::{Plan, PluginCache};
 use crate::ports::catalog::Snapshot;
 use crate::ports::log::{Topic, WakeSignal};
+use crate::ports::membership::PartitionOwner;
 use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -78,6 +79,12 @@ impl Shared {
             owned: RwLock::default(),
             stopping: Interrupt::default(),
         })
+    }
+
+    /// Asks for partitions, of which `owner` will hear.
+    pub(crate) fn join_group(&self, owner: Arc<dyn PartitionOwner>) {
+        self.ports.membership.join(owner);
+        self.ports.membership.set_partitions(self.plan().partitions().collect());
     }
 
     /// Compiles a snapshot with the plugins that the catalog holds.

@@ -53,7 +53,7 @@ contract!(log:
     append_before_reopen then appends_survive_reopen);
 contract!(catalog:
     versions_stay_readable, conflicts_are_refused, empty_commits_make_no_version, one_commit_wins_each_version,
-    every_kind_is_kept_apart, subscribers_are_notified_of_changes;
+    every_kind_is_kept_apart, damaged_definitions_are_kept, subscribers_are_notified_of_changes;
     write_definitions_before_reopen then definitions_survive_reopen);
 contract!(state: new_partitions_are_empty, older_checkpoints_change_nothing; save_states_before_reopen then states_survive_reopen);
 contract!(profiles: newer_verdicts_win, verdicts_of_older_revisions_are_ignored, repeated_writes_change_nothing,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use assay_core::failure_code::FailureCode;
+
 /// The reason why bytes are no plugin, or why a plugin cannot run with a config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
@@ -217,11 +219,11 @@ impl ScoreError {
     /// The code of the error, for dead letters and metrics.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Trap(_) => "plugin-trap",
-            Self::Deadline { .. } => "plugin-deadline",
-            Self::OutOfMemory(_) => "plugin-out-of-memory",
-            Self::Refused(_) => "plugin-refused",
-            Self::Malformed(_) => "plugin-malformed",
+            Self::Trap(_) => FailureCode::PluginTrap.as_str(),
+            Self::Deadline { .. } => FailureCode::PluginDeadline.as_str(),
+            Self::OutOfMemory(_) => FailureCode::PluginOutOfMemory.as_str(),
+            Self::Refused(_) => FailureCode::PluginRefused.as_str(),
+            Self::Malformed(_) => FailureCode::PluginMalformed.as_str(),
             Self::Interrupted => "interrupted",
         }
     }

@@ -3,33 +3,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use assay_engine::Engine;
-use assay_engine::ports::catalog::{Kind, Revision, Snapshot};
-use serde::{Deserialize, Serialize};
+use assay_engine::definition::ApiKey;
+use assay_engine::ports::catalog::{Kind, Snapshot};
 
 use super::Role;
 use super::secret::{Secret, equal_in_constant_time, hash_from_hex};
-
-/// A key in the catalog.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyBody {
-    /// SHA-256 of the secret, as 64 hex digits.
-    pub(crate) hash: String,
-    /// The roles of its bearer.
-    pub(crate) roles: Vec<Role>,
-    /// Its creation, ms since 1970.
-    pub(crate) created: i64,
-}
-
-impl KeyBody {
-    /// The body of a key's revision; none if it cannot be read.
-    pub(crate) fn from_revision(revision: &Revision) -> Option<Self> {
-        serde_json::from_value(revision.body.clone()?).ok()
-    }
-
-    pub(crate) fn allows(&self, role: Role) -> bool {
-        self.roles.iter().any(|have| have.implies(role))
-    }
-}
 
 /// The key of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,8 +34,8 @@ struct KeyTable {
 impl KeyTable {
     fn read(snapshot: &Snapshot) -> Self {
         let keys = snapshot.of(Kind::Key).filter_map(|revision| {
-            let decoded =
-                KeyBody::from_revision(revision).and_then(|body| Some((hash_from_hex(&body.hash)?, body.roles)));
+            let key = revision.read::<ApiKey>().ok();
+            let decoded = key.and_then(|key| Some((hash_from_hex(&key.hash)?, key.roles.clone())));
             let Some((hash, roles)) = decoded else {
                 tracing::warn!(key = revision.name, "a key in the catalog cannot be read; it is ignored");
                 return None;
@@ -109,23 +87,15 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
+    use assay_engine::ports::catalog::{Change, Definition, Revision};
+
     use super::*;
     use crate::auth::secret::hex;
 
     fn snapshot(version: u64, keys: &[(&str, &str, &[Role])]) -> Snapshot {
         let revision = |(name, secret, roles): &(&str, &str, &[Role])| {
-            let body = KeyBody { hash: hex(&Secret::from_text(secret).hash()), roles: roles.to_vec(), created: 0 };
-            let body = serde_json::to_value(body).ok();
-            Revision {
-                kind: Kind::Key,
-                name: (*name).to_owned(),
-                revision: 1,
-                version,
-                created_at_version: version,
-                author: "t".into(),
-                at: 0,
-                body,
-            }
+            let key = ApiKey { hash: hex(&Secret::from_text(secret).hash()), roles: roles.to_vec(), created: 0 };
+            Revision::after(None, Change::set(*name, key), version, "t", 0)
         };
         Snapshot { version, revisions: keys.iter().map(revision).collect() }
     }
@@ -148,10 +118,15 @@ mod tests {
 
     #[test]
     fn a_broken_key_opens_nothing_and_hides_no_other() {
-        let mut keys = snapshot(1, &[("a", "secret-a", &[Role::Read]), ("b", "secret-b", &[Role::Read])]);
-        keys.revisions[0].body = Some(serde_json::json!({"hash": "12", "roles": ["read"], "created": 0}));
-        let ring = KeyRing::default();
-        assert_eq!(name_of(&ring, &keys, "secret-a"), None);
-        assert_eq!(name_of(&ring, &keys, "secret-b").as_deref(), Some("b"));
+        for broken in [
+            serde_json::json!({"hash": "12", "roles": ["read"], "created": 0}),
+            serde_json::json!({"hash": hex(&Secret::from_text("secret-a").hash()), "roles": ["king"], "created": 0}),
+        ] {
+            let mut keys = snapshot(1, &[("a", "secret-a", &[Role::Read]), ("b", "secret-b", &[Role::Read])]);
+            keys.revisions[0].definition = Some(Definition::from_json(Kind::Key, broken));
+            let ring = KeyRing::default();
+            assert_eq!(name_of(&ring, &keys, "secret-a"), None);
+            assert_eq!(name_of(&ring, &keys, "secret-b").as_deref(), Some("b"));
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The first admin key: generated, or given by the environment of the server.
 
+use assay_engine::definition::ApiKey;
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::{ChangeError, Engine};
 
+use super::Role;
 use super::secret::{Secret, hex};
-use super::{KeyBody, Role};
 use assay_engine::now_ms;
 
 /// The name of the first key.
@@ -59,7 +60,7 @@ pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
     let secret = Secret::from_text(secret);
     let hash = hex(&secret.hash());
     let plan = engine.plan();
-    let have = plan.snapshot.get(Kind::Key, ADMIN_KEY_NAME).and_then(KeyBody::from_revision);
+    let have = plan.snapshot.find::<ApiKey>(ADMIN_KEY_NAME);
     if have.is_some_and(|have| have.hash == hash && have.allows(Role::Admin)) {
         return Ok(());
     }
@@ -71,9 +72,7 @@ pub fn ensure_admin_key(engine: &Engine, secret: &str) -> Result<(), KeyError> {
 }
 
 fn save_admin_key(engine: &Engine, secret: &Secret, expected_revision: Option<u32>) -> Result<(), KeyError> {
-    let body = KeyBody { hash: hex(&secret.hash()), roles: vec![Role::Admin], created: now_ms() };
-    // Plain fields always become JSON.
-    let change = Change { kind: Kind::Key, name: ADMIN_KEY_NAME.to_owned(), body: serde_json::to_value(body).ok() };
-    engine.change(vec![change], SERVER_AUTHOR, expected_revision, false)?;
+    let key = ApiKey { hash: hex(&secret.hash()), roles: vec![Role::Admin], created: now_ms() };
+    engine.catalog().change(vec![Change::set(ADMIN_KEY_NAME, key)], SERVER_AUTHOR, expected_revision, false)?;
     Ok(())
 }

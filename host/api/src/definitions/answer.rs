@@ -44,7 +44,7 @@ impl From<Revision> for DefinitionJson {
             version: revision.version,
             author: revision.author,
             at: revision.at,
-            definition: revision.body,
+            definition: revision.definition.map(|definition| definition.to_json()),
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{DefinitionJson, EffectJson, effects_json};
-use super::body::read_value;
+use super::body::{check_editable, read_value};
 use super::store::{DryRun, in_use};
 use crate::app::App;
 use crate::auth::Caller;
@@ -143,8 +143,8 @@ pub(crate) async fn post_changes(
             None => (bytes, Vec::new()),
         };
         let changes = read_changes(&text)?;
-        let only_deletes = plugins.is_empty() && changes.iter().all(|change| change.body.is_none());
-        let changed = engine.change_with_plugins(changes, plugins, &caller.name, query.dry_run);
+        let only_deletes = plugins.is_empty() && changes.iter().all(|change| change.definition.is_none());
+        let changed = engine.catalog().change_with_plugins(changes, plugins, &caller.name, query.dry_run);
         drop(hold);
         let (applied, plugins) = changed.map_err(|error| if only_deletes { in_use(error) } else { error.into() })?;
         Ok(Json(ChangesAnswer::of(applied, plugins, query.dry_run)))
@@ -184,18 +184,15 @@ fn read_changes(text: &[u8]) -> Result<Vec<Change>, ApiError> {
     let mut changes: Vec<Change> = Vec::with_capacity(body.changes.len());
     let mut problems = Vec::new();
     for ChangeBody { kind, name, definition } in body.changes {
-        if changes.iter().any(|earlier| earlier.kind == kind && earlier.name == name) {
+        if changes.iter().any(|earlier| earlier.is_of(kind, &name)) {
             return Err(ApiError::bad_request(format!("the {kind} '{name}' is changed twice")));
         }
-        let read = match definition {
-            Some(definition) => read_value(kind, &name, definition).map(Some),
-            None if matches!(kind, Kind::Plugin | Kind::Key | Kind::Schema) => {
-                read_value(kind, &name, Value::Null).map(Some)
-            }
-            None => Ok(None),
+        let change = match definition {
+            Some(definition) => read_value(kind, &name, &definition).map(|definition| Change::set(name, definition)),
+            None => check_editable(kind, &name).map(|()| Change::delete(kind, name)),
         };
-        match read {
-            Ok(body) => changes.push(Change { kind, name, body }),
+        match change {
+            Ok(change) => changes.push(change),
             Err(problem) => problems.push(problem),
         }
     }
@@ -224,6 +221,6 @@ mod tests {
         let error = read_changes(format!(r#"{{"changes": [{change}, {change}]}}"#).as_bytes()).unwrap_err();
         assert_eq!(error.detail, "the rule 'a' is changed twice");
         let changes = read_changes(format!(r#"{{"changes": [{change}]}}"#).as_bytes()).unwrap();
-        assert_eq!(changes, [Change { kind: Kind::Rule, name: "a".into(), body: None }]);
+        assert_eq!(changes, [Change::delete(Kind::Rule, "a")]);
     }
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answer::PutAnswer;
-use super::rules::{definition_of, mode_before_pause, revisions_of};
+use super::rule_mode::mode_before_pause;
 use super::store;
 use crate::app::App;
 use crate::auth::Caller;
@@ -52,14 +52,13 @@ pub(crate) async fn rollback_rule(
     Query(query): Query<RollbackQuery>,
 ) -> Result<Response, ApiError> {
     app.blocking(move |engine| {
-        let revisions = revisions_of(engine, &name)?;
+        let revisions = store::revisions(engine, Kind::Rule, &name)?;
         let refused = |why: String| ApiError::not_found(format!("rule '{name}': {why}"));
         let target = earlier(&revisions, query.revision).map_err(refused)?;
         let rule = pinned(target, engine);
-        let body = serde_json::to_value(&rule).map_err(|_| ApiError::internal())?;
         // Of a deleted rule nothing is current.
-        let expected = revisions.first().filter(|newest| newest.body.is_some()).map(|newest| newest.revision);
-        store::replace(engine, &caller.name, Kind::Rule, &name, body, expected, false)
+        let expected = revisions.first().filter(|newest| newest.definition.is_some()).map(|newest| newest.revision);
+        store::replace(engine, &caller.name, &name, rule.into(), expected, false)
     })
     .await
 }
@@ -67,7 +66,7 @@ pub(crate) async fn rollback_rule(
 /// The rule with the version of its plugin that it had, where its reference means another one by now.
 fn pinned(mut rule: RuleDef, engine: &Engine) -> RuleDef {
     if let (Some(reference), Some(had)) = (&rule.plugin, &rule.resolved_plugin)
-        && engine.resolve_plugin(reference).as_ref() != Some(had)
+        && engine.catalog().resolve_plugin(reference).as_ref() != Some(had)
     {
         rule.plugin = Some(had.clone());
     }
@@ -77,7 +76,8 @@ fn pinned(mut rule: RuleDef, engine: &Engine) -> RuleDef {
 /// The definition to go back to, of revisions from the newest on, paused or running as the rule is now.
 fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<RuleDef, String> {
     let current = running(revisions);
-    let is_paused = revisions.first().and_then(|newest| definition_of(newest).ok()).map(|rule| rule.mode);
+    let mode_of = |revision: &Revision| revision.read::<RuleDef>().ok().map(|rule| rule.mode);
+    let current_mode = revisions.first().and_then(mode_of);
     let found = match wanted {
         Some(number) => (0..revisions.len()).find(|index| revisions[*index].revision == number),
         None => (1..revisions.len()).find(|index| {
@@ -96,11 +96,11 @@ fn earlier(revisions: &[Revision], wanted: Option<u32>) -> Result<RuleDef, Strin
     };
     let rule = running(&revisions[found..]);
     let mut rule = rule.ok_or(format!("revision {} deleted it", revisions[found].revision))?;
-    match is_paused {
+    match current_mode {
         Some(Mode::Paused) => pause(&mut rule),
         Some(_) => {}
         // Of a deleted rule the revision itself says whether it ran.
-        None if definition_of(&revisions[found]).is_ok_and(|then| then.mode == Mode::Paused) => pause(&mut rule),
+        None if mode_of(&revisions[found]) == Some(Mode::Paused) => pause(&mut rule),
         None => {}
     }
     Ok(rule)
@@ -114,8 +114,8 @@ fn pause(rule: &mut RuleDef) {
 
 /// What the first of these revisions says, in the mode that it has when it is not paused; none: it deleted the rule.
 fn running(revisions: &[Revision]) -> Option<RuleDef> {
-    let newest = revisions.first().filter(|newest| newest.body.is_some())?;
-    let mut rule = definition_of(newest).ok()?;
+    let newest = revisions.first().filter(|newest| newest.definition.is_some())?;
+    let mut rule = newest.read::<RuleDef>().ok()?.clone();
     if rule.mode == Mode::Paused {
         rule.mode = mode_before_pause(revisions);
         rule.resume_mode = None;
@@ -125,12 +125,16 @@ fn running(revisions: &[Revision]) -> Option<RuleDef> {
 
 #[cfg(test)]
 mod tests {
+    use assay_engine::definition::Definition;
+
     use super::*;
 
     /// Revisions from the newest on, each as its score and its mode; none deletes the rule.
     fn revisions(all: &[Option<(&str, &str)>]) -> Vec<Revision> {
-        let body =
-            |(score, mode): (&str, &str)| serde_json::json!({"rule": "r", "stream": "s", "score": score, "mode": mode});
+        let body = |(score, mode): (&str, &str)| {
+            let body = serde_json::json!({"rule": "r", "stream": "s", "score": score, "mode": mode});
+            Definition::from_json(Kind::Rule, body)
+        };
         let numbers = (1..=all.len() as u32).rev();
         let revision = |(said, number): (&Option<(&str, &str)>, u32)| Revision {
             kind: Kind::Rule,
@@ -140,7 +144,7 @@ mod tests {
             created_at_version: 1,
             author: "a".into(),
             at: 0,
-            body: said.map(body),
+            definition: said.map(body),
         };
         all.iter().zip(numbers).map(revision).collect()
     }
@@ -150,8 +154,8 @@ mod tests {
         let mut revisions = revisions(all);
         let rule = earlier(&revisions, wanted).unwrap();
         assert_eq!(rule.mode, Mode::Paused);
-        let body = Some(serde_json::to_value(rule).unwrap());
-        revisions.insert(0, Revision { revision: all.len() as u32 + 1, body, ..revisions[0].clone() });
+        let definition = Some(rule.into());
+        revisions.insert(0, Revision { revision: all.len() as u32 + 1, definition, ..revisions[0].clone() });
         let mode = mode_before_pause(&revisions);
         (revisions, mode)
     }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::rules::definition_of;
+use super::rule_mode::definition_of;
 use super::store;
 use crate::app::App;
 use crate::http::{ApiError, Path};

@@ -1,15 +1,15 @@
-//! What streams, views and rules share: put, get, list, delete, by kind.
+//! The operations on definitions of any kind: put, get, list, delete, revisions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use assay_engine::definition::{Definition, DefinitionType};
 use assay_engine::ports::catalog::{Change, Kind, Revision};
 use assay_engine::{ChangeError, Engine};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::answer::{DefinitionJson, DefinitionList, PutAnswer, effects_json, with_tag};
@@ -46,7 +46,7 @@ pub(super) async fn put(
     let definition = read_text(kind, &name, format, &text).map_err(|problem| ChangeError::Invalid(vec![problem]))?;
     app.blocking(move |engine| {
         let expected = expected(engine, &precondition, kind, &name)?;
-        replace(engine, &caller.name, kind, &name, definition, expected, dry_run)
+        replace(engine, &caller.name, &name, definition, expected, dry_run)
     })
     .await
 }
@@ -61,15 +61,16 @@ fn expected(engine: &Engine, precondition: &Precondition, kind: Kind, name: &str
 pub(super) fn replace(
     engine: &Engine,
     author: &str,
-    kind: Kind,
     name: &str,
-    definition: Value,
+    definition: Definition,
     expected: Option<u32>,
     dry_run: bool,
 ) -> Result<Response, ApiError> {
+    let kind = definition.kind();
     let existed = current(engine, kind, name).is_ok();
-    let change = Change { kind, name: name.to_owned(), body: Some(definition.clone()) };
+    let change = Change::set(name, definition);
     let applied = engine
+        .catalog()
         .change(vec![change], author, expected, dry_run)
         .map_err(|error| conditional(error, expected.is_some()))?;
     let changed = applied.unchanged == 0;
@@ -91,26 +92,34 @@ pub(super) fn current(engine: &Engine, kind: Kind, name: &str) -> Result<Revisio
     found.ok_or_else(|| ApiError::not_found(format!("there is no {kind} '{name}'")))
 }
 
+/// All revisions of a definition, the newest first, also of a deleted one.
+pub(super) fn revisions(engine: &Engine, kind: Kind, name: &str) -> Result<Vec<Revision>, ApiError> {
+    let revisions = engine.catalog().revisions(kind, name)?;
+    if revisions.is_empty() {
+        return Err(ApiError::not_found(format!("there is no {kind} '{name}', and there never was")));
+    }
+    Ok(revisions)
+}
+
 /// Answers the revision in effect.
 pub(super) fn get(app: &App, kind: Kind, name: &str) -> Result<Response, ApiError> {
     let revision = current(&app.engine, kind, name)?;
     Ok(with_tag(StatusCode::OK, revision.revision, DefinitionJson::from(revision)))
 }
 
-/// Answers the definitions of a kind that are wanted, those of a stream if one is named. The tag is the catalog's
+/// Answers the definitions of a type that are wanted, those of a stream if one is named. The tag is the catalog's
 /// version.
-pub(super) fn list(
+pub(super) fn list<T: DefinitionType>(
     app: &App,
-    kind: Kind,
     stream: Option<&str>,
-    is_wanted: impl Fn(&Value) -> bool,
+    is_wanted: impl Fn(&T) -> bool,
 ) -> Result<Response, ApiError> {
     let plan = app.engine.plan();
     if let Some(stream) = stream.filter(|stream| plan.snapshot.get(Kind::Stream, stream).is_none()) {
         return Err(ApiError::not_found(format!("there is no stream '{stream}'")));
     }
-    let wanted = plan.snapshot.of(kind).filter(|revision| revision.body.as_ref().is_some_and(&is_wanted));
-    let items = wanted.cloned().map(DefinitionJson::from).collect();
+    let wanted = plan.snapshot.all::<T>().filter(|(_, def)| is_wanted(def));
+    let items = wanted.map(|(revision, _)| DefinitionJson::from(revision.clone())).collect();
     Ok(with_tag(StatusCode::OK, plan.snapshot.version, DefinitionList { items }))
 }
 
@@ -126,8 +135,9 @@ pub(super) async fn delete(
     app.blocking(move |engine| {
         let expected = expected(engine, &precondition, kind, &name)?;
         current(engine, kind, &name)?;
-        let change = Change { kind, name, body: None };
+        let change = Change::delete(kind, name);
         engine
+            .catalog()
             .change(vec![change], &caller.name, expected, false)
             .map_err(|error| if is_refused(&error) { in_use(error) } else { conditional(error, expected.is_some()) })?;
         Ok(StatusCode::NO_CONTENT.into_response())

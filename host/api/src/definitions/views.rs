@@ -1,91 +1,42 @@
 //! Views: aggregates of a stream's events by entity.
 
-use std::sync::Arc;
+use assay_core::view::ViewDef;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
 
-use assay_engine::ports::catalog::Kind;
-use axum::Extension;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use super::filters::{contains, is};
+use super::resource::{Filter, Resource};
 
-use super::answer::{DefinitionJson, DefinitionList, PutAnswer};
-use super::filters::ViewFilter;
-use super::store::{self, DryRun};
-use crate::app::App;
-use crate::auth::Caller;
-use crate::http::{ApiError, Path, Query};
-
-/// Create or change a view.
-///
-/// The definition is checked whole against everything that is there; 422 names all problems, and nothing is changed
-/// then. The answer comes when the new revision is in effect on all workers. The same definition again makes no new
-/// revision. `If-Match: "REVISION"` changes it only if that revision is still the current one, else 412.
-#[utoipa::path(
-    put,
-    path = "/v1/views/{name}",
-    tag = "views",
-    params(("name" = String, Path, description = "The view's name", example = "card_spend"), DryRun),
-    request_body(
-        content(
-            (Object = "application/json", example = json!({"view": "card_spend", "stream": "payments", "by": ["card"], "measures": {"payments": "count()", "spent": "sum(amount)"}, "over": "1h"})),
-            (String = "application/yaml"),
-        ),
-        description = "The definition, as JSON or YAML"
-    ),
-    responses(
-        (status = 200, description = "Changed, unchanged, or only checked", body = PutAnswer),
-        (status = 201, description = "Created", body = PutAnswer),
-    )
-)]
-pub(crate) async fn put_view(
-    State(app): State<App>,
-    Extension(caller): Extension<Arc<Caller>>,
-    Path(name): Path<String>,
-    Query(query): Query<DryRun>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    store::put(&app, caller, Kind::View, name, query.dry_run, &headers, body).await
+/// Which views are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ViewFilter {
+    /// Only those whose name has this in it.
+    #[param(example = "card")]
+    name: Option<String>,
+    /// Only those of this stream.
+    #[param(example = "payments")]
+    stream: Option<String>,
 }
 
-/// A view's definition, revision, author and time.
-#[utoipa::path(
-    get,
-    path = "/v1/views/{name}",
-    tag = "views",
-    params(("name" = String, Path, description = "The view's name", example = "card_spend")),
-    responses((status = 200, description = "The revision in effect", body = DefinitionJson))
-)]
-pub(crate) async fn get_view(State(app): State<App>, Path(name): Path<String>) -> Result<Response, ApiError> {
-    store::get(&app, Kind::View, &name)
+impl Filter<ViewDef> for ViewFilter {
+    fn stream(&self) -> Option<&str> {
+        self.stream.as_deref()
+    }
+
+    fn takes(&self, def: &ViewDef) -> bool {
+        contains(&def.view, &self.name) && is(&def.stream, &self.stream)
+    }
 }
 
-/// All views, or some.
-#[utoipa::path(
-    get,
-    path = "/v1/views",
-    tag = "views",
-    params(ViewFilter),
-    responses((status = 200, description = "By name", body = DefinitionList))
-)]
-pub(crate) async fn list_views(State(app): State<App>, Query(filter): Query<ViewFilter>) -> Result<Response, ApiError> {
-    store::list(&app, Kind::View, filter.stream.as_deref(), |view| filter.takes(view))
-}
+impl Resource for ViewDef {
+    type Filter = ViewFilter;
 
-/// Delete a view; its revisions stay.
-#[utoipa::path(
-    delete,
-    path = "/v1/views/{name}",
-    tag = "views",
-    params(("name" = String, Path, description = "The view's name", example = "card_spend")),
-    responses((status = 204, description = "Deleted"))
-)]
-pub(crate) async fn delete_view(
-    State(app): State<App>,
-    Extension(caller): Extension<Arc<Caller>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    store::delete(&app, caller, Kind::View, name, &headers).await
+    const EXAMPLE_NAME: &'static str = "card_spend";
+
+    fn example() -> Value {
+        let measures = json!({"payments": "count()", "spent": "sum(amount)"});
+        json!({"view": "card_spend", "stream": "payments", "by": ["card"], "measures": measures, "over": "1h"})
+    }
 }

@@ -249,8 +249,10 @@ impl CheckedEvents {
             Err(error) => {
                 self.rejected += 1;
                 if self.errors.len() < MAX_ERRORS {
-                    let (code, field) =
-                        (error.code(), error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()));
+                    let (code, field) = (
+                        error.code().as_str(),
+                        error.field().map(|field| shorten(field, MAX_FIELD_BYTES).into_owned()),
+                    );
                     let message = shorten(&error.to_string(), MAX_ERROR_BYTES).into_owned();
                     self.errors.push(RowError { row, code, field, message });
                 }

@@ -1,14 +1,15 @@
 //! The conditional headers of all operations on definitions, described once instead of at every handler.
 
+use assay_engine::definition::Kind;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, ResponseBuilder, Schema};
 
 /// Adds the headers to the operations on definitions.
 pub(super) fn add_conditions(path: &str, item: &mut PathItem) {
-    let is_list = ["/v1/streams", "/v1/views", "/v1/rules"].contains(&path);
-    let is_one =
-        path.strip_suffix("/{name}").is_some_and(|list| ["/v1/streams", "/v1/views", "/v1/rules"].contains(&list));
+    let is_list_of_definitions = |path: &str| Kind::editable().any(|kind| kind.properties().path == path);
+    let is_list = is_list_of_definitions(path);
+    let is_one = path.strip_suffix("/{name}").is_some_and(is_list_of_definitions);
     if let Some(get) = item.get.as_mut().filter(|_| is_list || is_one) {
         add_header(get, "If-None-Match", "The `ETag` of an earlier answer: 304 if nothing has changed");
         let unchanged = ResponseBuilder::new().description("Nothing has changed");

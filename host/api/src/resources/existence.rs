@@ -18,7 +18,7 @@ pub(super) fn partition_of(engine: &Engine, stream: &str, key: &str) -> Result<P
 /// read.
 pub(super) fn check_was_defined(engine: &Engine, kind: Kind, name: &str) -> Result<(), ApiError> {
     let is_defined = engine.plan().snapshot.get(kind, name).is_some();
-    if is_defined || !engine.ports().catalog.revisions(kind, name)?.is_empty() {
+    if is_defined || !engine.catalog().revisions(kind, name)?.is_empty() {
         return Ok(());
     }
     Err(ApiError::not_found(format!("there is no {kind} '{name}', and there never was")))

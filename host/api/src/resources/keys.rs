@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use assay_core::names::check_name;
+use assay_engine::definition::ApiKey;
 use assay_engine::ports::catalog::{Change, Kind, Snapshot};
 use assay_engine::{Engine, now_ms};
 use axum::body::Body;
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::secret::hex;
-use crate::auth::{Caller, KeyBody, Role, Secret};
+use crate::auth::{Caller, Role, RoleSchema, Secret};
 use crate::http::{ApiError, Code, Path, read_json};
 
 /// How many keys there may be, because every request compares all of them.
@@ -28,7 +29,7 @@ pub(crate) struct NewKey {
     #[schema(example = "payments-gateway")]
     name: String,
     /// The roles of its bearer.
-    #[schema(example = json!(["ingest"]))]
+    #[schema(value_type = Vec<RoleSchema>, example = json!(["ingest"]))]
     roles: Vec<Role>,
 }
 
@@ -38,6 +39,7 @@ pub(crate) struct KeyJson {
     /// Its name.
     name: String,
     /// The roles of its bearer.
+    #[schema(value_type = Vec<RoleSchema>)]
     roles: Vec<Role>,
     /// When it was made, ms since 1970.
     created: i64,
@@ -51,6 +53,7 @@ pub(crate) struct MadeKey {
     /// Its name.
     name: String,
     /// The roles of its bearer.
+    #[schema(value_type = Vec<RoleSchema>)]
     roles: Vec<Role>,
     /// The secret: send it as `Authorization: Bearer KEY`. It cannot be read again.
     #[schema(example = "assay_5f1c...")]
@@ -106,9 +109,8 @@ fn create_key(engine: &Engine, requested: NewKey, author: &str) -> Result<MadeKe
         tracing::error!(%error, "no randomness for a new key");
         ApiError::internal()
     })?;
-    let body = KeyBody { hash: hex(&secret.hash()), roles: roles.clone(), created: now_ms() };
-    let body = serde_json::to_value(body).map_err(|_| ApiError::internal())?;
-    engine.change(vec![Change { kind: Kind::Key, name: name.clone(), body: Some(body) }], author, None, false)?;
+    let key = ApiKey { hash: hex(&secret.hash()), roles: roles.clone(), created: now_ms() };
+    engine.catalog().change(vec![Change::set(&name, key)], author, None, false)?;
     Ok(MadeKey { name, roles, key: secret.reveal() })
 }
 
@@ -116,10 +118,9 @@ fn create_key(engine: &Engine, requested: NewKey, author: &str) -> Result<MadeKe
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", responses((status = 200, description = "By name", body = KeyList)))]
 pub(crate) async fn list_keys(State(app): State<App>) -> Json<KeyList> {
     let plan = app.engine.plan();
-    let items = plan.snapshot.of(Kind::Key).filter_map(|revision| {
-        let body = KeyBody::from_revision(revision)?;
+    let items = plan.snapshot.all::<ApiKey>().map(|(revision, key)| {
         let (name, author) = (revision.name.clone(), revision.author.clone());
-        Some(KeyJson { name, roles: body.roles, created: body.created, author })
+        KeyJson { name, roles: key.roles.clone(), created: key.created, author }
     });
     Json(KeyList { items: items.collect() })
 }
@@ -147,13 +148,12 @@ pub(crate) async fn delete_key(
             let detail = format!("'{name}' is the last key with the role admin; make another one first");
             return Err(ApiError::new(Code::Conflict, detail));
         }
-        engine.change(vec![Change { kind: Kind::Key, name, body: None }], &caller.name, None, false)?;
+        engine.catalog().change(vec![Change::delete(Kind::Key, name)], &caller.name, None, false)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
 fn has_other_admin(snapshot: &Snapshot, name: &str) -> bool {
-    let others = snapshot.of(Kind::Key).filter(|revision| revision.name != name);
-    others.filter_map(KeyBody::from_revision).any(|body| body.allows(Role::Admin))
+    snapshot.all::<ApiKey>().any(|(revision, key)| revision.name != name && key.allows(Role::Admin))
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use assay_engine::definition::PluginDef;
 use assay_engine::now_ms;
-use assay_engine::ports::catalog::{Kind, Revision};
+use assay_engine::ports::catalog::{Kind, Revision, Snapshot};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -74,19 +75,24 @@ pub(crate) struct PluginList {
 }
 
 impl PluginInfo {
-    fn from_revision(revision: &Revision) -> Self {
+    fn from_revision(revision: &Revision, def: &PluginDef) -> Self {
         let (name, version) = revision.name.split_once('@').unwrap_or((&revision.name, ""));
-        let part = |field: &str| revision.body.as_ref().and_then(|body| body.get(field)).cloned().unwrap_or_default();
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
-            digest: part("digest"),
-            size: part("size"),
-            yanked: part("yanked") == true,
+            digest: def.digest.to_string().into(),
+            size: def.size.into(),
+            yanked: def.yanked,
             author: revision.author.clone(),
             at: revision.at,
-            manifest: part("manifest"),
+            manifest: def.manifest.clone(),
         }
+    }
+
+    /// The plugin of a name and version; none: the catalog has none.
+    fn find(snapshot: &Snapshot, name: &str) -> Option<Self> {
+        let revision = snapshot.get(Kind::Plugin, name)?;
+        Some(Self::from_revision(revision, revision.read().ok()?))
     }
 }
 
@@ -124,11 +130,11 @@ pub(crate) async fn post_plugin(
     let limit = app.config.max_plugin_body;
     let wasm = app.read_body(&headers, body, limit, "build it with --release and strip it").await?;
     app.blocking(move |engine| {
-        let uploaded = engine.upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
+        let uploaded = engine.catalog().upload_plugin(wasm.to_vec(), &caller.name, query.dry_run)?;
         let (plugin, version) = (uploaded.manifest.name.clone(), uploaded.manifest.version.to_string());
         let plan = engine.plan();
-        let info = match plan.snapshot.get(Kind::Plugin, &format!("{plugin}@{version}")) {
-            Some(revision) => PluginInfo::from_revision(revision),
+        let info = match PluginInfo::find(&plan.snapshot, &format!("{plugin}@{version}")) {
+            Some(info) => info,
             // The plugin was only checked, or it was deleted meanwhile.
             None => PluginInfo {
                 name: plugin,
@@ -192,11 +198,8 @@ pub(crate) async fn get_plugin_version(
     State(app): State<App>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<PluginInfo>, ApiError> {
-    let plan = app.engine.plan();
-    let found = plan.snapshot.get(Kind::Plugin, &format!("{name}@{version}"));
-    found
-        .map(|revision| Json(PluginInfo::from_revision(revision)))
-        .ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
+    let found = PluginInfo::find(&app.engine.plan().snapshot, &format!("{name}@{version}"));
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}@{version}'")))
 }
 
 /// Yank a version: only rules that name exactly this version still use it.
@@ -253,11 +256,10 @@ async fn set_yanked(
 ) -> Result<Json<PluginChanged>, ApiError> {
     app.blocking(move |engine| {
         let name = format!("{name}@{version}");
-        let applied = engine.yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
-        let plan = engine.plan();
-        let revision = plan.snapshot.get(Kind::Plugin, &name);
-        let revision = revision.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
-        let plugin = PluginInfo { yanked: is_yanked, ..PluginInfo::from_revision(revision) };
+        let applied = engine.catalog().yank_plugin(&name, is_yanked, &caller.name, dry_run)?;
+        let there = PluginInfo::find(&engine.plan().snapshot, &name);
+        let there = there.ok_or_else(|| ApiError::not_found(format!("there is no plugin '{name}'")))?;
+        let plugin = PluginInfo { yanked: is_yanked, ..there };
         Ok(Json(PluginChanged { plugin, dry_run, effects: effects_json(applied.effects) }))
     })
     .await
@@ -265,8 +267,8 @@ async fn set_yanked(
 
 fn list_plugin_infos(app: &App, is_wanted: impl Fn(&PluginInfo) -> bool) -> Vec<PluginInfo> {
     let plan = app.engine.plan();
-    let mut found: Vec<PluginInfo> =
-        plan.snapshot.of(Kind::Plugin).map(PluginInfo::from_revision).filter(is_wanted).collect();
+    let all = plan.snapshot.all().map(|(revision, def)| PluginInfo::from_revision(revision, def));
+    let mut found: Vec<PluginInfo> = all.filter(is_wanted).collect();
     sort_by_name_and_version(&mut found);
     found
 }
@@ -281,21 +283,17 @@ fn sort_by_name_and_version(plugins: &mut [PluginInfo]) {
 
 #[cfg(test)]
 mod tests {
+    use assay_core::names::Digest;
+    use assay_engine::ports::catalog::Change;
+
     use super::*;
 
     #[test]
     fn the_newest_version_comes_first() {
         let info = |name: &str| {
-            PluginInfo::from_revision(&Revision {
-                kind: Kind::Plugin,
-                name: name.to_owned(),
-                revision: 1,
-                version: 1,
-                created_at_version: 1,
-                author: "a".into(),
-                at: 0,
-                body: Some(serde_json::json!({"digest": "sha256:ab", "size": 3, "manifest": {}})),
-            })
+            let body = serde_json::json!({"digest": Digest::of(b"ab"), "size": 3, "manifest": {}});
+            let revision = Revision::after(None, Change::from_json(Kind::Plugin, name, body), 1, "a", 0);
+            PluginInfo::from_revision(&revision, revision.read().unwrap())
         };
         let mut all = ["b@1.0.0", "a@1.9.0", "a@1.10.0", "a@1.10.0-beta.1"].map(info);
         sort_by_name_and_version(&mut all);

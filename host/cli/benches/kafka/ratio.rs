@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use assay::generate::Payment;
-use assay_core::verdict::block_flags;
+use assay_core::verdict::read_block_summary;
 use serde_json::{Value, json};
 
 use crate::events;
@@ -108,7 +108,7 @@ fn judge(server: &Server, stage: &Stage, count: usize) -> Run {
     let last_records = LastRecords::of(&verdict_log);
     let is_said = || {
         let blocks = last_records.read();
-        blocks.iter().all(|(partition, block)| block_flags(block).unwrap().1.0 == ends[*partition])
+        blocks.iter().all(|(partition, block)| read_block_summary(block).unwrap().next.0 == ends[*partition])
     };
     assert!(wait_until(WAIT_TIMEOUT, || !partitions(server).is_empty()), "no partitions: {}", server.log_tail());
     let (clock, already) = (Clock::start(server.pid()), scored(server) as usize);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assay::generate::Payment;
-use assay_core::verdict::block_flags;
+use assay_core::verdict::read_block_summary;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -169,7 +169,7 @@ fn watch(stage: &Stage, judged: &Judged, is_over: &AtomicBool) {
     let consumer = bare::consumer(&stage.verdict_log(), Offset::End);
     while !is_over.load(Ordering::SeqCst) {
         let Some(message) = bare::next(&consumer, Duration::from_millis(100)) else { continue };
-        let (_, next) = block_flags(message.payload().unwrap_or_default()).unwrap();
+        let next = read_block_summary(message.payload().unwrap_or_default()).unwrap().next;
         judged.lock().unwrap().push((message.partition(), next.0, Instant::now()));
     }
 }

@@ -72,7 +72,7 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
     progress.bar().set_message("the server checks and compiles");
     let mut applied = send(&changes, &plugins, is_dry, client)?;
     drop(progress);
-    let gone = changes.iter().filter(|change| change.body.is_none());
+    let gone = changes.iter().filter(|change| change.definition.is_none());
     applied["deleted"] = gone.map(|change| json!({ "kind": change.kind, "name": change.name })).collect();
     let diffs = diff::diff_definitions(&before, &applied);
     print(output, &applied, |applied| {
@@ -92,7 +92,7 @@ pub fn run(args: &Args, client: &Client, output: Output, quiet: bool) -> Result<
 fn send(changes: &[Change], plugins: &[PluginFile], is_dry: bool, client: &Client) -> Result<Value> {
     let bodies: Vec<Value> = changes
         .iter()
-        .map(|change| json!({ "kind": change.kind, "name": change.name, "definition": change.body }))
+        .map(|change| json!({ "kind": change.kind, "name": change.name, "definition": change.definition }))
         .collect();
     let set = json!({ "changes": bodies });
     let path = if is_dry { "/v1/changes?dry_run=true" } else { "/v1/changes" };
@@ -155,7 +155,7 @@ fn plugin_rows(plugins: &[PluginFile], applied: &Value, is_dry: bool) -> Vec<Vec
 }
 
 fn change_state(applied: &Value, change: &Change, is_dry: bool) -> String {
-    if change.body.is_none() {
+    if change.definition.is_none() {
         return if is_dry { "would be deleted" } else { "deleted" }.to_owned();
     }
     let is_changed = |item: &&Value| item["kind"] == json!(change.kind) && item["name"] == json!(change.name);

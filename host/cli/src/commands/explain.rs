@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{Output, print, table};
-use crate::codes::{CODES, Code, CodeSource, find, nearest};
+use crate::codes::{Code, CodeSource, all_codes, find, nearest};
 
 /// Explain a code of a dead letter or of an error.
 #[derive(Debug, clap::Args)]
@@ -25,10 +25,10 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> Result<()> {
     match &args.code {
         None => {
-            let all = Value::Array(CODES.iter().map(as_json).collect());
+            let all = Value::Array(all_codes().map(as_json).collect());
             print(output, &all, |_| {
-                let row = |code: &Code| vec![code.code.to_owned(), place(code), code.cause.to_owned()];
-                table(&CODES.iter().map(row).collect::<Vec<_>>())
+                let row = |code: Code| vec![code.code.to_owned(), place(code), code.cause.to_owned()];
+                table(&all_codes().map(row).collect::<Vec<_>>())
             });
         }
         Some(given) => match find(given) {
@@ -44,13 +44,13 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     Ok(())
 }
 
-fn place(code: &Code) -> String {
+fn place(code: Code) -> String {
     match code.source {
         CodeSource::DeadLetter => "dead letter".to_owned(),
         CodeSource::Problem(status) => format!("HTTP {status}"),
     }
 }
 
-fn as_json(code: &Code) -> Value {
+fn as_json(code: Code) -> Value {
     json!({ "code": code.code, "of": place(code), "cause": code.cause, "advice": code.advice })
 }

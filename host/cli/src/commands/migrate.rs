@@ -12,10 +12,11 @@ use assay_core::names::{Digest, Offset};
 use assay_core::schema::{Extractor, History, Scalar, Schema};
 use assay_core::stream::StreamDef;
 use assay_embedded::Embedded;
+use assay_engine::definition::PluginDef;
 use assay_engine::ports::catalog::{Change, CommitError, Kind, Snapshot};
 use assay_engine::ports::log::{Durability, Records, Topic};
 use assay_engine::ports::{PartitionId, Ports};
-use assay_engine::{derive_progress_id, resolve_to_newest};
+use assay_engine::{derive_position_ids, resolve_to_newest};
 use indicatif::ProgressBar;
 
 use super::progress::{Progress, Unit};
@@ -70,8 +71,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
     let catalog = copy.copy_catalog()?;
     let streams: Vec<StreamDef> = catalog
         .of(Kind::Stream)
-        .filter_map(|revision| revision.body.clone())
-        .map(serde_json::from_value)
+        .map(|revision| revision.read().cloned())
         .collect::<Result<_, _>>()
         .context("a stream in the catalog cannot be read")?;
     streams.iter().try_for_each(|stream| copy.check_whole(stream))?;
@@ -92,10 +92,13 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
             let keys = copy.copy_log(stream, &partition_id, Topic::Events)?;
             copy.copy_log(stream, &partition_id, Topic::Verdicts)?;
             entities += copy.copy_state(&partition_id, &keys)?;
-            for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
-                copy.copy_state(&derive_progress_id(&derived.stream, partition_id.partition), &BTreeSet::new())?;
-            }
             events += copy.from.log.end(&partition_id.stream, Topic::Events, partition_id.partition)?.0;
+        }
+        for derived in streams.iter().filter(|derived| derived.from.as_ref() == Some(&stream.stream)) {
+            let (to, from) = (derived.partitions.unwrap_or(1), stream.partitions.unwrap_or(1));
+            for position in derive_position_ids(&derived.stream, to, from) {
+                copy.copy_state(&position, &BTreeSet::new())?;
+            }
         }
     }
     drop(progress);
@@ -146,14 +149,15 @@ impl Migration {
             for revision in changed {
                 (author, at) = (revision.author.clone(), revision.at);
                 if revision.kind == Kind::Plugin {
-                    self.copy_artifact(revision.body.as_ref())?;
+                    let plugin: &PluginDef = revision.read().context("a plugin in the catalog cannot be read")?;
+                    self.copy_artifact(&plugin.digest)?;
                 }
-                let (kind, name, body) = (revision.kind, revision.name.clone(), revision.body.clone());
-                changes.push(Change { kind, name, body });
+                let (kind, name, definition) = (revision.kind, revision.name.clone(), revision.definition.clone());
+                changes.push(Change { kind, name, definition });
             }
             let is_gone = |kind, name: &str| now.get(kind, name).is_none();
             for gone in before.revisions.iter().filter(|revision| is_gone(revision.kind, &revision.name)) {
-                changes.push(Change { kind: gone.kind, name: gone.name.clone(), body: None });
+                changes.push(Change::delete(gone.kind, &gone.name));
                 let deleted = from.revisions(gone.kind, &gone.name)?.into_iter().find(|one| one.version == version);
                 if let Some(deleted) = deleted {
                     (author, at) = (deleted.author, deleted.at);
@@ -170,10 +174,8 @@ impl Migration {
         Ok(before)
     }
 
-    fn copy_artifact(&self, body: Option<&serde_json::Value>) -> Result<()> {
-        let digest = body.and_then(|body| body.get("digest")).and_then(serde_json::Value::as_str);
-        let digest: Digest = digest.context("a plugin in the catalog has no digest")?.parse()?;
-        let bytes = self.from.catalog.artifact(&digest)?;
+    fn copy_artifact(&self, digest: &Digest) -> Result<()> {
+        let bytes = self.from.catalog.artifact(digest)?;
         let bytes = bytes.with_context(|| format!("the data folder has no plugin with the digest {digest}"))?;
         self.to.catalog.put_artifact(&bytes)?;
         Ok(())

@@ -41,6 +41,7 @@ impl Config {
             sinks: self.enabled_sinks(),
             breaker_failures: self.engine.breaker_failures,
             breaker_share: self.engine.breaker_share,
+            derive_wait: self.engine.derive_wait.0,
             backlog: assay_engine::BacklogLimits {
                 events: self.engine.max_unscored_events,
                 bytes: self.engine.max_unscored_mib << 20,

@@ -80,6 +80,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("engine.entities_in_memory", "per partition; others are saved, dropped from memory and loaded when needed"),
     (
+        "engine.derive_wait",
+        "a derived stream waits so long for a partition of its source without events, then goes on without it",
+    ),
+    (
         "engine.breaker_failures",
         "a rule is paused when its plugin fails this often within a minute, and nearly always; 0: never",
     ),

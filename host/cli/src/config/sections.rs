@@ -99,6 +99,8 @@ pub struct Engine {
     /// A rule is paused when its plugin takes at least this share of a worker's time by calls that run out of time, or
     /// by calls that are slower than allowed. 0: never.
     pub breaker_share: f64,
+    /// How long a derived stream waits for a partition of its source that has no events, before it goes on without it.
+    pub derive_wait: ConfigDuration,
     /// Events are refused when this many events of their partition wait to be scored. 0: no bound.
     pub max_unscored_events: u64,
     /// The same bound by the size of the waiting events, in MiB. 0: no bound.
@@ -165,6 +167,7 @@ impl Default for Engine {
             sinks: Vec::new(),
             breaker_failures: 1000,
             breaker_share: 0.5,
+            derive_wait: ConfigDuration::secs(1),
             max_unscored_events: backlog.events,
             max_unscored_mib: backlog.bytes >> 20,
             max_unscored_age: ConfigDuration(backlog.age),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use assay_core::rule::{PluginRef, RuleDef};
-use assay_engine::ports::catalog::{Change, Kind};
+use assay_core::rule::PluginRef;
+use assay_engine::ports::catalog::{Change, Definition};
 use assay_runtime::{Runtime, RuntimeConfig};
 
 use crate::pack;
@@ -63,19 +63,22 @@ pub(super) fn find(
 
 /// The rules with a plugin, each with its plugin.
 fn wanted(definitions: &[Change]) -> Vec<(String, PluginRef)> {
-    let rules = definitions.iter().filter(|change| change.kind == Kind::Rule);
-    let rules = rules.filter_map(|change| serde_json::from_value::<RuleDef>(change.body.clone()?).ok());
-    rules.filter_map(|rule| Some((rule.rule, rule.plugin?))).collect()
+    let with_plugin = definitions.iter().filter_map(|change| match &change.definition {
+        Some(Definition::Rule(rule)) => Some((rule.rule.clone(), rule.plugin.clone()?)),
+        _ => None,
+    });
+    with_plugin.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use assay_engine::ports::catalog::Kind;
     use serde_json::json;
 
     use super::*;
 
     fn rule(body: serde_json::Value) -> Change {
-        Change { kind: Kind::Rule, name: "r".into(), body: Some(body) }
+        Change::from_json(Kind::Rule, "r", body)
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
             "rule": "total", "stream": "s", "when": "amount > 0.0", "score": "views.sums.sum",
             "tags": {"big": "score >= 10.0"}
         });
-        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+        let change = |kind, name: &str, body| Change::from_json(kind, name, body);
         let changes = vec![
             change(Kind::Stream, "s", stream),
             change(Kind::View, "sums", view),
@@ -162,7 +162,7 @@ mod tests {
         source["partitions"] = json!(1);
         let view = json!({"view": "seen", "stream": "by_size", "by": ["size"], "measures": {"n": "count()"}});
         let rule = json!({"rule": "count", "stream": "by_size", "score": "double(views.seen.n)"});
-        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+        let change = |kind, name: &str, body| Change::from_json(kind, name, body);
         let changes = vec![
             change(Kind::Stream, "by_size", derived),
             change(Kind::Stream, "s", source),

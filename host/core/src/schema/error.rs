@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::names::KeyProblem;
-
 use super::{MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_EVENT_ITEMS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
 use crate::event_time::TimeError;
+use crate::failure_code::FailureCode;
+use crate::names::KeyProblem;
 
 /// The reason why a schema is refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -200,12 +200,12 @@ pub enum EventError {
 
 impl EventError {
     /// The code of the error, as dead letters have it.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> FailureCode {
         match self {
-            Self::Key { .. } => "event-key-invalid",
-            Self::TooLarge(_) => "event-too-large",
+            Self::Key { .. } => FailureCode::EventKeyInvalid,
+            Self::TooLarge(_) => FailureCode::EventTooLarge,
             Self::Time(error) => error.code(),
-            _ => "event-malformed",
+            _ => FailureCode::EventMalformed,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::format::PreviousEvent;
-use super::read::{read_head, read_offset_and_time, read_outcome, read_stamps, skip_outcome};
+use super::read::{BlockSummary, read_head, read_offset_and_time, read_outcome, skip_outcome};
 use super::{Outcome, RuleStamp};
 use crate::names::Offset;
 use crate::wire::{Corrupt, Reader};
@@ -12,7 +12,7 @@ use crate::wire::{Corrupt, Reader};
 pub struct OutcomeCursor {
     block: Vec<u8>,
     rules: Vec<Arc<RuleStamp>>,
-    next: Offset,
+    summary: BlockSummary,
     /// The byte of `block` at which the next event begins.
     at: usize,
     before: PreviousEvent,
@@ -25,15 +25,19 @@ impl OutcomeCursor {
     /// The bytes are no block.
     pub fn open(block: Vec<u8>) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(&block);
-        let (_, _, next) = read_head(&mut reader)?;
-        let rules = read_stamps(&mut reader)?;
+        let (summary, rules) = read_head(&mut reader)?;
         let at = reader.position();
-        Ok(Self { block, rules, next, at, before: PreviousEvent::default() })
+        Ok(Self { block, rules, summary, at, before: PreviousEvent::default() })
     }
 
-    /// All events before this offset are scored by this block or earlier ones.
+    /// The event after the last one that this block scores.
     pub fn next(&self) -> Offset {
-        self.next
+        self.summary.next
+    }
+
+    /// True if this block scores an event, or does not say where it begins and ends after the event.
+    pub fn covers(&self, offset: Offset) -> bool {
+        offset < self.summary.next && self.summary.from.is_none_or(|from| from <= offset)
     }
 
     /// The outcome of the event at an offset; none if the block has none. Events before it are skipped and cannot be

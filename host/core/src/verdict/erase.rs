@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Outcome;
 use super::format::PreviousEvent;
-use super::read::{read_head, read_offset_and_time, read_outcome, read_stamps, skip_outcome};
+use super::read::{read_head, read_offset_and_time, read_outcome, skip_outcome};
 use crate::wire::{Corrupt, Reader};
 
 /// A block after the erasure, and the removed outcomes.
@@ -16,8 +16,7 @@ pub(super) type Erased = (Vec<u8>, Vec<Outcome>);
 /// The bytes are no block, or a damaged one.
 pub fn erase_outcomes(block: &[u8], offsets: &BTreeSet<u64>) -> Result<Option<Erased>, Corrupt> {
     let mut reader = Reader::new(block);
-    read_head(&mut reader)?;
-    let rules = read_stamps(&mut reader)?;
+    let (_, rules) = read_head(&mut reader)?;
     let mut out = block[..reader.position()].to_vec();
     let mut erased = Vec::new();
     let (mut before, mut kept) = (PreviousEvent::default(), PreviousEvent::default());
@@ -63,7 +62,12 @@ mod tests {
         };
         let mut out = Vec::new();
         let rules = stamp.to_string();
-        write_block(&mut out, &BlockHead { catalog: 7, next: Offset(21), rules: &rules }, &events, &[rows]);
+        write_block(
+            &mut out,
+            &BlockHead { catalog: 7, from: Offset(9), next: Offset(21), rules: &rules },
+            &events,
+            &[rows],
+        );
         out
     }
 
@@ -78,7 +82,7 @@ mod tests {
                 all.outcomes.iter().cloned().partition(|outcome| offsets.contains(&outcome.offset.0));
             assert_eq!(erased, gone);
             let read = read_block(&rest).unwrap();
-            assert_eq!((read.outcomes, read.next, read.catalog), (stays, all.next, all.catalog));
+            assert_eq!((read.outcomes, read.from, read.next, read.catalog), (stays, all.from, all.next, all.catalog));
         }
         assert_eq!(erase_outcomes(&block, &BTreeSet::from([9, 14])).unwrap(), None);
         assert!(erase_outcomes(&block[..block.len() - 1], &BTreeSet::from([10])).is_err());

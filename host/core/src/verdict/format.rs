@@ -1,14 +1,22 @@
 //! The format of a block of verdicts.
 //!
-//! A block begins with the version byte, the flags byte, the version of the catalog, the next offset and the rules as
-//! JSON. Then follows, per event with an outcome: offset and time as differences to those of the event before, the key,
-//! the id, per rule that scored it `rule + 1`, a byte of parts and the parts, and a 0. Lists end with a 0; therefore
-//! indexes are stored plus one. Integers are varints.
+//! A block begins with the version byte, the flags byte, the version of the catalog, the offset after the last event that
+//! it scores, the number of offsets from the first such event up to there, and the rules as JSON. With the flag
+//! `HIDDEN_FAILURES` a list of failures follows that no outcome shows: `rule + 1`, the offset as the difference to the one
+//! before, the code. Then follows, per event with an outcome: offset and time as differences to those of the event before,
+//! the key, the id, per rule that scored it `rule + 1`, a byte of parts and the parts, and a 0. Lists end with a 0;
+//! therefore indexes are stored plus one. Integers are varints.
+//!
+//! Version 1 has neither the number of offsets nor hidden failures: such a block scores the events from where the block
+//! before it in the log ends. Blocks that replace lost ones still are of version 1, because nobody knows where those
+//! began.
 
 use crate::wire::{put_signed, put_varint};
 
 /// The version of the layout.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
+/// The version without the first event, and without hidden failures.
+pub(super) const VERSION_WITHOUT_FROM: u8 = 1;
 
 /// Flags of the parts of one rule's verdict on one event.
 pub(super) mod parts {

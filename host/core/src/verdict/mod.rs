@@ -22,7 +22,7 @@ use crate::value::Value;
 
 pub use cursor::OutcomeCursor;
 pub use erase::erase_outcomes;
-pub use read::{block_flags, find_outcome, read_block};
+pub use read::{BlockSummary, HiddenFailure, find_outcome, read_block, read_block_summary, read_hidden_failures};
 pub use rows::{BlockHead, EdgeRow, EventColumns, RuleRows};
 pub use write::{empty_block, write_block};
 
@@ -32,6 +32,8 @@ pub mod flags {
     pub const FAILURES: u8 = 1;
     /// A verdict has edges.
     pub const EDGES: u8 = 2;
+    /// The head lists failures that no outcome shows: those of rules which skip what they cannot score.
+    pub const HIDDEN_FAILURES: u8 = 4;
 }
 
 /// The outcomes of the events of one batch.
@@ -39,7 +41,9 @@ pub mod flags {
 pub struct VerdictBlock {
     /// The version of the catalog whose rules scored the batch.
     pub catalog: u64,
-    /// All events before this offset are scored, by this block or by earlier ones. Recovery continues at this offset.
+    /// The first event that this block scores; none: the block does not say (see [`BlockSummary`]).
+    pub from: Option<Offset>,
+    /// The event after the last one that this block scores.
     pub next: Offset,
     /// The rules with verdicts or failures in this block.
     pub rules: Vec<Arc<RuleStamp>>,

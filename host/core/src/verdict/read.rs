@@ -2,30 +2,107 @@
 
 use std::sync::Arc;
 
-use super::format::{PreviousEvent, VERSION, kinds, parts};
-use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock};
+use super::format::{PreviousEvent, VERSION, VERSION_WITHOUT_FROM, kinds, parts};
+use super::{Edge, Facets, Failure, Outcome, Reason, RuleStamp, Verdict, VerdictBlock, flags};
 use crate::names::Offset;
 use crate::value::Value;
 use crate::wire::{Corrupt, Reader};
 
-/// The flags in the head of a block (see [`super::flags`]) and the offset before which all events are scored.
+/// The beginning of a block's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSummary {
+    /// See [`super::flags`].
+    pub flags: u8,
+    /// The version of the catalog whose rules scored the events; 0 if the block does not say.
+    pub catalog: u64,
+    /// The first event that the block scores; none: the block does not say, and scores all events from where the block
+    /// before it in the log ends.
+    pub from: Option<Offset>,
+    /// The event after the last one that the block scores.
+    pub next: Offset,
+}
+
+/// A failure that no outcome shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiddenFailure {
+    /// The event.
+    pub offset: Offset,
+    /// The rule's name.
+    pub rule: String,
+    /// The code of the failure.
+    pub code: String,
+}
+
+/// Reads the beginning of a block's head.
 ///
 /// # Errors
 /// The bytes are no block.
-pub fn block_flags(bytes: &[u8]) -> Result<(u8, Offset), Corrupt> {
-    let mut reader = Reader::new(bytes);
-    let (flags, _, next) = read_head(&mut reader)?;
-    Ok((flags, next))
+pub fn read_block_summary(bytes: &[u8]) -> Result<BlockSummary, Corrupt> {
+    read_summary(&mut Reader::new(bytes))
 }
 
-pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Corrupt> {
-    if reader.byte()? != VERSION {
+/// Reads the failures of a block that no outcome shows.
+///
+/// # Errors
+/// The bytes are no block, or its head is damaged.
+pub fn read_hidden_failures(bytes: &[u8]) -> Result<Vec<HiddenFailure>, Corrupt> {
+    let mut hidden = Vec::new();
+    let mut reader = Reader::new(bytes);
+    let summary = read_summary(&mut reader)?;
+    let rules = read_stamps(&mut reader)?;
+    walk_hidden_failures(&mut reader, summary, |rule, offset, code| {
+        let rule = rule.and_then(|rule| rules.get(rule)).ok_or("the index of a rule")?.rule.clone();
+        let code = std::str::from_utf8(code).map_err(|_| "the code of a failure")?.to_owned();
+        hidden.push(HiddenFailure { offset, rule, code });
+        Ok(())
+    })?;
+    Ok(hidden)
+}
+
+/// Reads a whole head.
+pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(BlockSummary, Vec<Arc<RuleStamp>>), Corrupt> {
+    let summary = read_summary(reader)?;
+    let rules = read_stamps(reader)?;
+    walk_hidden_failures(reader, summary, |_, _, _| Ok(()))?;
+    Ok((summary, rules))
+}
+
+fn read_summary(reader: &mut Reader<'_>) -> Result<BlockSummary, Corrupt> {
+    let version = reader.byte()?;
+    if ![VERSION, VERSION_WITHOUT_FROM].contains(&version) {
         return Err(reader.corrupt("a version of verdict blocks that this binary reads"));
     }
-    let flags = reader.byte()?;
-    let catalog = reader.varint()?;
-    let next = Offset(reader.varint()?);
-    Ok((flags, catalog, next))
+    let (flags, catalog, next) = (reader.byte()?, reader.varint()?, reader.varint()?);
+    let from = match version {
+        VERSION => Some(Offset(next.saturating_sub(reader.varint()?))),
+        _ => None,
+    };
+    Ok(BlockSummary { flags, catalog, from, next: Offset(next) })
+}
+
+/// Calls `on_failure` with the rule's index, the offset and the code of each hidden failure.
+fn walk_hidden_failures(
+    reader: &mut Reader<'_>,
+    summary: BlockSummary,
+    mut on_failure: impl FnMut(Option<usize>, Offset, &[u8]) -> Result<(), &'static str>,
+) -> Result<(), Corrupt> {
+    if summary.from.is_none() || summary.flags & flags::HIDDEN_FAILURES == 0 {
+        return Ok(());
+    }
+    let (mut rule_before, mut offset) = (0, 0_u64);
+    loop {
+        let rule = reader.varint()?;
+        if rule == 0 {
+            return Ok(());
+        }
+        if rule != rule_before {
+            (rule_before, offset) = (rule, 0);
+        }
+        offset = offset.wrapping_add(reader.varint()?);
+        let code = reader.bytes()?;
+        let rule = usize::try_from(rule - 1).ok();
+        on_failure(rule, Offset(offset), code).map_err(|expected| reader.corrupt(expected))?;
+    }
 }
 
 /// Reads a whole block.
@@ -34,15 +111,14 @@ pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(u8, u64, Offset), Co
 /// The bytes are no block, or a damaged one.
 pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
     let mut reader = Reader::new(bytes);
-    let (_, catalog, next) = read_head(&mut reader)?;
-    let rules = read_stamps(&mut reader)?;
+    let (BlockSummary { catalog, from, next, .. }, rules) = read_head(&mut reader)?;
     let mut outcomes = Vec::new();
     let mut before = PreviousEvent::default();
     while !reader.is_empty() {
         before = read_offset_and_time(&mut reader, &before)?;
         outcomes.push(read_outcome(&mut reader, &rules, &before)?);
     }
-    Ok(VerdictBlock { catalog, next, rules, outcomes })
+    Ok(VerdictBlock { catalog, from, next, rules, outcomes })
 }
 
 /// The outcome of the event at an offset; none if the block has none. Other events are skipped without being decoded.
@@ -51,8 +127,7 @@ pub fn read_block(bytes: &[u8]) -> Result<VerdictBlock, Corrupt> {
 /// The bytes are no block, or damaged before the event.
 pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Corrupt> {
     let mut reader = Reader::new(bytes);
-    read_head(&mut reader)?;
-    let rules = read_stamps(&mut reader)?;
+    let (_, rules) = read_head(&mut reader)?;
     let mut before = PreviousEvent::default();
     while !reader.is_empty() {
         before = read_offset_and_time(&mut reader, &before)?;
@@ -67,7 +142,7 @@ pub fn find_outcome(bytes: &[u8], offset: Offset) -> Result<Option<Outcome>, Cor
     Ok(None)
 }
 
-pub(super) fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
+fn read_stamps(reader: &mut Reader<'_>) -> Result<Vec<Arc<RuleStamp>>, Corrupt> {
     let rules: Vec<RuleStamp> =
         serde_json::from_slice(reader.bytes()?).map_err(|_| reader.corrupt("the rules of a verdict block"))?;
     Ok(rules.into_iter().map(Arc::new).collect())

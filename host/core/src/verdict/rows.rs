@@ -11,7 +11,9 @@ use crate::rule::Record;
 pub struct BlockHead<'a> {
     /// The version of the catalog whose rules scored the batch.
     pub catalog: u64,
-    /// All events before this offset are scored, by this block or by earlier ones.
+    /// The first event that the block scores.
+    pub from: Offset,
+    /// The event after the last one that the block scores.
     pub next: Offset,
     /// The rules, as a JSON array of `RuleStamp`. It is made once per set of rules by `stamps_json`.
     pub rules: &'a str,
@@ -53,8 +55,10 @@ pub struct RuleRows {
     pub record: Record,
     /// (row, code, message): rows without a verdict.
     pub failures: Vec<(u32, &'static str, String)>,
-    /// True if failures are not written, so that failed rows have no outcome of the rule.
+    /// True if failures are not written as outcomes, so that failed rows have no outcome of the rule.
     pub hides_failures: bool,
+    /// (row, code): hidden failures that recovery has to know of, a part of `failures`.
+    pub hidden_failures: Vec<(u32, &'static str)>,
 }
 
 /// An edge that a row adds.

@@ -1,15 +1,16 @@
 //! Encodes a block of verdicts directly from columns. This is the hot path: it does not allocate per event.
 
 use super::flags;
-use super::format::{PreviousEvent, VERSION};
+use super::format::{PreviousEvent, VERSION, VERSION_WITHOUT_FROM};
 use super::rows::{BlockHead, EventColumns, RuleRows};
 use super::rule_cursor::RuleCursor;
 use crate::names::Offset;
 use crate::wire::{put_bytes, put_varint};
 
-/// A block without outcomes, by which all events before `next` are scored. It replaces a block that is lost.
+/// A block without outcomes, by which all events up to `next` are scored that the block before it did not score. It
+/// replaces a block that is lost.
 pub fn empty_block(next: Offset) -> Vec<u8> {
-    let mut out = vec![VERSION, 0];
+    let mut out = vec![VERSION_WITHOUT_FROM, 0];
     put_varint(&mut out, 0);
     put_varint(&mut out, next.0);
     put_bytes(&mut out, b"[]");
@@ -22,11 +23,19 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
     let fails = |rule: &RuleRows| !rule.failures.is_empty() && !rule.hides_failures;
     let has_failures = !events.unreadable.is_empty() || rules.iter().any(fails);
     let has_edges = rules.iter().any(|rule| !rule.edges.is_empty());
+    let has_hidden = rules.iter().any(|rule| !rule.hidden_failures.is_empty());
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     out.push(VERSION);
-    out.push(if has_failures { flags::FAILURES } else { 0 } | if has_edges { flags::EDGES } else { 0 });
+    out.push(
+        flag(has_failures, flags::FAILURES) | flag(has_edges, flags::EDGES) | flag(has_hidden, flags::HIDDEN_FAILURES),
+    );
     put_varint(out, head.catalog);
     put_varint(out, head.next.0);
+    put_varint(out, head.next.0.saturating_sub(head.from.0));
     put_bytes(out, head.rules.as_bytes());
+    if has_hidden {
+        put_hidden_failures(out, events, rules);
+    }
     let mut cursors: Vec<RuleCursor<'_>> = rules.iter().map(RuleCursor::new).collect();
     let mut before = PreviousEvent::default();
     let mut unreadable = events.unreadable.iter().peekable();
@@ -50,6 +59,21 @@ pub fn write_block(out: &mut Vec<u8>, head: &BlockHead<'_>, events: &EventColumn
     for event in unreadable {
         put_unreadable(out, &mut before, event);
     }
+}
+
+fn put_hidden_failures(out: &mut Vec<u8>, events: &EventColumns<'_>, rules: &[RuleRows]) {
+    for (rule, rows) in (1_u64..).zip(rules) {
+        let mut before = 0;
+        for (row, code) in &rows.hidden_failures {
+            let row = rows.rows.as_ref().map_or(*row, |rows| rows[*row as usize]);
+            let offset = events.offsets[row as usize];
+            put_varint(out, rule);
+            put_varint(out, offset - before);
+            put_bytes(out, code.as_bytes());
+            before = offset;
+        }
+    }
+    put_varint(out, 0);
 }
 
 fn put_unreadable(

@@ -104,8 +104,8 @@ impl Layout {
         self.tiling.map(|_| self.span_of(self.tile_of(Self::bounded(time), 0)))
     }
 
-    /// The earliest time whose value is known when the newest event has the time `newest`. The values of all later
-    /// times are known, too. A value is known if all tiles that it covers are kept. A view over all time has one tile
+    /// The earliest time whose value is known when the newest event has the time `newest` and older tiles may have been
+    /// dropped. The values of all later times are known, too. A value is known if all tiles that it covers are kept. A view over all time has one tile
     /// with all events up to the newest.
     pub fn known_since(&self, newest: i64) -> i64 {
         let Some(tiling) = self.tiling else { return newest };

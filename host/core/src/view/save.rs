@@ -1,7 +1,7 @@
 //! Saves a window as bytes and loads it, exact to the bit. Derived values (running merges) are not saved.
 //!
 //! ```text
-//! version (1), number of tiles as varint; when there are any:
+//! version (2 if all events of the entity are in these tiles, otherwise 1), number of tiles as varint; when there are any:
 //! time of the newest event (signed), number of the newest tile minus that of the oldest
 //! for each tile, oldest first: its number minus that of the tile before (not for the oldest), its accumulators
 //! accumulators: count: unsigned; sum of ints: signed; doubles: 8 bytes, low first; avg: sum, count;
@@ -18,8 +18,11 @@ use super::windows::Windows;
 use crate::types::Type;
 use crate::wire::{put_signed, put_varint};
 
-/// The version of the format.
-const VERSION: u8 = 1;
+/// The version of a window whose entity may have events that no kept tile has. Windows that were saved by programs that
+/// did not note this have it, too.
+const VERSION_PARTIAL: u8 = 1;
+/// The version of a window whose tiles have all events of the entity.
+const VERSION_COMPLETE: u8 = 2;
 /// The bound on counts, far more events than an entity can have. It keeps sums of counts from overflowing.
 const MAX_COUNT: u64 = 1 << 48;
 
@@ -36,13 +39,14 @@ pub struct CorruptWindow {
 impl Windows {
     /// Appends a slot's window to `out`.
     pub fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        out.push(VERSION);
         let in_arena = (slot as usize) < self.tiles.len();
         let Some((window, time)) =
             in_arena.then(|| self.window(slot)).and_then(|window| Some((window, window.newest_time()?)))
         else {
+            out.push(VERSION_PARTIAL);
             return put_varint(out, 0);
         };
+        out.push(if window.tiles.has_lost() { VERSION_PARTIAL } else { VERSION_COMPLETE });
         let records = window.tiles.records();
         let newest = window.newest_tile();
         let mut before = records.first().map_or(newest, |tile| *tile as i64);
@@ -78,12 +82,17 @@ impl Windows {
     /// Reads a window into an empty slot.
     fn read_window(&mut self, slot: u32, reader: &mut WindowReader<'_>) -> Result<(), CorruptWindow> {
         let version = reader.byte()?;
-        reader.require(version == VERSION, "the version of the format is not known")?;
+        let is_complete = version == VERSION_COMPLETE;
+        reader.require(is_complete || version == VERSION_PARTIAL, "the version of the format is not known")?;
         let tiles = reader.unsigned()?;
         if tiles == 0 {
+            reader.require(!is_complete, "a window without events has the wrong version")?;
             return reader.end();
         }
         let (mut window, texts, _) = self.window_mut(slot);
+        if !is_complete {
+            window.restore_lost();
+        }
         let layout = window.layout;
         let time = reader.signed()?;
         reader.require(time == Layout::bounded(time), "a time is out of bounds")?;

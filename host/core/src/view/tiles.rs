@@ -9,6 +9,8 @@ pub(super) struct Tiles {
     words: Vec<u64>,
     /// The begin of the oldest record. Words before it are dropped records, whose space `push` reuses.
     start: usize,
+    /// True if the entity has lost an event: its tile was dropped, or it came when its tile was not kept any more.
+    has_lost: bool,
 }
 
 impl Tiles {
@@ -57,8 +59,19 @@ impl Tiles {
         &mut self.words[at + 1..at + 1 + cells]
     }
 
+    /// True if the entity has events that no kept tile has. Then values of old times are unknown.
+    pub(super) fn has_lost(&self) -> bool {
+        self.has_lost
+    }
+
+    /// Notes that the entity has an event that no kept tile has.
+    pub(super) fn note_lost(&mut self) {
+        self.has_lost = true;
+    }
+
     /// Drops the oldest record.
     pub(super) fn drop_first(&mut self, stride: usize) {
+        self.has_lost = true;
         self.start += stride;
         if self.start >= self.words.len() {
             self.words.clear();

@@ -43,6 +43,7 @@ impl WindowMut<'_> {
             } else if tile > newest {
                 self.advance(tile, dropped);
             } else if tile < self.layout.kept_from(newest) {
+                self.tiles.note_lost();
                 return EventTile::Late(tile);
             } else {
                 return EventTile::Older(tile);
@@ -162,6 +163,11 @@ impl WindowMut<'_> {
     pub(super) fn restore_newest(&mut self, time: i64, tile: i64) {
         self.head[TIME] = time as u64;
         self.head[NEWEST] = tile as u64;
+    }
+
+    /// Restores that the entity has events that no kept tile has.
+    pub(super) fn restore_lost(&mut self) {
+        self.tiles.note_lost();
     }
 
     /// Ends the restoration: rebuilds all derived merges.

@@ -87,17 +87,25 @@ impl Windows {
         self.value(slot, self.newest_time(slot))
     }
 
-    /// The values of a slot's entity at a time in ms since 1970, within [`MAX_EVENT_TIME_MS`] of it.
+    /// The values of a slot's entity at a time in ms since 1970, within [`MAX_EVENT_TIME_MS`] of it. An entity all of
+    /// whose events are in kept tiles has values at all times.
     ///
     /// # Errors
     /// Some tiles that the value covers are not kept any more.
     ///
     /// [`MAX_EVENT_TIME_MS`]: crate::event_time::MAX_EVENT_TIME_MS
     pub fn value_at(&self, slot: u32, at: i64) -> Result<Snapshot, NotKept> {
-        match self.newest_time(slot).map(|newest| self.layout.known_since(newest)) {
+        match self.known_since(slot) {
             Some(from) if at < from => Err(NotKept { from }),
             _ => Ok(self.value(slot, Some(at))),
         }
+    }
+
+    /// The earliest time whose value is known; none if those of all times are.
+    fn known_since(&self, slot: u32) -> Option<i64> {
+        let newest = self.newest_time(slot)?;
+        let is_partial = !self.layout.has_tiles() || self.tiles[slot as usize].has_lost();
+        is_partial.then(|| self.layout.known_since(newest))
     }
 
     /// The values at a known time; `at` is none for a slot without events.

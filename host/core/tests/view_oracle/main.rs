@@ -152,6 +152,7 @@ proptest! {
                     Err(NotKept { from }) => {
                         prop_assert!(at < from && windows.value_at(slot, from).is_ok());
                         prop_assert!(windows.value_at(slot, from - 1).is_err());
+                        prop_assert!(shape.is_none() || oracle.has_lost(), "{} is refused though all tiles are kept", at);
                         let newest = as_of.unwrap();
                         let is_known = shape.map_or(at >= newest, |shape| {
                             tile.saturating_sub(shape.tiles) >= newest.div_euclid(shape.width) - shape.kept()

@@ -42,6 +42,11 @@ impl Oracle {
         (self.values(tile, shape), is_late)
     }
 
+    /// True if some events are not kept.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.counted.len() < self.all.len()
+    }
+
     /// The values at a tile, from the events that the view keeps.
     pub(crate) fn values(&self, tile: i64, shape: Option<Shape>) -> Vec<Value> {
         aggregate_all(&self.counted, tile, shape)

@@ -1,23 +1,19 @@
 //! The engine's handle: what the HTTP API and the command line call.
 
-mod breaker;
-mod change;
 mod erase;
 mod ingest;
 mod live;
-mod plugins;
 mod profile;
 mod read;
-mod stream_change;
 mod wait;
-mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Digest;
 use assay_runtime::Runtime;
 
+use crate::catalog::CatalogService;
 use crate::config::EngineConfig;
 use crate::health::{PartStatus, Readiness};
 use crate::metrics::{Metrics, SinkLabel, ThreadLabel, TopicLabel};
@@ -28,18 +24,15 @@ use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Unscored;
 use crate::retention::RetentionThread;
+use crate::service::Service;
 use crate::shared::Shared;
-use crate::sinks::{self, SinkHandle};
+use crate::sinks;
 use crate::worker::{Ownership, WorkerAddress, WorkerHandle};
 use erase::{DeletionWaiters, Eraser};
 use profile::FirstRevisions;
-use watch::Watcher;
 
-pub use breaker::breaker_reason;
-pub use change::Applied;
 pub use ingest::{Ingest, IngestError, Submitted};
 pub use live::{LiveFilter, LiveItem, LiveVerdict, LiveVerdicts};
-pub use plugins::UploadedPlugin;
 pub use profile::{EntityProfile, EntityTag, WantedScores};
 pub use read::{Explained, ExplainedPage, ViewBuckets, ViewValues};
 pub use wait::{OutcomeReader, VerdictMarks, WaitError};
@@ -69,26 +62,13 @@ struct Inner {
     shared: Arc<Shared>,
     ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
-    sinks: Mutex<Vec<SinkHandle>>,
-    watcher: Mutex<Option<Watcher>>,
+    sinks: Mutex<Vec<Service>>,
+    catalog: Arc<CatalogService>,
     retention: Mutex<Option<RetentionThread>>,
     eraser: Mutex<Option<Eraser>>,
     /// Who waits for deletions.
     waiting: DeletionWaiters,
-    /// The version of the catalog that all workers have taken up.
-    in_effect: AtomicU64,
-    /// Held while the catalog changes, so that changes come one after the other.
-    changing: Mutex<()>,
     first_revisions: FirstRevisions,
-}
-
-impl Inner {
-    /// Asks for partitions.
-    fn join_group(&self) {
-        let membership = &self.shared.ports.membership;
-        membership.join(self.ownership.clone());
-        membership.set_partitions(self.shared.plan().partitions().collect());
-    }
 }
 
 fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -116,11 +96,11 @@ impl Engine {
         let engine = Self::assemble(shared, workers.iter().map(WorkerHandle::address).collect());
         let inner = &engine.inner;
         *lock(&inner.workers) = workers;
-        inner.join_group();
+        inner.shared.join_group(inner.ownership.clone());
         // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
         *lock(&inner.sinks) = sinks::start(&inner.shared)?;
         *lock(&inner.retention) = Some(RetentionThread::start(&inner.shared)?);
-        *lock(&inner.watcher) = Some(Watcher::start(&engine)?);
+        inner.catalog.start_watcher()?;
         *lock(&inner.eraser) = Eraser::start(&engine)?;
         Ok(engine)
     }
@@ -142,31 +122,25 @@ impl Engine {
         Ok(Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan)))
     }
 
-    /// The handle of an engine with these workers, which has not joined its group yet. Its threads are started, or their
-    /// steps done, by the caller.
+    /// The handle of an engine with these workers, which is not in its group yet. Its threads are started by the caller,
+    /// or their steps done.
     pub(crate) fn assemble(shared: Arc<Shared>, workers: Vec<WorkerAddress>) -> Self {
+        let ownership = Ownership::new(shared.clone(), workers);
         let inner = Inner {
-            in_effect: AtomicU64::new(shared.plan().snapshot.version),
-            ownership: Ownership::new(shared.clone(), workers),
+            catalog: CatalogService::new(shared.clone(), ownership.clone()),
             shared,
+            ownership,
             workers: Mutex::default(),
             sinks: Mutex::default(),
-            watcher: Mutex::default(),
             retention: Mutex::default(),
             eraser: Mutex::default(),
             waiting: DeletionWaiters::default(),
-            changing: Mutex::new(()),
             first_revisions: FirstRevisions::default(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// The version of the catalog that all workers have taken up.
-    pub(crate) fn version_in_effect(&self) -> u64 {
-        self.inner.in_effect.load(Ordering::SeqCst)
-    }
-
-    /// Who hears of the partitions that this process has.
+    /// The part that hears which partitions this process has.
     pub(crate) fn partition_owner(&self) -> Arc<dyn PartitionOwner> {
         self.inner.ownership.clone()
     }
@@ -181,9 +155,7 @@ impl Engine {
         let mut workers = lock(&self.inner.workers);
         // Others wait for answers of workers.
         WorkerHandle::interrupt_all(&workers);
-        if let Some(watcher) = lock(&self.inner.watcher).take() {
-            watcher.join();
-        }
+        self.inner.catalog.join();
         // Before the workers, who answer it.
         if let Some(eraser) = lock(&self.inner.eraser).take() {
             eraser.join();
@@ -192,11 +164,15 @@ impl Engine {
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
         let mut sinks = lock(&self.inner.sinks);
-        sinks.iter_mut().for_each(SinkHandle::join);
-        sinks.clear();
+        sinks.drain(..).for_each(Service::join);
         if let Some(retention) = lock(&self.inner.retention).take() {
             retention.join();
         }
+    }
+
+    /// The catalog in use.
+    pub fn catalog(&self) -> &CatalogService {
+        &self.inner.catalog
     }
 
     /// All metrics.

@@ -123,10 +123,9 @@ impl Engine {
     fn current_rule(&self, name: &str) -> Result<Option<CurrentRule>, StoreError> {
         let plan = self.plan();
         let Some(revision) = plan.snapshot.get(Kind::Rule, name) else { return Ok(None) };
-        // The definition was read when the plan was made.
-        let def = revision.body.clone().and_then(|body| serde_json::from_value(body).ok());
-        let Some(def) = def else { return Ok(None) };
-        Ok(Some(CurrentRule { def, first_revision: self.first_revision(revision)? }))
+        // A plan has no damaged definitions.
+        let Ok(def) = revision.read::<RuleDef>() else { return Ok(None) };
+        Ok(Some(CurrentRule { def: def.clone(), first_revision: self.first_revision(revision)? }))
     }
 
     fn first_revision(&self, now: &Revision) -> Result<u32, StoreError> {

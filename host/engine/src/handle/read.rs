@@ -1,7 +1,7 @@
 //! Reads that need more than one port.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use assay_core::event_time::MAX_EVENT_TIME_MS;
@@ -14,13 +14,14 @@ use assay_core::view::{Bucket, NotKept};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::Engine;
-use crate::partition::{PartitionState, ViewAnswer};
+use crate::partition::{Halt, PartitionState, ViewAnswer};
 use crate::plan::StreamPlan;
 use crate::ports::archive::ArchivedEvent;
 use crate::ports::dead_letters::DeadLetter;
 use crate::ports::state::StateStore;
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::problem::ReadError;
+use crate::rule_stats::RuleStats;
 use crate::worker::Request;
 
 /// How long a worker may take to answer between two batches.
@@ -79,6 +80,19 @@ pub struct ExplainedPage {
 }
 
 impl Engine {
+    /// How a rule is doing in this process; none if it has judged nothing here.
+    pub fn rule_stats(&self, rule: &str) -> Option<RuleStats> {
+        self.inner.shared.rule_stats.get(rule)
+    }
+
+    /// Where a rule wants this process's partitions to wait.
+    pub fn halts(&self, rule: &str) -> Vec<(PartitionId, Halt)> {
+        // Entries are changed whole.
+        let halts = self.inner.shared.halts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_rule = halts.iter().filter(|(_, halt)| halt.rule == rule);
+        of_rule.map(|(partition, halt)| (partition.clone(), halt.clone())).collect()
+    }
+
     /// The partition of an entity; none for an unknown stream.
     pub fn partition_of(&self, stream: &str, key: &str) -> Option<PartitionId> {
         let plan = self.plan();

@@ -135,8 +135,8 @@ struct PartitionReader {
     /// The next block to read.
     position: Offset,
     current: Option<OutcomeCursor>,
-    /// The block after the current one, if it was looked at already.
-    next_block: Option<OutcomeCursor>,
+    /// The block after the current one with its offset, if it was looked at already.
+    next_block: Option<(Offset, OutcomeCursor)>,
 }
 
 impl PartitionReader {
@@ -151,13 +151,16 @@ impl PartitionReader {
         offset: Offset,
     ) -> Result<Option<Outcome>, StoreError> {
         loop {
-            let covered = self.current.as_ref().map(OutcomeCursor::next).filter(|next| *next > offset);
-            let Some(next) = covered else {
+            let next = self.current.as_ref().map(OutcomeCursor::next).filter(|next| *next > offset);
+            let Some(next) = next else {
                 if !self.advance_block(shared, partition)? {
                     return Ok(None);
                 }
                 continue;
             };
+            if self.current.as_ref().is_some_and(|current| !current.covers(offset)) {
+                return self.find_appended_later(shared, partition, offset);
+            }
             let position = self.position;
             let found = self.current.as_mut().map(|current| current.find(offset)).transpose();
             if let Some(outcome) = found.map_err(|error| unreadable_block_error(partition, position, &error))?.flatten()
@@ -170,8 +173,30 @@ impl PartitionReader {
             if !is_shared {
                 return Ok(Some(Outcome::silent(offset)));
             }
-            self.current = self.next_block.take();
+            self.current = self.next_block.take().map(|(_, block)| block);
         }
+    }
+
+    /// The outcome of an event whose block was missing when the current one, a later one, was appended. Recovery appends
+    /// it again, after the current one. The position of this reader stays, for the events of the current block.
+    fn find_appended_later(
+        &mut self,
+        shared: &Shared,
+        partition: &PartitionId,
+        offset: Offset,
+    ) -> Result<Option<Outcome>, StoreError> {
+        // The block that was looked at already is read again by both.
+        if let Some((at, _)) = self.next_block.take() {
+            self.position = at;
+        }
+        let mut later = Self::at(self.position);
+        while later.advance_block(shared, partition)? {
+            let position = later.position;
+            let Some(block) = later.current.as_mut().filter(|block| block.covers(offset)) else { continue };
+            let found = block.find(offset).map_err(|error| unreadable_block_error(partition, position, &error))?;
+            return Ok(Some(found.unwrap_or_else(|| Outcome::silent(offset))));
+        }
+        Ok(None)
     }
 
     /// Goes to the next block. False: it is not there yet.
@@ -179,7 +204,7 @@ impl PartitionReader {
         // The one before is let go of first: one block at a time.
         self.current = None;
         self.peek_next_block(shared, partition)?;
-        self.current = self.next_block.take();
+        self.current = self.next_block.take().map(|(_, block)| block);
         Ok(self.current.is_some())
     }
 
@@ -194,10 +219,10 @@ impl PartitionReader {
                 shared.ports.log.read(&partition.stream, Topic::Verdicts, partition.partition, from, 1, READ_BYTES)?;
             if let Some((at, block)) = read.iter().flat_map(Records::iter).find(|(at, _)| *at >= from) {
                 let cursor = OutcomeCursor::open(block.to_vec());
-                self.next_block = Some(cursor.map_err(|error| unreadable_block_error(partition, at, &error))?);
+                self.next_block = Some((at, cursor.map_err(|error| unreadable_block_error(partition, at, &error))?));
                 self.position = at.next();
             }
         }
-        Ok(self.next_block.as_ref())
+        Ok(self.next_block.as_ref().map(|(_, block)| block))
     }
 }

@@ -61,7 +61,7 @@ impl WorldState {
     /// Stores the first batch of a lane that is not stored.
     pub(super) fn store_next(&mut self, lane: &Lane) {
         let Some(batch) = self.in_flight.first_unstored(lane) else { return };
-        let (fate, records) = (batch.fate, batch.records.clone());
+        let (fate, records, append) = (batch.fate, batch.records.clone(), batch.append);
         let stored = match fate {
             Fate::FailBefore => Err(Port::Log.unavailable("an injected fault: the records did not arrive")),
             _ => {
@@ -74,12 +74,21 @@ impl WorldState {
         };
         match stored {
             Ok(first) => {
+                self.note_if_late(lane, append);
                 if let Some(batch) = self.in_flight.first_unstored(lane) {
                     batch.stored = Some(first);
                 }
                 self.signals.notify_appended(lane.topic, &mut self.faults);
             }
             Err(error) => self.in_flight.fail_unstored(lane, &error),
+        }
+    }
+
+    /// Notes an append by a process that does not own the partition, or that does not wait for its answer any more.
+    fn note_if_late(&mut self, lane: &Lane, append: u64) {
+        let is_owner = lane.process.is_some() && self.group.owner_of(&lane.partition) == lane.process;
+        if !is_owner || !self.in_flight.is_awaited(append) {
+            self.appended_late.insert((lane.partition.clone(), lane.topic));
         }
     }
 

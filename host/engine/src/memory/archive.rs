@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, block_flags, find_outcome};
+use assay_core::verdict::{Outcome, find_outcome, read_block_summary};
 
 use super::client::{Client, Port};
 use super::cursor;
@@ -169,8 +169,8 @@ impl Archive for Client {
     fn write_verdicts(&self, partition: &PartitionId, blocks: &[Records], next: Offset) -> Result<(), StoreError> {
         let mut places = Vec::new();
         for (Offset(at), block) in blocks.iter().flat_map(Records::iter) {
-            let (_, through) = block_flags(block).map_err(|error| unreadable(partition, at, &error))?;
-            places.push((through.0, at));
+            let summary = read_block_summary(block).map_err(|error| unreadable(partition, at, &error))?;
+            places.push((summary.next.0, at));
         }
         let (partition, count) = (partition.clone(), places.len());
         let write = Write::new(Port::Archive, move |tables, extent| {

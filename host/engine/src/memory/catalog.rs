@@ -8,69 +8,49 @@ use assay_core::names::Digest;
 use super::client::{Client, Port};
 use super::world::Write;
 use crate::ports::StoreError;
-use crate::ports::catalog::{Catalog, Change, CommitError, Kind, Revision, Snapshot};
+use crate::ports::catalog::{Catalog, CatalogState, Change, CommitError, Kind, Revision, Snapshot};
 use crate::ports::log::WakeSignal;
 
 /// All definitions and artifacts.
 #[derive(Clone, Default)]
 pub(super) struct CatalogTable {
-    version: u64,
+    now: CatalogState,
+    /// In the order of commits.
     revisions: Vec<Revision>,
     artifacts: BTreeMap<Digest, Vec<u8>>,
 }
 
 impl CatalogTable {
     fn snapshot(&self, version: u64) -> Result<Snapshot, StoreError> {
-        if version > self.version {
-            let message = format!("it is at version {}, so there is no version {version}", self.version);
+        let now = self.now.version();
+        if version > now {
+            let message = format!("it is at version {now}, so there is no version {version}");
             return Err(Port::Catalog.broken(message));
         }
-        let mut last: BTreeMap<(Kind, &str), &Revision> = BTreeMap::new();
-        for revision in self.revisions.iter().take_while(|revision| revision.version <= version) {
-            last.insert((revision.kind, &revision.name), revision);
-        }
-        let revisions = last.into_values().filter(|revision| revision.body.is_some()).cloned().collect();
-        Ok(Snapshot { version, revisions })
+        let mut then = CatalogState::default();
+        then.advance(version, self.revisions.iter().take_while(|revision| revision.version <= version).cloned());
+        Ok(then.snapshot())
     }
 
     /// All or nothing: a change that is refused refuses those beside it.
     fn commit(&mut self, expected: u64, changes: &[Change], author: &str, at: i64) -> Result<Snapshot, CommitError> {
-        if self.version != expected {
-            return Err(CommitError::Conflict { expected, now: self.version });
+        let now = self.now.version();
+        if now != expected {
+            return Err(CommitError::Conflict { expected, now });
         }
-        let mut new = Vec::new();
-        for (index, Change { kind, name, body }) in changes.iter().enumerate() {
-            if changes[..index].iter().any(|other| other.kind == *kind && other.name == *name) {
-                return Err(Port::Catalog.broken(format!("one commit changes the {kind} '{name}' twice")).into());
-            }
-            let last = self.revisions.iter().rfind(|last| last.kind == *kind && last.name == *name);
-            let lives = last.filter(|last| last.body.is_some());
-            if body.is_none() && lives.is_none() {
-                continue;
-            }
-            let version = expected + 1;
-            new.push(Revision {
-                kind: *kind,
-                name: name.clone(),
-                revision: last.map_or(1, |last| last.revision + 1),
-                version,
-                created_at_version: lives.map_or(version, |last| last.created_at_version),
-                author: author.to_owned(),
-                at,
-                body: body.clone(),
-            });
+        let revised = self.now.revise(changes.to_vec(), author, at);
+        let revisions = revised.map_err(|duplicate| Port::Catalog.broken(duplicate.to_string()))?;
+        if !revisions.is_empty() {
+            self.now.advance(now + 1, revisions.iter().cloned());
+            self.revisions.extend(revisions);
         }
-        if !new.is_empty() {
-            self.version += 1;
-            self.revisions.extend(new);
-        }
-        Ok(self.snapshot(self.version)?)
+        Ok(self.now.snapshot())
     }
 }
 
 impl Catalog for Client {
     fn snapshot(&self, version: Option<u64>) -> Result<Snapshot, StoreError> {
-        self.query(Port::Catalog, |tables| tables.catalog.snapshot(version.unwrap_or(tables.catalog.version)))
+        self.query(Port::Catalog, |tables| tables.catalog.snapshot(version.unwrap_or(tables.catalog.now.version())))
     }
 
     fn commit(&self, expected: u64, changes: Vec<Change>, author: &str, at: i64) -> Result<Snapshot, CommitError> {
@@ -107,6 +87,6 @@ impl Catalog for Client {
     }
 
     fn version(&self) -> Result<u64, StoreError> {
-        self.query(Port::Catalog, |tables| Ok(tables.catalog.version))
+        self.query(Port::Catalog, |tables| Ok(tables.catalog.now.version()))
     }
 }

@@ -114,6 +114,11 @@ impl InFlight {
         }
     }
 
+    /// Returns whether somebody still waits for the answer to an append.
+    pub(super) fn is_awaited(&self, append: u64) -> bool {
+        self.open.get(&append).is_some_and(|open| !open.answer.is_closed())
+    }
+
     /// Answers an append with a failure, unless it was answered.
     pub(super) fn fail(&mut self, append: u64, error: StoreError) {
         if let Some(open) = self.open.remove(&append) {

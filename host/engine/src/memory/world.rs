@@ -11,7 +11,8 @@ use super::journal::Journal;
 use super::outbox::Publications;
 use super::signals::Signals;
 use super::tables::{Extent, Tables};
-use crate::ports::{Ports, StoreError};
+use crate::ports::log::Topic;
+use crate::ports::{PartitionId, Ports, StoreError};
 
 /// The number of a simulated process: each start has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +50,8 @@ pub(super) struct WorldState {
     pub(super) alive: BTreeSet<ProcessId>,
     started: u32,
     pub(super) in_flight: InFlight,
+    /// See [`World::is_appended_late`].
+    pub(super) appended_late: BTreeSet<(PartitionId, Topic)>,
     pub(super) late: Vec<LateWrite>,
     pub(super) publications: Publications,
     pub(super) signals: Signals,
@@ -79,6 +82,7 @@ impl World {
             alive: BTreeSet::new(),
             started: 0,
             in_flight: InFlight::default(),
+            appended_late: BTreeSet::new(),
             late: Vec::new(),
             publications: Publications::default(),
             signals: Signals::default(),
@@ -169,6 +173,11 @@ impl World {
         world.tables = world.journal.recover(kept);
         drop(world);
         drop(owners);
+    }
+
+    /// Returns whether a process has appended to a partition that was not its, or did not wait for the answer any more.
+    pub fn is_appended_late(&self, partition: &PartitionId, topic: Topic) -> bool {
+        self.lock().appended_late.contains(&(partition.clone(), topic))
     }
 
     /// How many writes a power failure may take back.

@@ -28,7 +28,7 @@ pub(super) fn fold(
     context: &mut FoldContext<'_>,
     out: &mut Vec<u8>,
 ) -> Result<BatchStats, PartitionError> {
-    let PreparedBatch { mut batch, unreadable, records, last, forwarded, origins, mut slots, .. } = prepared;
+    let PreparedBatch { mut batch, unreadable, records, from, last, forwarded, origins, mut slots, .. } = prepared;
     state.origins = origins;
     let repeated = forwarded + drop_repeated_rows(state, &mut batch, &mut slots);
     let mut stats = BatchStats { events: records, unreadable: unreadable.len(), repeated, ..BatchStats::default() };
@@ -44,7 +44,7 @@ pub(super) fn fold(
     }
     state.slots = slots;
 
-    let head = BlockHead { catalog: state.catalog, next: last.next(), rules: &plan.stamps };
+    let head = BlockHead { catalog: state.catalog, from, next: last.next(), rules: &plan.stamps };
     let times = batch.times.as_primitive::<TimestampMillisecondType>();
     let events = EventColumns {
         offsets: &batch.offsets,
@@ -86,14 +86,14 @@ fn judge(
     Ok(answers)
 }
 
-/// Appends a block to `out` that only says of events which are judged already why they cannot be folded any more. All
-/// events before `next` are done.
+/// Appends a block to `out` that only says of events which are judged already why they cannot be folded any more. It
+/// scores no event itself; all events before `next` are done.
 pub(crate) fn write_refused(out: &mut Vec<u8>, catalog: u64, next: Offset, refused: &[(Offset, &Refused)]) {
     let unreadable: Unreadable =
         refused.iter().map(|(offset, refused)| (offset.0, refused.code, refused.message.clone())).collect();
     let keys = StringArray::new_null(0);
     let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
-    write_block(out, &BlockHead { catalog, next, rules: "[]" }, &events, &[]);
+    write_block(out, &BlockHead { catalog, from: next, next, rules: "[]" }, &events, &[]);
 }
 
 /// The offset of a judged row's event.

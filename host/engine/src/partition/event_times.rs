@@ -57,7 +57,7 @@ pub(super) fn refuse_times(
     let is_taken = times.iter().zip(offsets).map(|(time, offset)| {
         let checked = max_ahead.check(*time, stored.at(Offset(*offset)));
         if let Err(error) = &checked {
-            unreadable.push((*offset, error.code(), error.to_string()));
+            unreadable.push((*offset, error.code().as_str(), error.to_string()));
         }
         checked.is_ok()
     });

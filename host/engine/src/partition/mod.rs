@@ -263,13 +263,15 @@ impl PartitionState {
     }
 
     /// Decodes records and finds out which of their entities are not in memory. Nothing is folded. `records` are
-    /// (offset, Avro), rising; so are `refused`, which the log could not turn into Avro. None: there are none.
+    /// (offset, Avro), ascending; so are `refused`, which the log could not turn into Avro. None: there are none.
+    /// `from` is where the partition is, at the first of them or before.
     pub(crate) fn prepare(
         &mut self,
+        from: Offset,
         records: &[(Offset, &[u8])],
         refused: &[(Offset, &Refused)],
     ) -> Option<PreparedBatch> {
-        prepare::prepare(self, records, refused)
+        prepare::prepare(self, from, records, refused)
     }
 
     /// Takes the states of the entities that a batch lacks, one per missing key.
@@ -310,7 +312,9 @@ impl PartitionState {
         store: &dyn StateStore,
         out: &mut Vec<u8>,
     ) -> Result<BatchStats, PartitionError> {
-        let Some(mut prepared) = self.prepare(records, refused) else { return Ok(BatchStats::default()) };
+        let first = |one: Option<Offset>| one.unwrap_or(Offset(u64::MAX));
+        let from = first(records.first().map(|one| one.0)).min(first(refused.first().map(|one| one.0)));
+        let Some(mut prepared) = self.prepare(from, records, refused) else { return Ok(BatchStats::default()) };
         while !prepared.missing_keys().is_empty() {
             let keys: Vec<&str> = prepared.missing_keys().iter().map(|key| &**key).collect();
             let states = store.load(&self.partition, &keys)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::FilterBuilder;
 use assay_core::expr::CseCache;
+use assay_core::failure_code::FailureCode;
 use assay_core::verdict::{EdgeRow, RuleRows};
 use assay_runtime::{Batch, Blobs, Instance, ScoreError, Scored, Unfinished, thread_cpu_time};
 
@@ -51,7 +52,8 @@ pub(super) fn score(
     let shown: Vec<ArrayRef> = inputs.iter().map(|input| input.array.clone()).collect();
     let Some(instance) = instance else {
         // Workers equip themselves whenever a plan is adopted.
-        let missing = (0..rows as u32).map(|row| (row, "plugin-missing", "the plugin has no instance".to_owned()));
+        let missing = (0..rows as u32)
+            .map(|row| (row, FailureCode::PluginMissing.as_str(), "the plugin has no instance".to_owned()));
         return Ok(RuleRows { failures: missing.collect(), inputs: shown, ..RuleRows::default() });
     };
     let is_unmigrated = |failure: &&(u32, &str, String)| failure.1 == STATE_MIGRATION;
@@ -85,7 +87,7 @@ fn refuse_incomplete(scorer: &PluginScorer, plan: &StreamPlan, inputs: &[InputCo
                 let stream = &plan.def.stream;
                 let message =
                     format!("input '{name}', which the plugin requires, is missing in this event of '{stream}'");
-                failures.push((row as u32, "input-missing", message));
+                failures.push((row as u32, FailureCode::InputMissing.as_str(), message));
             }
         }
     }

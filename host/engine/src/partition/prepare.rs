@@ -8,6 +8,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, new_empty_array};
 use arrow_schema::DataType;
 use arrow_select::filter::FilterBuilder;
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{KeyProblem, Offset, check_key};
 use assay_core::schema::EventError;
 use compact_str::CompactString;
@@ -54,6 +55,8 @@ pub(crate) struct PreparedBatch {
     pub(super) unreadable: Unreadable,
     /// How many records it was made from.
     pub(super) records: usize,
+    /// The first offset that the batch covers; the last one is `last`.
+    pub(super) from: Offset,
     pub(super) last: Offset,
     /// Rows that were forwarded again by the source of a derived stream, and are left out.
     pub(super) forwarded: usize,
@@ -79,6 +82,7 @@ impl PreparedBatch {
 /// Decodes records and finds their entities. Nothing is folded by this. None: there are no records.
 pub(super) fn prepare(
     state: &mut PartitionState,
+    from: Offset,
     records: &[(Offset, &[u8])],
     refused: &[(Offset, &Refused)],
 ) -> Option<PreparedBatch> {
@@ -94,7 +98,7 @@ pub(super) fn prepare(
     let mut slots = std::mem::take(&mut state.slots);
     let missing = state.entities.find_slots(batch.keys.iter().flatten(), &mut slots);
     let (records, generation) = (records.len() + refused.len(), state.entities.generation());
-    Some(PreparedBatch { batch, unreadable, records, last, forwarded, origins, slots, missing, generation })
+    Some(PreparedBatch { batch, unreadable, records, from, last, forwarded, origins, slots, missing, generation })
 }
 
 /// Takes the states of the entities that a batch lacks, in the order of its missing keys.
@@ -129,7 +133,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
     let mut unreadable: Unreadable = decoded
         .bad
         .iter()
-        .map(|(record, error)| (records[*record].0.0, "event-malformed", error.to_string()))
+        .map(|(record, error)| (records[*record].0.0, FailureCode::EventMalformed.as_str(), error.to_string()))
         .collect();
     let mut offsets: Vec<u64> = decoded.rows.iter().map(|record| records[*record].0.0).collect();
     let mut fields = decoded.columns;
@@ -140,7 +144,7 @@ fn decode(state: &mut PartitionState, records: &[(Offset, &[u8])]) -> (Batch, Un
         for (offset, is_there) in offsets.iter().zip(nulls.iter()) {
             if !is_there {
                 let message = format!("field '{path}', which the stream needs of every event, is missing");
-                unreadable.push((*offset, "event-incomplete", message));
+                unreadable.push((*offset, FailureCode::EventIncomplete.as_str(), message));
             }
         }
         let keep = BooleanArray::new(nulls.into_inner(), None);
@@ -178,7 +182,7 @@ fn drop_invalid_keys(
     for (offset, problem) in offsets.iter().zip(&problems) {
         if let Some(problem) = *problem {
             let error = EventError::Key { path: path.to_owned(), problem };
-            unreadable.push((*offset, error.code(), error.to_string()));
+            unreadable.push((*offset, error.code().as_str(), error.to_string()));
         }
     }
     let keep: BooleanArray = problems.iter().map(|problem| Some(problem.is_none())).collect();

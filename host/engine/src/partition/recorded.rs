@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::Offset;
 
 /// The code of a row whose entity's state the plugin could not carry over to its version.
-pub(super) const STATE_MIGRATION: &str = "state-migration";
+pub(super) const STATE_MIGRATION: &str = FailureCode::StateMigration.as_str();
 /// The codes of failures that are taken from the log: those that depend on limits of time and memory. Other failures
 /// are the same again when the plugin is called again.
-const TAKEN_FROM_LOG: [&str; 3] = ["plugin-deadline", "plugin-out-of-memory", STATE_MIGRATION];
+const TAKEN_FROM_LOG: [&str; 3] =
+    [FailureCode::PluginDeadline.as_str(), FailureCode::PluginOutOfMemory.as_str(), STATE_MIGRATION];
 
 /// Rows that failed: the row, a code, a message.
 pub(super) type Failures = Vec<(u32, &'static str, String)>;
@@ -29,6 +31,12 @@ impl RecordedFailures {
             Some(failures) => drop(failures.insert(offset, code)),
             None => drop(self.by_rule.insert(rule.to_owned(), BTreeMap::from([(offset, code)]))),
         }
+    }
+
+    /// The failures among some that are to be taken from the log.
+    pub(super) fn select(failures: &Failures) -> Vec<(u32, &'static str)> {
+        let is_taken = |failure: &&(u32, &'static str, String)| TAKEN_FROM_LOG.contains(&failure.1);
+        failures.iter().filter(is_taken).map(|(row, code, _)| (*row, *code)).collect()
     }
 
     /// The failures of a rule on rows with these offsets, by row.

@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array};
 use assay_core::expr::{CseCache, EvalError, Expr};
+use assay_core::failure_code::FailureCode;
 use assay_core::rule::OnError;
 use assay_core::verdict::RuleRows;
 use assay_runtime::Unfinished;
@@ -15,6 +16,7 @@ use super::entities::Entities;
 use super::judged_rows::JudgedRows;
 use super::plugin::PluginRows;
 use super::prepare::Batch;
+use super::recorded::RecordedFailures;
 use super::{Instances, graph, plugin};
 use crate::plan::{RulePlan, Scorer, StreamPlan};
 use crate::rule_stats::PluginTime;
@@ -97,6 +99,9 @@ pub(super) fn score(
     }
     answer.record = rule.record;
     answer.hides_failures = rule.on_error == OnError::Skip;
+    if answer.hides_failures {
+        answer.hidden_failures = RecordedFailures::select(&answer.failures);
+    }
     let scores = answer.scores.iter().enumerate().map(|(row, score)| (judged.row(row), *score));
     let column = score_column(batch.rows(), scores);
     answer.rows = judged.into_rows();
@@ -118,7 +123,7 @@ fn by_expression(
     let mut answer = RuleRows { scores: doubles, ..RuleRows::default() };
     for (row, score) in answer.scores.iter_mut().enumerate().filter(|(_, score)| score.is_infinite()) {
         let message = format!("the expression gave {score}, but a score is a finite number");
-        answer.failures.push((row as u32, "score-infinite", message));
+        answer.failures.push((row as u32, FailureCode::ScoreInfinite.as_str(), message));
         *score = f64::NAN;
     }
     answer.inputs = reads.iter().map(|slot| columns[*slot].clone()).collect();

@@ -7,10 +7,10 @@ use assay_core::rule::RuleDef;
 use assay_core::stream::StreamDef;
 use assay_core::view::ViewDef;
 use assay_runtime::{Limits, Plugin};
-use serde::de::DeserializeOwned;
 
 use super::stored::{StoredPlugin, stored_plugins};
 use super::{Artifacts, Plan, PluginCache};
+use crate::definition::{Definition, DefinitionType};
 use crate::ports::catalog::{Kind, Snapshot};
 use crate::problem::Problem;
 
@@ -37,11 +37,11 @@ impl Problems {
 }
 
 /// A definition with its revision.
-pub(super) struct Defined<T> {
+pub(super) struct Defined<'a, T> {
     pub(super) revision: u32,
     /// The version since which there is a definition of this name without a break.
     pub(super) created_at_version: u64,
-    pub(super) def: T,
+    pub(super) def: &'a T,
 }
 
 /// What rules are compiled against.
@@ -70,10 +70,9 @@ impl Plan {
         limits: &Limits,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let streams: Vec<Defined<StreamDef>> =
-            read(&snapshot, Kind::Stream, &mut problems, |def: &StreamDef| &def.stream);
-        let views: Vec<Defined<ViewDef>> = read(&snapshot, Kind::View, &mut problems, |def: &ViewDef| &def.view);
-        let rules: Vec<Defined<RuleDef>> = read(&snapshot, Kind::Rule, &mut problems, |def: &RuleDef| &def.rule);
+        let streams: Vec<Defined<'_, StreamDef>> = read(&snapshot, &mut problems);
+        let views: Vec<Defined<'_, ViewDef>> = read(&snapshot, &mut problems);
+        let rules: Vec<Defined<'_, RuleDef>> = read(&snapshot, &mut problems);
         let stored = stored_plugins(&snapshot, &mut problems);
         let plugins = Plugins { stored, plugin_cache, artifacts, limits };
         let names: Vec<&str> = streams.iter().map(|stream| stream.def.stream.as_str()).collect();
@@ -103,21 +102,16 @@ impl Plan {
     }
 }
 
-/// Reads all definitions of a kind. A definition must carry the name that the catalog has for it.
-fn read<T: DeserializeOwned>(
-    snapshot: &Snapshot,
-    kind: Kind,
-    problems: &mut Problems,
-    name_of: impl Fn(&T) -> &String,
-) -> Vec<Defined<T>> {
+/// All definitions of a type. A definition must carry the name that the catalog has for it.
+fn read<'a, T: DefinitionType>(snapshot: &'a Snapshot, problems: &mut Problems) -> Vec<Defined<'a, T>> {
     let mut all = Vec::new();
+    let kind = T::KIND;
     for revision in snapshot.of(kind) {
         let name = &revision.name;
         problems.ok_or_add(kind, name, "", assay_core::names::check_name(name));
-        let body = revision.body.clone().unwrap_or_default();
-        let Some(def) = problems.ok_or_add(kind, name, "", serde_json::from_value::<T>(body)) else { continue };
-        if name_of(&def) != name {
-            problems.add(kind, name, &kind.to_string(), format!("the definition calls itself '{}'", name_of(&def)));
+        let Some(def) = problems.ok_or_add(kind, name, "", revision.read()) else { continue };
+        if let Some(own) = revision.definition.as_ref().and_then(Definition::own_name).filter(|own| own != name) {
+            problems.add(kind, name, kind.properties().name, format!("the definition calls itself '{own}'"));
         }
         all.push(Defined { revision: revision.revision, created_at_version: revision.created_at_version, def });
     }

@@ -16,7 +16,7 @@ pub(crate) struct DefinitionVersion {
 }
 
 impl DefinitionVersion {
-    pub(super) fn of<T>(kind: Kind, name: &str, defined: &Defined<T>) -> Self {
+    pub(super) fn of<T>(kind: Kind, name: &str, defined: &Defined<'_, T>) -> Self {
         Self { kind, name: name.to_owned(), revision: defined.revision, created_at_version: defined.created_at_version }
     }
 }

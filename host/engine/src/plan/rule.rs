@@ -21,13 +21,13 @@ use crate::ports::catalog::Kind;
 
 /// The compiled rule, and the names of the rules whose scores it uses.
 pub(super) fn compile(
-    defined: &Defined<RuleDef>,
+    defined: &Defined<'_, RuleDef>,
     slots: &Slots<'_>,
     plugins: &Plugins<'_>,
     states: &mut Vec<StatePlan>,
     problems: &mut Problems,
 ) -> Option<(RulePlan, BTreeSet<String>)> {
-    let def = &defined.def;
+    let def = defined.def;
     let before = problems.0.len();
     let scope = slots.scope(NameVisibility::Rule);
     let when = match &def.when {
@@ -116,14 +116,14 @@ fn expression_scorer(
 }
 
 fn plugin_scorer(
-    defined: &Defined<RuleDef>,
+    defined: &Defined<'_, RuleDef>,
     reference: &PluginRef,
     slots: &Slots<'_>,
     plugins: &Plugins<'_>,
     states: &mut Vec<StatePlan>,
     problems: &mut Problems,
 ) -> Option<(Scorer, RuleStamp)> {
-    let def = &defined.def;
+    let def = defined.def;
     let plugin = problems.ok_or_add(Kind::Rule, &def.rule, "plugin", find_plugin(reference, plugins))?;
     let manifest = plugin.manifest();
     let inputs = bind_inputs(def, manifest, slots, problems);

@@ -4,6 +4,7 @@ use assay_core::names::Digest;
 use assay_core::rule::PluginRef;
 
 use super::compile::Problems;
+use crate::definition::PluginDef;
 use crate::ports::catalog::{Kind, Revision, Snapshot};
 
 /// A plugin of the catalog. It is loaded when a rule uses it.
@@ -16,16 +17,18 @@ pub(crate) struct StoredPlugin {
 }
 
 impl StoredPlugin {
+    /// A plugin of the catalog; none: its name has no version that can be read.
+    pub(crate) fn new(name: &str, def: &PluginDef) -> Option<Result<Self, semver::Error>> {
+        let (name, version) = name.split_once('@')?;
+        let plugin = |version| Self { name: name.to_owned(), version, digest: def.digest, is_yanked: def.yanked };
+        Some(version.parse::<semver::Version>().map(plugin))
+    }
+
     /// Reads a plugin's definition; a damaged one is none, and a problem.
     fn read(revision: &Revision, problems: &mut Problems) -> Option<Self> {
-        let (name, version) = revision.name.split_once('@')?;
-        let field = |name: &str| revision.body.as_ref().and_then(|body| body.get(name));
-        let digest = field("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let digest = problems.ok_or_add(Kind::Plugin, &revision.name, "digest", digest.parse::<Digest>())?;
-        let version =
-            problems.ok_or_add(Kind::Plugin, &revision.name, "version", version.parse::<semver::Version>())?;
-        let is_yanked = field("yanked").and_then(serde_json::Value::as_bool).unwrap_or(false);
-        Some(Self { name: name.to_owned(), version, digest, is_yanked })
+        let name = &revision.name;
+        let def = problems.ok_or_add(Kind::Plugin, name, "", revision.read())?;
+        problems.ok_or_add(Kind::Plugin, name, "version", Self::new(name, def)?)
     }
 
     /// The reference that means this version and no other.

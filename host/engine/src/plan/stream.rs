@@ -19,14 +19,14 @@ use super::{
 use crate::ports::catalog::Kind;
 
 pub(super) fn compile(
-    stream: &Defined<StreamDef>,
-    views: &[&Defined<ViewDef>],
-    rules: &[&Defined<RuleDef>],
+    stream: &Defined<'_, StreamDef>,
+    views: &[&Defined<'_, ViewDef>],
+    rules: &[&Defined<'_, RuleDef>],
     derived: Vec<String>,
     plugins: &Plugins<'_>,
     problems: &mut Problems,
 ) -> Option<StreamPlan> {
-    let def = &stream.def;
+    let def = stream.def;
     check_complete(def, problems)?;
     let schema = problems.ok_or_add(Kind::Stream, &def.stream, "schema", Schema::parse_value(&def.schema))?;
     let history = history(def, &schema, problems)?;
@@ -58,7 +58,7 @@ pub(super) fn compile(
     let mut uses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for defined in rules {
         if let Some((plan, used)) = rule::compile(defined, &slots, plugins, &mut states, problems) {
-            check_shadows(&defined.def, &used, rules, problems);
+            check_shadows(defined.def, &used, rules, problems);
             let used = rules.iter().map(|rule| rule.def.rule.as_str()).filter(|name| used.contains(*name)).collect();
             uses.insert(&defined.def.rule, used);
             compiled.insert(&defined.def.rule, plan);
@@ -161,7 +161,7 @@ fn check_fields(def: &StreamDef, schema: &Schema, problems: &mut Problems) -> Op
 fn check_shadows(
     def: &RuleDef,
     used: &std::collections::BTreeSet<String>,
-    rules: &[&Defined<RuleDef>],
+    rules: &[&Defined<'_, RuleDef>],
     problems: &mut Problems,
 ) {
     for other in rules {

@@ -11,12 +11,12 @@ use super::scope::{NameVisibility, Slots};
 use crate::ports::catalog::Kind;
 
 pub(super) fn compile(
-    defined: &Defined<ViewDef>,
+    defined: &Defined<'_, ViewDef>,
     stream: &StreamDef,
     slots: &Slots<'_>,
     problems: &mut Problems,
 ) -> Option<ViewPlan> {
-    let def = &defined.def;
+    let def = defined.def;
     let before = problems.0.len();
     if def.by != [stream.key.clone()] {
         let message = format!(

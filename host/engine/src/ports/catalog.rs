@@ -1,59 +1,24 @@
 //! The catalog port: named definitions with all their revisions, and artifacts by digest.
 //!
-//! The catalog does not know what a definition says; `plan` gives it its meaning.
+//! Stores write definitions as JSON and read them typed; `plan` gives them their meaning.
+
+mod state;
 
 use std::sync::Arc;
 
 use assay_core::names::Digest;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::StoreError;
 use super::log::WakeSignal;
-
-/// What kind of thing a definition defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A stream.
-    Stream,
-    /// A view.
-    View,
-    /// A rule.
-    Rule,
-    /// A plugin's manifest; its name is `name@version`, its artifact lies beside by digest.
-    Plugin,
-    /// An API key: its hash and roles, never the key.
-    Key,
-    /// An Avro schema that producers write in; its name is its id in the schema registry. See [`crate::registry`].
-    Schema,
-}
-
-impl Kind {
-    /// Every kind, in the order of snapshots.
-    pub const ALL: [Self; 6] = [Self::Stream, Self::View, Self::Rule, Self::Plugin, Self::Key, Self::Schema];
-
-    /// Whether workers have to take up a change of such a definition. Keys and schemas are the API's and the log's
-    /// affair.
-    pub fn concerns_workers(self) -> bool {
-        !matches!(self, Self::Key | Self::Schema)
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Stream => "stream",
-            Self::View => "view",
-            Self::Rule => "rule",
-            Self::Plugin => "plugin",
-            Self::Key => "key",
-            Self::Schema => "schema",
-        })
-    }
-}
+use crate::definition::DefinitionType;
+pub use crate::definition::{Definition, Kind};
+pub use state::{CatalogState, DuplicateChange};
 
 /// One revision of one definition. Nothing is ever overwritten: a change is a new revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredRevision")]
 pub struct Revision {
     /// What it defines.
     pub kind: Kind,
@@ -71,7 +36,80 @@ pub struct Revision {
     /// When, ms since 1970.
     pub at: i64,
     /// The definition; none: it was deleted.
-    pub body: Option<serde_json::Value>,
+    #[serde(rename = "body")]
+    pub definition: Option<Definition>,
+}
+
+/// A revision as stores have it: its kind tells how its body is read.
+#[derive(Deserialize)]
+struct StoredRevision {
+    kind: Kind,
+    name: String,
+    revision: u32,
+    version: u64,
+    #[serde(rename = "born")]
+    created_at_version: u64,
+    author: String,
+    at: i64,
+    body: Option<Value>,
+}
+
+impl From<StoredRevision> for Revision {
+    fn from(stored: StoredRevision) -> Self {
+        let StoredRevision { kind, name, revision, version, created_at_version, author, at, body } = stored;
+        let definition = body.map(|body| Definition::from_json(kind, body));
+        Self { kind, name, revision, version, created_at_version, author, at, definition }
+    }
+}
+
+/// The reason why a revision has no definition of a type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDefinition {
+    /// The revision deleted it.
+    #[error("it was deleted")]
+    Deleted,
+    /// The stored definition cannot be read.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is of another kind.
+    #[error("expected a {expected}, got a {actual}")]
+    OtherKind {
+        /// The kind that was asked for.
+        expected: Kind,
+        /// Its kind.
+        actual: Kind,
+    },
+}
+
+impl Revision {
+    /// The revision that a change makes, after the last one of its kind and name, if there was one.
+    pub fn after(last: Option<&Self>, change: Change, version: u64, author: &str, at: i64) -> Self {
+        let Change { kind, name, definition } = change;
+        let living = last.filter(|last| last.definition.is_some());
+        Self {
+            kind,
+            name,
+            revision: last.map_or(1, |last| last.revision + 1),
+            version,
+            created_at_version: living.map_or(version, |last| last.created_at_version),
+            author: author.to_owned(),
+            at,
+            definition,
+        }
+    }
+
+    /// Its definition.
+    ///
+    /// # Errors
+    /// It has none of this type.
+    pub fn read<T: DefinitionType>(&self) -> Result<&T, NoDefinition> {
+        match &self.definition {
+            None => Err(NoDefinition::Deleted),
+            Some(Definition::Damaged(damaged)) => Err(NoDefinition::Damaged(damaged.error.clone())),
+            Some(definition) => T::from_definition(definition)
+                .ok_or_else(|| NoDefinition::OtherKind { expected: T::KIND, actual: definition.kind() }),
+        }
+    }
 }
 
 /// A wish to change one definition.
@@ -82,7 +120,30 @@ pub struct Change {
     /// Its name.
     pub name: String,
     /// The new definition; none: delete it.
-    pub body: Option<serde_json::Value>,
+    pub definition: Option<Definition>,
+}
+
+impl Change {
+    /// Creates or replaces a definition.
+    pub fn set(name: impl Into<String>, definition: impl Into<Definition>) -> Self {
+        let definition: Definition = definition.into();
+        Self { kind: definition.kind(), name: name.into(), definition: Some(definition) }
+    }
+
+    /// The same for a definition that is JSON. One that cannot be read is refused when a plan is made of it.
+    pub fn from_json(kind: Kind, name: impl Into<String>, body: Value) -> Self {
+        Self::set(name, Definition::from_json(kind, body))
+    }
+
+    /// Deletes a definition.
+    pub fn delete(kind: Kind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into(), definition: None }
+    }
+
+    /// Returns whether it changes this definition.
+    pub fn is_of(&self, kind: Kind, name: &str) -> bool {
+        self.kind == kind && self.name == name
+    }
 }
 
 /// All definitions that hold at one version of the catalog, ordered by kind and name; no deleted ones.
@@ -103,6 +164,16 @@ impl Snapshot {
     /// One definition.
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Revision> {
         self.of(kind).find(|revision| revision.name == name)
+    }
+
+    /// All of a type, with their revisions; no damaged ones.
+    pub fn all<T: DefinitionType>(&self) -> impl Iterator<Item = (&Revision, &T)> {
+        self.of(T::KIND).filter_map(|revision| Some((revision, revision.read().ok()?)))
+    }
+
+    /// One definition of a type; none also if it is damaged.
+    pub fn find<T: DefinitionType>(&self, name: &str) -> Option<&T> {
+        self.get(T::KIND, name)?.read().ok()
     }
 }
 

@@ -61,7 +61,7 @@ pub trait Graph: Send + Sync {
 
     /// Upserts edges, each (source, name, target) once; all verdict blocks before `next` are in then. Among edges from
     /// several partitions the one with the latest time stays. Returns the edges that the store refuses for good, by
-    /// rising index.
+    /// rising index. If there are any, the position is not stored: see [`RejectedItem`].
     ///
     /// # Errors
     /// The store fails.

@@ -69,7 +69,9 @@ pub struct Place {
     pub offset: Offset,
 }
 
-/// One item of a write that its store refuses for good. The others of the write are stored, and so is its position.
+/// One item of a write that its store refuses for good. The others of the write are stored, but its position is not: the
+/// caller first keeps what was refused, then stores the position by a write without items. So a crash between the two loses
+/// nothing: the items are written and refused again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedItem {
     /// Which item of the write, counted from 0.

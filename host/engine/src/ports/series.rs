@@ -55,7 +55,7 @@ pub trait TimeSeries: Send + Sync {
     fn events_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Writes points of events: all events before `next` have theirs then. Returns the points that the store refuses
-    /// for good, by rising index.
+    /// for good, by rising index. If there are any, the position is not stored: see [`RejectedItem`].
     ///
     /// # Errors
     /// The store fails.
@@ -73,7 +73,7 @@ pub trait TimeSeries: Send + Sync {
     fn verdicts_position(&self, partition: &PartitionId) -> Result<Offset, StoreError>;
 
     /// Writes points of verdicts: all blocks before `next` have theirs then. Returns the points that the store refuses
-    /// for good, by rising index.
+    /// for good, by rising index. If there are any, the position is not stored: see [`RejectedItem`].
     ///
     /// # Errors
     /// The store fails.

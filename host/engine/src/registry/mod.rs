@@ -7,13 +7,11 @@
 mod error;
 mod schema_index;
 
-use std::collections::BTreeMap;
-
 use assay_core::schema::AvroSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::now_ms;
+pub use crate::definition::StoredSchema;
 use crate::ports::StoreError;
 use crate::ports::catalog::{Catalog, Change, CommitError, Kind};
 pub use error::RegistryError;
@@ -27,16 +25,6 @@ pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 pub const MAX_TOTAL_BYTES: usize = 64 << 20;
 /// How often a commit is tried while others change the catalog. Each of them made progress meanwhile.
 const MAX_ATTEMPTS: usize = 1000;
-
-/// A schema as the catalog keeps it, under its id. It is never deleted: events may be written in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoredSchema {
-    /// The Avro schema as JSON text, with all that its author wrote but blanks.
-    pub schema: String,
-    /// Each subject that has it, with its version there.
-    pub subjects: BTreeMap<String, u32>,
-}
 
 /// One version of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +117,7 @@ impl<'a> Registry<'a> {
                 return Err(RegistryError::Incompatible { subject: subject.to_owned(), misfit });
             }
             let (registered, stored) = schema_index.next(subject, &sent)?;
-            let body = Some(serde_json::json!(stored));
-            let change = Change { kind: Kind::Schema, name: registered.id.to_string(), body };
+            let change = Change::set(registered.id.to_string(), stored);
             match self.catalog.commit(snapshot.version, vec![change], author, now_ms()) {
                 Ok(_) => {
                     let RegisteredSchema { id, version, .. } = registered;

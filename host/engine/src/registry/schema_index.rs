@@ -18,8 +18,7 @@ pub(super) struct SchemaIndex {
 
 /// The schema in a revision.
 pub(super) fn stored(revision: &Revision) -> Result<StoredSchema, StoreError> {
-    let body = revision.body.clone().unwrap_or_default();
-    serde_json::from_value(body).map_err(|error| broken(&revision.name, &error))
+    revision.read().cloned().map_err(|error| broken(&revision.name, &error))
 }
 
 fn broken(id: &str, problem: &dyn std::fmt::Display) -> StoreError {
@@ -33,9 +32,8 @@ impl SchemaIndex {
             Ok((id, stored(revision)?))
         });
         let schemas = schemas.collect::<Result<_, StoreError>>()?;
-        let bodies = snapshot.of(Kind::Stream).filter_map(|revision| revision.body.clone());
         // A stream that cannot be read is not in the plan either, and the plan says so.
-        let streams = bodies.filter_map(|body| serde_json::from_value(body).ok()).collect();
+        let streams = snapshot.all::<StreamDef>().map(|(_, stream)| stream.clone()).collect();
         Ok(Self { schemas, streams })
     }
 

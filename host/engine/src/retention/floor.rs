@@ -3,10 +3,10 @@
 use assay_core::names::Offset;
 
 use super::SCORING;
-use crate::derived::derive_progress_id;
 use crate::ports::log::Topic;
 use crate::ports::{PartitionId, StoreError};
 use crate::shared::Shared;
+use crate::sinks::SINKS;
 
 /// The first record that is still needed, and who needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,55 +19,18 @@ pub(super) struct RetentionFloor {
 pub(super) fn find_floor(shared: &Shared, partition: &PartitionId, topic: Topic) -> Result<RetentionFloor, StoreError> {
     let ports = &shared.ports;
     let checkpoint = ports.state.checkpoint(partition)?.unwrap_or_default();
-    let mut search = FloorSearch { shared, least: RetentionFloor { at: Offset(0), reader: SCORING } };
-    match topic {
-        Topic::Events => {
-            search.least.at = checkpoint.events;
-            search.consider("archive-events", || ports.archive.events_position(partition))?;
-            if let Some(series) = &ports.series {
-                search.consider("series-events", || series.events_position(partition))?;
-            }
-            let plan = shared.plan();
-            for derived in plan.streams.get(&*partition.stream).iter().flat_map(|stream| &stream.derived) {
-                let progress = derive_progress_id(derived, partition.partition);
-                search.consider("derive", || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events))?;
-            }
-        }
-        Topic::Verdicts => {
-            search.least.at = checkpoint.verdicts;
-            search.consider("archive-verdicts", || ports.archive.verdicts_position(partition))?;
-            search.consider("profiles", || ports.profiles.position(partition))?;
-            search.consider("graph", || ports.graph.position(partition))?;
-            search.consider("dead-letters", || ports.dead_letters.position(partition))?;
-            if let Some(series) = &ports.series {
-                search.consider("series-verdicts", || series.verdicts_position(partition))?;
-            }
-            if let Some(outbox) = &ports.outbox {
-                search.consider("outbox", || outbox.position(partition))?;
-            }
+    let at = match topic {
+        Topic::Events => checkpoint.events,
+        Topic::Verdicts => checkpoint.verdicts,
+    };
+    let mut floor = RetentionFloor { at, reader: SCORING };
+    let plan = shared.plan();
+    // A sink that does not run here waits for nothing.
+    for sink in SINKS.iter().filter(|sink| sink.topic == topic && shared.config.runs_sink(sink.name)) {
+        match (sink.position)(ports, &plan, partition)? {
+            Some(at) if at < floor.at => floor = RetentionFloor { at, reader: sink.name },
+            _ => {}
         }
     }
-    Ok(search.least)
-}
-
-struct FloorSearch<'s> {
-    shared: &'s Shared,
-    least: RetentionFloor,
-}
-
-impl FloorSearch<'_> {
-    /// A sink that does not run here waits for nothing.
-    fn consider(
-        &mut self,
-        reader: &'static str,
-        position: impl FnOnce() -> Result<Offset, StoreError>,
-    ) -> Result<(), StoreError> {
-        if self.shared.config.runs_sink(reader) {
-            let at = position()?;
-            if at < self.least.at {
-                self.least = RetentionFloor { at, reader };
-            }
-        }
-        Ok(())
-    }
+    Ok(floor)
 }

@@ -10,16 +10,16 @@ mod trim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
 use crate::metrics::ReaderLabel;
-use crate::panics;
 use crate::ports::StoreError;
 use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
+use crate::service::Service;
 use crate::shared::Shared;
+use crate::sinks::DERIVE;
 pub(crate) use needed_records::{NeededRecord, NeededRecords, SCORING};
 use risk::{RetentionRisk, assess_risk};
 use trim::Trimmer;
@@ -32,10 +32,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 const MIN_AGE_BEHIND_MS: i64 = 10_000;
 
 /// The thread that checks retention.
-pub(crate) struct RetentionThread {
-    wake: Arc<WakeSignal>,
-    thread: JoinHandle<()>,
-}
+pub(crate) struct RetentionThread(Service);
 
 impl RetentionThread {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
@@ -45,8 +42,9 @@ impl RetentionThread {
             RetentionMonitor { shared: shared.clone(), trimmer, warned: HashMap::new(), last_error_at: None };
         let own_wake = wake.clone();
         let stopping = shared.clone();
-        let thread = panics::spawn(
+        let service = Service::start(
             "retention",
+            wake,
             move || stopping.is_stopping(),
             move |heartbeat| {
                 while !monitor.shared.is_stopping() {
@@ -57,13 +55,12 @@ impl RetentionThread {
                 }
             },
         )?;
-        Ok(Self { wake, thread })
+        Ok(Self(service))
     }
 
     /// Waits until the thread has ended. The engine must be stopping.
     pub(crate) fn join(self) {
-        self.wake.notify();
-        let _ = self.thread.join();
+        self.0.join();
     }
 }
 
@@ -126,7 +123,9 @@ impl RetentionMonitor {
         let (shared, now) = (&self.shared, now_ms());
         let (plan, log) = (shared.plan(), &shared.ports.log);
         let is_ours = |need: &NeededRecord| {
-            shared.is_owned(&need.partition) && plan.streams.contains_key(&*need.partition.stream)
+            // The sink of derived streams reads the source's partitions of all processes; it removes its needs itself.
+            (shared.is_owned(&need.partition) || need.reader == DERIVE)
+                && plan.streams.contains_key(&*need.partition.stream)
         };
         let mut asked = HashMap::new();
         let mut risks = Vec::new();

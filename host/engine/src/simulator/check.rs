@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use assay_runtime::{Runtime, RuntimeConfig};
 
-use super::definitions::{SOURCE, draw_change, initial};
+use super::definitions::{SOURCE, draw_change, initial, invalid_rule};
+use super::derived_log::{all_repetitions, check_derived, check_derived_order};
 use super::disturbance;
 use super::driver::{Counts, Running, Simulation};
-use super::logs::{all_repetitions, check_derived, end, partition, partitions, read_events};
+use super::logs::{check_verdicts_once, end, partition, partitions, read_events};
 use super::process::SimulatedProcess;
 use super::reference::{Stretch, run_undisturbed};
 use super::results::Results;
@@ -81,7 +82,11 @@ impl Simulator {
         let stretches = run_disturbed(&disturbed, &mut random)?;
         let world = disturbed.world().clone();
         disturbed.check_acknowledged()?;
+        check_verdicts_once(&world, scenario.partitions)?;
         check_derived(&world, scenario.partitions)?;
+        if scenario.is_order_known() {
+            check_derived_order(&world, scenario.partitions, &disturbed.given_up.borrow())?;
+        }
         let found = Results::read(&world, &scenario, None)?;
         let report = disturbed.report(found.len());
         drop(disturbed);
@@ -160,8 +165,9 @@ impl Simulation {
             let alive = self.alive();
             if !alive.is_empty() {
                 let process: &Rc<SimulatedProcess> = &alive[self.index(alive.len())];
+                self.check_refused(process, &changes)?;
                 self.counts.borrow_mut().changes += 1;
-                match process.engine.change(changes.clone(), "simulator", None, false) {
+                match process.engine.catalog().change(changes.clone(), "simulator", None, false) {
                     Ok(applied) => return self.run_until(|| self.check_version(applied.version)),
                     Err(ChangeError::Invalid(problems)) => return Err(format!("a change: {problems:?}")),
                     Err(_) => {}
@@ -172,6 +178,23 @@ impl Simulation {
             self.start_missing();
         }
         Err("a change could not be made".to_owned())
+    }
+
+    /// Fails if a change that is wrong in part, or a dry run, changes something.
+    fn check_refused(&self, process: &SimulatedProcess, changes: &[Change]) -> Result<(), String> {
+        let catalog = self.world().observer().catalog;
+        let before = catalog.version();
+        let wrong = [changes, &[invalid_rule()]].concat();
+        if process.engine.catalog().change(wrong, "simulator", None, false).is_ok() {
+            return Err("a rule that does not compile was taken".to_owned());
+        }
+        // It fails if a store does.
+        let _ = process.engine.catalog().change(changes.to_vec(), "simulator", None, true);
+        if catalog.version() == before {
+            Ok(())
+        } else {
+            Err("a refused change or a dry run has changed something".to_owned())
+        }
     }
 
     /// Nothing that was acknowledged is lost or in another place.

@@ -11,7 +11,7 @@ pub(super) const SOURCE: &str = "payments";
 pub(super) const DERIVED: &str = "by_device";
 
 fn change(kind: Kind, name: &str, body: Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
 }
 
 fn view(name: &str, stream: &str, by: &str, window: (&str, &str)) -> Change {
@@ -27,8 +27,12 @@ fn view(name: &str, stream: &str, by: &str, window: (&str, &str)) -> Change {
 }
 
 fn rule(name: &str, stream: &str, score: &str) -> Change {
+    change(Kind::Rule, name, rule_body(name, stream, score))
+}
+
+fn rule_body(name: &str, stream: &str, score: &str) -> Value {
     let tags = json!({ "high": "score > 20.0" });
-    change(Kind::Rule, name, json!({ "rule": name, "stream": stream, "score": score, "tags": tags }))
+    json!({ "rule": name, "stream": stream, "score": score, "tags": tags })
 }
 
 /// What the catalog holds before the first event.
@@ -46,10 +50,8 @@ pub(super) fn initial(partitions: u32) -> Vec<Change> {
     let source = json!({ "stream": SOURCE, "key": "card", "time": "at", "id": "id", "partitions": partitions,
         "lateness": "1m", "series": series, "schema": schema });
     let derived = json!({ "stream": DERIVED, "from": SOURCE, "key": "device", "partitions": partitions });
-    let mut seen = rule("seen", SOURCE, "double(views.slots.n)");
-    if let Some(body) = &mut seen.body {
-        body["graph"] = json!([{ "edge": "used", "from": "\"card:\" + card", "to": "\"device:\" + device" }]);
-    }
+    let mut seen = rule_body("seen", SOURCE, "double(views.slots.n)");
+    seen["graph"] = json!([{ "edge": "used", "from": "\"card:\" + card", "to": "\"device:\" + device" }]);
     vec![
         change(Kind::Stream, SOURCE, source),
         change(Kind::Stream, DERIVED, derived),
@@ -59,9 +61,14 @@ pub(super) fn initial(partitions: u32) -> Vec<Change> {
         rule("total", SOURCE, "views.spend.sum + double(views.spend.n)"),
         // Fails on an amount of 0.
         rule("ratio", SOURCE, "1.0 / amount"),
-        seen,
+        change(Kind::Rule, "seen", seen),
         rule("count", DERIVED, "double(views.devices.n) + views.devices.sum"),
     ]
+}
+
+/// A rule that does not compile.
+pub(super) fn invalid_rule() -> Change {
+    rule("invalid", SOURCE, "no_such_field + 1.0")
 }
 
 /// A change that is made while events come, by its number.

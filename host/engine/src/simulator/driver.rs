@@ -9,12 +9,16 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::definitions::{DERIVED, SOURCE};
+use super::logs::{end, partition};
 use super::process::{Notices, ProcessSettings, SimulatedProcess};
 use super::producer::Producer;
 use super::scenario::Scenario;
 use crate::clock::Clock;
 use crate::memory::{ProcessId, Random, World};
+use crate::metrics::Metrics;
 use crate::plan::PluginCache;
+use crate::ports::log::Topic;
 
 /// When simulated time begins, ms since 1970: later than the time of any event.
 const START_MS: i64 = 1_800_000_000_000;
@@ -53,6 +57,8 @@ pub(super) struct Simulation {
     pub(super) is_calm: Cell<bool>,
     /// Whether no process may become a stale owner, because the catalog changes.
     pub(super) forbids_stale_owners: Cell<bool>,
+    /// Where the partitions of the source ended around each step in which a wait of the derive sink was given up.
+    pub(super) given_up: RefCell<Vec<Vec<u64>>>,
     pub(super) trace: Cell<u64>,
 }
 
@@ -99,9 +105,10 @@ impl Simulation {
         let world = World::new(seed, crate::memory::FaultRates::NONE);
         let clock = Clock::simulated(START_MS, run_others);
         let notices: Notices = Arc::new(Mutex::new(VecDeque::new()));
+        let metrics = Arc::new(Metrics::new());
         Self {
             scenario,
-            settings: ProcessSettings { world, clock, notices, plugin_cache, derives },
+            settings: ProcessSettings { world, clock, notices, plugin_cache, metrics, derives },
             random: RefCell::new(Random::new(seed ^ 0x5eed)),
             processes: RefCell::default(),
             crashed: RefCell::default(),
@@ -110,6 +117,7 @@ impl Simulation {
             failure: RefCell::default(),
             is_calm: Cell::new(false),
             forbids_stale_owners: Cell::new(false),
+            given_up: RefCell::default(),
             trace: Cell::new(0),
         }
     }
@@ -206,11 +214,33 @@ impl Simulation {
             return true;
         };
         if let Ok(mut task) = task.try_borrow_mut() {
+            let before = task.is_derive().then(|| (self.waits_given_up(), self.source_ends()));
             if let Err(panicked) = task.step(&process.engine, now) {
                 self.note_failure(format!("process {}: {panicked}", process.id.0));
             }
+            if let Some((count, ends)) = before
+                && self.waits_given_up() > count
+            {
+                self.given_up.borrow_mut().extend([ends, self.source_ends()]);
+            }
         }
         true
+    }
+
+    fn waits_given_up(&self) -> u64 {
+        self.settings.metrics.derive_waits_given_up.get_or_create(&Metrics::stream(DERIVED)).get()
+    }
+
+    /// The partitions of the source may have fewer events than before.
+    pub(super) fn cut_given_up(&self) {
+        let ends = self.source_ends();
+        for before in self.given_up.borrow_mut().iter_mut() {
+            before.iter_mut().zip(&ends).for_each(|(before, now)| *before = (*before).min(*now));
+        }
+    }
+
+    fn source_ends(&self) -> Vec<u64> {
+        (0..self.scenario.partitions).map(|index| end(self.world(), &partition(SOURCE, index), Topic::Events)).collect()
     }
 
     fn advance_to_next_due(&self) {

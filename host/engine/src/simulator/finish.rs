@@ -4,7 +4,7 @@
 use super::definitions::{DERIVED, SOURCE};
 use super::driver::Simulation;
 use super::logs::{end, partition, partitions, read_judged};
-use crate::derived::derive_progress_id;
+use crate::merge_position::derived_up_to;
 use crate::ports::PartitionId;
 use crate::ports::log::Topic;
 
@@ -49,13 +49,9 @@ impl Simulation {
         if self.settings.derives {
             let state = self.world().observer().state;
             for index in 0..count {
-                let progress = derive_progress_id(DERIVED, partition(SOURCE, index).partition);
-                let next = state.checkpoint(&progress).ok().flatten().map_or(0, |checkpoint| checkpoint.events.0);
-                expect_at_end(
-                    &format!("derived of {index}"),
-                    next,
-                    end(self.world(), &partition(SOURCE, index), Topic::Events),
-                )?;
+                let source = partition(SOURCE, index);
+                let next = derived_up_to(&*state, DERIVED, count, source.partition).unwrap_or_default().0;
+                expect_at_end(&format!("derived of {source}"), next, end(self.world(), &source, Topic::Events))?;
             }
         }
         for partition in partitions(count) {
@@ -87,7 +83,7 @@ impl Simulation {
     /// Every process goes by the catalog's version.
     pub(super) fn check_version(&self, version: u64) -> Result<(), String> {
         for process in self.alive() {
-            let has = process.engine.version_in_effect();
+            let has = process.engine.catalog().version_in_effect();
             expect_at_end(&format!("process {}: version", process.id.0), has, version)?;
         }
         Ok(())

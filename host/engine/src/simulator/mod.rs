@@ -8,6 +8,7 @@
 
 mod check;
 mod definitions;
+mod derived_log;
 mod disturbance;
 mod driver;
 mod finish;

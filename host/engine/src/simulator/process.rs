@@ -75,6 +75,8 @@ pub(super) struct ProcessSettings {
     pub(super) clock: Clock,
     pub(super) notices: Notices,
     pub(super) plugin_cache: Arc<PluginCache>,
+    /// Those of all processes together.
+    pub(super) metrics: Arc<Metrics>,
     /// Whether the derived stream is filled by its sink.
     pub(super) derives: bool,
 }
@@ -98,11 +100,12 @@ impl SimulatedProcess {
             batch_rows: scenario.batch_rows,
             checkpoint_every: scenario.checkpoint_every,
             entities_in_memory: scenario.entities_in_memory,
+            derive_wait: scenario.derive_wait,
             sinks: sinks.map(|name| (*name).to_owned()).collect(),
             clock: settings.clock.clone(),
             ..EngineConfig::default()
         };
-        let (metrics, plugins) = (Arc::new(Metrics::new()), settings.plugin_cache.clone());
+        let (metrics, plugins) = (settings.metrics.clone(), settings.plugin_cache.clone());
         let shared = Engine::prepare(process.ports(), plugins, config, metrics)?;
         let (mut tasks, mut openings, mut workers) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..scenario.workers {
@@ -112,12 +115,10 @@ impl SimulatedProcess {
             tasks.extend([Part::Worker(Box::new(worker)), Part::Saver(saver)]);
         }
         let engine = Engine::assemble(shared.clone(), workers);
-        let membership = &shared.ports.membership;
-        membership.join(Arc::new(NotingOwner { process: process.id(), notices: settings.notices.clone() }));
-        membership.set_partitions(shared.plan().partitions().collect());
-        for mut sink in sinks::all(&shared) {
+        shared.join_group(Arc::new(NotingOwner { process: process.id(), notices: settings.notices.clone() }));
+        for mut sink in sinks::make_all(&shared) {
             sink.restart();
-            tasks.push(Part::Sink(Box::new(sink)));
+            tasks.push(Part::Sink(sink));
         }
         let wake = Arc::new(WakeSignal::default());
         shared.ports.catalog.on_change(wake.clone());

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::definitions::DERIVED;
+use super::derived_log::repetitions;
 use super::driver::{Running, Simulation};
-use super::logs::{partitions, read_events, repetitions};
+use super::logs::{partitions, read_events};
 use super::scenario::Scenario;
 use crate::memory::World;
 use crate::plan::PluginCache;

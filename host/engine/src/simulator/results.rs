@@ -6,7 +6,8 @@ use assay_core::names::Offset;
 use assay_core::time_range::TimeRange;
 
 use super::definitions::SOURCE;
-use super::logs::{Repetitions, partitions, read_blocks};
+use super::derived_log::Repetitions;
+use super::logs::{partitions, read_blocks};
 use super::scenario::Scenario;
 use crate::memory::World;
 use crate::ports::archive::HistoryQuery;

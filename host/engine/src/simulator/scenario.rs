@@ -35,6 +35,8 @@ pub(super) struct Scenario {
     pub(super) events_per_100_steps: u64,
     /// How many milliseconds the disorder of event times may be.
     pub(super) disorder_ms: u64,
+    /// How long the merge of a derived stream waits for a silent partition.
+    pub(super) derive_wait: Duration,
 }
 
 impl Scenario {
@@ -66,7 +68,14 @@ impl Scenario {
             disturbances: random.below(300),
             events_per_100_steps: 1 + random.below(12),
             disorder_ms: random.below(120_000),
+            derive_wait: Duration::from_millis([20, 200, 1_000, 5_000][random.index(4)]),
         }
+    }
+
+    /// Whether the order of a derived stream follows from when waits were given up: no partition of the source seems to be
+    /// at its end when it is not.
+    pub(super) fn is_order_known(&self) -> bool {
+        self.rates.short_reads == 0
     }
 
     /// The same without anything that goes wrong, in one process.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::handle::Engine;
 use crate::panics::catch;
 use crate::ports::log::WakeSignal;
-use crate::sinks::{SinkLoop, SinkStep};
+use crate::sinks::{DERIVE, SinkStep, SinkTask};
 use crate::worker::{SaverStep, Step, SteppedSaver, SteppedWorker};
 
 /// How often the catalog's version is asked for when no signal comes.
@@ -14,14 +14,14 @@ const CATALOG_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait after the catalog could not be read.
 const CATALOG_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// A saver is woken by checkpoints only.
-const MAX_SAVER_IDLE: Duration = Duration::from_secs(1 << 20);
+/// A saver is woken by checkpoints only, and a sink that has stopped by nothing.
+const MAX_IDLE: Duration = Duration::from_secs(1 << 20);
 
 /// A part of a process.
 pub(super) enum Part {
     Worker(Box<SteppedWorker>),
     Saver(SteppedSaver),
-    Sink(Box<SinkLoop>),
+    Sink(Box<dyn SinkTask>),
     /// With the signal that tells of changes.
     Watcher(Arc<WakeSignal>),
 }
@@ -50,6 +50,11 @@ impl Task {
     /// Whether it is needed for a change of the plan or a handover to be answered.
     pub(super) fn is_of_worker(&self) -> bool {
         matches!(self.part, Part::Worker(_) | Part::Saver(_))
+    }
+
+    /// Whether it writes derived streams.
+    pub(super) fn is_derive(&self) -> bool {
+        matches!(&self.part, Part::Sink(sink) if sink.name() == DERIVE)
     }
 
     /// Whether its next step is due.
@@ -102,15 +107,16 @@ impl Task {
             },
             Part::Saver(saver) => match saver.step() {
                 SaverStep::Busy => Due::Now,
-                SaverStep::Idle | SaverStep::Over => Due::Woken(now + MAX_SAVER_IDLE),
+                SaverStep::Idle | SaverStep::Over => Due::Woken(now + MAX_IDLE),
                 SaverStep::RetryAt(at) => Due::At(at),
             },
             Part::Sink(sink) => match sink.step() {
                 SinkStep::Busy => Due::Now,
                 SinkStep::Idle(at_most) => Due::Woken(now + at_most),
-                SinkStep::Retry(delay) => Due::At(now + delay),
+                SinkStep::RetryAfter(delay) => Due::At(now + delay),
+                SinkStep::Over => Due::At(now + MAX_IDLE),
             },
-            Part::Watcher(_) => match engine.refresh() {
+            Part::Watcher(_) => match engine.catalog().refresh() {
                 Ok(()) => Due::Woken(now + CATALOG_POLL_INTERVAL),
                 Err(_) => Due::At(now + CATALOG_RETRY_DELAY),
             },

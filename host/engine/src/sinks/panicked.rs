@@ -155,7 +155,12 @@ mod tests {
         let keys = StringArray::new_null(0);
         let columns = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
         let mut out = Vec::new();
-        write_block(&mut out, &BlockHead { catalog: 1, next: Offset(events.end), rules: "[]" }, &columns, &[]);
+        write_block(
+            &mut out,
+            &BlockHead { catalog: 1, from: Offset(events.start), next: Offset(events.end), rules: "[]" },
+            &columns,
+            &[],
+        );
         out
     }
 

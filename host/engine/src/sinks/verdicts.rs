@@ -2,7 +2,7 @@
 //! repeated without the second to find the outcomes that panic.
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, VerdictBlock, block_flags, read_block};
+use assay_core::verdict::{Outcome, VerdictBlock, read_block, read_block_summary};
 
 use super::{Refusal, Sink};
 use crate::plan::Plan;
@@ -25,7 +25,8 @@ pub(super) trait VerdictSink: Send {
     /// Turns outcomes, each with the offset of its block, into the store's items. It calls no store.
     fn convert(partition: &PartitionId, outcomes: impl Iterator<Item = (Offset, Outcome)>) -> Self::Items;
 
-    /// Writes the items, all of blocks before `next`. Returns what the store refuses for good.
+    /// Writes the items, all of blocks before `next`. Returns what the store refuses for good; if there is any, the
+    /// position is not stored.
     fn write(&self, partition: &PartitionId, items: Self::Items, next: Offset) -> Result<Vec<Refusal>, StoreError>;
 
     /// Waits until everything that was written is in the store.
@@ -82,8 +83,8 @@ fn read_blocks_with(
     let mut blocks = Vec::new();
     for (offset, bytes) in records.iter().flat_map(Records::iter) {
         let unreadable = |error| unreadable_block_error(partition, offset, &error);
-        let (has, _) = block_flags(bytes).map_err(unreadable)?;
-        if flags == 0 || has & flags != 0 {
+        let summary = read_block_summary(bytes).map_err(unreadable)?;
+        if flags == 0 || summary.flags & flags != 0 {
             blocks.push((offset, read_block(bytes).map_err(unreadable)?));
         }
     }

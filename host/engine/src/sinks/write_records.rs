@@ -11,7 +11,7 @@ use crate::ports::dead_letters::DeadLetter;
 use crate::ports::log::{Records, Topic};
 use crate::ports::{PartitionId, Place, StoreError};
 use crate::probe::ProbePoint;
-use crate::shared::unreadable_block_error;
+use crate::shared::{Shared, unreadable_block_error};
 
 impl SinkLoop {
     /// Carries records. If that panics, they are carried one at a time when the round is repeated; an event that panics
@@ -99,35 +99,44 @@ impl SinkLoop {
 
     /// What the store refuses becomes dead letters; the rest goes on.
     pub(super) fn write_dead_letters(&self, partition: &PartitionId, refused: Vec<Refusal>) -> Result<(), StoreError> {
-        if refused.is_empty() {
+        write_dead_letters(&self.shared, self.sink.name(), partition, refused)
+    }
+}
+
+/// Writes what a sink refuses of a partition as dead letters.
+pub(super) fn write_dead_letters(
+    shared: &Shared,
+    sink: &str,
+    partition: &PartitionId,
+    refused: Vec<Refusal>,
+) -> Result<(), StoreError> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let letter = |refusal: Refusal| DeadLetter {
+        stream: partition.stream.to_string(),
+        place: Place { partition: partition.partition, offset: refusal.offset },
+        time: 0,
+        key: String::new(),
+        id: String::new(),
+        rule: None,
+        sink: Some(sink.to_owned()),
+        revision: None,
+        plugin: None,
+        digest: None,
+        code: refusal.code.to_owned(),
+        message: format!("{sink}: {}", refusal.message),
+    };
+    let letters: Vec<DeadLetter> = refused.into_iter().map(letter).collect();
+    tracing::warn!(sink, partition = %partition, count = letters.len(), "some events are not carried into a store, for good");
+    let dead_letters = &shared.ports.dead_letters;
+    // Where their own sink is stays as it is. Should it go on meanwhile, this write is an older one, which changes
+    // nothing: again then.
+    loop {
+        let position = dead_letters.position(partition)?;
+        dead_letters.write(partition, &letters, position)?;
+        if dead_letters.position(partition)? == position {
             return Ok(());
-        }
-        let name = self.sink.name();
-        let letter = |refusal: Refusal| DeadLetter {
-            stream: partition.stream.to_string(),
-            place: Place { partition: partition.partition, offset: refusal.offset },
-            time: 0,
-            key: String::new(),
-            id: String::new(),
-            rule: None,
-            sink: Some(name.to_owned()),
-            revision: None,
-            plugin: None,
-            digest: None,
-            code: refusal.code.to_owned(),
-            message: format!("{name}: {}", refusal.message),
-        };
-        let letters: Vec<DeadLetter> = refused.into_iter().map(letter).collect();
-        tracing::warn!(sink = name, partition = %partition, count = letters.len(), "some events are not carried into a store, for good");
-        let dead_letters = &self.shared.ports.dead_letters;
-        // Where their own sink is stays as it is. Should it go on meanwhile, this write is an older one, which changes
-        // nothing: again then.
-        loop {
-            let position = dead_letters.position(partition)?;
-            dead_letters.write(partition, &letters, position)?;
-            if dead_letters.position(partition)? == position {
-                return Ok(());
-            }
         }
     }
 }

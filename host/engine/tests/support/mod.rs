@@ -10,7 +10,7 @@ use assay_runtime::{Limits, Runtime, RuntimeConfig};
 use serde_json::{Value, json};
 
 pub(crate) fn change(kind: Kind, name: &str, body: Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
 }
 
 pub(crate) fn schema() -> Value {

@@ -175,7 +175,7 @@ fn verdict_block(next: u64, reported: &[u64]) -> Vec<u8> {
     let keys = arrow_array::StringArray::from(Vec::<&str>::new());
     let events = EventColumns { offsets: &[], times: &[], keys: &keys, ids: None, unreadable: &unreadable };
     let mut block = Vec::new();
-    write_block(&mut block, &BlockHead { catalog: 1, next: Offset(next), rules: "[]" }, &events, &[]);
+    write_block(&mut block, &BlockHead { catalog: 1, from: Offset(0), next: Offset(next), rules: "[]" }, &events, &[]);
     block
 }
 

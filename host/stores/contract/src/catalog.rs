@@ -4,22 +4,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::names::Digest;
-use assay_engine::ports::catalog::{Catalog, Change, CommitError, Kind};
+use assay_core::rule::RuleDef;
+use assay_engine::ports::catalog::{Catalog, Change, CommitError, Definition, Kind, Revision};
 use assay_engine::ports::log::WakeSignal;
 use serde_json::json;
 
+/// A definition with a number in it.
 fn set(kind: Kind, name: &str, value: i64) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(json!({ "value": value })) }
+    let doc = value.to_string();
+    let body = match kind {
+        Kind::Stream => json!({ "stream": name, "doc": doc, "key": "card", "lateness": "0s" }),
+        Kind::View => {
+            json!({ "view": name, "doc": doc, "stream": "s", "by": ["card"], "measures": { "n": "count()" } })
+        }
+        Kind::Rule => json!({ "rule": name, "doc": doc, "stream": "s", "score": "1.0", "mode": "active" }),
+        Kind::Plugin => json!({ "digest": Digest::of(b""), "size": value, "manifest": { "z": 1, "a": 2 } }),
+        Kind::Key => json!({ "hash": "00", "roles": ["read"], "created": value }),
+        Kind::Schema => json!({ "schema": doc, "subjects": { "s-value": 1 } }),
+    };
+    Change::from_json(kind, name, body)
+}
+
+/// The number in a definition.
+fn value_of(definition: &Definition) -> String {
+    match definition {
+        Definition::Stream(def) => def.doc.clone(),
+        Definition::View(def) => def.doc.clone(),
+        Definition::Rule(def) => def.doc.clone(),
+        Definition::Plugin(def) => def.size.to_string(),
+        Definition::Key(key) => key.created.to_string(),
+        Definition::Schema(stored) => stored.schema.clone(),
+        Definition::Damaged(damaged) => damaged.error.clone(),
+    }
 }
 
 fn delete(kind: Kind, name: &str) -> Change {
-    Change { kind, name: name.to_owned(), body: None }
+    Change::delete(kind, name)
 }
 
 fn names(catalog: &dyn Catalog, version: Option<u64>) -> Vec<String> {
     let snapshot = catalog.snapshot(version).unwrap();
-    let name = |revision: &assay_engine::ports::catalog::Revision| {
-        let value = &revision.body.as_ref().unwrap()["value"];
+    let name = |revision: &Revision| {
+        let value = value_of(revision.definition.as_ref().unwrap());
         format!("{} {} r{} = {value}", revision.kind, revision.name, revision.revision)
     };
     snapshot.revisions.iter().map(name).collect()
@@ -42,7 +68,7 @@ pub fn versions_stay_readable(catalog: &dyn Catalog) {
     assert!(catalog.snapshot(Some(4)).is_err());
     let of_s = catalog.revisions(Kind::Stream, "s").unwrap();
     let revisions: Vec<_> =
-        of_s.iter().map(|r| (r.revision, r.version, &r.author[..], r.at, r.body.is_some())).collect();
+        of_s.iter().map(|r| (r.revision, r.version, &r.author[..], r.at, r.definition.is_some())).collect();
     assert_eq!(revisions, [(3, 3, "ann", 30, true), (2, 2, "bob", 20, false), (1, 1, "ann", 10, true)]);
     assert!(catalog.revisions(Kind::View, "s").unwrap().is_empty());
     assert!(catalog.revisions(Kind::Rule, "").unwrap().is_empty());
@@ -102,6 +128,22 @@ pub fn every_kind_is_kept_apart(catalog: &dyn Catalog) {
     for kind in Kind::ALL {
         assert_eq!(catalog.revisions(kind, "1").unwrap().len(), if kind == Kind::Schema { 2 } else { 1 });
     }
+}
+
+/// A definition that cannot be read is kept as it is, and hides no other.
+pub fn damaged_definitions_are_kept(catalog: &dyn Catalog) {
+    let body = json!({ "z": 1, "rule": "a", "scoer": 1.5 });
+    let damaged = Change::from_json(Kind::Rule, "a", body.clone());
+    assert!(matches!(damaged.definition, Some(Definition::Damaged(_))));
+    catalog.commit(0, vec![damaged.clone(), set(Kind::Rule, "b", 2)], "ann", 1).unwrap();
+    for version in [None, Some(1)] {
+        let snapshot = catalog.snapshot(version).unwrap();
+        let kept = snapshot.get(Kind::Rule, "a").unwrap();
+        assert_eq!(kept.definition, damaged.definition);
+        assert_eq!(kept.definition.as_ref().unwrap().to_json().to_string(), body.to_string());
+        assert!(snapshot.find::<RuleDef>("a").is_none() && snapshot.find::<RuleDef>("b").is_some());
+    }
+    assert_eq!(catalog.revisions(Kind::Rule, "a").unwrap()[0].definition, damaged.definition);
 }
 
 /// A commit notifies subscribers; a refused one does not.

@@ -1,5 +1,6 @@
 //! The contract of the dead letters port.
 
+use assay_core::failure_code::FailureCode;
 use assay_core::names::{Digest, Offset};
 use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters};
 
@@ -17,7 +18,7 @@ fn letter(stream: &str, partition: u32, offset: u64, rule: Option<&str>) -> Dead
         revision: rule.map(|_| 3),
         plugin: rule.map(|_| "velocity@1.0.0".to_owned()),
         digest: rule.map(|_| Digest::of(b"velocity")),
-        code: "plugin-trap".to_owned(),
+        code: FailureCode::PluginTrap.as_str().to_owned(),
         message: "out of bounds".to_owned(),
     }
 }

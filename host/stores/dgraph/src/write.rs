@@ -75,7 +75,8 @@ impl DgraphGraph {
         for batch in batches {
             self.write_batch(partition, batch, None, &mut rejected)?;
         }
-        self.write_batch(partition, last, Some(next), &mut rejected)?;
+        let next = rejected.is_empty().then_some(next);
+        self.write_batch(partition, last, next, &mut rejected)?;
         rejected.sort_by_key(|rejected| rejected.index);
         Ok(rejected)
     }
@@ -110,7 +111,8 @@ impl DgraphGraph {
                 }
             }
         }
-        match self.commit_batch(partition, &[], next)? {
+        // The position stays if edges are refused.
+        match self.commit_batch(partition, &[], next.filter(|_| rejected.is_empty()))? {
             Ok(()) => Ok(()),
             Err(reason) => Err(self.server.broken("writing a position", &reason)),
         }

@@ -13,7 +13,7 @@ use assay_core::names::Offset;
 use assay_core::verdict::Facets;
 use assay_dgraph::{Config, Dgraph};
 use assay_engine::ports::StoreError;
-use assay_engine::ports::graph::GraphEdge;
+use assay_engine::ports::graph::{Graph, GraphEdge};
 use contract::{all_pages, payments};
 use faults::Proxy;
 use namespace::Namespace;
@@ -191,6 +191,13 @@ fn rejected_edges_are_reported_and_the_rest_is_written() {
     assert!(rejected[0].message.contains(&taken), "{}", rejected[0].message);
     edges.drain(7..10);
     assert_eq!(graph.neighbours("m", 1_000, None).unwrap().items, edges);
+    assert_position_is_stored_separately(graph.as_ref());
+}
+
+/// The position stays until it is written without edges, so that the caller can keep the refused edges before.
+fn assert_position_is_stored_separately(graph: &dyn Graph) {
+    assert_eq!(graph.position(&payments(0)).unwrap(), Offset(0));
+    assert_eq!(graph.write(&payments(0), Vec::new(), Offset(1)).unwrap(), []);
     assert_eq!(graph.position(&payments(0)).unwrap(), Offset(1));
 }
 
@@ -214,7 +221,7 @@ fn refused_batches_are_halved_until_the_refused_edges_are_alone() {
     edges.remove(199);
     edges.remove(70);
     assert_eq!(dgraph.open().neighbours("m", 1_000, None).unwrap().items, edges);
-    assert_eq!(graph.position(&payments(0)).unwrap(), Offset(1));
+    assert_position_is_stored_separately(graph.as_ref());
 }
 
 #[test]

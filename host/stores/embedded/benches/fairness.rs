@@ -86,10 +86,10 @@ fn measure_latency(beside_slow: bool) -> (f64, f64) {
     let running = TestEngine::start_with(dir.path(), EngineConfig { breaker_share: 0.0, ..EngineConfig::default() });
     running.define(false);
     if beside_slow {
-        running.engine.upload_plugin(endless_rule::hostile(), "bench", false).unwrap();
+        running.engine.catalog().upload_plugin(endless_rule::hostile(), "bench", false).unwrap();
         let rule = json!({ "rule": "slow", "stream": "payments", "plugin": "hostile@1",
             "inputs": { "a": "amount", "b": "amount" }, "config": config(calibrate_rounds()) });
-        running.engine.change(vec![change(Kind::Rule, "slow", rule)], "bench", None, false).unwrap();
+        running.engine.catalog().change(vec![change(Kind::Rule, "slow", rule)], "bench", None, false).unwrap();
         // More events than the worker can score during the measurement.
         running.ingest("payments", 0, &[1.0; 20_000]);
     }

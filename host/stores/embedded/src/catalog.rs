@@ -1,11 +1,10 @@
 //! The catalog: one row per revision, a row for the version, and artifacts by digest. The present state is also in memory.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Digest;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::catalog::{Catalog, Change, CommitError, Kind, Revision, Snapshot};
+use assay_engine::ports::catalog::{Catalog, CatalogState, Change, CommitError, Kind, Revision, Snapshot};
 use assay_engine::ports::log::WakeSignal;
 
 use super::database::{Database, Durability};
@@ -22,54 +21,6 @@ pub(super) struct EmbeddedCatalog {
     signals: Mutex<Vec<Arc<WakeSignal>>>,
 }
 
-/// The catalog at its present version.
-#[derive(Default)]
-struct CatalogState {
-    version: u64,
-    /// The last revision of every definition, deletions included.
-    last: BTreeMap<(Kind, String), Revision>,
-}
-
-impl CatalogState {
-    fn snapshot(&self) -> Snapshot {
-        let revisions = self.last.values().filter(|revision| revision.body.is_some()).cloned().collect();
-        Snapshot { version: self.version, revisions }
-    }
-
-    /// The revisions that changes make. Deletions of what does not exist are left out.
-    ///
-    /// # Errors
-    /// Two changes are of the same definition.
-    fn revise(&self, changes: Vec<Change>, author: &str, at: i64) -> Result<Vec<Revision>, StoreError> {
-        let mut revisions: Vec<Revision> = Vec::with_capacity(changes.len());
-        for Change { kind, name, body } in changes {
-            if revisions.iter().any(|revision| revision.kind == kind && revision.name == name) {
-                return Err(broken(format!("one commit changes the {kind} '{name}' twice")));
-            }
-            let last = self.last.get(&(kind, name.clone()));
-            if body.is_none() && last.is_none_or(|last| last.body.is_none()) {
-                // There is nothing to delete.
-                continue;
-            }
-            let revision = last.map_or(1, |last| last.revision + 1);
-            let version = self.version + 1;
-            let created_at_version =
-                last.filter(|last| last.body.is_some()).map_or(version, |last| last.created_at_version);
-            revisions.push(Revision {
-                kind,
-                name,
-                revision,
-                version,
-                created_at_version,
-                author: author.to_owned(),
-                at,
-                body,
-            });
-        }
-        Ok(revisions)
-    }
-}
-
 impl EmbeddedCatalog {
     pub(super) fn open(database: Arc<Database>) -> Result<Self, StoreError> {
         let version = database.get(&database.catalog, VERSION, "reading the catalog's version")?;
@@ -80,8 +31,8 @@ impl EmbeddedCatalog {
             ),
         };
         let catalog = Self { database, state: Mutex::default(), signals: Mutex::default() };
-        let last = catalog.revisions_at(version)?;
-        *catalog.state() = CatalogState { version, last };
+        let state = catalog.read_state(version)?;
+        *catalog.state() = state;
         Ok(catalog)
     }
 
@@ -90,17 +41,19 @@ impl EmbeddedCatalog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last revision of every definition at a version, deletions included.
-    fn revisions_at(&self, version: u64) -> Result<BTreeMap<(Kind, String), Revision>, StoreError> {
-        let mut last = BTreeMap::new();
-        // Rows are ordered by kind, name and revision, so a later revision replaces an earlier one.
+    /// Reads the catalog as it was at a version.
+    fn read_state(&self, version: u64) -> Result<CatalogState, StoreError> {
+        let mut revisions = Vec::new();
+        // Rows are ordered by kind, name and revision, so the last one of a definition counts.
         for row in self.database.catalog.range(..VERSION) {
             let revision = decode(row)?;
             if revision.version <= version {
-                last.insert((revision.kind, revision.name.clone()), revision);
+                revisions.push(revision);
             }
         }
-        Ok(last)
+        let mut state = CatalogState::default();
+        state.advance(version, revisions);
+        Ok(state)
     }
 
     fn signals(&self) -> MutexGuard<'_, Vec<Arc<WakeSignal>>> {
@@ -113,27 +66,27 @@ impl Catalog for EmbeddedCatalog {
         let state = self.state();
         match version {
             None => Ok(state.snapshot()),
-            Some(version) if version == state.version => Ok(state.snapshot()),
-            Some(version) if version > state.version => {
-                Err(broken(format!("the catalog is at version {}, so there is no version {version}", state.version)))
+            Some(version) if version == state.version() => Ok(state.snapshot()),
+            Some(version) if version > state.version() => {
+                Err(broken(format!("the catalog is at version {}, so there is no version {version}", state.version())))
             }
             Some(version) => {
                 drop(state);
-                Ok(CatalogState { version, last: self.revisions_at(version)? }.snapshot())
+                Ok(self.read_state(version)?.snapshot())
             }
         }
     }
 
     fn commit(&self, expected: u64, changes: Vec<Change>, author: &str, at: i64) -> Result<Snapshot, CommitError> {
         let mut state = self.state();
-        if state.version != expected {
-            return Err(CommitError::Conflict { expected, now: state.version });
+        if state.version() != expected {
+            return Err(CommitError::Conflict { expected, now: state.version() });
         }
-        let revisions = state.revise(changes, author, at)?;
+        let revisions = state.revise(changes, author, at).map_err(|error| broken(error.to_string()))?;
         if revisions.is_empty() {
             return Ok(state.snapshot());
         }
-        let version = state.version + 1;
+        let version = state.version() + 1;
         let mut batch = self.database.batch(revisions.len() + 1);
         for revision in &revisions {
             let json = serde_json::to_vec(revision).map_err(|error| {
@@ -143,8 +96,7 @@ impl Catalog for EmbeddedCatalog {
         }
         batch.insert(&self.database.catalog, VERSION, version.to_be_bytes());
         self.database.commit(batch, Durability::Power, format_args!("writing version {version} of the catalog"))?;
-        state.version = version;
-        state.last.extend(revisions.into_iter().map(|revision| ((revision.kind, revision.name.clone()), revision)));
+        state.advance(version, revisions);
         let snapshot = state.snapshot();
         drop(state);
         self.signals().iter().for_each(|wake| wake.notify());
@@ -183,19 +135,12 @@ impl Catalog for EmbeddedCatalog {
     }
 
     fn version(&self) -> Result<u64, StoreError> {
-        Ok(self.state().version)
+        Ok(self.state().version())
     }
 }
 
 fn name_key(kind: Kind, name: &str) -> Vec<u8> {
-    let mut key = vec![match kind {
-        Kind::Stream => 0,
-        Kind::View => 1,
-        Kind::Rule => 2,
-        Kind::Plugin => 3,
-        Kind::Key => 4,
-        Kind::Schema => 5,
-    }];
+    let mut key = vec![kind.properties().number];
     keys::push_text(&mut key, name);
     key
 }

@@ -68,9 +68,8 @@ fn fill_folder(dir: &Path) -> String {
     contract::catalog::write_definitions_before_reopen(&*ports.catalog);
     flush(&ports);
     write_round(&ports);
-    let body = Some(serde_json::json!(5));
     let version = ports.catalog.version().unwrap();
-    ports.catalog.commit(version, vec![Change { kind: Kind::Rule, name: "z".to_owned(), body }], "ann", 9).unwrap();
+    ports.catalog.commit(version, vec![Change::from_json(Kind::Rule, "z", serde_json::json!(5))], "ann", 9).unwrap();
     ports.catalog.put_artifact(&[9; 5000]).unwrap();
     store.shutdown().unwrap();
     drop((ports, store));

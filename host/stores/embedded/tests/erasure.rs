@@ -327,7 +327,7 @@ fn block_of_edges(from: u64, edges: &[(&str, &str)], time: i64) -> Vec<u8> {
     };
     let rows = RuleRows { edges: edges.iter().enumerate().map(edge).collect(), ..RuleRows::default() };
     let (mut out, rules, next) = (Vec::new(), stamp.to_string(), Offset(from + edges.len() as u64));
-    write_block(&mut out, &BlockHead { catalog: 1, next, rules: &rules }, &columns, &[rows]);
+    write_block(&mut out, &BlockHead { catalog: 1, from: Offset(0), next, rules: &rules }, &columns, &[rows]);
     out
 }
 

@@ -8,11 +8,12 @@ mod payments;
 use assay_core::event_time::MAX_EVENT_TIME_MS;
 use assay_core::names::Offset;
 use assay_core::schema::Encoder;
+use assay_core::stream::StreamDef;
 use assay_core::time_range::TimeRange;
 use assay_core::value::Value as Measured;
 use assay_engine::now_ms;
 use assay_engine::ports::archive::HistoryQuery;
-use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::catalog::Change;
 use assay_engine::ports::log::{Durability, Records, Topic};
 use payments::{TestEngine, partitions, wait_until};
 use serde_json::{Value, json};
@@ -71,10 +72,10 @@ fn count_copies(running: &TestEngine) -> usize {
 
 fn change(running: &TestEngine, max_ahead: &str) {
     let plan = running.engine.plan();
-    let mut body = plan.snapshot.get(Kind::Stream, "payments").unwrap().body.clone().unwrap();
-    body["max_ahead"] = json!(max_ahead);
-    let change = Change { kind: Kind::Stream, name: "payments".to_owned(), body: Some(body) };
-    running.engine.change(vec![change], "test", None, false).unwrap();
+    let def = plan.snapshot.find::<StreamDef>("payments").unwrap().clone();
+    let max_ahead = serde_json::from_value(json!(max_ahead)).unwrap();
+    let change = Change::set("payments", StreamDef { max_ahead, ..def });
+    running.engine.catalog().change(vec![change], "test", None, false).unwrap();
 }
 
 /// The counts and dead letters of the cards.
@@ -124,7 +125,7 @@ fn ingest_refuses_single_events_and_counts_the_others() {
     let mut ingest = running.engine.ingest("payments").unwrap();
     let mut push = |id: &str, at: i64| {
         let pushed = ingest.push_json(event(id, "card", at).to_string().as_bytes());
-        pushed.map_err(|error| (error.code(), error.to_string()))
+        pushed.map_err(|error| (error.code().as_str(), error.to_string()))
     };
     let now = now_ms();
     assert_eq!(push("now", now), Ok(()));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::names::Partition;
+use assay_core::rule::{Mode, RuleDef};
 use assay_core::verdict::Outcome;
 use assay_engine::ports::catalog::Kind;
 use assay_engine::ports::membership::Membership;
@@ -82,7 +83,7 @@ fn a_rule_that_takes_most_of_a_worker_is_paused_and_the_others_continue() {
     let revision = running.loop_revision();
     let reason = breaker_reason(&revision).unwrap();
     assert!(reason.contains("of a worker's time in calls that ran out of time"), "{reason}");
-    assert_eq!(revision.body.as_ref().unwrap()["mode"], "paused");
+    assert_eq!(revision.read::<RuleDef>().unwrap().mode, Mode::Paused);
     assert_eq!(scores_of("total", outcomes.into_values()), undisturbed_scores(&amounts, "total"));
 
     drop(running);
@@ -108,6 +109,7 @@ fn a_pause_interrupts_a_call_and_the_next_plan_judges_its_events() {
     let started = Instant::now();
     running
         .engine
+        .catalog()
         .change(vec![change(Kind::Rule, "loops", endless_rule::endless_rule("paused"))], "test", None, false)
         .unwrap();
     assert!(started.elapsed() < INTERRUPT_TIMEOUT, "{:?}", started.elapsed());
@@ -159,10 +161,10 @@ fn payments() -> Vec<PartitionId> {
 
 fn define_folds(running: &TestEngine) {
     running.define(false);
-    running.engine.upload_plugin(endless_rule::folding(), "test", false).unwrap();
+    running.engine.catalog().upload_plugin(endless_rule::folding(), "test", false).unwrap();
     let folds = json!({ "rule": "folds", "stream": "payments", "plugin": "folding@2",
         "inputs": { "value": "int(amount)" }, "config": { "mode": "loop", "value": ENDLESS as i64 } });
-    running.engine.change(vec![change(Kind::Rule, "folds", folds)], "test", None, false).unwrap();
+    running.engine.catalog().change(vec![change(Kind::Rule, "folds", folds)], "test", None, false).unwrap();
 }
 
 #[test]

@@ -35,13 +35,13 @@ fn define(engine: &Engine) {
         { "name": "t", "type": { "type": "long", "logicalType": "timestamp-millis" } },
     ]});
     let stream = json!({ "stream": "s", "key": "k", "time": "t", "id": "id", "schema": schema });
-    let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+    let change = |kind, name: &str, body| Change::from_json(kind, name, body);
     let changes = vec![
         change(Kind::Stream, "s", stream),
         change(Kind::Rule, "one", json!({ "rule": "one", "stream": "s", "score": "1.0" })),
         change(Kind::Rule, "two", json!({ "rule": "two", "stream": "s", "score": "2.0" })),
     ];
-    engine.change(changes, "test", None, false).unwrap();
+    engine.catalog().change(changes, "test", None, false).unwrap();
 }
 
 fn ingest(engine: &Engine, numbers: Range<u64>) {

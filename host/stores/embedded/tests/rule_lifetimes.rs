@@ -18,15 +18,17 @@ const STORED: i64 = 1_700_000_000_000;
 const DAY: i64 = 86_400_000;
 
 fn define(running: &TestEngine, name: &str, body: Option<Value>) {
-    let body = body.map(|mut body| {
-        body["rule"] = json!(name);
-        if body["stream"].is_null() {
-            body["stream"] = json!("payments");
+    let change = match body {
+        None => Change::delete(Kind::Rule, name),
+        Some(mut body) => {
+            body["rule"] = json!(name);
+            if body["stream"].is_null() {
+                body["stream"] = json!("payments");
+            }
+            Change::from_json(Kind::Rule, name, body)
         }
-        body
-    });
-    let change = Change { kind: Kind::Rule, name: name.to_owned(), body };
-    running.engine.change(vec![change], "test", None, false).unwrap();
+    };
+    running.engine.catalog().change(vec![change], "test", None, false).unwrap();
 }
 
 fn send(running: &TestEngine, id: &str, card: &str, amount: f64, at: i64) {
@@ -110,7 +112,7 @@ fn a_recreated_plugin_rule_starts_with_fresh_state() {
     let dir = tempfile::tempdir().unwrap();
     let running = TestEngine::start(dir.path());
     running.define(&json!({}));
-    running.engine.upload_plugin(endless_rule::folding(), "test", false).unwrap();
+    running.engine.catalog().upload_plugin(endless_rule::folding(), "test", false).unwrap();
     let folds = || json!({ "plugin": "folding@2", "inputs": { "value": "int(amount)" }, "config": { "mode": "fold" } });
     let score = |running: &TestEngine| profile(running, "anna").rules["r"].score;
     define(&running, "r", Some(folds()));
@@ -151,7 +153,7 @@ fn a_recreated_stream_shows_only_verdicts_of_its_present_rules() {
     let running = TestEngine::start(dir.path());
     running.define(&json!({}));
     let plan = running.engine.plan();
-    let body_of = |kind, name: &str| plan.snapshot.get(kind, name).unwrap().body.clone();
+    let of = |kind, name: &str| plan.snapshot.get(kind, name).unwrap().definition.clone().unwrap();
     let all = [
         (Kind::Stream, "payments"),
         (Kind::View, "spend"),
@@ -161,12 +163,12 @@ fn a_recreated_stream_shows_only_verdicts_of_its_present_rules() {
         (Kind::View, "seen"),
         (Kind::Rule, "count"),
     ];
-    let bodies = all.map(|(kind, name)| Change { kind, name: name.to_owned(), body: body_of(kind, name) });
+    let definitions = all.map(|(kind, name)| Change::set(name, of(kind, name)));
     send(&running, "1", "anna", 5.0, STORED);
     assert_eq!(profile(&running, "anna").rules.len(), 2);
-    let deleted = bodies.clone().map(|change| Change { body: None, ..change });
-    running.engine.change(deleted.to_vec(), "test", None, false).unwrap();
-    running.engine.change(bodies.to_vec(), "test", None, false).unwrap();
+    let deleted = all.map(|(kind, name)| Change::delete(kind, name));
+    running.engine.catalog().change(deleted.to_vec(), "test", None, false).unwrap();
+    running.engine.catalog().change(definitions.to_vec(), "test", None, false).unwrap();
     assert!(profile(&running, "anna").rules.is_empty());
     assert_eq!(running.engine.view("spend", "anna", None).unwrap().as_of, None);
     assert_eq!(highest(&running, "total").unwrap(), []);
@@ -204,7 +206,7 @@ fn tags_expire_by_the_time_of_their_event() {
         explained[0].outcome.as_ref().unwrap().verdicts.iter().find(|verdict| verdict.by.rule == "r").unwrap();
     assert_eq!(verdict.tags, ["block"]);
     let bad = json!({ "rule": "r", "stream": "payments", "score": "amount", "expire": "0s" });
-    let change = Change { kind: Kind::Rule, name: "r".to_owned(), body: Some(bad) };
-    let error = running.engine.change(vec![change], "test", None, false).unwrap_err().to_string();
+    let change = Change::from_json(Kind::Rule, "r", bad);
+    let error = running.engine.catalog().change(vec![change], "test", None, false).unwrap_err().to_string();
     assert!(error.contains("expire: expected a span of at least 1ms"), "{error}");
 }

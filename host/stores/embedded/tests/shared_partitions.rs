@@ -106,7 +106,7 @@ fn define(engine: &Engine) {
     let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": DERIVED });
     let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
     let count = json!({ "rule": "count", "stream": "by_device", "score": "double(views.seen.n)" });
-    let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+    let change = |kind, name: &str, body| Change::from_json(kind, name, body);
     let changes = vec![
         change(Kind::Stream, "by_device", derived),
         change(Kind::View, "seen", seen),
@@ -116,7 +116,7 @@ fn define(engine: &Engine) {
         change(Kind::View, "slots", slots),
         change(Kind::Rule, "total", rule),
     ];
-    engine.change(changes, "test", None, false).unwrap();
+    engine.catalog().change(changes, "test", None, false).unwrap();
 }
 
 /// The device of a payment; every seventh has none.

@@ -17,7 +17,8 @@ impl InfluxSeries {
         Self { database }
     }
 
-    /// Points are acked before their position is written: what is lost between the two is written again.
+    /// Points are acked before their position is written: what is lost between the two is written again. The position
+    /// stays if points are refused.
     fn carry(
         &self,
         follower: Follower,
@@ -26,7 +27,9 @@ impl InfluxSeries {
         next: Offset,
     ) -> Result<Vec<RejectedItem>, StoreError> {
         let poison = self.database.write(points)?;
-        self.database.put_position(follower, partition, next)?;
+        if poison.is_empty() {
+            self.database.put_position(follower, partition, next)?;
+        }
         Ok(poison)
     }
 }

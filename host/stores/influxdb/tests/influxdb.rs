@@ -77,6 +77,8 @@ fn poison_is_set_aside_and_the_rest_is_written() {
     let bad: BTreeSet<usize> = poison.iter().map(|poison| poison.index).collect();
     let expected: Vec<_> = (0..12_000).filter(|at| !bad.contains(at)).map(|at| stored(&points[at])).collect();
     assert!(bucket.read("m") == expected);
+    assert_eq!(series.events_position(&payments(0)).unwrap(), Offset(1), "it stays until the rest is kept elsewhere");
+    assert_eq!(series.write_events(&payments(0), Vec::new(), Offset(12_000)).unwrap(), []);
     assert_eq!(series.events_position(&payments(0)).unwrap(), Offset(12_000));
 }
 

@@ -148,7 +148,7 @@ fn block(tree: &Value, indent: usize, out: &mut String) {
 }
 
 #[track_caller]
-fn check(read: Result<Value, Problem>, sent: &str) -> bool {
+fn check(read: Result<Definition, Problem>, sent: &str) -> bool {
     let Err(problem) = read else { return false };
     let message = problem.message;
     assert!(!message.is_empty() && message.len() < 600, "{sent}: {message}");
@@ -169,7 +169,7 @@ fn what_is_broken_is_told_in_plain_words() {
             refused += usize::from(check(read_text(kind, "r", BodyFormat::Json, text.as_bytes()), &text));
             refused += usize::from(check(read_text(kind, "r", BodyFormat::Yaml, text.as_bytes()), &text));
             refused += usize::from(check(read_text(kind, "r", BodyFormat::Yaml, lines.as_bytes()), &lines));
-            refused += usize::from(check(read_value(kind, "r", tree), &text));
+            refused += usize::from(check(read_value(kind, "r", &tree), &text));
         }
         for text in texts {
             assert!(check(read_text(kind, "r", BodyFormat::Json, text.as_bytes()), &text), "taken: {text}");
@@ -220,18 +220,14 @@ fn what_is_a_list_instead_of_a_map_is_refused() {
 #[test]
 fn a_number_or_boolean_is_its_own_expression_in_all_formats() {
     let text = r#"{"rule": "r", "stream": "s", "score": 0.5, "when": true, "tags": {"t": false}}"#;
-    let expected = read_value(
-        Kind::Rule,
-        "r",
-        json!({ "rule": "r", "stream": "s", "score": "0.5", "when": "true", "tags": { "t": "false" } }),
-    )
-    .unwrap();
+    let body = json!({ "rule": "r", "stream": "s", "score": "0.5", "when": "true", "tags": { "t": "false" } });
+    let expected = read_value(Kind::Rule, "r", &body).unwrap();
     for format in [BodyFormat::Json, BodyFormat::Yaml] {
         assert_eq!(read_text(Kind::Rule, "r", format, text.as_bytes()).unwrap(), expected);
     }
-    assert_eq!(read_value(Kind::Rule, "r", serde_json::from_str(text).unwrap()).unwrap(), expected);
+    assert_eq!(read_value(Kind::Rule, "r", &serde_json::from_str(text).unwrap()).unwrap(), expected);
     let yaml = "rule: r\nstream: s\nscore: 1\nwhen: NO == country\n";
-    assert_eq!(read_text(Kind::Rule, "r", BodyFormat::Yaml, yaml.as_bytes()).unwrap()["score"], "1");
+    assert_eq!(read_text(Kind::Rule, "r", BodyFormat::Yaml, yaml.as_bytes()).unwrap().to_json()["score"], "1");
 }
 
 #[test]
@@ -256,7 +252,7 @@ fn what_yaml_reads_otherwise_gets_a_hint() {
 #[test]
 fn a_mistake_in_a_larger_body_has_its_path() {
     let rule = json!({ "rule": "r", "stream": "s", "score": "1.0", "limits": { "memory": 5 } });
-    let message = read_value(Kind::Rule, "r", rule).unwrap_err().message;
+    let message = read_value(Kind::Rule, "r", &rule).unwrap_err().message;
     assert!(message.starts_with("limits.memory: expected a text, found the number 5"), "{message}");
 }
 
@@ -267,15 +263,15 @@ fn yaml_and_json_become_the_same_definition() {
     let yaml = read_text(Kind::Rule, "high", BodyFormat::Yaml, RULE.as_bytes()).unwrap();
     let json = serde_json::to_vec(&yaml).unwrap();
     assert_eq!(read_text(Kind::Rule, "high", BodyFormat::Json, &json).unwrap(), yaml);
-    assert_eq!(read_value(Kind::Rule, "high", yaml.clone()).unwrap(), yaml);
-    assert_eq!(yaml["mode"], "active");
+    assert_eq!(read_value(Kind::Rule, "high", &yaml.to_json()).unwrap(), yaml);
+    assert_eq!(yaml.to_json()["mode"], "active");
 }
 
 #[test]
 fn a_schema_in_yaml_keeps_its_types() {
     let text = "stream: s\nkey: k\ntime: t\nschema:\n  type: record\n  name: S\n  fields:\n    - { name: k, type: string, default: '1' }\n    - { name: n, type: ['null', int], default: null }\n    - { name: d, type: double, default: 1.5 }\n";
     let definition = read_text(Kind::Stream, "s", BodyFormat::Yaml, text.as_bytes()).unwrap();
-    let fields = definition["schema"]["fields"].clone();
+    let fields = definition.to_json()["schema"]["fields"].clone();
     let expected = serde_json::json!([
         {"name": "k", "type": "string", "default": "1"},
         {"name": "n", "type": ["null", "int"], "default": null},

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Result;
+use assay_engine::definition::Kind;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -15,8 +16,8 @@ use crate::client::Client;
 /// The server answers with an error.
 pub(super) fn load_definitions(client: &Client) -> Result<Vec<Value>> {
     let mut all = Vec::new();
-    for kind in ["streams", "views", "rules"] {
-        all.extend(items(&client.get(&format!("/v1/{kind}"))?).cloned());
+    for kind in Kind::editable() {
+        all.extend(items(&client.get(kind.properties().path)?).cloned());
     }
     Ok(all)
 }

@@ -13,17 +13,17 @@ use crate::client::Client;
 /// # Errors
 /// The pack has no stream, so nothing says what is its own; or the server says no.
 pub(super) fn find(pack: &[Change], client: &Client) -> Result<Vec<Change>> {
-    let has = |kind: Kind, name: &str| pack.iter().any(|change| change.kind == kind && change.name == name);
+    let has = |kind: Kind, name: &str| pack.iter().any(|change| change.is_of(kind, name));
     let has_streams = pack.iter().any(|change| change.kind == Kind::Stream);
     ensure!(has_streams, "--prune deletes what belongs to the pack's streams, but the pack has none");
     let mut gone = Vec::new();
-    // Rules first: they use views.
-    for kind in [Kind::Rule, Kind::View] {
-        let there = client.get(&format!("/v1/{kind}s"))?;
+    // Those first that use others: rules use views.
+    for kind in Kind::editable().rev().filter(|kind| kind.properties().belongs_to_stream) {
+        let there = client.get(kind.properties().path)?;
         for item in items(&there) {
             let name = field(item, "name");
             if has(Kind::Stream, &field(&item["definition"], "stream")) && !has(kind, &name) {
-                gone.push(Change { kind, name, body: None });
+                gone.push(Change::delete(kind, name));
             }
         }
     }

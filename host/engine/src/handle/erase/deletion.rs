@@ -9,14 +9,14 @@ use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
 use super::Engine;
-use crate::derived::{RekeyedEvent, Rekeyer, derive_progress_id};
+use crate::derived::{RekeyedEvent, Rekeyer};
 use crate::plan::{Plan, StreamPlan};
 use crate::ports::archive::{ArchivedEvent, HistoryQuery};
 use crate::ports::erasure::{EraseStep, Erased, Erasure, PendingErasure};
 use crate::ports::log::{Records, Topic};
 use crate::ports::{PartitionId, StoreError};
 use crate::shared::log_stopped;
-use crate::sinks::ArchiveEventsSink;
+use crate::sinks::{ArchiveEventsSink, DeletionRole, SINKS};
 use crate::worker::{EndLifetime, Request};
 
 /// How long others may be behind before the deletion is put off.
@@ -88,27 +88,17 @@ impl<'e> Deletion<'e> {
     fn wait_for_sinks(&self, partition: &PartitionId, before: Offset) -> Result<(), StoreError> {
         let (ports, config) = (self.engine.ports(), &self.engine.inner.shared.config);
         let verdicts_end = ports.log.end(&partition.stream, Topic::Verdicts, partition.partition)?;
-        let wait = |sink: &str, position: &dyn Fn() -> Result<Offset, StoreError>, through: Offset| {
-            if !config.runs_sink(sink) {
-                return Ok(());
-            }
-            self.wait_until(&format!("the sink {sink}"), || Ok(position()? >= through))
-        };
-        wait("archive-events", &|| ports.archive.events_position(partition), before)?;
-        wait("archive-verdicts", &|| ports.archive.verdicts_position(partition), verdicts_end)?;
-        wait("profiles", &|| ports.profiles.position(partition), verdicts_end)?;
-        wait("graph", &|| ports.graph.position(partition), verdicts_end)?;
-        wait("dead-letters", &|| ports.dead_letters.position(partition), verdicts_end)?;
-        for derived in self.derived(&partition.stream) {
-            let progress = derive_progress_id(derived, partition.partition);
-            let position = || Ok(ports.state.checkpoint(&progress)?.unwrap_or_default().events);
-            wait("derive", &position, before)?;
+        let awaited = SINKS.iter().filter(|sink| sink.deletion != DeletionRole::NotAwaited);
+        for sink in awaited.filter(|sink| config.runs_sink(sink.name)) {
+            let through = match sink.topic {
+                Topic::Events => before,
+                Topic::Verdicts => verdicts_end,
+            };
+            self.wait_until(&format!("the sink {}", sink.name), || {
+                Ok((sink.position)(ports, &self.plan, partition)?.is_none_or(|position| position >= through))
+            })?;
         }
         Ok(())
-    }
-
-    fn derived(&self, stream: &str) -> &[String] {
-        self.plan.streams.get(stream).map_or(&[], |stream| &stream.derived)
     }
 
     fn wait_until(&self, what: &str, mut is_done: impl FnMut() -> Result<bool, StoreError>) -> Result<(), StoreError> {

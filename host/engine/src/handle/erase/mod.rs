@@ -5,33 +5,29 @@ mod deletion;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::{Engine, Inner};
-use crate::panics::{self, Heartbeat};
+use crate::panics::Heartbeat;
 use crate::ports::StoreError;
 use crate::ports::erasure::Erased;
 use crate::ports::log::WakeSignal;
 use crate::probe::ProbePoint;
 use crate::problem::ReadError;
+use crate::service::Service;
 use crate::shared::MIN_RETRY_DELAY;
+use crate::sinks::{DeletionRole, SINKS};
 use deletion::Deletion;
 
 /// How long a caller waits until a deletion is done. It goes on in any case.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long the thread sleeps at most.
 const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
-/// The sinks without which it is not known where an entity's data is.
-const REQUIRED_SINKS: [&str; 2] = ["archive-events", "archive-verdicts"];
 
 /// The thread that carries deletions out.
-pub(super) struct Eraser {
-    wake: Arc<WakeSignal>,
-    thread: JoinHandle<()>,
-}
+pub(super) struct Eraser(Service);
 
 /// Who waits for a deletion, by its number.
 #[derive(Default)]
@@ -69,14 +65,13 @@ impl Eraser {
         let (inner, own_wake) = (Arc::downgrade(&engine.inner), wake.clone());
         let over = inner.clone();
         let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
-        let thread = panics::spawn("eraser", is_over, move |heartbeat| run(&inner, &own_wake, heartbeat))?;
-        Ok(Some(Self { wake, thread }))
+        let work = move |heartbeat: &Heartbeat| run(&inner, &own_wake, heartbeat);
+        Service::start("eraser", wake, is_over, work).map(|service| Some(Self(service)))
     }
 
     /// Waits until the thread has ended. The engine must be stopping.
     pub(super) fn join(self) {
-        self.wake.notify();
-        let _ = self.thread.join();
+        self.0.join();
     }
 }
 
@@ -123,7 +118,8 @@ impl Engine {
                            delete on servers";
             return Err(ReadError::Unsupported(message.to_owned()));
         };
-        for sink in REQUIRED_SINKS {
+        for sink in SINKS.iter().filter(|sink| sink.deletion == DeletionRole::Required) {
+            let sink = sink.name;
             if !self.inner.shared.config.runs_sink(sink) {
                 let message = format!("the sink '{sink}' does not run here, so it is not known what to delete");
                 return Err(ReadError::Unsupported(message));
@@ -132,7 +128,7 @@ impl Engine {
         let (done, erased) = bounded(1);
         self.inner.waiting.begin(done, || erasure.begin(&partition, key, author))?;
         if let Some(eraser) = &*self.inner.eraser.lock().unwrap_or_else(PoisonError::into_inner) {
-            eraser.wake.notify();
+            eraser.0.notify();
         }
         let waited = erased.recv_timeout(DELETION_TIMEOUT);
         waited.map_err(|_| {

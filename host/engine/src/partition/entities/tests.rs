@@ -57,7 +57,7 @@ fn entities() -> Entities {
     ]);
     let schema = json!({ "type": "record", "name": "Payment", "fields": fields });
     let body = json!({ "stream": "payments", "key": "card", "time": "time", "partitions": 1, "schema": schema });
-    let stream = Change { kind: Kind::Stream, name: "payments".to_owned(), body: Some(body) };
+    let stream = Change::from_json(Kind::Stream, "payments", body);
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
     let offline = Offline::new(&runtime, &[], vec![stream], &Limits::default()).unwrap();
     Entities::new(payments(), &offline.plan().streams["payments"])

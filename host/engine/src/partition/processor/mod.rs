@@ -6,6 +6,7 @@
 //! ends in [`Effect::Reopen`]: the driver makes a new processor from the last checkpoint, with what the old one learned.
 
 mod batches;
+mod judged;
 mod messages;
 mod recovery;
 mod saving;
@@ -197,7 +198,7 @@ impl PartitionProcessor {
     fn poll(&mut self, effects: &mut Effects) {
         match &self.phase {
             Phase::ReadingVerdicts(tail) => effects.push_back(Effect::ReadVerdicts { from: tail.end }),
-            Phase::Refolding(_) if self.prepared.is_none() => self.read_events(effects),
+            Phase::Refolding(_) if self.can_refold() => self.read_events(effects),
             Phase::Running if self.can_score() && self.next < self.halts_before() => self.read_events(effects),
             Phase::Stuck => {
                 let message = format!("{}: stopped after an error inside the engine; see the log", self.partition);

@@ -1,16 +1,20 @@
 //! Opening a partition where its last owner left it: events whose verdicts are in the log already are folded again, by
 //! the plan that gave those verdicts, and nothing is appended for them. Events that panic when they are folded are passed
 //! over; of calls that ran out of time or memory only what the verdicts say is taken.
+//!
+//! A block may be missing among later ones: its append failed when a later one was under way. Its events are judged now,
+//! by the same plan, and their verdicts are appended.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{block_flags, flags, read_block};
+use assay_core::verdict::{flags, read_block, read_block_summary, read_hidden_failures};
 use assay_core::wire::Corrupt;
 
+use super::judged::JudgedEvents;
 use super::suspects::PanicSuspects;
-use super::{Effect, Effects, PartitionProcessor, Phase, ReopenReason, broken};
+use super::{Effect, Effects, MAX_BLOCKS_IN_FLIGHT, PartitionProcessor, Phase, ReopenReason, broken};
 use crate::panics::EVENT_PANICKED;
 use crate::partition::{Barrier, RecordedFailures, write_refused};
 use crate::plan::StreamPlan;
@@ -23,8 +27,8 @@ use crate::ports::state::Checkpoint;
 pub(super) struct VerdictTail {
     /// The end of the verdicts that were read.
     pub(super) end: Offset,
-    /// All events before it have their verdicts.
-    pub(super) judged: Offset,
+    /// The events that have their verdicts.
+    judged: JudgedEvents,
     /// Events that have a verdict which says that they panic.
     panicked: BTreeSet<Offset>,
     /// Failures of rules that are taken from the log instead of calling their plugins again.
@@ -35,16 +39,22 @@ impl VerdictTail {
     fn behind(checkpoint: &Checkpoint) -> Self {
         Self {
             end: checkpoint.verdicts,
-            judged: checkpoint.events,
+            judged: JudgedEvents::from(checkpoint.events),
             panicked: BTreeSet::new(),
             recorded: RecordedFailures::default(),
         }
     }
 
     fn take(&mut self, block: &[u8], suspects: &mut PanicSuspects) -> Result<(), Corrupt> {
-        let (has, next) = block_flags(block)?;
-        self.judged = self.judged.max(next);
-        if has & flags::FAILURES == 0 {
+        let summary = read_block_summary(block)?;
+        // Also a late block of a replaced owner, by older rules perhaps: sinks have carried its verdicts.
+        self.judged.add(summary.from, summary.next);
+        if summary.flags & flags::HIDDEN_FAILURES != 0 {
+            for failure in read_hidden_failures(block)? {
+                self.recorded.add(failure.offset, &failure.rule, &failure.code);
+            }
+        }
+        if summary.flags & flags::FAILURES == 0 {
             return Ok(());
         }
         for outcome in read_block(block)?.outcomes {
@@ -59,9 +69,24 @@ impl VerdictTail {
         }
         Ok(())
     }
+
+    /// True if an event has its verdicts.
+    pub(super) fn is_judged(&self, offset: Offset) -> bool {
+        self.judged.contains(offset)
+    }
+
+    /// Up to where the events from one on have all their verdicts, or all have none.
+    pub(super) fn end_of_run(&self, from: Offset) -> Offset {
+        self.judged.end_of_run(from)
+    }
 }
 
 impl PartitionProcessor {
+    /// True if the next events can be folded again.
+    pub(super) fn can_refold(&self) -> bool {
+        self.prepared.is_none() && self.in_flight.len() < MAX_BLOCKS_IN_FLIGHT
+    }
+
     pub(super) fn on_checkpoint_loaded(&mut self, checkpoint: Option<Checkpoint>, effects: &mut Effects) {
         if !matches!(self.phase, Phase::LoadingCheckpoint) {
             return;
@@ -123,7 +148,7 @@ impl PartitionProcessor {
         let Phase::ReadingVerdicts(tail) = std::mem::replace(&mut self.phase, Phase::Opening) else { return };
         self.verdicts_end = tail.end;
         let version = self.saved.catalog;
-        if tail.judged <= self.next {
+        if tail.judged.end() <= self.next {
             self.advance(effects);
         } else if version == self.target.version {
             let plan = self.target.plan.clone();
@@ -153,13 +178,24 @@ impl PartitionProcessor {
             return self.fail_opening(error, effects);
         }
         self.state.use_recorded_failures(Arc::new(std::mem::take(&mut tail.recorded)));
-        effects.push_back(Effect::BeginRefold { plan, catalog, from: self.next, to: tail.judged });
+        effects.push_back(Effect::BeginRefold { plan, catalog, from: self.next, to: tail.judged.end() });
         self.phase = Phase::Refolding(tail);
         self.read_events(effects);
     }
 
-    /// Nothing could be read of events that are to be folded again.
-    pub(super) fn on_nothing_to_refold(&mut self, judged: Offset, log_end: Offset, effects: &mut Effects) {
+    /// Nothing could be read of events before an offset that are to be folded again. `is_passed`: later ones were read,
+    /// so the log has none of these.
+    pub(super) fn on_nothing_to_refold(
+        &mut self,
+        judged: Offset,
+        is_passed: bool,
+        log_end: Offset,
+        effects: &mut Effects,
+    ) {
+        if is_passed {
+            self.next = judged;
+            return self.on_refolded(effects);
+        }
         if log_end >= judged {
             // Where the log is another server, records may still be on their way.
             effects.push_back(Effect::WaitForLog);
@@ -172,8 +208,11 @@ impl PartitionProcessor {
     /// A batch was folded again.
     pub(super) fn on_refolded(&mut self, effects: &mut Effects) {
         let Phase::Refolding(tail) = &self.phase else { return };
-        if self.next < tail.judged {
-            return self.read_events(effects);
+        if self.next < tail.judged.end() {
+            if self.can_refold() {
+                self.read_events(effects);
+            }
+            return;
         }
         let Phase::Refolding(tail) = std::mem::replace(&mut self.phase, Phase::Opening) else { return };
         self.state.use_recorded_failures(Arc::default());
@@ -184,13 +223,14 @@ impl PartitionProcessor {
     /// Says of judged events that they cannot be folded any more, such as by a newer version of this program, so that
     /// every recovery passes over them.
     fn append_panicked(&mut self, tail: &VerdictTail, effects: &mut Effects) {
-        let is_new = |(offset, _): &(&Offset, &Refused)| **offset < tail.judged && !tail.panicked.contains(offset);
+        let is_new =
+            |(offset, _): &(&Offset, &Refused)| **offset < tail.judged.end() && !tail.panicked.contains(offset);
         let panicked = self.memory.suspects.panicked().iter().filter(is_new);
         let new: Vec<(Offset, &Refused)> = panicked.map(|(offset, refused)| (*offset, refused)).collect();
         if !new.is_empty() {
             let mut data = Vec::new();
-            write_refused(&mut data, self.saved.catalog, tail.judged, &new);
-            self.append_block(data, tail.judged, effects);
+            write_refused(&mut data, self.saved.catalog, tail.judged.end(), &new);
+            self.append_block(data, tail.judged.end(), effects);
         }
     }
 

@@ -30,7 +30,7 @@ impl PartitionProcessor {
         effects: &mut Effects,
     ) {
         let before = match &self.phase {
-            Phase::Refolding(tail) if self.prepared.is_none() => tail.judged,
+            Phase::Refolding(tail) if self.can_refold() => tail.end_of_run(self.next),
             Phase::Running if self.can_score() => self.halts_before(),
             _ => return,
         };
@@ -45,13 +45,14 @@ impl PartitionProcessor {
         }
         let Some((records, refused)) = batches.iter(rows).next() else {
             if matches!(self.phase, Phase::Refolding(_)) {
-                self.on_nothing_to_refold(before, log_end, effects);
+                let is_passed = blocks.iter().any(|block| block.next() > before);
+                self.on_nothing_to_refold(before, is_passed, log_end, effects);
             }
             return;
         };
         self.folding = Folding::of(self.next, records);
         context.probe.call(ProbePoint::Fold(&self.partition, records));
-        if let Some(prepared) = self.state.prepare(records, refused) {
+        if let Some(prepared) = self.state.prepare(self.next, records, refused) {
             self.fold_when_loaded(prepared, context, effects);
         }
     }
@@ -86,18 +87,19 @@ impl PartitionProcessor {
         let mut data = Vec::with_capacity(self.block_bytes);
         let folded = self.state.fold(prepared, context, &mut data);
         self.folding = None;
+        // Verdicts that are in the log already are not appended again.
+        let is_replay = matches!(&self.phase, Phase::Refolding(tail) if tail.is_judged(self.next));
         let stats = match folded {
             Ok(stats) => stats,
             Err(error) => return self.on_fold_failed(error, effects),
         };
         (self.next, self.block_bytes) = (next, data.len());
-        let is_replay = !self.is_running();
         effects.push_back(Effect::NoteFolded { stats, is_replay });
-        if is_replay {
-            // Its verdicts are in the log already.
-            self.on_refolded(effects);
-        } else {
+        if !is_replay {
             self.append_block(data, next, effects);
+        }
+        if !self.is_running() {
+            self.on_refolded(effects);
         }
     }
 
@@ -138,6 +140,10 @@ impl PartitionProcessor {
         effects.push_back(Effect::Publish { next: first.next });
         self.reopen_when_drained(effects);
         self.advance(effects);
+        if self.in_flight.len() + 1 == MAX_BLOCKS_IN_FLIGHT {
+            // Recovery may have waited for this.
+            self.on_refolded(effects);
+        }
     }
 
     pub(super) fn on_append_failed(&mut self, block: u64, error: StoreError, effects: &mut Effects) {

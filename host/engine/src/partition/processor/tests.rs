@@ -20,7 +20,7 @@ use crate::{Probe, ProbePoint};
 const END: Offset = Offset(1_000);
 
 fn change(kind: Kind, name: &str, body: serde_json::Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
 }
 
 /// The plan of a stream of payments with a rule, beside other streams.
@@ -177,6 +177,58 @@ fn recovery_folds_judged_events_again_and_appends_nothing() {
     let [Effect::NoteFolded { is_replay: true, .. }, Effect::Opened] = folded[..] else { panic!("{folded:?}") };
     assert_eq!(driven.processor.next_event(), Offset(3));
     assert_eq!(driven.processor.state.barrier().rows, first.processor.state.barrier().rows);
+}
+
+/// Hands a processor these verdict blocks as all that the log has after its checkpoint.
+fn read_verdicts(driven: &mut Driven, blocks: &[&[u8]]) -> Vec<Effect> {
+    let mut records = Records::default();
+    blocks.iter().for_each(|block| records.push(block));
+    let log_end = Offset(blocks.len() as u64);
+    driven.feed(Input::VerdictsRead { blocks: vec![records], log_end });
+    driven.feed(Input::VerdictsRead { blocks: Vec::new(), log_end })
+}
+
+#[test]
+fn events_of_a_block_that_is_missing_among_others_are_judged_by_recovery() {
+    let plan = plan(&rule(), &[]);
+    let mut first = Driven::open(&plan, 1, PartitionMemory::default(), checkpoint(0, 1));
+    let batches: [&[&str]; 3] = [&["a", "b"], &["a"], &["b"]];
+    let blocks = batches.map(|cards| appended(first.score(cards, 10)).1);
+
+    let mut driven = Driven::new(&plan, 1, PartitionMemory::default());
+    driven.feed(Input::CheckpointLoaded(Some(checkpoint(0, 1))));
+    let begun = read_verdicts(&mut driven, &[&blocks[0], &blocks[2]]);
+    assert!(matches!(begun[..], [Effect::BeginRefold { to: Offset(4), .. }, Effect::ReadEvents { .. }]), "{begun:?}");
+    let judged = driven.feed(events(&plan, Offset(0), batches[0], 10));
+    let [Effect::NoteFolded { is_replay: true, .. }, Effect::ReadEvents { from: Offset(2), .. }] = judged[..] else {
+        panic!("{judged:?}")
+    };
+    // The log has an event more, which is judged.
+    let missing = driven.feed(events(&plan, Offset(2), &["a", "b"], 10));
+    let [
+        Effect::NoteFolded { is_replay: false, .. },
+        Effect::AppendVerdicts { block, data },
+        Effect::ReadEvents { from, .. },
+    ] = &missing[..]
+    else {
+        panic!("{missing:?}")
+    };
+    assert_eq!((data, *from), (&blocks[1], Offset(3)));
+    let last = driven.feed(events(&plan, Offset(3), batches[2], 10));
+    assert!(matches!(last[..], [Effect::NoteFolded { is_replay: true, .. }]), "its block is on its way: {last:?}");
+    let opened = driven.feed(acked(*block));
+    assert!(matches!(opened[..], [Effect::Publish { next: Offset(3) }, Effect::Opened]), "{opened:?}");
+    assert_eq!(driven.processor.state.barrier().rows, first.processor.state.barrier().rows);
+
+    // After that no block is missing, in whatever order they are.
+    let mut again = Driven::new(&plan, 1, PartitionMemory::default());
+    again.feed(Input::CheckpointLoaded(Some(checkpoint(0, 1))));
+    read_verdicts(&mut again, &[&blocks[0], &blocks[2], &blocks[1]]);
+    let all = again.feed(events(&plan, Offset(0), batches[0], 10));
+    assert!(matches!(all[..], [Effect::NoteFolded { is_replay: true, .. }, Effect::ReadEvents { .. }]), "{all:?}");
+    again.feed(events(&plan, Offset(2), batches[1], 10));
+    let all = again.feed(events(&plan, Offset(3), batches[2], 10));
+    assert!(matches!(all[..], [Effect::NoteFolded { is_replay: true, .. }, Effect::Opened]), "{all:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, block_flags, find_outcome};
+use assay_core::verdict::{Outcome, find_outcome, read_block_summary};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
 
@@ -32,8 +32,8 @@ impl VerdictIndex {
             if !(position..next).contains(&at) {
                 continue;
             }
-            let (_, Offset(through)) = block_flags(block).map_err(|error| damaged(describe_block(at), &error))?;
-            batch.insert(&self.database.index, block_key(partition, through, at), []);
+            let summary = read_block_summary(block).map_err(|error| damaged(describe_block(at), &error))?;
+            batch.insert(&self.database.index, block_key(partition, summary.next.0, at), []);
         }
         self.database.put_position(&mut batch, PositionOwner::ArchivedVerdicts, partition, next);
         self.database.commit(batch, Durability::Process, "writing the index of verdicts")

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use assay_core::names::Offset;
-use assay_core::verdict::{block_flags, empty_block};
+use assay_core::verdict::{empty_block, read_block_summary};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
 
@@ -121,7 +121,7 @@ impl EmbeddedLog {
             && let Some(stored) = self.reader.find_block(topic_partition, before)?
             && let Some(record) = stored.record(before)?
         {
-            next = block_flags(&record.data).map_err(|error| damaged("a block of verdicts", &error))?.1;
+            next = read_block_summary(&record.data).map_err(|error| damaged("a block of verdicts", &error))?.next;
         }
         Ok(empty_block(next))
     }

@@ -81,10 +81,10 @@ impl TestEngine {
             rule("calm", "calm", "amount"),
         ];
         if with_loop {
-            self.engine.upload_plugin(hostile(), "test", false).unwrap();
+            self.engine.catalog().upload_plugin(hostile(), "test", false).unwrap();
             changes.push(change(Kind::Rule, "loops", endless_rule("active")));
         }
-        self.engine.change(changes, "test", None, false).unwrap();
+        self.engine.catalog().change(changes, "test", None, false).unwrap();
     }
 
     /// Ingests an event for each amount and waits until all are durable. `first` is the number of the first event.
@@ -150,7 +150,7 @@ pub(crate) fn endless_rule(mode: &str) -> Value {
 }
 
 pub(crate) fn change(kind: Kind, name: &str, body: Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
 }
 
 /// Waits until a condition holds.

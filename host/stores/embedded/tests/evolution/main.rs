@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use assay_core::names::{Offset, Partition};
+use assay_core::stream::StreamDef;
 use assay_core::value::Value as Measured;
 use assay_core::verdict::Outcome;
 use assay_embedded::{Config, Embedded};
@@ -23,8 +24,8 @@ use serde_json::{Value, json};
 
 use manual_membership::ManualMembership;
 use support::{
-    CARDS, PARTITIONS, change, count_events_by_schema, define, event, history, ingest, outcomes, schemas, start,
-    stream, wait_until,
+    CARDS, PARTITIONS, change, count_derived_events, count_events_by_schema, define, event, history, ingest, outcomes,
+    schema_of, schemas, start, stream, wait_until,
 };
 
 #[test]
@@ -58,7 +59,7 @@ fn the_schema_changes_while_events_arrive() {
             if dies == 1 {
                 owner().assign(all.clone());
             }
-            engine.change(vec![stream(&schemas()[number])], "test", None, false).unwrap();
+            engine.catalog().change(vec![stream(&schemas()[number])], "test", None, false).unwrap();
             if dies == 2 {
                 let mark = sent.load(Ordering::SeqCst) + 50;
                 wait_until("events of the new schema come in", || sent.load(Ordering::SeqCst) > mark);
@@ -102,6 +103,8 @@ fn the_schema_changes_while_events_arrive() {
         let [values, expected] = [&engine, &undisturbed].map(|engine| engine.view("spend", &card, None).unwrap());
         assert_eq!(values.measures, expected.measures);
     }
+    wait_until("all are in the derived stream", || count_derived_events(&store.ports()) >= count);
+    assert_eq!(count_derived_events(&store.ports()), count, "the log of the derived stream has each event once");
     let of_device = (0..count).filter(|number| number % 7 == 3).count();
     wait_until("devices are counted", || {
         engine.view("seen", "device-3", None).unwrap().measures[0].1 == Measured::Int(of_device as i64)
@@ -131,7 +134,7 @@ fn events_are_never_read_with_an_older_schema() {
     // The request begins before the change and is submitted after it.
     let mut slow = engine.ingest("payments").unwrap();
     slow.push_json(event(10).to_string().as_bytes()).unwrap();
-    engine.change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
+    engine.catalog().change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
     ingest(&engine, 11..60);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(slow.submit().unwrap().durable()).unwrap();
@@ -159,6 +162,7 @@ fn widening_a_field_resets_only_its_views() {
     let points = json!({ "view": "points", "stream": "payments", "by": ["card"], "measures": { "sum": "sum(n)" } });
     let rule = json!({ "rule": "points", "stream": "payments", "score": "double(views.points.sum)" });
     engine
+        .catalog()
         .change(vec![change(Kind::View, "points", points), change(Kind::Rule, "points", rule)], "test", None, false)
         .unwrap();
     let score = |id: &str| {
@@ -174,10 +178,10 @@ fn widening_a_field_resets_only_its_views() {
     ingest(&engine, CARDS..CARDS + 1);
     assert_eq!(score("p50")["points"], 2.0);
     // int and long are the same type in expressions.
-    engine.change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
+    engine.catalog().change(vec![stream(&schemas()[1])], "test", None, false).unwrap();
     ingest(&engine, 2 * CARDS..2 * CARDS + 1);
     assert_eq!(score("p100")["points"], 4.0, "1, 1 and the new default");
-    engine.change(vec![stream(&schemas()[3])], "test", None, false).unwrap();
+    engine.catalog().change(vec![stream(&schemas()[3])], "test", None, false).unwrap();
     ingest(&engine, 3 * CARDS..3 * CARDS + 1);
     let scores = score("p150");
     assert_eq!(scores["points"], 3.5, "begun anew");
@@ -191,7 +195,7 @@ fn schemas_that_cannot_read_the_log_are_refused() {
     let store = Embedded::open(dir.path(), &Config::default()).unwrap();
     let engine = start(store.ports());
     define(&engine);
-    let refused = |change: Change| match engine.change(vec![change], "test", None, false) {
+    let refused = |change: Change| match engine.catalog().change(vec![change], "test", None, false) {
         Err(ChangeError::Invalid(problems)) => {
             problems.iter().map(|problem| format!("{}: {}", problem.at, problem.message)).collect::<Vec<_>>().join("\n")
         }
@@ -210,7 +214,7 @@ fn schemas_that_cannot_read_the_log_are_refused() {
     assert!(refused(narrow).contains("field `n`: the writer's int cannot be read as the reader's string"));
     let mut other_key = stream(&schemas()[0]);
     let replace = |change: &mut Change, name: &str, kind: Value| {
-        let fields = change.body.as_mut().unwrap()["schema"]["fields"].as_array_mut().unwrap();
+        let fields = schema_of(change)["fields"].as_array_mut().unwrap();
         fields.iter_mut().find(|field| field["name"] == name).unwrap()["type"] = kind;
     };
     replace(&mut other_key, "card", json!("bytes"));
@@ -227,7 +231,7 @@ fn schemas_that_cannot_read_the_log_are_refused() {
     );
     // A view of the derived stream also uses the field.
     let mut gone = stream(&schemas()[0]);
-    gone.body.as_mut().unwrap()["schema"]["fields"].as_array_mut().unwrap().retain(|field| field["name"] != "amount");
+    schema_of(&mut gone)["fields"].as_array_mut().unwrap().retain(|field| field["name"] != "amount");
     let problems = refused(gone);
     assert!(problems.contains("amount"), "{problems}");
     // The schema must read events of all earlier schemas, not only of the last one.
@@ -235,16 +239,16 @@ fn schemas_that_cannot_read_the_log_are_refused() {
         stream(&json!([{ "name": "level", "type": ["null", { "type": "enum", "name": "level",
         "symbols": symbols }], "default": null }]))
     };
-    engine.change(vec![level(json!(["a", "b"]))], "test", None, false).unwrap();
-    engine.change(vec![stream(&json!([]))], "test", None, false).unwrap();
+    engine.catalog().change(vec![level(json!(["a", "b"]))], "test", None, false).unwrap();
+    engine.catalog().change(vec![stream(&json!([]))], "test", None, false).unwrap();
     let problem = refused(level(json!(["a"])));
     assert!(problem.contains("its schema number 1: field `level`"), "{problem}");
-    let twice = engine.change(vec![stream(&json!([]))], "test", None, false).unwrap();
+    let twice = engine.catalog().change(vec![stream(&json!([]))], "test", None, false).unwrap();
     assert_eq!((twice.unchanged, twice.revisions.len()), (1, 0));
     // A client may send back the fields that the server added.
-    let body = engine.plan().snapshot.get(Kind::Stream, "payments").unwrap().body.clone().unwrap();
-    assert_eq!(body["earlier"].as_array().unwrap().len(), 2);
-    let same = engine.change(vec![change(Kind::Stream, "payments", body)], "test", None, false).unwrap();
+    let def = engine.plan().snapshot.find::<StreamDef>("payments").unwrap().clone();
+    assert_eq!(def.earlier.len(), 2);
+    let same = engine.catalog().change(vec![Change::set("payments", def)], "test", None, false).unwrap();
     assert_eq!(same.unchanged, 1);
     engine.shutdown();
 }

@@ -9,13 +9,14 @@ use assay_core::verdict::{Outcome, read_block};
 use assay_engine::Engine;
 use assay_engine::ports::Ports;
 use assay_engine::ports::archive::HistoryQuery;
-use assay_engine::ports::catalog::{Change, Kind};
+use assay_engine::ports::catalog::{Change, Definition, Kind};
 use assay_engine::ports::log::{Records, Topic};
 use serde_json::{Value, json};
 
 use crate::manual_membership;
 
 pub(crate) const PARTITIONS: u32 = 3;
+const DERIVED_PARTITIONS: u32 = 2;
 pub(crate) const CARDS: u64 = 50;
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,7 +41,15 @@ pub(crate) fn stream(more: &Value) -> Change {
 }
 
 pub(crate) fn change(kind: Kind, name: &str, body: Value) -> Change {
-    Change { kind, name: name.to_owned(), body: Some(body) }
+    Change::from_json(kind, name, body)
+}
+
+/// The schema of a stream that is to be changed.
+pub(crate) fn schema_of(change: &mut Change) -> &mut Value {
+    match &mut change.definition {
+        Some(Definition::Stream(def)) => &mut def.schema,
+        other => panic!("expected a stream, got {other:?}"),
+    }
 }
 
 /// The further fields of four schemas. Each schema reads the events of earlier ones, and the last two read each other's.
@@ -63,7 +72,8 @@ pub(crate) fn define(engine: &Engine) {
     let measures = json!({ "n": "count()", "sum": "sum(amount)" });
     let view = json!({ "view": "spend", "stream": "payments", "by": ["card"], "over": "1h", "measures": measures });
     let rule = json!({ "rule": "total", "stream": "payments", "score": "views.spend.sum + double(views.spend.n)" });
-    let derived = json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": 2 });
+    let derived =
+        json!({ "stream": "by_device", "from": "payments", "key": "device", "partitions": DERIVED_PARTITIONS });
     let seen = json!({ "view": "seen", "stream": "by_device", "by": ["device"], "measures": measures });
     let changes = vec![
         stream(&schemas()[0]),
@@ -72,7 +82,7 @@ pub(crate) fn define(engine: &Engine) {
         change(Kind::Stream, "by_device", derived),
         change(Kind::View, "seen", seen),
     ];
-    engine.change(changes, "test", None, false).unwrap();
+    engine.catalog().change(changes, "test", None, false).unwrap();
 }
 
 pub(crate) fn event(number: u64) -> Value {
@@ -134,6 +144,12 @@ pub(crate) fn count_events_by_schema(ports: &Ports) -> BTreeMap<u32, u64> {
         }
     }
     counts
+}
+
+/// The number of events in the log of the derived stream.
+pub(crate) fn count_derived_events(ports: &Ports) -> u64 {
+    let end = |partition| ports.log.end("by_device", Topic::Events, Partition(partition)).unwrap().0;
+    (0..DERIVED_PARTITIONS).map(end).sum()
 }
 
 /// All events of an entity as JSON, from the archive.

@@ -10,6 +10,7 @@ mod lag;
 mod manual_membership;
 #[path = "../payments/mod.rs"]
 mod payments;
+mod refusals;
 mod results;
 mod stalls;
 

@@ -57,11 +57,11 @@ fn a_partition_that_cannot_be_saved_holds_up_no_other() {
     let all = partitions();
     let (payments, by_device) = all.split_at(2);
     let new = json!({ "rule": "new", "stream": "payments", "score": "amount" });
-    let change = Change { kind: Kind::Rule, name: "new".to_owned(), body: Some(new) };
+    let change = Change::from_json(Kind::Rule, "new", new);
     std::thread::scope(|scope| {
         ingest(&running, 100..200);
         wait_until("something is there to be saved", || unscored(payments) == 0);
-        let changing = scope.spawn(|| engine.change(vec![change], "test", None, false).unwrap());
+        let changing = scope.spawn(|| engine.catalog().change(vec![change], "test", None, false).unwrap());
         wait_until("the change is committed", || engine.plan().streams["payments"].rules.len() == 3);
         ingest(&running, 200..400);
         // The payments wait until what came before the change is saved.

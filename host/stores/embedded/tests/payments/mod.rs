@@ -48,7 +48,7 @@ impl TestEngine {
         ]});
         let [(stream, cards), (derived, devices)] = STREAMS;
         let measures = json!({ "n": "count()", "sum": "sum(amount)" });
-        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
+        let change = |kind, name: &str, body| Change::from_json(kind, name, body);
         let changes = vec![
             change(
                 Kind::Stream,
@@ -81,7 +81,7 @@ impl TestEngine {
             ),
             change(Kind::Rule, "count", json!({ "rule": "count", "stream": derived, "score": "double(views.seen.n)" })),
         ];
-        self.engine.change(changes, "test", None, false).unwrap();
+        self.engine.catalog().change(changes, "test", None, false).unwrap();
     }
 
     /// Ingests events and waits until they are durable.
@@ -104,9 +104,8 @@ impl TestEngine {
             |partition: &PartitionId, topic| ports.log.end(&partition.stream, topic, partition.partition).unwrap();
         wait_until("all sinks have written", || {
             let source = partitions()[..2].iter().all(|partition| {
-                let saved =
-                    |partition: &PartitionId| ports.state.checkpoint(partition).unwrap().unwrap_or_default().events;
-                saved(&assay_engine::derive_progress_id("by_device", partition.partition))
+                let (derived, devices) = STREAMS[1];
+                assay_engine::derived_up_to(&*ports.state, derived, devices, partition.partition).unwrap()
                     == end(partition, Topic::Events)
             });
             source

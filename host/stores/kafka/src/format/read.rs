@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use assay_core::failure_code::FailureCode;
 use assay_core::schema::{Encoder, MAX_EVENT_BYTES};
 use assay_core::stream::Format;
-use assay_engine::panics::{EVENT_PANICKED, catch};
+use assay_engine::panics::catch;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Refused};
 use rdkafka::message::{BorrowedHeaders, Headers as _};
@@ -51,10 +52,10 @@ impl MessageDecoder {
             )));
         }
         let refused = match payload {
-            None => Err(make_refused("event-empty", "the message has no value (a tombstone)")),
+            None => Err(make_refused(FailureCode::EventEmpty, "the message has no value (a tombstone)")),
             Some(payload) if payload.len() > MAX_EVENT_BYTES + 16 && self.json.is_none() => {
                 let message = format!("a message of {} bytes; at most {MAX_EVENT_BYTES} are allowed", payload.len());
-                Err(make_refused("event-too-large", message))
+                Err(make_refused(FailureCode::EventTooLarge, message))
             }
             Some(payload) => self.decode_message_caught(payload, &mut records.data)?,
         };
@@ -80,7 +81,7 @@ impl MessageDecoder {
             out.truncate(before);
             // The panic may have left the encoder half-used, so the state is replaced.
             *self = Self::new(self.codec.clone());
-            Ok(Err(make_refused(EVENT_PANICKED, panicked.to_string())))
+            Ok(Err(make_refused(FailureCode::EventPanicked, panicked.to_string())))
         })
     }
 
@@ -94,7 +95,7 @@ impl MessageDecoder {
                 }
                 _ => {
                     return Ok(Err(make_refused(
-                        "event-malformed",
+                        FailureCode::EventMalformed,
                         describe_wrong_frame("a zero byte and a schema id", payload),
                     )));
                 }
@@ -107,12 +108,17 @@ impl MessageDecoder {
                         Some(writer) => {
                             return Ok(convert_record(writer, event, out, &"of an earlier schema of the stream"));
                         }
-                        None => return Ok(Err(make_refused("schema-unknown", describe_fingerprint(fingerprint)))),
+                        None => {
+                            return Ok(Err(make_refused(
+                                FailureCode::SchemaUnknown,
+                                describe_fingerprint(fingerprint),
+                            )));
+                        }
                     }
                 }
                 _ => {
                     return Ok(Err(make_refused(
-                        "event-malformed",
+                        FailureCode::EventMalformed,
                         describe_wrong_frame("C3 01 and a fingerprint", payload),
                     )));
                 }
@@ -165,7 +171,7 @@ fn convert_record(
         }
         Writer::Resolved(resolver) => resolver
             .resolve(record, out)
-            .map_err(|error| make_refused("event-malformed", format!("as a record {source}: {error}"))),
+            .map_err(|error| make_refused(FailureCode::EventMalformed, format!("as a record {source}: {error}"))),
         Writer::Refused(why) => Err(why.clone()),
     }
 }
@@ -176,8 +182,8 @@ fn read_schema_header(headers: &BorrowedHeaders) -> Option<u32> {
     std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
-fn make_refused(code: &'static str, message: impl Into<String>) -> Refused {
-    Refused { code, message: message.into() }
+fn make_refused(code: FailureCode, message: impl Into<String>) -> Refused {
+    Refused { code: code.as_str(), message: message.into() }
 }
 
 fn describe_wrong_frame(expected: &str, payload: &[u8]) -> String {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use assay_core::failure_code::FailureCode;
 use assay_core::schema::{Incompatible, Resolver, Schema};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Refused;
@@ -82,7 +83,7 @@ impl Writers {
             }
             Ok(None) => {
                 let message = format!("the schema registry has no schema with the id {id}");
-                let writer = Arc::new(Writer::Refused(Refused { code: "schema-unknown", message }));
+                let writer = Arc::new(Writer::Refused(Refused { code: FailureCode::SchemaUnknown.as_str(), message }));
                 known.unknown.insert(id, (Instant::now(), writer.clone()));
                 Ok(writer)
             }
@@ -96,7 +97,7 @@ impl Writers {
     fn build_writer(&self, id: i32, json: &str) -> Writer {
         let refused = |why: &dyn std::fmt::Display| {
             let message = format!("records with the schema id {id} cannot be read as events of the stream: {why}");
-            Writer::Refused(Refused { code: "schema-incompatible", message })
+            Writer::Refused(Refused { code: FailureCode::SchemaIncompatible.as_str(), message })
         };
         match Schema::parse(json).map(|writer| Writer::compare(&writer, &self.reader)) {
             Ok(Ok(writer)) => writer,

@@ -194,8 +194,8 @@ fn define(engine: &Engine, topic: &str) {
             { "name": "time", "type": { "type": "long", "logicalType": "timestamp-millis" } },
         ]},
     });
-    let stream = Change { kind: Kind::Stream, name: "payments".to_owned(), body: Some(body) };
-    engine.change(vec![stream], "test", None, false).unwrap();
+    let stream = Change::from_json(Kind::Stream, "payments", body);
+    engine.catalog().change(vec![stream], "test", None, false).unwrap();
 }
 
 /// The warning of a part in the readiness report, if it has one.

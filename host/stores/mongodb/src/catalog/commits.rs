@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::mongodb::bson::{Bson, DateTime, Document, doc};
 use ::mongodb::options::IndexOptions;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::catalog::{Kind, Revision};
+use assay_engine::ports::catalog::{Definition, Kind, Revision};
 
 use super::super::body::{to_bson, to_json};
 use super::super::database::Database;
@@ -96,7 +96,7 @@ fn encode(commit: &Commit) -> Result<Document, StoreError> {
             "name": &revision.name,
             "revision": int("the revision", u64::from(revision.revision))?,
             "born": int("the version", revision.created_at_version)?,
-            "body": revision.body.as_ref().map_or(Bson::Null, to_bson),
+            "body": revision.definition.as_ref().map_or(Bson::Null, |definition| to_bson(&definition.to_json())),
         })
     };
     let revisions = commit.revisions.iter().map(revision).collect::<Result<Vec<Document>, StoreError>>()?;
@@ -118,22 +118,20 @@ fn decode(document: &Document) -> Result<Commit, StoreError> {
         let fields = Fields::new(&what, revision);
         let name = fields.text("name")?;
         let no_json = |why| broken(format!("{what}: the body of '{name}' cannot be read: {why}"));
+        let kind =
+            Kind::from_name(fields.text("kind")?).ok_or_else(|| fields.wrong_type("kind", "the name of a kind"))?;
+        let body = fields.get("body").map(to_json).transpose().map_err(no_json)?;
         Ok(Revision {
-            kind: parse_kind(fields.text("kind")?).ok_or_else(|| fields.wrong_type("kind", "the name of a kind"))?,
+            kind,
             name: name.to_owned(),
             revision: fields.small_number("revision")?,
             version,
             created_at_version: fields.number("born")?,
             author: author.clone(),
             at,
-            body: fields.get("body").map(to_json).transpose().map_err(no_json)?,
+            definition: body.map(|body| Definition::from_json(kind, body)),
         })
     };
     let revisions = fields.list("revisions")?.iter().map(revision).collect::<Result<_, StoreError>>()?;
     Ok(Commit { version, author: author.clone(), at, revisions })
-}
-
-/// The kind of a name; none if no kind has it.
-pub(super) fn parse_kind(name: &str) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.to_string() == name)
 }

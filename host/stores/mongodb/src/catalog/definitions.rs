@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use ::mongodb::bson::{Bson, DateTime, doc};
 use assay_engine::ports::StoreError;
-use assay_engine::ports::catalog::Revision;
+use assay_engine::ports::catalog::{CatalogState, Revision};
 
 use super::super::body::to_bson;
 use super::super::database::Database;
 use super::super::fields::int;
 use super::super::statements::Upsert;
-use super::state::CatalogState;
 
 const DEFINITIONS: &str = "definitions";
 
@@ -29,14 +28,14 @@ impl Definitions {
     /// died before it projected them. A document of a later version is not changed.
     pub(super) fn project(&self, state: &CatalogState) -> Result<(), StoreError> {
         let projected = self.database.progress(DEFINITIONS)?;
-        if projected >= state.version {
+        if projected >= state.version() {
             return Ok(());
         }
-        let newer = state.last.values().filter(|revision| revision.version > projected);
+        let newer = state.revisions().filter(|revision| revision.version > projected);
         let statements: Vec<Upsert> = newer.map(statement).collect::<Result<_, StoreError>>()?;
         // The filter does not match a document of a later version, so its upsert fails as a duplicate.
         self.database.upsert("writing the readable definitions", DEFINITIONS, &statements)?;
-        self.database.save_progress(DEFINITIONS, state.version)
+        self.database.save_progress(DEFINITIONS, state.version())
     }
 }
 
@@ -49,12 +48,12 @@ fn statement(revision: &Revision) -> Result<Upsert, StoreError> {
     let fields = doc! {
         "kind": revision.kind.to_string(),
         "name": &revision.name,
-        "status": if revision.body.is_some() { "current" } else { "deleted" },
+        "status": if revision.definition.is_some() { "current" } else { "deleted" },
         "revision": int("the revision", u64::from(revision.revision))?,
         "version": version,
         "author": &revision.author,
         "at": DateTime::from_millis(revision.at),
-        "body": revision.body.as_ref().map_or(Bson::Null, to_bson),
+        "body": revision.definition.as_ref().map_or(Bson::Null, |definition| to_bson(&definition.to_json())),
     };
     Upsert::new(older_document, doc! { "$set": fields })
 }

@@ -4,7 +4,6 @@
 mod artifacts;
 mod commits;
 mod definitions;
-mod state;
 mod submissions;
 mod watch;
 
@@ -12,15 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Digest;
 use assay_engine::ports::StoreError;
-use assay_engine::ports::catalog::{Catalog, Change, CommitError, Kind, Revision, Snapshot, Submission};
+use assay_engine::ports::catalog::{Catalog, CatalogState, Change, CommitError, Kind, Revision, Snapshot, Submission};
 use assay_engine::ports::log::WakeSignal;
 
 use super::database::Database;
 use super::error::broken;
 use artifacts::Artifacts;
-use commits::Commits;
+use commits::{Commit, Commits};
 use definitions::Definitions;
-use state::CatalogState;
 use submissions::Submissions;
 use watch::CatalogWatch;
 
@@ -64,17 +62,17 @@ impl MongoCatalog {
     /// The store fails, or its latest version is older than the one in memory: the database was replaced.
     fn refresh(&self, state: &mut CatalogState) -> Result<(), StoreError> {
         let latest = self.commits.latest()?;
-        if latest < state.version {
+        if latest < state.version() {
             return Err(broken(format!(
                 "the catalog was at version {} and is at version {latest}: the database was replaced; start again to \
                  go on with what it holds now",
-                state.version
+                state.version()
             )));
         }
-        while state.version < latest {
-            let before = state.version;
-            self.commits.read_after(before)?.into_iter().try_for_each(|commit| state.apply_commit(commit))?;
-            if state.version == before {
+        while state.version() < latest {
+            let before = state.version();
+            self.commits.read_after(before)?.into_iter().try_for_each(|commit| apply_commit(state, commit))?;
+            if state.version() == before {
                 return Err(broken(format!("version {latest} of the catalog is there, but none after {before}")));
             }
         }
@@ -84,11 +82,13 @@ impl MongoCatalog {
     /// Rebuilds the catalog of an older version from the commits.
     fn read_version(&self, version: u64) -> Result<Snapshot, StoreError> {
         let mut state = CatalogState::default();
-        while state.version < version {
-            let before = state.version;
+        while state.version() < version {
+            let before = state.version();
             let commits = self.commits.read_after(before)?.into_iter();
-            commits.take_while(|commit| commit.version <= version).try_for_each(|commit| state.apply_commit(commit))?;
-            if state.version == before {
+            commits
+                .take_while(|commit| commit.version <= version)
+                .try_for_each(|commit| apply_commit(&mut state, commit))?;
+            if state.version() == before {
                 return Err(broken(format!("version {version} of the catalog cannot be read: none is after {before}")));
             }
         }
@@ -96,17 +96,34 @@ impl MongoCatalog {
     }
 }
 
+/// Applies the next commit.
+///
+/// # Errors
+/// A commit is missing before it.
+fn apply_commit(state: &mut CatalogState, commit: Commit) -> Result<(), StoreError> {
+    if commit.version != state.version() + 1 {
+        return Err(broken(format!(
+            "the collection 'commits' has version {} behind version {}: what is between was deleted; restore it from a \
+             backup",
+            commit.version,
+            state.version()
+        )));
+    }
+    state.advance(commit.version, commit.revisions);
+    Ok(())
+}
+
 impl Catalog for MongoCatalog {
     fn snapshot(&self, version: Option<u64>) -> Result<Snapshot, StoreError> {
         let mut state = self.state();
-        if version.is_none_or(|version| version > state.version) {
+        if version.is_none_or(|version| version > state.version()) {
             self.refresh(&mut state)?;
         }
         match version {
             None => Ok(state.snapshot()),
-            Some(version) if version == state.version => Ok(state.snapshot()),
-            Some(version) if version > state.version => {
-                Err(broken(format!("the catalog is at version {}, so there is no version {version}", state.version)))
+            Some(version) if version == state.version() => Ok(state.snapshot()),
+            Some(version) if version > state.version() => {
+                Err(broken(format!("the catalog is at version {}, so there is no version {version}", state.version())))
             }
             Some(version) => {
                 drop(state);
@@ -118,18 +135,19 @@ impl Catalog for MongoCatalog {
     fn commit(&self, expected: u64, changes: Vec<Change>, author: &str, at: i64) -> Result<Snapshot, CommitError> {
         let mut state = self.state();
         self.refresh(&mut state)?;
-        if state.version != expected {
-            return Err(CommitError::Conflict { expected, now: state.version });
+        if state.version() != expected {
+            return Err(CommitError::Conflict { expected, now: state.version() });
         }
-        let commit = state.revise(changes, author, at)?;
-        if commit.revisions.is_empty() {
+        let revisions = state.revise(changes, author, at).map_err(|error| broken(error.to_string()))?;
+        if revisions.is_empty() {
             return Ok(state.snapshot());
         }
+        let commit = Commit { version: state.version() + 1, author: author.to_owned(), at, revisions };
         if !self.commits.add(&commit)? {
             self.refresh(&mut state)?;
-            return Err(CommitError::Conflict { expected, now: state.version });
+            return Err(CommitError::Conflict { expected, now: state.version() });
         }
-        state.apply_commit(commit)?;
+        apply_commit(&mut state, commit)?;
         // The commit is durable, so a failure here is not one of the commit. The next commit or start projects again.
         if let Err(error) = self.definitions.project(&state) {
             tracing::warn!(%error, "the readable definitions are behind the catalog");
@@ -153,7 +171,7 @@ impl Catalog for MongoCatalog {
     }
 
     fn on_change(&self, wake: Arc<WakeSignal>) {
-        let version = self.state().version;
+        let version = self.state().version();
         self.watch.subscribe(wake, version);
     }
 

@@ -13,7 +13,6 @@ use super::super::body::to_json;
 use super::super::cursor::{from_hex, hex};
 use super::super::database::Database;
 use super::super::error::broken;
-use super::commits::parse_kind;
 
 pub(super) const SUBMISSIONS: &str = "submissions";
 /// A claim expires after this time without an answer; then another process may claim the submission.
@@ -118,10 +117,10 @@ fn encode_id(submission: &Document) -> Result<String, StoreError> {
 fn parse(submission: &Document) -> Result<(Change, String), Vec<String>> {
     let mut errors = Vec::new();
     let kind = match submission.get("kind") {
-        Some(Bson::String(name)) => parse_kind(name),
+        Some(Bson::String(name)) => Kind::from_name(name),
         _ => None,
     };
-    if !matches!(kind, Some(Kind::Stream | Kind::View | Kind::Rule)) {
+    if !kind.is_some_and(|kind| kind.properties().is_editable) {
         errors
             .push("`kind` should be \"stream\", \"view\" or \"rule\"; plugins and keys go through the API".to_owned());
     }
@@ -145,7 +144,11 @@ fn parse(submission: &Document) -> Result<(Change, String), Vec<String>> {
     };
     match (kind, body, author) {
         (Some(kind), Ok(body), Ok(author)) if errors.is_empty() => {
-            Ok((Change { kind, name: name.to_owned(), body }, author))
+            let change = match body {
+                Some(body) => Change::from_json(kind, name, body),
+                None => Change::delete(kind, name),
+            };
+            Ok((change, author))
         }
         (_, body, author) => {
             errors.extend(body.err().map(|why| if why.starts_with('`') { why } else { format!("`definition`{why}") }));

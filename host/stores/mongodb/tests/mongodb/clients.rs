@@ -14,7 +14,7 @@ use super::TestDatabase;
 use super::contract::payments;
 
 fn rule(name: &str, value: u64) -> Vec<Change> {
-    vec![Change { kind: Kind::Rule, name: name.to_owned(), body: Some(json!({ "value": value })) }]
+    vec![Change::from_json(Kind::Rule, name, json!({ "value": value }))]
 }
 
 #[test]
@@ -64,7 +64,8 @@ fn a_change_notifies_the_subscribers_of_other_clients() {
     while there.snapshot(None).unwrap().version < 2 {
         assert!(wake.wait(Duration::from_secs(5)));
     }
-    assert_eq!(there.snapshot(Some(1)).unwrap().revisions[0].body, Some(json!({ "value": 1 })));
+    let first = there.snapshot(Some(1)).unwrap().revisions.remove(0);
+    assert_eq!(first.definition.unwrap().to_json(), json!({ "value": 1 }));
 }
 
 #[test]

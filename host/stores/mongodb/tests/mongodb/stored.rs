@@ -14,7 +14,7 @@ use super::TestDatabase;
 use super::contract::{payments, place};
 
 fn set(name: &str, body: Value) -> Change {
-    Change { kind: Kind::Rule, name: name.to_owned(), body: Some(body) }
+    Change::from_json(Kind::Rule, name, body)
 }
 
 #[test]
@@ -32,8 +32,9 @@ fn bodies_round_trip_exactly() {
     catalog.commit(0, vec![set("a", body.clone()), set("b", json!([body.clone()]))], "ann", -5).unwrap();
     // Another client reads them from the database. Text also shows the order of fields and the sign of zero.
     let read = database.open().catalog().snapshot(None).unwrap();
-    assert_eq!(read.get(Kind::Rule, "a").unwrap().body.as_ref().unwrap().to_string(), body.to_string());
-    assert_eq!(read.get(Kind::Rule, "b").unwrap().body.as_ref().unwrap().to_string(), format!("[{body}]"));
+    let text = |name: &str| read.get(Kind::Rule, name).unwrap().definition.as_ref().unwrap().to_json().to_string();
+    assert_eq!(text("a"), body.to_string());
+    assert_eq!(text("b"), format!("[{body}]"));
     assert_eq!(read.get(Kind::Rule, "a").unwrap().at, -5);
 }
 
@@ -45,7 +46,7 @@ fn definitions_can_be_read_by_others() {
     let find = |id: &str| definitions.find_one(doc! { "_id": id }).run().unwrap().unwrap();
     let catalog = database.open().catalog();
     catalog.commit(0, vec![set("a", json!({ "high": 0.5 })), set("b", json!({}))], "ann", 1).unwrap();
-    let deleted = Change { kind: Kind::Rule, name: "b".to_owned(), body: None };
+    let deleted = Change::delete(Kind::Rule, "b");
     catalog.commit(1, vec![set("a", json!({ "high": 0.9 })), deleted], "bob", 2).unwrap();
     let a = find("rule/a");
     assert_eq!(a.get_document("body").unwrap(), &doc! { "high": 0.9 });

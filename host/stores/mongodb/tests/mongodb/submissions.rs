@@ -39,8 +39,8 @@ fn submissions_are_claimed_and_answered() {
     }
     taken.sort_by(|a, b| a.change.name.cmp(&b.change.name));
     let body = json!({ "rule": "a", "when": "amount > 1.0", "limit": 5, "high": 0.5, "far": 1_i64 << 40 });
-    assert_eq!(taken[0].change, Change { kind: Kind::Rule, name: "a".to_owned(), body: Some(body) });
-    assert_eq!(taken[1].change, Change { kind: Kind::View, name: "v".to_owned(), body: None });
+    assert_eq!(taken[0].change, Change::from_json(Kind::Rule, "a", body));
+    assert_eq!(taken[1].change, Change::delete(Kind::View, "v"));
     assert_eq!((&taken[0].author[..], &taken[1].author[..]), ("mongodb:ann", "mongodb"));
     assert_eq!(status(&database, &good).get_str("state").unwrap(), "checking");
     catalog.answer_submission(&taken[0].id, Ok(3)).unwrap();

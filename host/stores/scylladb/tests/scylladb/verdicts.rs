@@ -75,7 +75,7 @@ fn block() -> Vec<u8> {
     };
     let rules = RuleStamp::stamps_json(&stamps);
     let mut out = Vec::new();
-    let head = BlockHead { catalog: 12, next: Offset(10_002), rules: &rules };
+    let head = BlockHead { catalog: 12, from: Offset(10_000), next: Offset(10_002), rules: &rules };
     write_block(&mut out, &head, &events, &[second, first]);
     out
 }

@@ -2,20 +2,17 @@
 //! a change of the catalog like any other. So all processes hear of it, recovery knows by which rules each event was
 //! judged, and its author lets it go on.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::rule::{Mode, OnError, RuleDef};
 use assay_core::verdict::RuleStamp;
-use serde_json::json;
 
-use super::Engine;
-use crate::partition::Halt;
+use super::CatalogService;
 use crate::plan::{Plan, RulePlan, Scorer};
-use crate::ports::PartitionId;
 use crate::ports::catalog::{Change, Kind, Revision};
 use crate::problem::ChangeError;
-use crate::rule_stats::{BudgetOverrun, OverrunKind, RuleStats};
+use crate::rule_stats::{BudgetOverrun, OverrunKind};
 
 /// Who pauses rules, as revisions name it; the reason follows.
 const BREAKER_AUTHOR_PREFIX: &str = "circuit-breaker: ";
@@ -33,20 +30,7 @@ struct RuleToPause {
     reason: String,
 }
 
-impl Engine {
-    /// How a rule is doing in this process; none if it has judged nothing here.
-    pub fn rule_stats(&self, rule: &str) -> Option<RuleStats> {
-        self.inner.shared.rule_stats.get(rule)
-    }
-
-    /// Where a rule wants this process's partitions to wait.
-    pub fn halts(&self, rule: &str) -> Vec<(PartitionId, Halt)> {
-        // Entries are changed whole.
-        let halts = self.inner.shared.halts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_rule = halts.iter().filter(|(_, halt)| halt.rule == rule);
-        of_rule.map(|(partition, halt)| (partition.clone(), halt.clone())).collect()
-    }
-
+impl CatalogService {
     /// Pauses the rules whose plugins keep failing or take more than their share.
     pub(super) fn open_breakers(&self) -> Result<(), ChangeError> {
         for rule in self.find_failing_rules().into_iter().chain(self.find_overrunning_rules()) {
@@ -56,11 +40,11 @@ impl Engine {
     }
 
     fn find_failing_rules(&self) -> Vec<RuleToPause> {
-        let least = self.inner.shared.config.breaker_failures;
+        let least = self.shared.config.breaker_failures;
         if least == 0 {
             return Vec::new();
         }
-        let recent = self.inner.shared.rule_stats.recent().into_iter();
+        let recent = self.shared.rule_stats.recent().into_iter();
         let failing = recent.filter(|(_, recent)| {
             recent.of_plugin >= least && recent.of_plugin as f64 >= MIN_FAILURE_SHARE * recent.judged as f64
         });
@@ -72,11 +56,11 @@ impl Engine {
     }
 
     fn find_overrunning_rules(&self) -> Vec<RuleToPause> {
-        let share = self.inner.shared.config.breaker_share;
+        let share = self.shared.config.breaker_share;
         if share <= 0.0 {
             return Vec::new();
         }
-        let (plan, rule_stats) = (self.plan(), &self.inner.shared.rule_stats);
+        let (plan, rule_stats) = (self.plan(), &self.shared.rule_stats);
         let rules_exhausting_limits = rule_stats.rules_exhausting_limits(share, |by| running(&plan, by).is_some());
         let all = rules_exhausting_limits.into_iter().chain(rule_stats.rules_holding_up(share));
         all.filter_map(|BudgetOverrun { by, how }| Some(RuleToPause { reason: describe_overrun(&plan, &by, how)?, by }))
@@ -89,13 +73,11 @@ impl Engine {
         // One that halts has stopped its partition by itself.
         let can_pause = running(&plan, by).is_some_and(|rule| rule.on_error != OnError::Halt);
         let revision = plan.snapshot.get(Kind::Rule, &by.rule).filter(|_| can_pause);
-        let Some((revision, body)) = revision.and_then(|now| Some((now.revision, now.body.clone()?))) else {
+        let Some((revision, def)) = revision.and_then(|now| Some((now.revision, now.read::<RuleDef>().ok()?))) else {
             return Ok(());
         };
-        let Ok(mut def) = serde_json::from_value::<RuleDef>(body) else { return Ok(()) };
         tracing::error!(rule = by.rule, reason, "the rule is paused: its plugin {reason}");
-        def.mode = Mode::Paused;
-        let change = Change { kind: Kind::Rule, name: by.rule.clone(), body: Some(json!(def)) };
+        let change = Change::set(&by.rule, RuleDef { mode: Mode::Paused, ..def.clone() });
         match self.change(vec![change], &format!("{BREAKER_AUTHOR_PREFIX}{reason}"), Some(revision), false) {
             // Somebody else has changed it in this moment.
             Ok(_) | Err(ChangeError::Conflict(_)) => Ok(()),

@@ -4,14 +4,14 @@
 //! that, the rule gets a new revision in the same commit, so that a rollback can leave it.
 
 use assay_core::names::Digest;
-use assay_core::rule::{Mode, PluginRef, RuleDef};
+use assay_core::rule::{Mode, RuleDef};
 use assay_runtime::{Manifest, ManifestError, PluginError};
-use serde_json::{Value, json};
 
-use super::Engine;
-use super::change::{Applied, ChangeSet};
-use crate::plan::{Effect, StoredPlugin, compile_schema, plugin_name, readable_plugins, resolve_plugin};
-use crate::ports::catalog::{Change, Kind, Revision, Snapshot};
+use super::CatalogService;
+use super::apply::{Applied, ChangeSet};
+use crate::definition::PluginDef;
+use crate::plan::{Effect, StoredPlugin, compile_schema, plugin_name, resolve_plugin};
+use crate::ports::catalog::{Change, Definition, Kind, Snapshot};
 use crate::problem::ChangeError;
 
 /// A plugin that was uploaded.
@@ -44,7 +44,7 @@ pub(super) struct Upload {
     pub(super) change: Change,
 }
 
-impl Engine {
+impl CatalogService {
     /// Keeps a plugin and names it in the catalog, if all rules work with it. Blocks while it compiles. With `dry_run`
     /// nothing is changed.
     ///
@@ -70,21 +70,10 @@ impl Engine {
         dry_run: bool,
     ) -> Result<Applied, ChangeError> {
         let plan = self.plan();
-        let there = plan.snapshot.get(Kind::Plugin, name).and_then(|revision| revision.body.clone());
-        let mut body = there.ok_or_else(|| ChangeError::NotFound(format!("there is no plugin '{name}'")))?;
-        if let Value::Object(fields) = &mut body {
-            fields.remove("yanked");
-            if is_yanked {
-                fields.insert("yanked".to_owned(), Value::Bool(true));
-            }
-        }
-        self.change(vec![Change { kind: Kind::Plugin, name: name.to_owned(), body: Some(body) }], author, None, dry_run)
-    }
-
-    /// The version that a reference means now; none: no uploaded plugin fits it.
-    pub fn resolve_plugin(&self, reference: &PluginRef) -> Option<PluginRef> {
-        let stored = readable_plugins(&self.plan().snapshot);
-        resolve_plugin(reference, &stored).map(StoredPlugin::exact_reference)
+        let there = plan.snapshot.find::<PluginDef>(name);
+        let there = there.ok_or_else(|| ChangeError::NotFound(format!("there is no plugin '{name}'")))?;
+        let changed = PluginDef { yanked: is_yanked, ..there.clone() };
+        self.change(vec![Change::set(name, changed)], author, None, dry_run)
     }
 
     /// Uploads plugins and changes definitions, all or nothing: rules are checked against the new plugins, and workers
@@ -111,16 +100,14 @@ impl Engine {
     fn check_uploads(&self, plugins: Vec<Vec<u8>>) -> Result<Uploads, ChangeError> {
         let mut uploads = Uploads::default();
         for wasm in plugins {
-            let plugin = self.inner.shared.plugin_cache.load(&wasm)?;
+            let plugin = self.shared.plugin_cache.load(&wasm)?;
             let (digest, size, manifest) = (plugin.digest(), wasm.len(), plugin.manifest().clone());
             let name = plugin_name(&manifest);
-            let there = self.plan().snapshot.get(Kind::Plugin, &name).and_then(|revision| revision.body.clone());
-            let there = there.and_then(|body| body.get("digest").cloned());
+            let there = self.plan().snapshot.find::<PluginDef>(&name).map(|plugin| plugin.digest);
             let sent = uploads.new.iter().find(|upload| upload.change.name == name);
-            let sent = sent.map(|upload| json!(Digest::of(&upload.wasm)));
-            let created = match there.or(sent) {
+            let created = match there.or(sent.map(|upload| Digest::of(&upload.wasm))) {
                 None => true,
-                Some(have) if have == json!(digest) => false,
+                Some(have) if have == digest => false,
                 Some(_) => {
                     let advice = "a version never changes its bytes: raise the version in the plugin's Cargo.toml and \
                                   build again";
@@ -131,8 +118,7 @@ impl Engine {
             if created {
                 let bounded = compile_schema(&manifest.config_schema);
                 bounded.map_err(|why| PluginError::Manifest(ManifestError::Schema(why)))?;
-                let body = json!({ "digest": digest, "size": size, "manifest": manifest });
-                let change = Change { kind: Kind::Plugin, name, body: Some(body) };
+                let change = Change::set(name, PluginDef::new(digest, size, &manifest));
                 uploads.new.push(Upload { wasm, change });
             }
             uploads.all.push(UploadedPlugin { digest, size, manifest, created, effects: Vec::new() });
@@ -144,92 +130,79 @@ impl Engine {
 /// Fills in which version each changed rule's reference means. The second list has the other rules whose reference means
 /// another version from now on, because of the plugins among the changes.
 pub(super) fn resolve_plugins(mut changes: Vec<Change>, now: &Snapshot) -> (Vec<Change>, Vec<Change>) {
-    let stored = readable_plugins(&with_plugins(&changes, now));
-    for change in changes.iter_mut().filter(|change| change.kind == Kind::Rule) {
-        if let Some(resolved) = change.body.as_ref().and_then(|body| resolved_rule(body, &stored)) {
-            change.body = Some(resolved);
+    let stored = plugins_after(&changes, now);
+    for change in &mut changes {
+        if let Some(Definition::Rule(rule)) = &mut change.definition {
+            resolve_rule(rule, &stored);
         }
     }
     let mut followed = Vec::new();
     if changes.iter().any(|change| change.kind == Kind::Plugin) {
-        for rule in now.of(Kind::Rule) {
-            let is_changed = changes.iter().any(|change| change.kind == Kind::Rule && change.name == rule.name);
-            let resolved = rule.body.as_ref().and_then(|body| resolved_rule(body, &stored));
-            // The version alone is compared: a body that was written otherwise is no other definition.
-            let version = |body: &Option<Value>| body.as_ref().and_then(|body| body.get("resolved_plugin")).cloned();
-            if !is_changed && resolved.is_some() && version(&resolved) != version(&rule.body) {
-                followed.push(Change { kind: Kind::Rule, name: rule.name.clone(), body: resolved });
+        for (revision, rule) in now.all::<RuleDef>() {
+            let is_changed = changes.iter().any(|change| change.is_of(Kind::Rule, &revision.name));
+            let mut resolved = rule.clone();
+            resolve_rule(&mut resolved, &stored);
+            // The version alone is compared: a definition that was written otherwise is no other one.
+            if !is_changed && resolved.resolved_plugin != rule.resolved_plugin {
+                followed.push(Change::set(&revision.name, resolved));
             }
         }
     }
     (changes, followed)
 }
 
-/// The plugins as they would be.
-fn with_plugins(changes: &[Change], now: &Snapshot) -> Snapshot {
-    let is_changed = |name: &str| changes.iter().any(|change| change.kind == Kind::Plugin && change.name == name);
-    let mut revisions: Vec<Revision> = now.of(Kind::Plugin).filter(|have| !is_changed(&have.name)).cloned().collect();
-    let changed = changes.iter().filter(|change| change.kind == Kind::Plugin && change.body.is_some());
-    revisions.extend(changed.map(|change| Revision {
-        kind: change.kind,
-        name: change.name.clone(),
-        revision: 0,
-        version: now.version,
-        created_at_version: now.version,
-        author: String::new(),
-        at: 0,
-        body: change.body.clone(),
-    }));
-    Snapshot { version: now.version, revisions }
+/// The plugins that can be read, as they would be. The others are refused when the plan is made.
+fn plugins_after(changes: &[Change], now: &Snapshot) -> Vec<StoredPlugin> {
+    let is_changed = |name: &str| changes.iter().any(|change| change.is_of(Kind::Plugin, name));
+    let kept = now.all::<PluginDef>().filter(|(revision, _)| !is_changed(&revision.name));
+    let kept = kept.map(|(revision, def)| (&revision.name, def));
+    let changed = changes.iter().filter_map(|change| match &change.definition {
+        Some(Definition::Plugin(def)) => Some((&change.name, &**def)),
+        _ => None,
+    });
+    kept.chain(changed).filter_map(|(name, def)| StoredPlugin::new(name, def)?.ok()).collect()
 }
 
-/// A rule's definition with the version that its reference means; none: it cannot be read, which is refused with all its
-/// problems when the plan is made.
-fn resolved_rule(body: &Value, stored: &[StoredPlugin]) -> Option<Value> {
-    let mut rule: RuleDef = serde_json::from_value(body.clone()).ok()?;
+/// Fills in which version a rule's reference means.
+fn resolve_rule(rule: &mut RuleDef, stored: &[StoredPlugin]) {
     let resolved = rule.plugin.as_ref().and_then(|reference| resolve_plugin(reference, stored));
     rule.resolved_plugin = resolved.map(StoredPlugin::exact_reference);
     rule.resume_mode = rule.resume_mode.filter(|_| rule.mode == Mode::Paused);
-    serde_json::to_value(&rule).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::ports::catalog::Revision;
 
-    fn revision(kind: Kind, name: &str, body: Value) -> Revision {
-        let (name, author) = (name.to_owned(), String::new());
-        Revision { kind, name, revision: 1, version: 1, created_at_version: 1, author, at: 0, body: Some(body) }
+    fn plugin(name: &str) -> Change {
+        Change::from_json(Kind::Plugin, name, json!({ "digest": Digest::of(name.as_bytes()) }))
     }
 
-    fn plugin(version: &str) -> Value {
-        json!({ "digest": Digest::of(version.as_bytes()) })
-    }
-
-    fn rule(name: &str, reference: &str, resolved: &str) -> Value {
-        json!({"rule": name, "stream": "s", "plugin": reference, "resolved_plugin": resolved, "mode": "active"})
+    fn rule(name: &str, reference: &str, resolved: &str) -> Change {
+        let body = json!({"rule": name, "stream": "s", "plugin": reference, "resolved_plugin": resolved});
+        Change::from_json(Kind::Rule, name, body)
     }
 
     #[test]
     fn rules_that_take_up_another_version_get_a_revision() {
-        let now = Snapshot {
-            version: 7,
-            revisions: vec![
-                revision(Kind::Plugin, "p@1.0.0", plugin("1.0.0")),
-                revision(Kind::Rule, "follows", rule("follows", "p@1", "p@1.0.0")),
-                revision(Kind::Rule, "pinned", rule("pinned", "p@1.0.0", "p@1.0.0")),
-                revision(Kind::Rule, "expression", json!({"rule": "expression", "stream": "s", "score": "1.0"})),
-            ],
-        };
-        let change = |kind, name: &str, body| Change { kind, name: name.to_owned(), body: Some(body) };
-        let upload = change(Kind::Plugin, "p@1.1.0", plugin("1.1.0"));
-        let (changes, followed) = resolve_plugins(vec![upload.clone()], &now);
-        assert_eq!(changes, [upload]);
-        assert_eq!(followed, [change(Kind::Rule, "follows", rule("follows", "p@1", "p@1.1.0"))]);
+        let expression = json!({"rule": "expression", "stream": "s", "score": "1.0"});
+        let there = [
+            plugin("p@1.0.0"),
+            rule("follows", "p@1", "p@1.0.0"),
+            rule("pinned", "p@1.0.0", "p@1.0.0"),
+            Change::from_json(Kind::Rule, "expression", expression),
+        ];
+        let now =
+            Snapshot { version: 7, revisions: there.map(|change| Revision::after(None, change, 1, "", 0)).into() };
+        let (changes, followed) = resolve_plugins(vec![plugin("p@1.1.0")], &now);
+        assert_eq!(changes, [plugin("p@1.1.0")]);
+        assert_eq!(followed, [rule("follows", "p@1", "p@1.1.0")]);
         // What a definition says of it is not believed.
-        let sent = change(Kind::Rule, "new", rule("new", "p@1", "p@9.0.0"));
-        let (changes, followed) = resolve_plugins(vec![sent], &now);
-        assert_eq!(changes, [change(Kind::Rule, "new", rule("new", "p@1", "p@1.0.0"))]);
+        let (changes, followed) = resolve_plugins(vec![rule("new", "p@1", "p@9.0.0")], &now);
+        assert_eq!(changes, [rule("new", "p@1", "p@1.0.0")]);
         assert!(followed.is_empty());
     }
 }

@@ -3,13 +3,11 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use assay_core::stream::StreamDef;
-
-use super::Engine;
-use super::plugins::resolve_plugins;
-use crate::derived;
+use super::CatalogService;
+use super::derived_streams::complete_derived_streams;
+use super::plugin_versions::resolve_plugins;
 use crate::plan::{Effect, Plan, plan_effects};
-use crate::ports::catalog::{Change, CommitError, Kind, Revision, Snapshot};
+use crate::ports::catalog::{Change, CommitError, Definition, Revision, Snapshot};
 use crate::problem::ChangeError;
 use crate::worker::{Answers, Request};
 
@@ -43,7 +41,7 @@ pub(super) struct ChangeSet<'a> {
     pub(super) dry_run: bool,
 }
 
-impl Engine {
+impl CatalogService {
     /// Changes definitions, all or none; on return the change is durable and in effect on all workers. Blocks.
     ///
     /// `expected_revision` is for a single change: the revision it is based on. With `dry_run` nothing is changed.
@@ -63,8 +61,8 @@ impl Engine {
     /// Carries a set of changes out, once more for as long as other processes are faster.
     pub(super) fn apply_changes(&self, set: &ChangeSet<'_>) -> Result<Applied, ChangeError> {
         // A panic while changing leaves no half-made change: the commit is the last step.
-        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = &self.inner.shared;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.shared;
         let mut now = shared.ports.catalog.snapshot(None)?;
         loop {
             if let Some(applied) = self.try_apply(set, &now)? {
@@ -85,7 +83,7 @@ impl Engine {
 
     /// One attempt to make changes to a catalog that is as it is now; none: another process was faster.
     fn try_apply(&self, set: &ChangeSet<'_>, now: &Snapshot) -> Result<Option<Applied>, ChangeError> {
-        let shared = &self.inner.shared;
+        let shared = &self.shared;
         let author = set.author;
         let complete = self.complete_definitions(set.changes.clone(), now)?;
         check_expected(&set.changes, now, set.expected_revision)?;
@@ -124,21 +122,18 @@ impl Engine {
 
     /// Fills in what a definition leaves to the server, and refuses what would break what the log holds.
     fn complete_definitions(&self, mut changes: Vec<Change>, now: &Snapshot) -> Result<Vec<Change>, ChangeError> {
-        let problems = derived::complete_derived_streams(&mut changes, now);
+        let problems = complete_derived_streams(&mut changes, now);
         if !problems.is_empty() {
             return Err(ChangeError::Invalid(problems));
         }
         let mut complete = Vec::with_capacity(changes.len());
         for mut change in changes {
             let before = now.get(change.kind, &change.name);
-            if change.body.is_none() && before.is_none() {
+            if change.definition.is_none() && before.is_none() {
                 return Err(ChangeError::NotFound(format!("there is no {} '{}'", change.kind, change.name)));
             }
-            if let (Kind::Stream, Some(body)) = (change.kind, &change.body) {
-                // What cannot be read is refused with all its problems when the plan is made.
-                if let Ok(def) = serde_json::from_value::<StreamDef>(body.clone()) {
-                    change.body = Some(self.complete_stream(def)?);
-                }
+            if let Some(Definition::Stream(def)) = change.definition {
+                change.definition = Some(self.complete_stream(*def)?.into());
             }
             complete.push(change);
         }
@@ -150,22 +145,11 @@ impl Engine {
         let version = now.version + 1;
         let mut then = Snapshot { version, revisions: now.revisions.clone() };
         for change in changes {
-            let position = then.revisions.iter().position(|have| have.kind == change.kind && have.name == change.name);
-            let last = self.inner.shared.ports.catalog.revisions(change.kind, &change.name)?;
-            let revision = Revision {
-                kind: change.kind,
-                name: change.name.clone(),
-                revision: last.first().map_or(1, |last| last.revision + 1),
-                version,
-                created_at_version: last
-                    .first()
-                    .filter(|last| last.body.is_some())
-                    .map_or(version, |last| last.created_at_version),
-                author: author.to_owned(),
-                at: self.inner.shared.config.clock.now_ms(),
-                body: change.body.clone(),
-            };
-            match (position, change.body.is_some()) {
+            let position = then.revisions.iter().position(|have| change.is_of(have.kind, &have.name));
+            let revisions = self.shared.ports.catalog.revisions(change.kind, &change.name)?;
+            let revision =
+                Revision::after(revisions.first(), change.clone(), version, author, self.shared.config.clock.now_ms());
+            match (position, change.definition.is_some()) {
                 (Some(position), true) => then.revisions[position] = revision,
                 (Some(position), false) => drop(then.revisions.remove(position)),
                 (None, _) => then.revisions.push(revision),
@@ -176,12 +160,11 @@ impl Engine {
 
     /// Hands a plan to all workers and waits until each has taken it up.
     pub(super) fn switch_workers(&self, plan: &Arc<Plan>) {
-        let shared = &self.inner.shared;
-        let mut answers = Answers::new(&shared.config.clock);
-        for worker in self.inner.ownership.workers() {
+        let mut answers = Answers::new(&self.shared.config.clock);
+        for worker in self.ownership.workers() {
             answers.request(worker, |done| Request::SwitchPlan(plan.clone(), done));
         }
-        if !answers.wait(SWITCH_PLAN_TIMEOUT) && !shared.is_stopping() {
+        if !answers.wait(SWITCH_PLAN_TIMEOUT) && !self.shared.is_stopping() {
             tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
         }
     }
@@ -198,7 +181,11 @@ fn check_expected(changes: &[Change], now: &Snapshot, expected: Option<u32>) -> 
 }
 
 fn is_news(change: &Change, now: &Snapshot) -> bool {
-    now.get(change.kind, &change.name).and_then(|revision| revision.body.as_ref()) != change.body.as_ref()
+    let have = now.get(change.kind, &change.name).and_then(|revision| revision.definition.as_ref());
+    match (have, &change.definition) {
+        (Some(have), Some(wanted)) => !have.says_the_same_as(wanted),
+        (have, wanted) => have.is_some() || wanted.is_some(),
+    }
 }
 
 /// The revisions that a version brought. Deletions leave nothing to show.

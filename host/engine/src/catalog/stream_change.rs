@@ -5,19 +5,20 @@ use assay_core::schema::{AvroSchema, Resolver, RootName, Schema};
 use assay_core::stream::{MAX_EARLIER, StreamDef};
 use assay_core::types::Type;
 
-use super::Engine;
+use super::CatalogService;
 use crate::ports::StoreError;
 use crate::ports::catalog::Kind;
 use crate::problem::{ChangeError, Problem};
 
-impl Engine {
-    /// A stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
-    pub(super) fn complete_stream(&self, mut def: StreamDef) -> Result<serde_json::Value, ChangeError> {
+impl CatalogService {
+    /// Fills in what a stream's definition leaves to the server, and refuses what would break what the log holds. A
+    /// stream's log outlives its definition: what was fixed once stays fixed, also after a deletion.
+    pub(super) fn complete_stream(&self, mut def: StreamDef) -> Result<StreamDef, ChangeError> {
         let before = self.last_stream(&def.stream)?;
         let partitions = before.as_ref().and_then(|before| before.partitions);
         let wanted = match def.partitions.or(partitions) {
             Some(wanted) => wanted,
-            None => self.ports().log.partitions(&def)?.unwrap_or(self.inner.shared.config.partitions),
+            None => self.shared.ports.log.partitions(&def)?.unwrap_or(self.shared.config.partitions),
         };
         def.partitions = Some(wanted);
         def.earlier = Vec::new();
@@ -26,7 +27,7 @@ impl Engine {
             def.earlier.clone_from(&before.earlier);
             if def.schema != before.schema {
                 def.earlier.push(before.schema.clone());
-                let log = &self.ports().log;
+                let log = &self.shared.ports.log;
                 let can_change = log.can_change_schema(&def).map_err(|why| format!("it cannot change here: {why}"));
                 let check = can_change.and_then(|()| check_schema(&def, &before));
                 problems.extend(check.err().map(|message| problem(&def, "schema", message)));
@@ -35,15 +36,14 @@ impl Engine {
                 return Err(ChangeError::Invalid(problems));
             }
         }
-        // A definition that was read can be written.
-        serde_json::to_value(&def).map_err(|error| ChangeError::Conflict(error.to_string()))
+        Ok(def)
     }
 
     /// The last definition of a stream, if there ever was one.
     fn last_stream(&self, name: &str) -> Result<Option<StreamDef>, StoreError> {
-        let revisions = self.inner.shared.ports.catalog.revisions(Kind::Stream, name)?;
-        let before = revisions.into_iter().find_map(|revision| revision.body);
-        Ok(before.and_then(|body| serde_json::from_value(body).ok()))
+        let revisions = self.shared.ports.catalog.revisions(Kind::Stream, name)?;
+        let before = revisions.iter().find(|revision| revision.definition.is_some());
+        Ok(before.and_then(|before| before.read().ok()).cloned())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Engine, Inner};
+use super::CatalogService;
 use crate::panics::{self, Heartbeat};
 use crate::plan::Plan;
 use crate::ports::catalog::{Revision, Snapshot, Submission};
@@ -30,14 +30,14 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+    pub(super) fn start(service: &Arc<CatalogService>) -> std::io::Result<Self> {
         let wake = Arc::new(WakeSignal::default());
-        engine.ports().catalog.on_change(wake.clone());
-        // The engine holds the watcher, not the other way round.
-        let (inner, own_wake) = (Arc::downgrade(&engine.inner), wake.clone());
-        let over = inner.clone();
-        let is_over = move || over.upgrade().is_none_or(|inner| inner.shared.is_stopping());
-        let thread = panics::spawn("catalog", is_over, move |heartbeat| watch(&inner, &own_wake, heartbeat))?;
+        service.shared.ports.catalog.on_change(wake.clone());
+        // The service holds the watcher, not the other way round.
+        let (weak, own_wake) = (Arc::downgrade(service), wake.clone());
+        let over = weak.clone();
+        let is_over = move || over.upgrade().is_none_or(|service| service.shared.is_stopping());
+        let thread = panics::spawn("catalog", is_over, move |heartbeat| watch(&weak, &own_wake, heartbeat))?;
         Ok(Self { wake, thread })
     }
 
@@ -48,35 +48,35 @@ impl Watcher {
     }
 }
 
-fn watch(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
+fn watch(service: &Weak<CatalogService>, wake: &WakeSignal, heartbeat: &Heartbeat) {
     let mut delay = MIN_RETRY_DELAY;
     let mut refresh_at = Instant::now();
     loop {
-        let Some(engine) = inner.upgrade().map(|inner| Engine { inner }) else { return };
-        if engine.inner.shared.is_stopping() {
+        let Some(service) = service.upgrade() else { return };
+        if service.shared.is_stopping() {
             return;
         }
-        engine.inner.shared.config.probe.call(ProbePoint::Round);
+        service.shared.config.probe.call(ProbePoint::Round);
         let watched = if Instant::now() < refresh_at {
-            engine.open_breakers()
+            service.open_breakers()
         } else {
             refresh_at = Instant::now() + POLL_INTERVAL;
-            engine.refresh().and_then(|()| engine.commit_submissions()).and_then(|()| engine.open_breakers())
+            service.refresh().and_then(|()| service.commit_submissions()).and_then(|()| service.open_breakers())
         };
         let problem = watched.err().map(|error| error.to_string());
-        engine.inner.shared.health.note(HEALTH_PART, problem.as_deref());
+        service.shared.health.note(HEALTH_PART, problem.as_deref());
         heartbeat.mark_alive();
         match problem {
             None => {
                 delay = MIN_RETRY_DELAY;
-                drop(engine);
+                drop(service);
                 if wake.wait(RULE_CHECK_INTERVAL) {
                     refresh_at = Instant::now();
                 }
             }
             Some(problem) => {
                 tracing::warn!(problem, "the catalog cannot be followed; going on with the rules of before");
-                if !engine.inner.shared.back_off(&mut delay, wake) {
+                if !service.shared.back_off(&mut delay, wake) {
                     return;
                 }
                 refresh_at = Instant::now();
@@ -85,19 +85,19 @@ fn watch(inner: &Weak<Inner>, wake: &WakeSignal, heartbeat: &Heartbeat) {
     }
 }
 
-impl Engine {
+impl CatalogService {
     /// Takes up what other processes changed, and what was put into the catalog past this handle.
     pub(crate) fn refresh(&self) -> Result<(), ChangeError> {
         let known = self.plan().snapshot.version;
-        let is_in_effect = self.inner.in_effect.load(Ordering::SeqCst) >= known;
-        if is_in_effect && self.ports().catalog.version()? <= known {
+        let is_in_effect = self.in_effect.load(Ordering::SeqCst) >= known;
+        if is_in_effect && self.shared.ports.catalog.version()? <= known {
             return Ok(());
         }
         // A change of our own that is under way sets the plan itself.
-        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = &self.inner.shared;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.shared;
         let before = shared.plan();
-        if self.inner.in_effect.load(Ordering::SeqCst) < before.snapshot.version {
+        if self.in_effect.load(Ordering::SeqCst) < before.snapshot.version {
             // A panic kept the change from reaching all workers.
             self.put_into_effect(&before);
         }
@@ -122,25 +122,25 @@ impl Engine {
     /// Puts a plan into effect whose streams the log has. Workers do not stop for what does not concern them.
     pub(super) fn activate_plan(&self, before: &Snapshot, plan: Plan) {
         let plan = Arc::new(plan);
-        self.inner.shared.set_plan(plan.clone());
+        self.shared.set_plan(plan.clone());
         if is_same_for_workers(before, &plan.snapshot) {
-            self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
+            self.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
         } else {
             self.put_into_effect(&plan);
-            self.inner.shared.rule_stats.forget_deleted(before, &plan.snapshot);
+            self.shared.rule_stats.forget_deleted(before, &plan.snapshot);
         }
     }
 
     /// Lets all workers take up the plan, and shares out its partitions. May be repeated.
     fn put_into_effect(&self, plan: &Arc<Plan>) {
         self.switch_workers(plan);
-        self.inner.shared.ports.membership.set_partitions(plan.partitions().collect());
-        self.inner.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
+        self.shared.ports.membership.set_partitions(plan.partitions().collect());
+        self.in_effect.store(plan.snapshot.version, Ordering::SeqCst);
     }
 
     /// Checks and commits definitions that were put into the catalog's store directly.
     fn commit_submissions(&self) -> Result<(), ChangeError> {
-        for Submission { id, author, change } in self.ports().catalog.take_submissions()? {
+        for Submission { id, author, change } in self.shared.ports.catalog.take_submissions()? {
             let (kind, name) = (change.kind, change.name.clone());
             let outcome = match self.change(vec![change], &author, None, false) {
                 Ok(_) => Ok(self.plan().snapshot.get(kind, &name).map_or(0, |revision| revision.revision)),
@@ -149,7 +149,7 @@ impl Engine {
                 Err(error) => Err(vec![error.to_string()]),
             };
             tracing::info!(%kind, name, author, applied = outcome.is_ok(), "a definition was submitted directly");
-            self.ports().catalog.answer_submission(&id, outcome)?;
+            self.shared.ports.catalog.answer_submission(&id, outcome)?;
         }
         Ok(())
     }
@@ -161,5 +161,5 @@ fn is_same_for_workers(before: &Snapshot, after: &Snapshot) -> bool {
 }
 
 fn worker_definitions(snapshot: &Snapshot) -> impl Iterator<Item = &Revision> {
-    snapshot.revisions.iter().filter(|revision| revision.kind.concerns_workers())
+    snapshot.revisions.iter().filter(|revision| revision.kind.properties().concerns_workers)
 }
