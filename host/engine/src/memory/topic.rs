@@ -14,6 +14,8 @@ const BLOCK_BYTES: usize = 4;
 #[derive(Clone, Default)]
 pub(super) struct TopicPartition {
     blocks: VecDeque<Block>,
+    /// What retention deleted, for observers.
+    trimmed: Vec<Block>,
     end: u64,
 }
 
@@ -97,6 +99,12 @@ impl TopicPartition {
         found
     }
 
+    /// All records that there ever were.
+    pub(super) fn all(&self) -> Vec<Records> {
+        let blocks = self.trimmed.iter().chain(&self.blocks);
+        blocks.map(|block| block.records(0, block.records.len())).collect()
+    }
+
     /// One record by itself.
     pub(super) fn record(&self, offset: u64) -> Option<Records> {
         let block = self.blocks.get(self.block_of(offset)?)?;
@@ -137,7 +145,7 @@ impl TopicPartition {
             trimmed.records += head.records.len() as u64;
             trimmed.bytes += head.bytes() as u64;
             bytes -= head.bytes() as u64;
-            self.blocks.pop_front();
+            self.trimmed.extend(self.blocks.pop_front());
         }
         trimmed
     }

@@ -11,7 +11,8 @@ use super::journal::Journal;
 use super::outbox::Publications;
 use super::signals::Signals;
 use super::tables::{Extent, Tables};
-use crate::ports::log::Topic;
+use super::topic::TopicPartition;
+use crate::ports::log::{Records, Topic};
 use crate::ports::{PartitionId, Ports, StoreError};
 
 /// The number of a simulated process: each start has another one.
@@ -173,6 +174,11 @@ impl World {
         world.tables = world.journal.recover(kept);
         drop(world);
         drop(owners);
+    }
+
+    /// All records that a partition of a topic ever had, also those that retention deleted.
+    pub fn all_records(&self, partition: &PartitionId, topic: Topic) -> Vec<Records> {
+        self.lock().tables.log.get(partition, topic).map_or_else(Vec::new, TopicPartition::all)
     }
 
     /// Returns whether a process has appended to a partition that was not its, or did not wait for the answer any more.

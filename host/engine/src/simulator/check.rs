@@ -13,7 +13,7 @@ use super::driver::{Counts, Running, Simulation};
 use super::logs::{check_verdicts_once, end, partition, partitions, read_events};
 use super::process::SimulatedProcess;
 use super::reference::{Stretch, run_undisturbed};
-use super::results::Results;
+use super::results::{Deleted, Results};
 use super::scenario::{Scenario, SimulationOptions};
 use crate::memory::Random;
 use crate::plan::PluginCache;
@@ -85,15 +85,16 @@ impl Simulator {
         check_verdicts_once(&world, scenario.partitions)?;
         check_derived(&world, scenario.partitions)?;
         if scenario.is_order_known() {
-            check_derived_order(&world, scenario.partitions, &disturbed.given_up.borrow())?;
+            check_derived_order(&world, scenario.partitions, &disturbed.order_barriers.borrow())?;
         }
-        let found = Results::read(&world, &scenario, None)?;
+        let deleted = Deleted::read(&world, scenario.partitions)?;
+        let found = Results::read(&world, &scenario, &deleted, None)?;
         let report = disturbed.report(found.len());
         drop(disturbed);
         let undisturbed = run_undisturbed(&world, &scenario, &stretches, self.plugin_cache.clone())
             .map_err(|what| format!("the undisturbed run: {what}"))?;
-        let expected =
-            Results::read(undisturbed.world(), &scenario, Some(&all_repetitions(&world, scenario.partitions)?))?;
+        let repeated = all_repetitions(&world, scenario.partitions)?;
+        let expected = Results::read(undisturbed.world(), &scenario, &deleted, Some(&repeated))?;
         found.check(&expected)?;
         Ok(report)
     }
@@ -200,10 +201,9 @@ impl Simulation {
     /// Nothing that was acknowledged is lost or in another place.
     fn check_acknowledged(&self) -> Result<(), String> {
         let producer = self.producer.borrow();
-        let logs: Result<Vec<Vec<Vec<u8>>>, String> = (0..self.scenario.partitions)
+        let logs: Vec<Vec<Vec<u8>>> = (0..self.scenario.partitions)
             .map(|index| read_events(self.world(), &partition(SOURCE, index), 0))
             .collect();
-        let logs = logs?;
         let lost = producer.acknowledged.iter().find(|((partition, offset), event)| {
             logs.get(*partition as usize).and_then(|log| log.get(*offset as usize)) != Some(*event)
         });

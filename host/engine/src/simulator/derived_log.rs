@@ -15,8 +15,6 @@ use crate::ports::log::Topic;
 type Origin = (u32, u64);
 /// The offsets of repeated events, by derived partition.
 pub(super) type Repetitions = BTreeMap<PartitionId, BTreeSet<u64>>;
-/// The place of an event in the order of time: the latest time of its partition up to it, and its place.
-type TimeOrder = (i64, Origin);
 
 /// The fields of an event of either stream that say its place and its time.
 struct EventFields {
@@ -58,7 +56,7 @@ pub(super) fn all_repetitions(world: &World, count: u32) -> Result<Repetitions, 
 pub(super) fn repetitions(world: &World, partition: &PartitionId) -> Result<BTreeSet<u64>, String> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     let mut repeated = BTreeSet::new();
-    for (offset, event) in read_events(world, partition, 0)?.iter().enumerate() {
+    for (offset, event) in read_events(world, partition, 0).iter().enumerate() {
         if event.is_empty() {
             continue;
         }
@@ -84,7 +82,7 @@ pub(super) fn check_derived(world: &World, count: u32) -> Result<(), String> {
         if let Some(offset) = repeated.first().filter(|_| !world.is_appended_late(&derived, Topic::Events)) {
             return Err(format!("{derived}: the event at {offset} repeats an earlier one, and nobody wrote late"));
         }
-        for (offset, event) in read_events(world, &derived, 0)?.iter().enumerate() {
+        for (offset, event) in read_events(world, &derived, 0).iter().enumerate() {
             let origin = read_origin(event)?;
             if !repeated.contains(&(offset as u64)) && !expected.remove(&origin) {
                 return Err(format!("{derived}: the event at {origin:?} of the source is there twice or is none"));
@@ -97,27 +95,36 @@ pub(super) fn check_derived(world: &World, count: u32) -> Result<(), String> {
     }
 }
 
-/// Fails unless the events of each derived partition are in the order of time. `given_up` has the ends of the source
-/// partitions at each time when a wait was given up: events before and after it need not be in order.
-pub(super) fn check_derived_order(world: &World, count: u32, given_up: &[Vec<u64>]) -> Result<(), String> {
-    let mut order: BTreeMap<Origin, TimeOrder> = BTreeMap::new();
+/// Fails unless the events of each derived partition are in the order of time. `barriers` has ends of the source partitions:
+/// events before and after one of them need not be in order.
+///
+/// The order is that of the latest time of the source partition up to an event. A writer that begins anew may know only the
+/// event's own time, so all that lies between both is right.
+pub(super) fn check_derived_order(world: &World, count: u32, barriers: &[Vec<u64>]) -> Result<(), String> {
+    let mut times: BTreeMap<Origin, (i64, i64)> = BTreeMap::new();
     for index in 0..count {
         let mut latest = i64::MIN;
-        for (offset, event) in read_events(world, &partition(SOURCE, index), 0)?.iter().enumerate() {
-            latest = latest.max(read_fields(event)?.time);
-            let origin = (index, offset as u64);
-            order.insert(origin, (latest, origin));
+        for (offset, event) in read_events(world, &partition(SOURCE, index), 0).iter().enumerate() {
+            let time = read_fields(event)?.time;
+            latest = latest.max(time);
+            times.insert((index, offset as u64), (time, latest));
         }
     }
-    let stretch = |(index, offset): Origin| given_up.iter().filter(|ends| ends[index as usize] <= offset).count();
+    let stretch = |(index, offset): Origin| barriers.iter().filter(|ends| ends[index as usize] <= offset).count();
     for (derived, repeated) in all_repetitions(world, count)? {
-        let mut last: BTreeMap<usize, TimeOrder> = BTreeMap::new();
-        for (offset, event) in read_events(world, &derived, 0)?.iter().enumerate() {
+        let mut greatest: BTreeMap<usize, (i64, u32)> = BTreeMap::new();
+        for (offset, event) in read_events(world, &derived, 0).iter().enumerate() {
             let origin = read_origin(event)?;
-            let Some(place) = order.get(&origin).filter(|_| !repeated.contains(&(offset as u64))) else { continue };
-            if let Some(before) = last.insert(stretch(origin), *place).filter(|before| before > place) {
-                return Err(format!("{derived}: at {offset} {place:?} comes after {before:?}"));
+            let Some((time, latest)) = times.get(&origin).filter(|_| !repeated.contains(&(offset as u64))) else {
+                continue;
+            };
+            let before = greatest.entry(stretch(origin)).or_insert((i64::MIN, 0));
+            if *before > (*latest, origin.0) {
+                return Err(format!(
+                    "{derived}: the event at {offset} of {origin:?}, {latest}, comes after {before:?}"
+                ));
             }
+            *before = (*before).max((*time, origin.0));
         }
     }
     Ok(())

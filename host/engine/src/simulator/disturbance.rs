@@ -58,7 +58,7 @@ impl Simulation {
         self.processes.borrow_mut().drain(..).for_each(|process| process.stop());
         self.world().cut_power();
         self.crashed.borrow_mut().clear();
-        self.cut_given_up();
+        self.cut_order_barriers();
     }
 
     /// Starts a process if there are too few. A start that fails is tried again later.

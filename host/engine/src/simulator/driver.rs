@@ -57,8 +57,8 @@ pub(super) struct Simulation {
     pub(super) is_calm: Cell<bool>,
     /// Whether no process may become a stale owner, because the catalog changes.
     pub(super) forbids_stale_owners: Cell<bool>,
-    /// Where the partitions of the source ended around each step in which a wait of the derive sink was given up.
-    pub(super) given_up: RefCell<Vec<Vec<u64>>>,
+    /// Ends of the partitions of the source, before and after which events of the derived stream need not be in order.
+    pub(super) order_barriers: RefCell<Vec<Vec<u64>>>,
     pub(super) trace: Cell<u64>,
 }
 
@@ -117,7 +117,7 @@ impl Simulation {
             failure: RefCell::default(),
             is_calm: Cell::new(false),
             forbids_stale_owners: Cell::new(false),
-            given_up: RefCell::default(),
+            order_barriers: RefCell::default(),
             trace: Cell::new(0),
         }
     }
@@ -219,9 +219,9 @@ impl Simulation {
                 self.note_failure(format!("process {}: {panicked}", process.id.0));
             }
             if let Some((count, ends)) = before
-                && self.waits_given_up() > count
+                && (self.waits_given_up() > count || !self.order_barriers.borrow().is_empty())
             {
-                self.given_up.borrow_mut().extend([ends, self.source_ends()]);
+                self.add_order_barriers(ends);
             }
         }
         true
@@ -231,10 +231,20 @@ impl Simulation {
         self.settings.metrics.derive_waits_given_up.get_or_create(&Metrics::stream(DERIVED)).get()
     }
 
-    /// The partitions of the source may have fewer events than before.
-    pub(super) fn cut_given_up(&self) {
+    /// A step of the merge did perhaps not wait for a partition of the source: one that was given up once is not waited for
+    /// until it has events.
+    fn add_order_barriers(&self, ends_before: Vec<u64>) {
         let ends = self.source_ends();
-        for before in self.given_up.borrow_mut().iter_mut() {
+        let mut barriers = self.order_barriers.borrow_mut();
+        if barriers.last() != Some(&ends) {
+            barriers.extend([ends_before, ends]);
+        }
+    }
+
+    /// The partitions of the source may have fewer events than before.
+    pub(super) fn cut_order_barriers(&self) {
+        let ends = self.source_ends();
+        for before in self.order_barriers.borrow_mut().iter_mut() {
             before.iter_mut().zip(&ends).for_each(|(before, now)| *before = (*before).min(*now));
         }
     }

@@ -18,27 +18,23 @@ pub(super) fn partitions(count: u32) -> Vec<PartitionId> {
     [SOURCE, DERIVED].iter().flat_map(|stream| (0..count).map(|index| partition(stream, index))).collect()
 }
 
-/// The events of a partition, in the order of their offsets.
-pub(super) fn read_events(world: &World, partition: &PartitionId, from: u64) -> Result<Vec<Vec<u8>>, String> {
-    let read = read(world, partition, Topic::Events, from)?;
-    Ok(read.iter().flat_map(Records::iter).map(|(_, event)| event.to_vec()).collect())
+/// The events of a partition from an offset on, in the order of their offsets.
+pub(super) fn read_events(world: &World, partition: &PartitionId, from: u64) -> Vec<Vec<u8>> {
+    let all = world.all_records(partition, Topic::Events);
+    all.iter().flat_map(Records::iter).skip(from as usize).map(|(_, event)| event.to_vec()).collect()
 }
 
 /// The verdict blocks of a partition, each with its offset.
-pub(super) fn read_blocks(
-    world: &World,
-    partition: &PartitionId,
-    from: u64,
-) -> Result<Vec<(Offset, VerdictBlock)>, String> {
-    let read = read(world, partition, Topic::Verdicts, from)?;
-    let blocks = read.iter().flat_map(Records::iter);
+pub(super) fn read_blocks(world: &World, partition: &PartitionId) -> Result<Vec<(Offset, VerdictBlock)>, String> {
+    let all = world.all_records(partition, Topic::Verdicts);
+    let blocks = all.iter().flat_map(Records::iter);
     blocks.map(|(at, block)| Ok((at, read_block(block).map_err(|error| error.to_string())?))).collect()
 }
 
 /// The events that each verdict block of a partition speaks of, from and to, in the order of the log.
 fn read_ranges(world: &World, partition: &PartitionId) -> Result<Vec<(u64, u64)>, String> {
     let (mut ranges, mut end) = (Vec::new(), 0);
-    for (_, block) in read(world, partition, Topic::Verdicts, 0)?.iter().flat_map(Records::iter) {
+    for (_, block) in world.all_records(partition, Topic::Verdicts).iter().flat_map(Records::iter) {
         let summary = read_block_summary(block).map_err(|error| error.to_string())?;
         ranges.push((summary.from.map_or(end, |from| from.0), summary.next.0));
         end = summary.next.0;
@@ -68,10 +64,9 @@ pub(super) fn check_verdicts_once(world: &World, count: u32) -> Result<(), Strin
     Ok(())
 }
 
-fn read(world: &World, partition: &PartitionId, topic: Topic, from: u64) -> Result<Vec<Records>, String> {
-    let log = world.observer().log;
-    let read = log.read(&partition.stream, topic, partition.partition, Offset(from), usize::MAX, usize::MAX);
-    read.map_err(|error| error.to_string())
+/// The first record of a partition of a topic that retention has left.
+pub(super) fn first_kept(world: &World, partition: &PartitionId, topic: Topic) -> u64 {
+    world.observer().log.kept(&partition.stream, topic, partition.partition).map_or(0, |kept| kept.first.0)
 }
 
 /// The end of a partition of a topic.

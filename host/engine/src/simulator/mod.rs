@@ -4,7 +4,7 @@
 //! After a run all results are compared with those of one undisturbed process that has the same log and the same changes of
 //! the catalog at the same places. All choices are drawn from the seed, so a seed that fails does so exactly again.
 //!
-//! Not simulated: threads and locks (each step is whole), plugins in Wasm, and retention.
+//! Not simulated: threads and locks (each step is whole), plugins in Wasm, deletions of entities, other schemas.
 
 mod check;
 mod definitions;

@@ -17,6 +17,7 @@ use crate::plan::PluginCache;
 use crate::ports::PartitionId;
 use crate::ports::log::WakeSignal;
 use crate::ports::membership::PartitionOwner;
+use crate::retention::RetentionMonitor;
 use crate::shared::Shared;
 use crate::sinks;
 use crate::worker::{SteppedOpenings, SteppedWorker};
@@ -101,6 +102,7 @@ impl SimulatedProcess {
             checkpoint_every: scenario.checkpoint_every,
             entities_in_memory: scenario.entities_in_memory,
             derive_wait: scenario.derive_wait,
+            retention: scenario.retention,
             sinks: sinks.map(|name| (*name).to_owned()).collect(),
             clock: settings.clock.clone(),
             ..EngineConfig::default()
@@ -123,6 +125,7 @@ impl SimulatedProcess {
         let wake = Arc::new(WakeSignal::default());
         shared.ports.catalog.on_change(wake.clone());
         tasks.push(Part::Watcher(wake));
+        tasks.push(Part::Retention(Box::new(RetentionMonitor::new(&shared))));
         let now = settings.clock.now();
         let tasks = tasks.into_iter().map(|part| RefCell::new(Task::new(part, now))).collect();
         let id = process.id();

@@ -7,17 +7,40 @@ use assay_core::time_range::TimeRange;
 
 use super::definitions::SOURCE;
 use super::derived_log::Repetitions;
-use super::logs::{partitions, read_blocks};
+use super::logs::{first_kept, partitions, read_blocks};
 use super::scenario::Scenario;
 use crate::memory::World;
 use crate::ports::archive::HistoryQuery;
 use crate::ports::dead_letters::DeadLetterQuery;
+use crate::ports::log::Topic;
 use crate::ports::{PartitionId, Ports};
 
 /// The measurement of verdicts' points.
 const SCORES: &str = "score";
 /// More than there is of anything.
 const MAX_ITEMS: usize = 1_000_000;
+
+/// What retention has deleted in the disturbed run: the archive has it in the undisturbed one only.
+pub(super) struct Deleted {
+    /// By partition, the events before this offset.
+    events: BTreeMap<PartitionId, u64>,
+    /// The events whose verdicts are deleted.
+    outcomes: BTreeSet<(PartitionId, u64)>,
+}
+
+impl Deleted {
+    pub(super) fn read(world: &World, count: u32) -> Result<Self, String> {
+        let mut deleted = Self { events: BTreeMap::new(), outcomes: BTreeSet::new() };
+        for partition in partitions(count) {
+            deleted.events.insert(partition.clone(), first_kept(world, &partition, Topic::Events));
+            let first = first_kept(world, &partition, Topic::Verdicts);
+            for (_, block) in read_blocks(world, &partition)?.into_iter().filter(|(at, _)| at.0 < first) {
+                deleted.outcomes.extend(block.outcomes.iter().map(|outcome| (partition.clone(), outcome.offset.0)));
+            }
+        }
+        Ok(deleted)
+    }
+}
 
 /// Results by name.
 #[derive(Default)]
@@ -26,13 +49,19 @@ pub(super) struct Results(BTreeMap<String, String>);
 impl Results {
     /// Reads everything. In the undisturbed run, `blanked` has the events of the derived stream that are records without
     /// bytes there, of which a dead letter tells; in the disturbed run nothing may be said of them.
-    pub(super) fn read(world: &World, scenario: &Scenario, blanked: Option<&Repetitions>) -> Result<Self, String> {
+    pub(super) fn read(
+        world: &World,
+        scenario: &Scenario,
+        deleted: &Deleted,
+        blanked: Option<&Repetitions>,
+    ) -> Result<Self, String> {
         let mut results = Self::default();
         let (ports, nothing) = (world.observer(), BTreeSet::new());
         for partition in partitions(scenario.partitions) {
             let skipped = blanked.and_then(|blanked| blanked.get(&partition)).unwrap_or(&nothing);
-            results.read_verdicts(world, &ports, &partition, skipped)?;
-            results.read_entities(&ports, &partition, scenario)?;
+            results.read_verdicts(world, &partition, skipped)?;
+            results.read_archived(&ports, &partition, (skipped, deleted));
+            results.read_entities(&ports, &partition, scenario, deleted)?;
             let published = world.published(&partition).into_iter();
             for outcome in published.filter(|outcome| !skipped.contains(&outcome.offset.0)) {
                 results.put(format!("published {partition} {}", outcome.offset), &outcome);
@@ -61,14 +90,8 @@ impl Results {
     }
 
     /// What was said of each event first. What is said again must be the same.
-    fn read_verdicts(
-        &mut self,
-        world: &World,
-        ports: &Ports,
-        partition: &PartitionId,
-        skipped: &BTreeSet<u64>,
-    ) -> Result<(), String> {
-        for (_, block) in read_blocks(world, partition, 0)? {
+    fn read_verdicts(&mut self, world: &World, partition: &PartitionId, skipped: &BTreeSet<u64>) -> Result<(), String> {
+        for (_, block) in read_blocks(world, partition)? {
             for outcome in block.outcomes {
                 let name = format!("outcome {partition} {}", outcome.offset);
                 let said = format!("{outcome:?}");
@@ -78,15 +101,36 @@ impl Results {
                 if let Some(before) = self.0.get(&name).filter(|before| **before != said) {
                     return Err(format!("{name}: {before}, and then {said}"));
                 }
-                let archived = ports.archive.outcome(partition, Offset(outcome.offset.0));
-                self.put(format!("archived {partition} {}", outcome.offset), &archived);
                 self.0.insert(name, said);
             }
         }
         Ok(())
     }
 
-    fn read_entities(&mut self, ports: &Ports, partition: &PartitionId, scenario: &Scenario) -> Result<(), String> {
+    /// What the archive says of each event.
+    fn read_archived(
+        &mut self,
+        ports: &Ports,
+        partition: &PartitionId,
+        (skipped, deleted): (&BTreeSet<u64>, &Deleted),
+    ) {
+        let end = ports.log.end(&partition.stream, Topic::Events, partition.partition).map_or(0, |end| end.0);
+        for offset in (0..end).filter(|offset| !skipped.contains(offset)) {
+            if !deleted.outcomes.contains(&(partition.clone(), offset)) {
+                let archived = ports.archive.outcome(partition, Offset(offset));
+                self.put(format!("archived {partition} {offset}"), &archived);
+            }
+        }
+    }
+
+    fn read_entities(
+        &mut self,
+        ports: &Ports,
+        partition: &PartitionId,
+        scenario: &Scenario,
+        deleted: &Deleted,
+    ) -> Result<(), String> {
+        let first = deleted.events.get(partition).copied().unwrap_or(0);
         let is_source = &*partition.stream == SOURCE;
         let (kind, count) = if is_source { ("card", scenario.cards) } else { ("device", scenario.devices) };
         for number in 0..count {
@@ -101,7 +145,8 @@ impl Results {
             if is_source {
                 let query = HistoryQuery { key: key.clone(), times: TimeRange::ALL, limit: MAX_ITEMS, cursor: None };
                 let history = ports.archive.history(partition, &query).map_err(|error| error.to_string())?;
-                let places: Vec<u64> = history.items.iter().map(|event| event.place.offset.0).collect();
+                let places = history.items.iter().map(|event| event.place.offset.0);
+                let places: Vec<u64> = places.filter(|offset| *offset >= first).collect();
                 self.put(format!("history {partition} {key}"), &places);
             }
         }

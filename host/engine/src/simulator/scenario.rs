@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use assay_core::retention::{Limits, Retention};
+use assay_core::size::Size;
+
 use crate::memory::{FaultRates, Random};
 
 /// What all seeds have in common.
@@ -37,6 +40,8 @@ pub(super) struct Scenario {
     pub(super) disorder_ms: u64,
     /// How long the merge of a derived stream waits for a silent partition.
     pub(super) derive_wait: Duration,
+    /// The size of each log from which on its oldest records may be deleted.
+    pub(super) retention: Retention,
 }
 
 impl Scenario {
@@ -53,6 +58,8 @@ impl Scenario {
             loses_verdicts: options.loses_verdicts,
         };
         let segments = 1 + random.index(4);
+        let size = random.coin().then(|| Size(1 + random.below(8_000)));
+        let limits = Limits { age: None, size };
         Self {
             processes: 1 + random.index(3),
             workers: 1 + random.index(2),
@@ -69,6 +76,7 @@ impl Scenario {
             events_per_100_steps: 1 + random.below(12),
             disorder_ms: random.below(120_000),
             derive_wait: Duration::from_millis([20, 200, 1_000, 5_000][random.index(4)]),
+            retention: Retention { events: limits, verdicts: limits },
         }
     }
 
@@ -78,8 +86,9 @@ impl Scenario {
         self.rates.short_reads == 0
     }
 
-    /// The same without anything that goes wrong, in one process.
+    /// The same without anything that goes wrong or is deleted, in one process.
     pub(super) fn undisturbed(&self) -> Self {
-        Self { processes: 1, workers: 1, rates: FaultRates::NONE, disturbances: 0, ..self.clone() }
+        let (rates, retention) = (FaultRates::NONE, Retention::default());
+        Self { processes: 1, workers: 1, rates, retention, disturbances: 0, ..self.clone() }
     }
 }

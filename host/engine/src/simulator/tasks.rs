@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::handle::Engine;
 use crate::panics::catch;
 use crate::ports::log::WakeSignal;
+use crate::retention::RetentionMonitor;
 use crate::sinks::{DERIVE, SinkStep, SinkTask};
 use crate::worker::{SaverStep, Step, SteppedSaver, SteppedWorker};
 
@@ -14,6 +15,8 @@ const CATALOG_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait after the catalog could not be read.
 const CATALOG_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// How often retention looks.
+const RETENTION_INTERVAL: Duration = Duration::from_millis(100);
 /// A saver is woken by checkpoints only, and a sink that has stopped by nothing.
 const MAX_IDLE: Duration = Duration::from_secs(1 << 20);
 
@@ -24,6 +27,7 @@ pub(super) enum Part {
     Sink(Box<dyn SinkTask>),
     /// With the signal that tells of changes.
     Watcher(Arc<WakeSignal>),
+    Retention(Box<RetentionMonitor>),
 }
 
 /// When a step is due.
@@ -84,7 +88,7 @@ impl Task {
                 }
                 is_woken
             }
-            Part::Saver(_) => false,
+            Part::Saver(_) | Part::Retention(_) => false,
             Part::Sink(sink) => sink.wake().wait(Duration::ZERO),
             Part::Watcher(wake) => wake.wait(Duration::ZERO),
         }
@@ -116,6 +120,10 @@ impl Task {
                 SinkStep::RetryAfter(delay) => Due::At(now + delay),
                 SinkStep::Over => Due::At(now + MAX_IDLE),
             },
+            Part::Retention(monitor) => {
+                monitor.check_retention();
+                Due::At(now + RETENTION_INTERVAL)
+            }
             Part::Watcher(_) => match engine.catalog().refresh() {
                 Ok(()) => Due::Woken(now + CATALOG_POLL_INTERVAL),
                 Err(_) => Due::At(now + CATALOG_RETRY_DELAY),
