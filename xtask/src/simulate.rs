@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Begin with this seed, and run only it unless --seeds is given.
     #[arg(long)]
     seed: Option<u64>,
-    /// Also lose single blocks of verdicts.
+    /// Lose single blocks of verdicts in each seed, not in some.
     #[arg(long)]
     gaps: bool,
     /// Let replaced owners that do not know it take up changes of the catalog. They can judge an event by other rules than

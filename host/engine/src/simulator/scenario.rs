@@ -10,7 +10,8 @@ use crate::memory::{FaultRates, Random};
 /// What all seeds have in common.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimulationOptions {
-    /// Whether a block of verdicts may be lost while later ones of the same process come into the log.
+    /// Whether in each seed, not in some, a block of verdicts may be lost while later ones of the same process come into the
+    /// log.
     pub loses_verdicts: bool,
     /// Whether processes that do not know that their partitions are another's take up changes of the catalog.
     pub stale_owners_change: bool,
@@ -55,7 +56,7 @@ impl Scenario {
             delayed_appends: rate(700),
             short_reads: rate(150),
             delayed_signals: rate(300),
-            loses_verdicts: options.loses_verdicts,
+            loses_verdicts: (random.below(3) == 0) | options.loses_verdicts,
         };
         let segments = 1 + random.index(4);
         let size = random.coin().then(|| Size(1 + random.below(8_000)));
