@@ -149,7 +149,7 @@ impl DeriveSink {
         failed.map(|()| all)
     }
 
-    fn run_merge(&mut self, plan: &Plan, name: &str, targets: &BTreeSet<Partition>) -> Result<Round, StoreError> {
+    fn run_merge(&mut self, plan: &Plan, name: &str, targets: &Assignments) -> Result<Round, StoreError> {
         let is_current = match self.merges.get_mut(name) {
             Some(merge) if merge.is_current(plan, targets) => true,
             Some(merge) => {
@@ -229,12 +229,16 @@ impl DeriveSink {
     }
 }
 
+/// Partitions of a derived stream, each with the number of its assignment: another process may have written to one that was
+/// lost and came back.
+type Assignments = BTreeMap<Partition, u64>;
+
 /// The partitions of derived streams that this process has.
-fn owned_targets(shared: &Shared, plan: &Plan) -> BTreeMap<String, BTreeSet<Partition>> {
-    let mut targets: BTreeMap<String, BTreeSet<Partition>> = BTreeMap::new();
-    for partition in shared.owned_partitions() {
+fn owned_targets(shared: &Shared, plan: &Plan) -> BTreeMap<String, Assignments> {
+    let mut targets: BTreeMap<String, Assignments> = BTreeMap::new();
+    for (partition, assignment) in shared.assigned_partitions() {
         if plan.streams.get(&*partition.stream).is_some_and(|stream| stream.def.from.is_some()) {
-            targets.entry(partition.stream.to_string()).or_default().insert(partition.partition);
+            targets.entry(partition.stream.to_string()).or_default().insert(partition.partition, assignment);
         }
     }
     targets

@@ -1,13 +1,14 @@
 //! The merge of one derived stream: reads the partitions of the source, appends what the merge lets go, and saves how far
 //! that is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
 
 use super::super::DERIVE;
+use super::Assignments;
 use super::appended::advance_by_log;
 use super::merge::{Merge, Step};
 use super::source_batch::{Router, WaitingEvent};
@@ -58,6 +59,8 @@ struct SourcePartition {
 
 /// The progress of a partition of a derived stream.
 pub(super) struct Target {
+    /// The number of its assignment to this process.
+    assignment: u64,
     /// The position at which the merge has begun with it.
     start: MergePosition,
     /// All before is appended.
@@ -91,17 +94,18 @@ impl StreamMerge {
         shared: &Arc<Shared>,
         plan: &Plan,
         name: &str,
-        targets: &BTreeSet<Partition>,
+        targets: &Assignments,
     ) -> Result<Option<Self>, StoreError> {
         let Some((source, to)) = find_streams(plan, name) else { return Ok(None) };
         let mut found = BTreeMap::new();
-        for partition in targets {
+        for (partition, assignment) in targets {
             let saved = load_position(&*shared.ports.state, name, *partition, source.partitions)?;
             let Some(appended) = advance_by_log(&*shared.ports.log, &to, *partition, saved.clone())? else {
                 return Ok(None);
             };
             let save_due = shared.config.clock.now() + SAVE_INTERVAL;
-            found.insert(*partition, Target { start: appended.position.clone(), appended, saved, save_due });
+            let (start, assignment) = (appended.position.clone(), *assignment);
+            found.insert(*partition, Target { assignment, start, appended, saved, save_due });
         }
         let least = |source: u32| {
             let positions = found.values().filter_map(|target: &Target| target.start.get(source as usize));
@@ -126,11 +130,14 @@ impl StreamMerge {
         }))
     }
 
-    /// True if it can go on: it is of this plan, writes these partitions of the derived stream, and no round failed.
-    pub(super) fn is_current(&self, plan: &Plan, targets: &BTreeSet<Partition>) -> bool {
+    /// True if it can go on: it is of this plan, writes these partitions of the derived stream and has since their assignment,
+    /// and no round failed.
+    pub(super) fn is_current(&self, plan: &Plan, targets: &Assignments) -> bool {
         let streams = find_streams(plan, &self.rekey.to.def.stream);
         let has_streams = |(source, to)| Arc::ptr_eq(&source, &self.source) && Arc::ptr_eq(&to, &self.rekey.to);
-        !self.has_failed && streams.is_none_or(has_streams) && self.targets.keys().eq(targets)
+        !self.has_failed
+            && streams.is_none_or(has_streams)
+            && self.targets.iter().map(|(partition, target)| (partition, &target.assignment)).eq(targets)
     }
 
     /// Reads, and appends what can be appended now. After an error it has to be opened anew.
