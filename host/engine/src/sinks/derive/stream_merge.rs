@@ -89,7 +89,8 @@ pub(super) struct Round {
 
 impl StreamMerge {
     /// Begins behind what the partitions of a derived stream have: in each partition of the source with the one that is
-    /// least far. None: the stream, or its source, is not in the plan, or events of the stream are of a later plan.
+    /// least far. None: the stream, or its source, is not in the plan, or events of the stream are of a later plan or
+    /// cannot be read yet.
     pub(super) fn open(
         shared: &Arc<Shared>,
         plan: &Plan,
