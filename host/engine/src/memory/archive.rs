@@ -1,9 +1,9 @@
-//! The archive port: indexes over the log, as in the embedded store. What the log does not have any more is not found.
+//! The archive port: indexes over the log. What the log does not have any more is not found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_core::names::Offset;
-use assay_core::verdict::{Outcome, find_outcome, read_block_summary};
+use assay_core::verdict::{Outcome, find_outcome, read_block};
 
 use super::client::{Client, Port};
 use super::cursor;
@@ -28,8 +28,10 @@ struct Index {
     by_key: BTreeMap<String, BTreeSet<(i64, u64)>>,
     by_id: BTreeMap<String, BTreeSet<u64>>,
     events_position: u64,
-    /// Verdict blocks: the offset before which events are judged by it, and its own.
-    blocks: BTreeSet<(u64, u64)>,
+    /// The offset before which events are judged.
+    judged: u64,
+    /// Events, each with the offset of a verdict block that speaks of it. Several do if one came late.
+    outcomes: BTreeSet<(u64, u64)>,
     verdicts_position: u64,
 }
 
@@ -47,9 +49,12 @@ impl Index {
         }
     }
 
-    fn add_blocks(&mut self, blocks: &[(u64, u64)], next: u64, extent: Extent) {
+    fn add_blocks(&mut self, blocks: &[IndexedBlock], next: u64, extent: Extent) {
         let position = self.verdicts_position;
-        self.blocks.extend(extent.stored_items(blocks).iter().filter(|(_, at)| (position..next).contains(at)));
+        for block in extent.stored_items(blocks).iter().filter(|block| (position..next).contains(&block.at)) {
+            self.judged = self.judged.max(block.through);
+            self.outcomes.extend(block.events.iter().map(|event| (*event, block.at)));
+        }
         if extent.is_whole() {
             self.verdicts_position = position.max(next);
         }
@@ -64,13 +69,19 @@ impl Index {
         }
     }
 
-    /// The places of the first blocks that go beyond an event. Those that go equally far share what they say.
+    /// The places of the blocks that speak of an event.
     fn blocks_of(&self, offset: u64) -> impl Iterator<Item = u64> {
-        let from = (offset.saturating_add(1), 0);
-        // No block goes beyond the last offset that there can be.
-        let first = self.blocks.range(from..).next().filter(|_| offset < u64::MAX).map(|(through, _)| *through);
-        self.blocks.range(from..).take_while(move |(through, _)| Some(*through) == first).map(|(_, at)| *at)
+        self.outcomes.range((offset, 0)..=(offset, u64::MAX)).map(|(_, at)| *at)
     }
+}
+
+/// A verdict block as it is indexed.
+struct IndexedBlock {
+    at: u64,
+    /// The event after the last one that it judges.
+    through: u64,
+    /// The events that it speaks of.
+    events: Vec<u64>,
 }
 
 impl ArchiveTable {
@@ -169,8 +180,9 @@ impl Archive for Client {
     fn write_verdicts(&self, partition: &PartitionId, blocks: &[Records], next: Offset) -> Result<(), StoreError> {
         let mut places = Vec::new();
         for (Offset(at), block) in blocks.iter().flat_map(Records::iter) {
-            let summary = read_block_summary(block).map_err(|error| unreadable(partition, at, &error))?;
-            places.push((summary.next.0, at));
+            let block = read_block(block).map_err(|error| unreadable(partition, at, &error))?;
+            let events = block.outcomes.iter().map(|outcome| outcome.offset.0).collect();
+            places.push(IndexedBlock { at, through: block.next.0, events });
         }
         let (partition, count) = (partition.clone(), places.len());
         let write = Write::new(Port::Archive, move |tables, extent| {
@@ -203,10 +215,7 @@ impl Archive for Client {
     }
 
     fn judged(&self, partition: &PartitionId) -> Result<Offset, StoreError> {
-        self.query(Port::Archive, |tables| {
-            let last = tables.archive.index(partition).and_then(|index| index.blocks.last());
-            Ok(Offset(last.map_or(0, |(through, _)| *through)))
-        })
+        self.query(Port::Archive, |tables| Ok(Offset(tables.archive.index(partition).map_or(0, |index| index.judged))))
     }
 
     fn outcome(&self, partition: &PartitionId, offset: Offset) -> Result<Option<Outcome>, StoreError> {

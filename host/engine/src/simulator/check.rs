@@ -104,10 +104,13 @@ fn run_disturbed(simulation: &Simulation, random: &mut Random) -> Result<Vec<Str
     let scenario = simulation.scenario.clone();
     simulation.is_calm.set(true);
     simulation.start_missing();
-    let mut stretches = Vec::new();
+    let mut stretches: Vec<Stretch> = Vec::new();
     for (number, events) in scenario.segments.iter().enumerate() {
         let changes = if number == 0 { initial(scenario.partitions) } else { draw_change(random, number) };
-        simulation.change(changes.clone())?;
+        let ends = simulation.change(changes.clone())?;
+        if let Some(last) = stretches.last_mut() {
+            last.ends = ends;
+        }
         simulation.stir_up();
         simulation.make_events(*events);
         let ends = simulation.run_until_still(|| simulation.check_judged())?;
@@ -146,8 +149,9 @@ impl Simulation {
         .collect()
     }
 
-    /// Makes a change through some process, again while that fails, and runs until all processes have taken it up.
-    pub(super) fn change(&self, changes: Vec<Change>) -> Result<(), String> {
+    /// Makes a change through some process, again while that fails, and runs until all processes have taken it up. Returns
+    /// where the partitions of events ended before it: a power failure between two attempts takes events and verdicts back.
+    pub(super) fn change(&self, changes: Vec<Change>) -> Result<BTreeMap<PartitionId, u64>, String> {
         if !self.scenario.stale_owners_change {
             self.forbids_stale_owners.set(true);
             self.expire_crashed();
@@ -158,7 +162,8 @@ impl Simulation {
         changed
     }
 
-    fn change_until_taken_up(&self, changes: Vec<Change>) -> Result<(), String> {
+    fn change_until_taken_up(&self, changes: Vec<Change>) -> Result<BTreeMap<PartitionId, u64>, String> {
+        let mut ends = self.ends();
         for attempt in 0..MAX_CHANGE_ATTEMPTS {
             if attempt + 1 == MAX_CHANGE_ATTEMPTS {
                 self.calm_down();
@@ -169,7 +174,7 @@ impl Simulation {
                 self.check_refused(process, &changes)?;
                 self.counts.borrow_mut().changes += 1;
                 match process.engine.catalog().change(changes.clone(), "simulator", None, false) {
-                    Ok(applied) => return self.run_until(|| self.check_version(applied.version)),
+                    Ok(applied) => return self.run_until(|| self.check_version(applied.version)).map(|()| ends),
                     Err(ChangeError::Invalid(problems)) => return Err(format!("a change: {problems:?}")),
                     Err(_) => {}
                 }
@@ -177,6 +182,7 @@ impl Simulation {
             drop(alive);
             (0..STEPS_BETWEEN_ATTEMPTS).for_each(|_| self.step());
             self.start_missing();
+            ends = self.run_until_still(|| self.check_judged())?;
         }
         Err("a change could not be made".to_owned())
     }

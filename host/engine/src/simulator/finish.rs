@@ -69,7 +69,10 @@ impl Simulation {
                 if process.is_owner(&partition)
                     && process.engine.unscored(&partition).is_none_or(|left| left.events > 0)
                 {
-                    return Err(format!("process {}: {partition} is not judged to its end", process.id.0));
+                    let readiness = process.engine.readiness();
+                    let parts = readiness.parts.iter().filter(|part| part.name == format!("partition {partition}"));
+                    let state: Vec<&str> = parts.map(|part| part.message.as_str()).collect();
+                    return Err(format!("process {}: {partition} is not judged to its end: {state:?}", process.id.0));
                 }
             }
         }
