@@ -183,7 +183,8 @@ impl Worker {
 
     /// Nothing is said of a partition any more that is another's now.
     fn forget(&mut self, partition: &PartitionId) {
-        if self.assigned.contains_key(partition) {
+        // If it has come back, another worker of this process tells of it.
+        if self.assigned.contains_key(partition) || self.shared.is_owned(partition) {
             return;
         }
         self.shared.health.forget(&health_part(partition));
