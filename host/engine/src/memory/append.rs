@@ -35,7 +35,8 @@ impl WorldState {
             let rate = self.faults.rates.delayed_appends;
             let is_delayed = process.is_some() && self.faults.happens(rate);
             let is_synced = durability == Durability::Synced;
-            let batch = Batch { append, index, records: Arc::new(records), is_synced, fate, stored: None };
+            let assignment = process.and_then(|process| self.group.current_assignment(process, &lane.partition));
+            let batch = Batch { append, index, records: Arc::new(records), is_synced, assignment, fate, stored: None };
             self.in_flight.push(&lane, batch);
             if fate == Fate::FailLate {
                 self.in_flight.fail(append, Port::Log.unavailable("an injected fault: no answer in time"));
@@ -61,7 +62,8 @@ impl WorldState {
     /// Stores the first batch of a lane that is not stored.
     pub(super) fn store_next(&mut self, lane: &Lane) {
         let Some(batch) = self.in_flight.first_unstored(lane) else { return };
-        let (fate, records, append) = (batch.fate, batch.records.clone(), batch.append);
+        let (fate, records) = (batch.fate, batch.records.clone());
+        let (append, assignment) = (batch.append, batch.assignment);
         let stored = match fate {
             Fate::FailBefore => Err(Port::Log.unavailable("an injected fault: the records did not arrive")),
             _ => {
@@ -74,7 +76,7 @@ impl WorldState {
         };
         match stored {
             Ok(first) => {
-                self.note_if_late(lane, append);
+                self.note_if_late(lane, append, assignment);
                 if let Some(batch) = self.in_flight.first_unstored(lane) {
                     batch.stored = Some(first);
                 }
@@ -84,10 +86,11 @@ impl WorldState {
         }
     }
 
-    /// Notes an append by a process that does not own the partition, or that does not wait for its answer any more.
-    fn note_if_late(&mut self, lane: &Lane, append: u64) {
-        let is_owner = lane.process.is_some() && self.group.owner_of(&lane.partition) == lane.process;
-        if !is_owner || !self.in_flight.is_awaited(append) {
+    /// Notes an append of which the process does not wait for the answer any more, or that is of an assignment that does not
+    /// hold any more.
+    fn note_if_late(&mut self, lane: &Lane, append: u64, assignment: Option<u64>) {
+        let current = lane.process.and_then(|process| self.group.current_assignment(process, &lane.partition));
+        if assignment.is_none() || assignment != current || !self.in_flight.is_awaited(append) {
             self.appended_late.insert((lane.partition.clone(), lane.topic));
         }
     }

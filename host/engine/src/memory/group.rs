@@ -32,6 +32,10 @@ pub(super) enum Notice {
 pub(super) struct Group {
     members: BTreeMap<ProcessId, Member>,
     owners: BTreeMap<PartitionId, ProcessId>,
+    /// How often each partition was given to a process.
+    assignments: BTreeMap<PartitionId, u64>,
+    /// The assignment that each process has heard of last.
+    heard: BTreeMap<(ProcessId, PartitionId), u64>,
     /// How far each partition is saved, as the processes have told.
     saved: BTreeMap<PartitionId, Offset>,
 }
@@ -81,6 +85,29 @@ impl Group {
 
     pub(super) fn owner_of(&self, partition: &PartitionId) -> Option<ProcessId> {
         self.owners.get(partition).copied()
+    }
+
+    fn set_owner(&mut self, partition: &PartitionId, process: ProcessId) {
+        self.owners.insert(partition.clone(), process);
+        *self.assignments.entry(partition.clone()).or_default() += 1;
+    }
+
+    /// A process has heard that it has partitions, or that it has not.
+    pub(super) fn note_heard(&mut self, process: ProcessId, partitions: &[PartitionId], is_assigned: bool) {
+        for partition in partitions {
+            let heard = (process, partition.clone());
+            match self.assignments.get(partition).filter(|_| is_assigned) {
+                Some(assignment) => drop(self.heard.insert(heard, *assignment)),
+                None => drop(self.heard.remove(&heard)),
+            }
+        }
+    }
+
+    /// The assignment of a partition that a process has heard of last, as long as it is the one that holds.
+    pub(super) fn current_assignment(&self, process: ProcessId, partition: &PartitionId) -> Option<u64> {
+        let heard = self.heard.get(&(process, partition.clone())).copied();
+        heard
+            .filter(|heard| self.owner_of(partition) == Some(process) && self.assignments.get(partition) == Some(heard))
     }
 
     /// A process has crashed. Its session goes on until it expires.
@@ -139,7 +166,7 @@ impl Group {
                 (Handover::Lost, Some(owner)) => notices.push(Notice::Lose(owner.clone(), vec![partition.clone()])),
             }
         }
-        self.owners.insert(partition.clone(), to);
+        self.set_owner(partition, to);
         notices.extend(self.assign(to, vec![partition.clone()]));
         notices
     }
@@ -164,12 +191,12 @@ impl Group {
             all.iter().filter(|partition| !self.owners.contains_key(*partition)).cloned().collect::<Vec<_>>()
         {
             if let Some(process) = self.least_loaded(&partition) {
-                self.owners.insert(partition.clone(), process);
+                self.set_owner(&partition, process);
                 given.entry(process).or_default().push(partition);
             }
         }
         while let Some((partition, from, to)) = self.find_imbalance() {
-            self.owners.insert(partition.clone(), to);
+            self.set_owner(&partition, to);
             let is_new = given.get_mut(&from).is_some_and(|own| {
                 let had = own.len();
                 own.retain(|one| *one != partition);

@@ -28,6 +28,8 @@ pub(super) struct Batch {
     pub(super) index: usize,
     pub(super) records: Arc<Records>,
     pub(super) is_synced: bool,
+    /// The assignment of the partition to the process when it was handed over; none: it was not the owner, as far as it knew.
+    pub(super) assignment: Option<u64>,
     pub(super) fate: Fate,
     /// The offset of its first record once it is stored.
     pub(super) stored: Option<Offset>,

@@ -181,7 +181,13 @@ impl World {
         self.lock().tables.log.get(partition, topic).map_or_else(Vec::new, TopicPartition::all)
     }
 
-    /// Returns whether a process has appended to a partition that was not its, or did not wait for the answer any more.
+    /// A process has heard that it has partitions, or that it has not.
+    pub fn note_heard(&self, process: ProcessId, partitions: &[PartitionId], is_assigned: bool) {
+        self.lock().group.note_heard(process, partitions, is_assigned);
+    }
+
+    /// Returns whether a process has appended to a partition that was not its, or did not wait for the answer any more. What
+    /// it knows of its partitions is told by [`World::note_heard`].
     pub fn is_appended_late(&self, partition: &PartitionId, topic: Topic) -> bool {
         self.lock().appended_late.contains(&(partition.clone(), topic))
     }

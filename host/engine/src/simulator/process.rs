@@ -64,6 +64,7 @@ pub(super) struct SimulatedProcess {
     pub(super) engine: Engine,
     pub(super) tasks: Vec<RefCell<Task>>,
     pub(super) openings: Vec<SteppedOpenings>,
+    world: World,
     shared: Arc<Shared>,
     is_alive: Cell<bool>,
     /// Holds its ports.
@@ -129,7 +130,8 @@ impl SimulatedProcess {
         let now = settings.clock.now();
         let tasks = tasks.into_iter().map(|part| RefCell::new(Task::new(part, now))).collect();
         let id = process.id();
-        Ok(Rc::new(Self { id, engine, tasks, openings, shared, is_alive: Cell::new(true), _process: process }))
+        let world = settings.world.clone();
+        Ok(Rc::new(Self { id, engine, tasks, openings, world, shared, is_alive: Cell::new(true), _process: process }))
     }
 
     /// Whether it has not crashed.
@@ -151,10 +153,20 @@ impl SimulatedProcess {
     /// Hears what the group tells it.
     pub(super) fn hear(&self, notice: Notice) {
         let owner = self.engine.partition_owner();
+        let note = |partitions: &[PartitionId], is_assigned| self.world.note_heard(self.id, partitions, is_assigned);
         match notice {
-            Notice::Assign(partitions) => owner.assign(partitions),
-            Notice::Revoke(partitions, at_most) => owner.revoke(partitions, at_most),
-            Notice::Lose(partitions) => owner.lose(partitions),
+            Notice::Assign(partitions) => {
+                note(&partitions, true);
+                owner.assign(partitions);
+            }
+            Notice::Revoke(partitions, at_most) => {
+                note(&partitions, false);
+                owner.revoke(partitions, at_most);
+            }
+            Notice::Lose(partitions) => {
+                note(&partitions, false);
+                owner.lose(partitions);
+            }
         }
     }
 }
