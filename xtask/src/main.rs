@@ -5,6 +5,7 @@ mod demo;
 mod plugins;
 mod run;
 mod servers;
+mod simulate;
 mod test;
 
 use anyhow::Result;
@@ -38,6 +39,10 @@ enum Task {
     Servers(servers::Args),
     /// Build the example plugins to Wasm, into target/plugins.
     Plugins,
+    /// Run seeds of the engine's simulator, in which much goes wrong.
+    #[command(after_help = "Examples:\n  cargo xtask simulate --minutes 10\n  cargo xtask simulate --seed 42\n  \
+                            cargo xtask simulate --mutations     # plant bugs that it has to find")]
+    Simulate(simulate::Args),
     /// Measure, and write target/bench/NAME.json.
     #[command(after_help = "Examples:\n  cargo xtask bench hot-path\n  cargo xtask bench abi")]
     Bench(bench::Args),
@@ -49,6 +54,7 @@ fn main() -> Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Servers(args) => servers::run(&args),
         Task::Plugins => plugins::build().map(drop),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Bench(args) => bench::run(&args),
     }
 }

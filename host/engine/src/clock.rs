@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+
+use crate::ports::log::WakeSignal;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub fn now_ms() -> i64 {
     // A clock before 1970 is not worth an error; a clock past the year 292 million neither.
@@ -21,6 +25,8 @@ struct SimulatedTime {
     start: Instant,
     start_ms: i64,
     elapsed_ns: AtomicU64,
+    /// Called again and again while somebody waits: it lets others go on, and moves the clock.
+    run_others: fn(),
 }
 
 impl Clock {
@@ -29,9 +35,11 @@ impl Clock {
         Self(None)
     }
 
-    /// A clock that stands still until it is advanced. It begins at a time in ms since 1970.
-    pub fn simulated(start_ms: i64) -> Self {
-        Self(Some(Arc::new(SimulatedTime { start: Instant::now(), start_ms, elapsed_ns: AtomicU64::new(0) })))
+    /// A clock that stands still until it is advanced. It begins at a time in ms since 1970. While somebody waits by it,
+    /// `run_others` is called again and again, which has to advance it.
+    pub fn simulated(start_ms: i64, run_others: fn()) -> Self {
+        let time = SimulatedTime { start: Instant::now(), start_ms, elapsed_ns: AtomicU64::new(0), run_others };
+        Self(Some(Arc::new(time)))
     }
 
     /// Moves a simulated clock on. The real one cannot be moved.
@@ -46,6 +54,32 @@ impl Clock {
         match &self.0 {
             None => Instant::now(),
             Some(time) => time.start + time.elapsed(),
+        }
+    }
+
+    /// Waits for a signal, at most so long. Returns whether there was one.
+    pub(crate) fn wait(&self, wake: &WakeSignal, at_most: Duration) -> bool {
+        let Some(time) = &self.0 else { return wake.wait(at_most) };
+        let deadline = self.now() + at_most;
+        while !wake.wait(Duration::ZERO) {
+            if self.now() >= deadline {
+                return false;
+            }
+            (time.run_others)();
+        }
+        true
+    }
+
+    /// Waits for a message until a deadline.
+    pub(crate) fn receive<T>(&self, inbox: &Receiver<T>, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        let Some(time) = &self.0 else { return inbox.recv_deadline(deadline) };
+        loop {
+            match inbox.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) if self.now() >= deadline => return Err(RecvTimeoutError::Timeout),
+                Err(TryRecvError::Empty) => (time.run_others)(),
+            }
         }
     }
 
@@ -78,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_simulated_clock_moves_only_when_it_is_advanced() {
-        let clock = Clock::simulated(1_000);
+        let clock = Clock::simulated(1_000, || {});
         let (same, start) = (clock.clone(), clock.now());
         assert_eq!((clock.now(), clock.now_ms()), (start, 1_000));
         same.advance(Duration::from_millis(250));

@@ -1,7 +1,7 @@
 //! The engine's handle: starts and stops its threads, and hands out the services that the HTTP API and the command line
 //! call. Each service has a folder or a file of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assay_core::names::Digest;
 use assay_runtime::Runtime;
@@ -14,6 +14,7 @@ use crate::live_verdicts::LiveVerdictService;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::plan::{Plan, PluginCache};
+use crate::ports::membership::PartitionOwner;
 use crate::ports::{Ports, StoreError};
 use crate::problem::Problem;
 use crate::queries::QueryService;
@@ -22,7 +23,7 @@ use crate::service::Service;
 use crate::shared::Shared;
 use crate::sinks;
 use crate::status::StatusService;
-use crate::worker::{Ownership, WorkerHandle};
+use crate::worker::{Ownership, WorkerAddress, WorkerHandle};
 
 /// The reason why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,7 @@ pub struct Engine {
 
 struct Inner {
     shared: Arc<Shared>,
+    ownership: Arc<Ownership>,
     workers: Mutex<Vec<WorkerHandle>>,
     sinks: Mutex<Vec<Service>>,
     retention: Mutex<Option<RetentionThread>>,
@@ -56,6 +58,11 @@ struct Inner {
     queries: QueryService,
     live_verdicts: LiveVerdictService,
     status: StatusService,
+}
+
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Parts are put there and taken whole.
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -70,39 +77,63 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Result<Self, EngineError> {
         panics::install_hook();
+        let shared = Self::prepare(ports, PluginCache::new(runtime), config, metrics)?;
+        let count = u32::try_from(shared.config.workers.max(1)).unwrap_or(u32::MAX);
+        let workers: Result<Vec<WorkerHandle>, std::io::Error> =
+            (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
+        let workers = workers?;
+        let engine = Self::assemble(shared, workers.iter().map(WorkerHandle::address).collect());
+        let inner = &engine.inner;
+        *lock(&inner.workers) = workers;
+        inner.shared.join_group(inner.ownership.clone());
+        // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
+        *lock(&inner.sinks) = sinks::start(&inner.shared)?;
+        *lock(&inner.retention) = Some(RetentionThread::start(&inner.shared)?);
+        inner.catalog.start_watcher()?;
+        inner.erasure.start_thread()?;
+        Ok(engine)
+    }
+
+    /// Compiles what the catalog holds, and makes the streams in the log.
+    pub(crate) fn prepare(
+        ports: Ports,
+        plugin_cache: Arc<PluginCache>,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Shared>, EngineError> {
         let ports = ports.guarded();
-        let plugin_cache = PluginCache::new(runtime);
         let snapshot = Arc::new(ports.catalog.snapshot(None)?);
         let artifact = |digest: &Digest| ports.catalog.artifact(digest);
         let plan = Plan::compile(snapshot, &plugin_cache, &artifact, &config.limits).map_err(EngineError::Catalog)?;
         for stream in plan.streams.values() {
             ports.log.create(&stream.def)?;
         }
-        let count = u32::try_from(config.workers.max(1)).unwrap_or(u32::MAX);
-        let shared = Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan));
-        let workers: Result<Vec<WorkerHandle>, std::io::Error> =
-            (0..count).map(|index| WorkerHandle::start(index, shared.clone())).collect();
-        let workers = workers?;
-        let ownership = Ownership::new(shared.clone(), workers.iter().map(WorkerHandle::address).collect());
-        shared.ports.membership.join(ownership.clone());
-        shared.ports.membership.set_partitions(shared.plan().partitions().collect());
-        // Behind the first assignment: a sink that has no partitions yet would say that it is not behind.
-        let sinks = sinks::start(&shared)?;
-        let retention = RetentionThread::start(&shared)?;
+        Ok(Shared::new(ports, plugin_cache, config, metrics, Arc::new(plan)))
+    }
+
+    /// The handle of an engine with these workers, which is not in its group yet. Its threads are started by the caller,
+    /// or their steps done.
+    pub(crate) fn assemble(shared: Arc<Shared>, workers: Vec<WorkerAddress>) -> Self {
+        let ownership = Ownership::new(shared.clone(), workers);
         let inner = Inner {
-            catalog: CatalogService::start(shared.clone(), ownership.clone())?,
+            catalog: CatalogService::new(shared.clone(), ownership.clone()),
             erasure: ErasureService::new(shared.clone(), ownership.clone()),
             ingest: IngestService::new(shared.clone()),
-            queries: QueryService::new(shared.clone(), ownership),
+            queries: QueryService::new(shared.clone(), ownership.clone()),
             live_verdicts: LiveVerdictService::new(shared.clone()),
             status: StatusService::new(shared.clone()),
             shared,
-            workers: Mutex::new(workers),
-            sinks: Mutex::new(sinks),
-            retention: Mutex::new(Some(retention)),
+            ownership,
+            workers: Mutex::default(),
+            sinks: Mutex::default(),
+            retention: Mutex::default(),
         };
-        inner.erasure.start_thread()?;
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The part that hears which partitions this process has.
+    pub(crate) fn partition_owner(&self) -> Arc<dyn PartitionOwner> {
+        self.inner.ownership.clone()
     }
 
     /// Stops: gives partitions back, ends workers after the batch in hand and a checkpoint, then sinks. A batch
@@ -112,7 +143,7 @@ impl Engine {
             self.inner.shared.ports.membership.leave();
         }
         self.inner.shared.stop();
-        let mut workers = self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workers = lock(&self.inner.workers);
         // Others wait for answers of workers.
         WorkerHandle::interrupt_all(&workers);
         self.inner.catalog.join();
@@ -120,9 +151,9 @@ impl Engine {
         self.inner.erasure.join();
         workers.iter_mut().for_each(WorkerHandle::join);
         workers.clear();
-        let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sinks = lock(&self.inner.sinks);
         sinks.drain(..).for_each(Service::join);
-        if let Some(retention) = self.inner.retention.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(retention) = lock(&self.inner.retention).take() {
             retention.join();
         }
     }

@@ -15,6 +15,8 @@ mod handle;
 mod health;
 mod ingest;
 mod live_verdicts;
+#[doc(hidden)]
+pub mod memory;
 mod merge_position;
 mod metrics;
 pub mod offline;
@@ -33,6 +35,8 @@ mod schema_resolution;
 mod scored_offsets;
 mod service;
 mod shared;
+#[doc(hidden)]
+pub mod simulator;
 mod sinks;
 mod status;
 mod worker;

@@ -1,6 +1,6 @@
 //! What the engine's threads share: ports, the plan in effect, the scored offsets, and whether to stop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::partition::Halt;
 use crate::plan::{Plan, PluginCache};
 use crate::ports::catalog::Snapshot;
 use crate::ports::log::{Topic, WakeSignal};
+use crate::ports::membership::PartitionOwner;
 use crate::ports::{PartitionId, Ports, StoreError};
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -44,10 +45,17 @@ pub(crate) struct Shared {
     /// What of the log is still needed, by whom.
     pub(crate) needed_records: NeededRecords,
     plan: RwLock<Arc<Plan>>,
-    /// The partitions that this process has.
-    owned: RwLock<BTreeSet<PartitionId>>,
+    owned: RwLock<OwnedPartitions>,
     /// Raised when the engine stops. Stops the calls of plugins in recovery.
     stopping: Interrupt,
+}
+
+/// The partitions that this process has.
+#[derive(Default)]
+struct OwnedPartitions {
+    /// Each with the number of its assignment.
+    partitions: BTreeMap<PartitionId, u64>,
+    assignments: u64,
 }
 
 impl Shared {
@@ -80,6 +88,12 @@ impl Shared {
         })
     }
 
+    /// Asks for partitions, of which `owner` will hear.
+    pub(crate) fn join_group(&self, owner: Arc<dyn PartitionOwner>) {
+        self.ports.membership.join(owner);
+        self.ports.membership.set_partitions(self.plan().partitions().collect());
+    }
+
     /// Compiles a snapshot with the plugins that the catalog holds.
     pub(crate) fn compile(&self, snapshot: Arc<Snapshot>) -> Result<Plan, Vec<Problem>> {
         let artifact = |digest: &Digest| self.ports.catalog.artifact(digest);
@@ -105,22 +119,29 @@ impl Shared {
 
     /// Whether this process has a partition.
     pub(crate) fn is_owned(&self, partition: &PartitionId) -> bool {
-        self.owned.read().unwrap_or_else(PoisonError::into_inner).contains(partition)
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).partitions.contains_key(partition)
     }
 
     /// The partitions that this process has.
     pub(crate) fn owned_partitions(&self) -> Vec<PartitionId> {
-        self.owned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).partitions.keys().cloned().collect()
+    }
+
+    /// The same with the number of each assignment: one that was lost and came back has another number.
+    pub(crate) fn assigned_partitions(&self) -> BTreeMap<PartitionId, u64> {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).partitions.clone()
     }
 
     /// Notes that a partition is this process's, or not any more.
     pub(crate) fn set_owned(&self, partition: &PartitionId, is_owned: bool) {
         let mut owned = self.owned.write().unwrap_or_else(PoisonError::into_inner);
         if is_owned {
-            owned.insert(partition.clone())
+            owned.assignments += 1;
+            let assignment = owned.assignments;
+            owned.partitions.insert(partition.clone(), assignment);
         } else {
-            owned.remove(partition)
-        };
+            owned.partitions.remove(partition);
+        }
     }
 
     pub(crate) fn stop(&self) {

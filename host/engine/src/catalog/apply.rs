@@ -1,7 +1,7 @@
 //! Changes to the catalog: validated whole, committed whole, in effect on all workers on return.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::CatalogService;
 use super::derived_streams::complete_derived_streams;
@@ -109,7 +109,7 @@ impl CatalogService {
         for wasm in &set.artifacts {
             shared.ports.catalog.put_artifact(wasm)?;
         }
-        let committed = match shared.ports.catalog.commit(now.version, changes, author, crate::clock::now_ms()) {
+        let committed = match shared.ports.catalog.commit(now.version, changes, author, shared.config.clock.now_ms()) {
             Ok(committed) => committed,
             Err(CommitError::Conflict { .. }) => return Ok(None),
             Err(CommitError::Store(error)) => return Err(error.into()),
@@ -147,7 +147,8 @@ impl CatalogService {
         for change in changes {
             let position = then.revisions.iter().position(|have| change.is_of(have.kind, &have.name));
             let revisions = self.shared.ports.catalog.revisions(change.kind, &change.name)?;
-            let revision = Revision::after(revisions.first(), change.clone(), version, author, crate::clock::now_ms());
+            let revision =
+                Revision::after(revisions.first(), change.clone(), version, author, self.shared.config.clock.now_ms());
             match (position, change.definition.is_some()) {
                 (Some(position), true) => then.revisions[position] = revision,
                 (Some(position), false) => drop(then.revisions.remove(position)),
@@ -159,11 +160,11 @@ impl CatalogService {
 
     /// Hands a plan to all workers and waits until each has taken it up.
     pub(super) fn switch_workers(&self, plan: &Arc<Plan>) {
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(&self.shared.config.clock);
         for worker in self.ownership.workers() {
             answers.request(worker, |done| Request::SwitchPlan(plan.clone(), done));
         }
-        if !answers.wait(Instant::now() + SWITCH_PLAN_TIMEOUT) && !self.shared.is_stopping() {
+        if !answers.wait(SWITCH_PLAN_TIMEOUT) && !self.shared.is_stopping() {
             tracing::warn!(version = plan.snapshot.version, "a worker has not taken up the change yet");
         }
     }

@@ -11,7 +11,7 @@ mod plugin_versions;
 mod stream_change;
 mod watch;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_core::rule::PluginRef;
@@ -41,13 +41,21 @@ pub struct CatalogService {
 }
 
 impl CatalogService {
-    /// Follows the catalog from the plan on that is in effect.
-    pub(crate) fn start(shared: Arc<Shared>, ownership: Arc<Ownership>) -> std::io::Result<Arc<Self>> {
+    /// The catalog of the plan that is in effect. It does not follow changes yet.
+    pub(crate) fn new(shared: Arc<Shared>, ownership: Arc<Ownership>) -> Arc<Self> {
         let in_effect = AtomicU64::new(shared.plan().snapshot.version);
-        let (changing, watcher) = (Mutex::default(), Mutex::default());
-        let service = Arc::new(Self { shared, ownership, in_effect, changing, watcher });
-        *service.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(&service)?);
-        Ok(service)
+        Arc::new(Self { shared, ownership, in_effect, changing: Mutex::default(), watcher: Mutex::default() })
+    }
+
+    /// Starts the thread that follows changes of others.
+    pub(crate) fn start_watcher(self: &Arc<Self>) -> std::io::Result<()> {
+        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher::start(self)?);
+        Ok(())
+    }
+
+    /// The version of the catalog that all workers have taken up.
+    pub(crate) fn version_in_effect(&self) -> u64 {
+        self.in_effect.load(Ordering::SeqCst)
     }
 
     /// Waits until nothing follows the catalog any more. The engine must be stopping.

@@ -86,7 +86,7 @@ fn watch(service: &Weak<CatalogService>, wake: &WakeSignal, heartbeat: &Heartbea
 
 impl CatalogService {
     /// Takes up what other processes changed, and what was put into the catalog past this handle.
-    fn refresh(&self) -> Result<(), ChangeError> {
+    pub(crate) fn refresh(&self) -> Result<(), ChangeError> {
         let known = self.plan().snapshot.version;
         let is_in_effect = self.in_effect.load(Ordering::SeqCst) >= known;
         if is_in_effect && self.shared.ports.catalog.version()? <= known {

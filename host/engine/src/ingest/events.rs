@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use assay_core::event_time::TimeError;
 use assay_core::names::{Partition, check_key};
@@ -83,13 +82,13 @@ fn checked_key<'a>(value: &Scalar<'a>, path: &str) -> Result<Cow<'a, str>, Event
 impl Ingest {
     pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamPlan>) -> Result<Self, FieldError> {
         Ok(Self {
+            checked_at: shared.config.clock.now_ms(),
             shared,
             encoder: Encoder::new(&stream.schema),
             extractor: stream.extractor()?,
             avro: Vec::new(),
             batches: vec![Records::default(); stream.partitions as usize],
             order: Vec::new(),
-            checked_at: crate::clock::now_ms(),
             stream,
         })
     }
@@ -163,7 +162,7 @@ impl Ingest {
     fn check_time(&mut self, time: i64) -> Result<(), TimeError> {
         let max_ahead = self.stream.max_ahead();
         max_ahead.check(time, Some(self.checked_at)).or_else(|_| {
-            self.checked_at = self.checked_at.max(crate::clock::now_ms());
+            self.checked_at = self.checked_at.max(self.shared.config.clock.now_ms());
             max_ahead.check(time, Some(self.checked_at))
         })
     }
@@ -190,7 +189,7 @@ impl Ingest {
                 continue;
             };
             let end = shared.ports.log.end(&partition.stream, Topic::Events, partition.partition)?;
-            shared.backlog.check(&partition, next, end, &shared.config.backlog, Instant::now())?;
+            shared.backlog.check(&partition, next, end, &shared.config.backlog, shared.config.clock.now())?;
         }
         Ok(())
     }
@@ -228,7 +227,7 @@ impl Ingest {
         {
             batch_of_partition[partition] = batches.len() as u32;
             // A clock that was put back must not make events ahead that were not when they were checked.
-            records.appended_at = crate::clock::now_ms().max(self.checked_at);
+            records.appended_at = self.shared.config.clock.now_ms().max(self.checked_at);
             records.schema = self.stream.history.newest();
             sizes.push(BatchSize { events: records.len(), bytes: records.data.len() as u64 });
             batches.push((Partition(partition as u32), records));
@@ -256,7 +255,7 @@ impl Submitted {
         for (batch, size) in appended.iter().zip(&self.sizes) {
             if let Some(last) = size.events.checked_sub(1).and_then(|last| batch.place(last)) {
                 let partition = PartitionId { stream: stream.clone(), partition: batch.partition };
-                self.shared.backlog.note(&partition, last.offset.next(), size.bytes, Instant::now());
+                self.shared.backlog.note(&partition, last.offset.next(), size.bytes, self.shared.config.clock.now());
             }
         }
         let label = crate::metrics::Metrics::stream(&self.stream);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{Place, StoreError};
 
-use displaced::empty_displaced_blocks;
+pub(crate) use displaced::empty_displaced_blocks;
 pub(crate) use receipt::{poll_receipt, wait_for_receipt};
 pub use records::{Records, Refused};
 

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::clock::now_ms;
 use crate::health::HealthComponent;
 use crate::metrics::ReaderLabel;
 use crate::ports::StoreError;
@@ -38,9 +37,7 @@ pub(crate) struct RetentionThread(Service);
 impl RetentionThread {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let wake = Arc::new(WakeSignal::default());
-        let trimmer = Trimmer::new(shared.clone());
-        let mut monitor =
-            RetentionMonitor { shared: shared.clone(), trimmer, warned: HashMap::new(), last_error_at: None };
+        let mut monitor = RetentionMonitor::new(shared);
         let own_wake = wake.clone();
         let stopping = shared.clone();
         let service = Service::start(
@@ -65,7 +62,8 @@ impl RetentionThread {
     }
 }
 
-struct RetentionMonitor {
+/// Checks the retention of the partitions of this process.
+pub(crate) struct RetentionMonitor {
     shared: Arc<Shared>,
     trimmer: Trimmer,
     /// When a reader was warned of last.
@@ -86,7 +84,13 @@ struct ReaderRetention {
 }
 
 impl RetentionMonitor {
-    fn check_retention(&mut self) {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let trimmer = Trimmer::new(shared.clone());
+        Self { shared: shared.clone(), trimmer, warned: HashMap::new(), last_error_at: None }
+    }
+
+    /// Deletes what may be deleted now, and tells which readers are in danger.
+    pub(crate) fn check_retention(&mut self) {
         let held = self.trimmer.trim_partitions();
         let risks = match self.assess_readers() {
             Ok(risks) => risks,
@@ -121,7 +125,7 @@ impl RetentionMonitor {
 
     /// The risks of all readers that are behind, the worst first.
     fn assess_readers(&self) -> Result<Vec<(NeededRecord, RetentionRisk)>, StoreError> {
-        let (shared, now) = (&self.shared, now_ms());
+        let (shared, now) = (&self.shared, self.shared.config.clock.now_ms());
         let (plan, log) = (shared.plan(), &shared.ports.log);
         let is_ours = |need: &NeededRecord| {
             // The sink of derived streams reads the source's partitions of all processes; it removes its needs itself.

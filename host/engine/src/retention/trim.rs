@@ -10,7 +10,6 @@ use assay_core::retention::Limits;
 use super::floor::{RetentionFloor, find_floor};
 use super::is_warning_due;
 use super::needed_records::component_of;
-use crate::clock::now_ms;
 use crate::health::HealthComponent;
 use crate::metrics::TopicLabel;
 use crate::ports::log::{Topic, Trim};
@@ -92,7 +91,7 @@ impl Trimmer {
         partitions: u32,
     ) -> Result<Option<RetentionFloor>, StoreError> {
         let shared = &self.shared;
-        let older_than = limits.max_age().map(|age| now_ms().saturating_sub(age));
+        let older_than = limits.max_age().map(|age| shared.config.clock.now_ms().saturating_sub(age));
         let max_bytes = limits.max_bytes(partitions);
         if older_than.is_none() && max_bytes.is_none() {
             return Ok(None);

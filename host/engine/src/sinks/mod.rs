@@ -11,6 +11,7 @@ mod panicked;
 mod profiles;
 mod series;
 mod table;
+mod task;
 mod verdicts;
 mod write_records;
 
@@ -27,10 +28,9 @@ use panicked::PanickedRecords;
 pub use table::SINK_NAMES;
 use table::SinkFactory;
 pub(crate) use table::{DeletionRole, SINKS};
+pub(crate) use task::{SinkStep, SinkTask};
 
 use crate::health::HealthComponent;
-use crate::metrics::SinkLabel;
-use crate::panics::Heartbeat;
 use crate::plan::Plan;
 use crate::ports::log::{Records, Topic, WakeSignal};
 use crate::ports::{PartitionId, RejectedItem, StoreError};
@@ -38,7 +38,7 @@ use crate::probe::ProbePoint;
 use crate::retention::NeededRecord;
 use crate::schema_resolution::resolve_to_newest;
 use crate::service::Service;
-use crate::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared};
+use crate::shared::{MIN_RETRY_DELAY, Shared};
 
 /// The sink that writes derived streams. It reads many partitions for each that it writes, in a loop of its own.
 pub(crate) const DERIVE: &str = "derive";
@@ -99,35 +99,15 @@ fn refusals(poison: Vec<RejectedItem>, offsets: &[Offset]) -> Vec<Refusal> {
     poison.into_iter().filter_map(refusal).collect()
 }
 
+/// All sinks that run here.
+pub(crate) fn make_all(shared: &Arc<Shared>) -> Vec<Box<dyn SinkTask>> {
+    let wanted = SINKS.iter().filter(|row| shared.config.runs_sink(row.name));
+    wanted.filter_map(|row| (row.make)(shared)).collect()
+}
+
 /// Starts all sinks that run here.
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Vec<Service>> {
-    let wanted = SINKS.iter().filter(|row| shared.config.runs_sink(row.name));
-    let made = wanted.filter_map(|row| (row.make)(shared));
-    let mut started: Vec<Service> =
-        made.map(|make| start_one(SinkLoop::new(make, shared.clone()), shared)).collect::<std::io::Result<_>>()?;
-    if shared.config.runs_sink(DERIVE) {
-        started.push(derive::start(shared)?);
-    }
-    Ok(started)
-}
-
-fn start_one(mut sink: SinkLoop, shared: &Arc<Shared>) -> std::io::Result<Service> {
-    let name = format!("sink-{}", sink.sink.name());
-    let (stopping, wake) = (shared.clone(), sink.wake.clone());
-    Service::start(name, wake, move || stopping.is_stopping(), move |heartbeat| sink.run(heartbeat))
-}
-
-/// The wish of a sink after a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SinkStep {
-    /// To run again at once.
-    Busy,
-    /// To wait for its wake signal, at most [`MAX_IDLE_WAIT`].
-    Idle,
-    /// To run again after a while, also when it is woken before: its store fails.
-    RetryAfter(Duration),
-    /// Nothing: the engine is stopping.
-    Over,
+    make_all(shared).into_iter().map(|sink| task::start(sink, shared)).collect()
 }
 
 /// One sink over all partitions of this process. It does not wait: its driver does, as the steps say.
@@ -144,44 +124,21 @@ struct SinkLoop {
     delay: Duration,
 }
 
-impl SinkLoop {
-    fn new(make: SinkFactory, shared: Arc<Shared>) -> Self {
-        let (sink, wake) = (make(), Arc::new(WakeSignal::default()));
-        shared.ports.log.on_append(sink.topic(), wake.clone());
-        shared.progress.add_sink(sink.name(), sink.topic());
-        shared.health.note(&HealthComponent::Sink(sink.name()), None);
-        let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
-        Self { sink, make, shared, wake, positions, panicked, retries_at_once: false, delay: MIN_RETRY_DELAY }
+impl SinkTask for SinkLoop {
+    fn name(&self) -> &'static str {
+        self.sink.name()
     }
 
-    fn run(&mut self, heartbeat: &Heartbeat) {
-        self.restart();
-        loop {
-            let step = self.step();
-            if !matches!(step, SinkStep::RetryAfter(_)) {
-                heartbeat.mark_alive();
-            }
-            match step {
-                SinkStep::Busy => {}
-                SinkStep::Idle => {
-                    self.wake.wait(MAX_IDLE_WAIT);
-                }
-                SinkStep::RetryAfter(mut delay) => {
-                    self.shared.back_off(&mut delay, &self.wake);
-                }
-                SinkStep::Over => return,
-            }
-        }
+    fn wake(&self) -> &Arc<WakeSignal> {
+        &self.wake
     }
 
-    /// Begins from the stored positions: after a panic only these are known to be right.
     fn restart(&mut self) {
         self.positions.clear();
         self.sink = (self.make)();
         self.delay = MIN_RETRY_DELAY;
     }
 
-    /// Does one round, without waiting.
     fn step(&mut self) -> SinkStep {
         if self.shared.is_stopping() {
             return SinkStep::Over;
@@ -190,20 +147,24 @@ impl SinkLoop {
         match self.run_round() {
             Ok(carried) => {
                 self.delay = MIN_RETRY_DELAY;
-                if carried == 0 { SinkStep::Idle } else { SinkStep::Busy }
+                if carried == 0 { SinkStep::Idle(MAX_IDLE_WAIT) } else { SinkStep::Busy }
             }
             Err(error) => {
-                tracing::warn!(sink = self.sink.name(), %error, "a store fails; trying again");
-                self.shared.metrics.sink_errors.get_or_create(&self.label()).inc();
-                self.note(Some(&error.to_string()));
-                if std::mem::take(&mut self.retries_at_once) {
-                    return SinkStep::Busy;
-                }
-                let delay = self.delay;
-                self.delay = (delay * 2).min(MAX_RETRY_DELAY);
-                SinkStep::RetryAfter(delay)
+                let step = task::note_failure(&self.shared, self.sink.name(), &error, &mut self.delay);
+                if std::mem::take(&mut self.retries_at_once) { SinkStep::Busy } else { step }
             }
         }
+    }
+}
+
+impl SinkLoop {
+    fn new(make: SinkFactory, shared: Arc<Shared>) -> Self {
+        let (sink, wake) = (make(), Arc::new(WakeSignal::default()));
+        shared.ports.log.on_append(sink.topic(), wake.clone());
+        shared.progress.add_sink(sink.name(), sink.topic());
+        shared.health.note(&HealthComponent::Sink(sink.name()), None);
+        let (positions, panicked) = (HashMap::new(), PanickedRecords::default());
+        Self { sink, make, shared, wake, positions, panicked, retries_at_once: false, delay: MIN_RETRY_DELAY }
     }
 
     /// One round over all partitions. Returns how many records were carried.
@@ -294,16 +255,8 @@ impl SinkLoop {
             }
             reached.push((partition, next));
         }
-        self.note(None);
+        self.shared.health.note(&HealthComponent::Sink(name), None);
         Ok(carried)
-    }
-
-    fn note(&self, problem: Option<&str>) {
-        self.shared.health.note(&HealthComponent::Sink(self.sink.name()), problem);
-    }
-
-    fn label(&self) -> SinkLabel {
-        SinkLabel { sink: self.sink.name().to_owned() }
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use assay_core::names::Offset;
 
-use super::{DERIVE, Sink, archive, dead_letters, graph, outbox, profiles, series};
+use super::{DERIVE, Sink, SinkLoop, SinkTask, archive, dead_letters, derive, graph, outbox, profiles, series};
 use crate::merge_position::derived_up_to;
 use crate::plan::Plan;
 use crate::ports::log::Topic;
 use crate::ports::{PartitionId, Ports, StoreError};
 use crate::shared::Shared;
 
-/// Makes a sink: at the start, and anew after a panic, which may have left it half-changed.
+/// Makes what a sink does with records: at the start, and anew after a panic, which may have left it half-changed.
 pub(super) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send>;
 
 /// The part of a sink in the deletion of an entity's data.
@@ -34,8 +34,8 @@ pub(crate) struct SinkRow {
     /// Its position in a partition, as its store has it; none if there is nothing for it.
     pub(crate) position: fn(&Ports, &Plan, &PartitionId) -> Result<Option<Offset>, StoreError>,
     pub(crate) deletion: DeletionRole,
-    /// None if its store is not configured, or it is started otherwise.
-    pub(super) make: fn(&Arc<Shared>) -> Option<SinkFactory>,
+    /// None if its store is not configured.
+    pub(super) make: fn(&Arc<Shared>) -> Option<Box<dyn SinkTask>>,
 }
 
 /// All sinks.
@@ -45,43 +45,48 @@ pub(crate) const SINKS: [SinkRow; 9] = [
         topic: Topic::Events,
         position: |ports, _, partition| ports.archive.events_position(partition).map(Some),
         deletion: DeletionRole::Required,
-        make: |shared| Some(factory(&shared.ports.archive, |port| Box::new(archive::ArchiveEventsSink::new(port)))),
+        make: |shared| {
+            Some(sink_loop(shared, &shared.ports.archive, |port| Box::new(archive::ArchiveEventsSink::new(port))))
+        },
     },
     SinkRow {
         name: "archive-verdicts",
         topic: Topic::Verdicts,
         position: |ports, _, partition| ports.archive.verdicts_position(partition).map(Some),
         deletion: DeletionRole::Required,
-        make: |shared| Some(factory(&shared.ports.archive, |port| Box::new(archive::ArchiveVerdictsSink(port)))),
+        make: |shared| {
+            Some(sink_loop(shared, &shared.ports.archive, |port| Box::new(archive::ArchiveVerdictsSink(port))))
+        },
     },
     SinkRow {
         name: "profiles",
         topic: Topic::Verdicts,
         position: |ports, _, partition| ports.profiles.position(partition).map(Some),
         deletion: DeletionRole::Awaited,
-        make: |shared| Some(factory(&shared.ports.profiles, |port| Box::new(profiles::ProfilesSink(port)))),
+        make: |shared| Some(sink_loop(shared, &shared.ports.profiles, |port| Box::new(profiles::ProfilesSink(port)))),
     },
     SinkRow {
         name: "graph",
         topic: Topic::Verdicts,
         position: |ports, _, partition| ports.graph.position(partition).map(Some),
         deletion: DeletionRole::Awaited,
-        make: |shared| Some(factory(&shared.ports.graph, |port| Box::new(graph::GraphSink(port)))),
+        make: |shared| Some(sink_loop(shared, &shared.ports.graph, |port| Box::new(graph::GraphSink(port)))),
     },
     SinkRow {
         name: "dead-letters",
         topic: Topic::Verdicts,
         position: |ports, _, partition| ports.dead_letters.position(partition).map(Some),
         deletion: DeletionRole::Awaited,
-        make: |shared| Some(factory(&shared.ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port)))),
+        make: |shared| {
+            Some(sink_loop(shared, &shared.ports.dead_letters, |port| Box::new(dead_letters::DeadLettersSink(port))))
+        },
     },
     SinkRow {
         name: DERIVE,
         topic: Topic::Events,
         position: derive_position,
         deletion: DeletionRole::Awaited,
-        // It reads many partitions for each that it writes, in a loop of its own: `derive::start`.
-        make: |_| None,
+        make: |shared| Some(Box::new(derive::DeriveSink::new(shared))),
     },
     SinkRow {
         name: "series-events",
@@ -91,7 +96,8 @@ pub(crate) const SINKS: [SinkRow; 9] = [
         },
         deletion: DeletionRole::NotAwaited,
         make: |shared| {
-            shared.ports.series.as_ref().map(|port| factory(port, |port| Box::new(series::SeriesEventsSink::new(port))))
+            let series = shared.ports.series.as_ref()?;
+            Some(sink_loop(shared, series, |port| Box::new(series::SeriesEventsSink::new(port))))
         },
     },
     SinkRow {
@@ -102,7 +108,8 @@ pub(crate) const SINKS: [SinkRow; 9] = [
         },
         deletion: DeletionRole::NotAwaited,
         make: |shared| {
-            shared.ports.series.as_ref().map(|port| factory(port, |port| Box::new(series::SeriesVerdictsSink(port))))
+            let series = shared.ports.series.as_ref()?;
+            Some(sink_loop(shared, series, |port| Box::new(series::SeriesVerdictsSink(port))))
         },
     },
     SinkRow {
@@ -111,7 +118,8 @@ pub(crate) const SINKS: [SinkRow; 9] = [
         position: |ports, _, partition| ports.outbox.as_ref().map(|outbox| outbox.position(partition)).transpose(),
         deletion: DeletionRole::NotAwaited,
         make: |shared| {
-            shared.ports.outbox.as_ref().map(|port| factory(port, |port| Box::new(outbox::OutboxSink(port))))
+            let outbox = shared.ports.outbox.as_ref()?;
+            Some(sink_loop(shared, outbox, |port| Box::new(outbox::OutboxSink(port))))
         },
     },
 ];
@@ -127,9 +135,13 @@ pub const SINK_NAMES: [&str; SINKS.len()] = {
     names
 };
 
-fn factory<P: ?Sized + Send + Sync + 'static>(port: &Arc<P>, make: fn(Arc<P>) -> Box<dyn Sink>) -> SinkFactory {
+fn sink_loop<P: ?Sized + Send + Sync + 'static>(
+    shared: &Arc<Shared>,
+    port: &Arc<P>,
+    make: fn(Arc<P>) -> Box<dyn Sink>,
+) -> Box<dyn SinkTask> {
     let port = port.clone();
-    Box::new(move || make(port.clone()))
+    Box::new(SinkLoop::new(Box::new(move || make(port.clone())), shared.clone()))
 }
 
 /// The least of the positions of all streams that are derived from the partition's.

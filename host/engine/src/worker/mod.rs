@@ -12,6 +12,7 @@ mod poll;
 mod requests;
 mod saver;
 mod schedule;
+mod stepped;
 mod unsaved_events;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ use owned_partition::{Environment, OwnedPartition};
 pub(crate) use ownership::Ownership;
 pub(crate) use requests::{EndLifetime, Request};
 use saver::CheckpointJob;
+pub(crate) use saver::SaverStep;
+pub(crate) use stepped::{SteppedOpenings, SteppedSaver, SteppedWorker};
 
 /// How long a worker sleeps at most when nothing wakes it.
 const MAX_IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -181,7 +184,8 @@ impl Worker {
 
     /// Nothing is said of a partition any more that is another's now.
     fn forget(&mut self, partition: &PartitionId) {
-        if self.assigned.contains_key(partition) {
+        // If it has come back, another worker of this process tells of it.
+        if self.assigned.contains_key(partition) || self.shared.is_owned(partition) {
             return;
         }
         self.shared.health.forget(&health_part(partition));

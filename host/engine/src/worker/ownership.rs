@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Answers, Request, WorkerAddress, health_part};
 use crate::ports::PartitionId;
@@ -63,13 +63,13 @@ impl PartitionOwner for Ownership {
     }
 
     fn revoke(&self, partitions: Vec<PartitionId>, at_most: Duration) {
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(&self.shared.config.clock);
         for partition in &partitions {
             if let Some(worker) = self.unassign(partition) {
                 answers.request(worker, |done| Request::Release(partition.clone(), Some(done)));
             }
         }
-        if !answers.wait(Instant::now() + at_most) {
+        if !answers.wait(at_most) {
             tracing::warn!(count = partitions.len(), "some partitions were not let go of in time");
         }
     }

@@ -165,6 +165,11 @@ impl SaverQueue {
         }
     }
 
+    /// Whether there is a checkpoint to save.
+    pub(super) fn has_work(&self) -> bool {
+        self.current.is_some() || !self.inbox.is_empty()
+    }
+
     fn take(&mut self, job: CheckpointJob) {
         let due = self.shared.config.clock.now();
         self.current = Some(Attempt { job, panics: 0, delay: MIN_RETRY_DELAY, due });

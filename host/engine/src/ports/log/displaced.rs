@@ -6,7 +6,7 @@ use assay_core::verdict::{empty_block, read_block_summary};
 use super::Records;
 
 /// Puts an empty block in the place of each displaced one. Bytes that are no block stay: whoever reads them says so.
-pub(super) fn empty_displaced_blocks(records: &mut Records) {
+pub(crate) fn empty_displaced_blocks(records: &mut Records) {
     let is_displaced =
         |(offset, block): (Offset, &[u8])| read_block_summary(block).is_ok_and(|summary| summary.is_displaced(offset));
     if !records.iter().any(is_displaced) {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::{Appended, Receipt, WakeSignal};
+use crate::clock::Clock;
 use crate::ports::StoreError;
 
 /// The longest sleep of a thread that waits for a receipt, after which it checks whether it has to stop.
@@ -29,6 +30,7 @@ pub(crate) fn poll_receipt(receipt: &mut Receipt, wake: &Arc<WakeSignal>) -> Opt
 /// Waits until it is known what became of an append, or the caller has to stop.
 pub(crate) fn wait_for_receipt(
     mut receipt: Receipt,
+    clock: &Clock,
     is_stopping: impl Fn() -> bool,
 ) -> Result<Vec<Appended>, StoreError> {
     let wake = Arc::new(WakeSignal::default());
@@ -39,7 +41,7 @@ pub(crate) fn wait_for_receipt(
         if is_stopping() {
             return Err(stopped());
         }
-        wake.wait(MAX_RECEIPT_WAIT);
+        clock.wait(&wake, MAX_RECEIPT_WAIT);
     }
 }
 
@@ -55,7 +57,7 @@ mod tests {
     #[test]
     fn a_receipt_wakes_whoever_waits_for_it() {
         let (sender, receipt) = tokio::sync::oneshot::channel();
-        let waits = std::thread::spawn(move || wait_for_receipt(receipt, || false));
+        let waits = std::thread::spawn(move || wait_for_receipt(receipt, &Clock::real(), || false));
         sender.send(Ok(Vec::new())).unwrap();
         assert_eq!(waits.join().unwrap(), Ok(Vec::new()));
         let (sender, mut receipt) = tokio::sync::oneshot::channel();

@@ -15,7 +15,8 @@ use crate::schema_resolution::resolve_to_newest;
 const READ_RECORDS: usize = 8_192;
 const READ_BYTES: usize = 8 << 20;
 
-/// Moves a position behind the events that the log has. None: some are of a schema that is later than the plan.
+/// Moves a position behind the events that the log has. None: some are of a schema that is later than the plan, or cannot be
+/// read yet.
 pub(super) fn advance_by_log(
     log: &dyn Log,
     to: &StreamPlan,
@@ -31,9 +32,14 @@ pub(super) fn advance_by_log(
     while at < end {
         let history = &to.history;
         let read = log.read_events(stream, partition, at, history.newest(), READ_RECORDS, READ_BYTES)?;
-        // The records before the end may be gone.
         if read.is_empty() {
-            break;
+            let kept = log.kept(stream, Topic::Events, partition)?.first;
+            if kept <= at {
+                // They are on their way to this process: what it does not know it would append again.
+                return Ok(None);
+            }
+            at = kept;
+            continue;
         }
         let records = resolve_to_newest(history, read);
         let Some(last) = records.last() else { return Ok(None) };

@@ -26,18 +26,17 @@ use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
 
-use super::DERIVE;
 use super::panicked::{MAX_PANICS_ALONE, PanickedRecords, SinkPanic};
+use super::task::note_failure;
 use super::write_records::write_dead_letters;
+use super::{DERIVE, SinkStep, SinkTask};
 use crate::health::HealthComponent;
-use crate::metrics::{Metrics, SinkLabel};
-use crate::panics::Heartbeat;
+use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::ports::log::{Topic, WakeSignal};
 use crate::ports::{PartitionId, StoreError};
 use crate::probe::ProbePoint;
 use crate::retention::NeededRecord;
-use crate::service::Service;
 use crate::shared::{MIN_RETRY_DELAY, Shared};
 use stream_merge::{Round, StreamMerge};
 
@@ -50,26 +49,8 @@ const WARNING_TIME: Duration = Duration::from_secs(60);
 /// The component whose state is that of the sink.
 const COMPONENT: HealthComponent = HealthComponent::Sink(DERIVE);
 
-/// Starts the sink.
-pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Service> {
-    let wake = Arc::new(WakeSignal::default());
-    shared.ports.log.on_append(Topic::Events, wake.clone());
-    shared.progress.note_derived(BTreeMap::new());
-    shared.health.note(&COMPONENT, None);
-    let stopping = shared.clone();
-    let mut sink = DeriveSink {
-        shared: shared.clone(),
-        wake: wake.clone(),
-        merges: BTreeMap::new(),
-        needed: BTreeSet::new(),
-        given_up: HashMap::new(),
-        panicked: PanickedRecords::default(),
-    };
-    let is_over = move || stopping.is_stopping();
-    Service::start(format!("sink-{DERIVE}"), wake, is_over, move |heartbeat| sink.run(heartbeat))
-}
-
-struct DeriveSink {
+/// The sink of all derived streams.
+pub(super) struct DeriveSink {
     shared: Arc<Shared>,
     wake: Arc<WakeSignal>,
     /// By derived stream.
@@ -80,6 +61,8 @@ struct DeriveSink {
     given_up: HashMap<String, GivenUp>,
     /// The limits are by derived stream, as its partition 0.
     panicked: PanickedRecords,
+    /// The wait after the next failure.
+    delay: Duration,
 }
 
 /// The waits of a derived stream that were given up lately.
@@ -90,37 +73,57 @@ struct GivenUp {
     logged_at: Option<Instant>,
 }
 
-impl DeriveSink {
-    fn run(&mut self, heartbeat: &Heartbeat) {
-        // After a panic only the saved positions are known to be right.
+impl SinkTask for DeriveSink {
+    fn name(&self) -> &'static str {
+        DERIVE
+    }
+
+    fn wake(&self) -> &Arc<WakeSignal> {
+        &self.wake
+    }
+
+    fn restart(&mut self) {
         self.merges.clear();
-        let mut delay = MIN_RETRY_DELAY;
-        while !self.shared.is_stopping() {
-            self.shared.config.probe.call(ProbePoint::Round);
-            let outcome = self.run_round();
-            if outcome.is_ok() {
-                heartbeat.mark_alive();
-            }
-            self.note_progress();
-            match outcome {
-                Ok(round) => {
-                    delay = MIN_RETRY_DELAY;
-                    self.shared.health.note(&COMPONENT, None);
-                    if round.records == 0 {
-                        self.wake.wait(self.idle_wait(round.wait_until));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(sink = DERIVE, %error, "a store fails; trying again");
-                    let label = SinkLabel { sink: DERIVE.to_owned() };
-                    self.shared.metrics.sink_errors.get_or_create(&label).inc();
-                    self.shared.health.note(&COMPONENT, Some(&error.to_string()));
-                    if !self.shared.back_off(&mut delay, &self.wake) {
-                        break;
-                    }
-                }
-            }
+        self.delay = MIN_RETRY_DELAY;
+    }
+
+    fn step(&mut self) -> SinkStep {
+        if self.shared.is_stopping() {
+            self.save_all();
+            return SinkStep::Over;
         }
+        self.shared.config.probe.call(ProbePoint::Round);
+        let outcome = self.run_round();
+        self.note_progress();
+        match outcome {
+            Ok(round) => {
+                self.delay = MIN_RETRY_DELAY;
+                self.shared.health.note(&COMPONENT, None);
+                if round.records == 0 { SinkStep::Idle(self.idle_wait(round.wait_until)) } else { SinkStep::Busy }
+            }
+            Err(error) => note_failure(&self.shared, DERIVE, &error, &mut self.delay),
+        }
+    }
+}
+
+impl DeriveSink {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let wake = Arc::new(WakeSignal::default());
+        shared.ports.log.on_append(Topic::Events, wake.clone());
+        shared.progress.note_derived(BTreeMap::new());
+        shared.health.note(&COMPONENT, None);
+        Self {
+            shared: shared.clone(),
+            wake,
+            merges: BTreeMap::new(),
+            needed: BTreeSet::new(),
+            given_up: HashMap::new(),
+            panicked: PanickedRecords::default(),
+            delay: MIN_RETRY_DELAY,
+        }
+    }
+
+    fn save_all(&mut self) {
         for merge in self.merges.values_mut() {
             if let Err(error) = merge.save(true) {
                 tracing::debug!(sink = DERIVE, %error, "a sink's last write failed");
@@ -152,7 +155,7 @@ impl DeriveSink {
         failed.map(|()| all)
     }
 
-    fn run_merge(&mut self, plan: &Plan, name: &str, targets: &BTreeSet<Partition>) -> Result<Round, StoreError> {
+    fn run_merge(&mut self, plan: &Plan, name: &str, targets: &Assignments) -> Result<Round, StoreError> {
         let is_current = match self.merges.get_mut(name) {
             Some(merge) if merge.is_current(plan, targets) => true,
             Some(merge) => {
@@ -267,12 +270,16 @@ impl DeriveSink {
     }
 }
 
+/// Partitions of a derived stream, each with the number of its assignment: another process may have written to one that was
+/// lost and came back.
+type Assignments = BTreeMap<Partition, u64>;
+
 /// The partitions of derived streams that this process has.
-fn owned_targets(shared: &Shared, plan: &Plan) -> BTreeMap<String, BTreeSet<Partition>> {
-    let mut targets: BTreeMap<String, BTreeSet<Partition>> = BTreeMap::new();
-    for partition in shared.owned_partitions() {
+fn owned_targets(shared: &Shared, plan: &Plan) -> BTreeMap<String, Assignments> {
+    let mut targets: BTreeMap<String, Assignments> = BTreeMap::new();
+    for (partition, assignment) in shared.assigned_partitions() {
         if plan.streams.get(&*partition.stream).is_some_and(|stream| stream.def.from.is_some()) {
-            targets.entry(partition.stream.to_string()).or_default().insert(partition.partition);
+            targets.entry(partition.stream.to_string()).or_default().insert(partition.partition, assignment);
         }
     }
     targets

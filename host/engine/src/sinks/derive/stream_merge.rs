@@ -1,13 +1,14 @@
 //! The merge of one derived stream: reads the partitions of the source, appends what the merge lets go, and saves how far
 //! that is.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::names::{Offset, Partition};
 
 use super::super::DERIVE;
+use super::Assignments;
 use super::appended::advance_by_log;
 use super::merge::{Merge, Step};
 use super::source_batch::{Router, WaitingEvent};
@@ -69,6 +70,8 @@ struct SourcePartition {
 
 /// The progress of a partition of a derived stream.
 pub(super) struct Target {
+    /// The number of its assignment to this process.
+    assignment: u64,
     /// The position at which the merge has begun with it.
     start: MergePosition,
     /// All before is appended.
@@ -99,22 +102,24 @@ pub(super) struct Round {
 
 impl StreamMerge {
     /// Begins behind what the partitions of a derived stream have: in each partition of the source with the one that is
-    /// least far. None: the stream, or its source, is not in the plan, or events of the stream are of a later plan.
+    /// least far. None: the stream, or its source, is not in the plan, or events of the stream are of a later plan or
+    /// cannot be read yet.
     pub(super) fn open(
         shared: &Arc<Shared>,
         plan: &Plan,
         name: &str,
-        targets: &BTreeSet<Partition>,
+        targets: &Assignments,
     ) -> Result<Option<Self>, StoreError> {
         let Some((source, to)) = find_streams(plan, name) else { return Ok(None) };
         let mut found = BTreeMap::new();
-        for partition in targets {
+        for (partition, assignment) in targets {
             let saved = load_position(&*shared.ports.state, name, *partition, source.partitions)?;
             let Some(appended) = advance_by_log(&*shared.ports.log, &to, *partition, saved.clone())? else {
                 return Ok(None);
             };
-            let save_due = Instant::now() + SAVE_INTERVAL;
-            found.insert(*partition, Target { start: appended.position.clone(), appended, saved, save_due });
+            let save_due = shared.config.clock.now() + SAVE_INTERVAL;
+            let (start, assignment) = (appended.position.clone(), *assignment);
+            found.insert(*partition, Target { assignment, start, appended, saved, save_due });
         }
         let least = |source: u32| {
             let positions = found.values().filter_map(|target: &Target| target.start.get(source as usize));
@@ -140,11 +145,14 @@ impl StreamMerge {
         }))
     }
 
-    /// True if it can go on: it is of this plan, writes these partitions of the derived stream, and no round failed.
-    pub(super) fn is_current(&self, plan: &Plan, targets: &BTreeSet<Partition>) -> bool {
+    /// True if it can go on: it is of this plan, writes these partitions of the derived stream and has since their assignment,
+    /// and no round failed.
+    pub(super) fn is_current(&self, plan: &Plan, targets: &Assignments) -> bool {
         let streams = find_streams(plan, &self.rekey.to.def.stream);
         let has_streams = |(source, to)| Arc::ptr_eq(&source, &self.source) && Arc::ptr_eq(&to, &self.rekey.to);
-        !self.has_failed && streams.is_none_or(has_streams) && self.targets.keys().eq(targets)
+        !self.has_failed
+            && streams.is_none_or(has_streams)
+            && self.targets.iter().map(|(partition, target)| (partition, &target.assignment)).eq(targets)
     }
 
     /// Reads, and appends what can be appended now, at most so many events. After an error it has to be opened anew.
@@ -152,7 +160,7 @@ impl StreamMerge {
         self.has_failed = true;
         self.taken = None;
         let (mut round, mut given_up) = (Round::default(), Vec::new());
-        let mut batches: HashMap<Partition, Records> = HashMap::new();
+        let mut batches: BTreeMap<Partition, Records> = BTreeMap::new();
         let (mut taken, mut bytes) = (0, 0);
         self.merge.look_again();
         let mut last = None;
@@ -184,7 +192,7 @@ impl StreamMerge {
         if !batches.is_empty() {
             let (log, stream) = (&self.shared.ports.log, &self.rekey.to.def.stream);
             let receipt = log.append(stream, Topic::Events, batches.into_iter().collect(), Durability::Ordered)?;
-            for batch in wait_for_receipt(receipt, || self.shared.is_stopping())? {
+            for batch in wait_for_receipt(receipt, &self.shared.config.clock, || self.shared.is_stopping())? {
                 if let (Some(target), Some(first)) = (self.targets.get_mut(&batch.partition), batch.place(0)) {
                     target.appended.log_from = first.offset;
                 }
@@ -262,11 +270,12 @@ impl StreamMerge {
     /// Saves how far it has come, where that is due.
     pub(super) fn save(&mut self, at_once: bool) -> Result<(), StoreError> {
         let (state, name) = (&*self.shared.ports.state, &self.rekey.to.def.stream);
+        let now = self.shared.config.clock.now();
         for (partition, target) in &mut self.targets {
-            if target.saved != target.appended && (at_once || Instant::now() >= target.save_due) {
+            if target.saved != target.appended && (at_once || now >= target.save_due) {
                 save_position(state, name, *partition, &target.appended)?;
                 target.saved.clone_from(&target.appended);
-                target.save_due = Instant::now() + SAVE_INTERVAL;
+                target.save_due = now + SAVE_INTERVAL;
             }
         }
         Ok(())
