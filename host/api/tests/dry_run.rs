@@ -226,7 +226,7 @@ fn an_upload_says_whether_it_was_new_and_a_yank_leaves_its_time() {
     let other = server.key("yanker", "author");
     let path = "/v1/plugins/velocity/1.0.0";
     server.send("POST", &format!("{path}/yank"), Some(&other), None).expect(200);
-    let yanked = server.get("/v1/plugins").expect(200)["items"][0].clone();
+    let yanked = server.get("/v1/plugins?name=velocity").expect(200)["items"][0].clone();
     assert_eq!((&yanked["author"], &yanked["at"]), (&uploaded["author"], &uploaded["at"]), "of the upload");
     assert_eq!((&yanked["yanked"], &yanked["yanked_by"]), (&json!(true), &json!("yanker")));
     assert!(yanked["yanked_at"].as_i64() >= uploaded["at"].as_i64(), "{yanked}");
