@@ -76,7 +76,7 @@ pub(super) fn draw_change(random: &mut Random, number: usize) -> Vec<Change> {
     let factor = format!("{}.0", number + 2);
     match random.below(6) {
         0 => vec![rule("total", SOURCE, &format!("views.spend.sum * {factor}"))],
-        1 => vec![view("spend", SOURCE, "card", ("over", if number % 2 == 0 { "10m" } else { "2h" }))],
+        1 => vec![view("spend", SOURCE, "card", ("over", if number.is_multiple_of(2) { "10m" } else { "2h" }))],
         2 => vec![rule("count", DERIVED, &format!("double(views.devices.n) * {factor}"))],
         3 => {
             let name = format!("extra_{number}");
