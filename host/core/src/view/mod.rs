@@ -33,14 +33,16 @@ mod save;
 mod texts;
 mod tiles;
 mod window;
+mod window_kind;
 mod window_mut;
 mod windows;
 
 pub use buckets::Bucket;
-pub use definition::{DEFAULT_TILES, MAX_BUCKETS, MAX_MEASURES, MAX_TILES, Measures, ViewDef, ViewError};
+pub use definition::{MAX_MEASURES, Measures, ViewDef, ViewError};
 pub use fold::{FoldError, Folded, Rows};
 pub use layout::Layout;
 pub use measure::{Aggregate, InvalidArgument, Measure, ParseMeasureError};
 pub use save::CorruptWindow;
 pub use texts::MAX_TEXT_BYTES;
+pub use window_kind::{DEFAULT_TILES, MAX_BUCKETS, MAX_TILES, WindowError, WindowKind};
 pub use windows::{NotKept, Snapshot, Windows};
