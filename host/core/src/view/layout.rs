@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::aggregates::{AggregateKernel, TileBounds};
 use super::definition::{ViewDef, ViewError};
-use super::kernel::AggregateKernel;
 use super::window_kind::{Tiling, WindowKind};
 use crate::event_time::MAX_EVENT_TIME_MS;
 use crate::span::Span;
@@ -51,11 +51,10 @@ impl Layout {
         let mut measures = Vec::with_capacity(names.len());
         let mut identity = Vec::new();
         for ((name, measure), argument) in names.iter().zip(arguments) {
-            let result = measure
+            let (kernel, result) = measure
                 .aggregate
-                .result_type(argument.as_ref())
+                .select_kernel(argument.as_ref())
                 .map_err(|why| ViewError::Argument { name: name.clone(), why })?;
-            let kernel = AggregateKernel::for_aggregate(measure.aggregate, argument.as_ref());
             measures.push(Accumulator { kernel, at: identity.len(), argument: argument.clone(), result });
             identity.extend_from_slice(kernel.identity());
         }
@@ -152,6 +151,16 @@ impl Layout {
     /// The begin and the end of a tile, in ms since 1970.
     pub(super) fn span_of(&self, tile: i64) -> Range<i64> {
         self.begin_of(tile)..self.begin_of(tile.saturating_add(1))
+    }
+
+    /// The bounds on the times of events in a tile of a window whose newest event has the time `newest`.
+    pub(super) fn bounds_of(&self, tile: i64, newest: i64) -> TileBounds {
+        let begin = self.begin_of(tile);
+        if self.tiling.is_none() {
+            return TileBounds { begin, earliest: -MAX_EVENT_TIME_MS, latest: newest };
+        }
+        let end = self.begin_of(tile.saturating_add(1));
+        TileBounds { begin, earliest: begin.max(-MAX_EVENT_TIME_MS), latest: newest.min(end.saturating_sub(1)) }
     }
 
     /// The oldest tile that a value at a tile covers.
