@@ -135,6 +135,10 @@ fn aggregate(aggregate: Aggregate, name: Option<&str>, covered: &[&Counted], blo
         (Aggregate::Avg, _) => Value::Double(double_sum() / values.len() as f64),
         (Aggregate::Min, _) => best(std::cmp::Ordering::is_lt).unwrap_or(Value::Null),
         (Aggregate::Max, _) => best(std::cmp::Ordering::is_gt).unwrap_or(Value::Null),
+        (Aggregate::First, _) => {
+            // Among equal keys `min_by_key` returns the first.
+            values.iter().min_by_key(|(_, time, _)| *time).map_or(Value::Null, |(_, _, value)| value.clone())
+        }
         (Aggregate::Last, _) => {
             // Among equal keys `max_by_key` returns the last.
             values.iter().max_by_key(|(_, time, _)| *time).map_or(Value::Null, |(_, _, value)| value.clone())

@@ -4,6 +4,7 @@
 mod avg;
 mod cells;
 mod count;
+mod first;
 mod interface;
 mod last;
 mod max;
@@ -127,6 +128,9 @@ aggregates! {
     Min = min { MinInt, MinDouble }
     /// The maximum. Of none: missing. 0.0 is above -0.0.
     Max = max { MaxInt, MaxDouble }
+    /// The value of the event with the least time; among equal times that of the event that came first. Of none:
+    /// missing. Texts are truncated to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
+    First = first { FirstWord, FirstText }
     /// The value of the event with the greatest time; among equal times that of the event that came last. Of none:
     /// missing. Texts are truncated to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
     Last = last { LastWord, LastText }

@@ -205,8 +205,8 @@ fn doubles_keep_the_sign_of_zero_and_have_one_nan() {
 }
 
 #[test]
-fn of_equal_times_the_last_is_the_later_one() {
-    for (kernel, expected) in [(AggregateKernel::LastWord, 4)] {
+fn of_equal_times_the_first_is_the_earlier_one_and_the_last_the_later_one() {
+    for (kernel, expected) in [(AggregateKernel::FirstWord, 1), (AggregateKernel::LastWord, 4)] {
         let mut cell = kernel.identity().to_vec();
         for (word, time) in [(1, 5), (2, 7), (3, 6), (4, 7), (5, 5)] {
             kernel.add(&mut cell, word, time);
