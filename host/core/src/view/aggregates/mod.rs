@@ -9,6 +9,7 @@ mod interface;
 mod last;
 mod max;
 mod min;
+mod stddev;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -134,6 +135,8 @@ aggregates! {
     /// The value of the event with the greatest time; among equal times that of the event that came last. Of none:
     /// missing. Texts are truncated to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
     Last = last { LastWord, LastText }
+    /// The sample standard deviation, a double. Of fewer than two values: missing.
+    Stddev = stddev { DeviationInt, DeviationDouble }
 }
 
 impl Aggregate {
