@@ -58,6 +58,24 @@ fn an_event_that_is_ahead_is_refused_by_name_and_costs_no_other() {
     server.put_yaml("/v1/streams/by_card", derived).expect(201);
 }
 
+#[test]
+fn the_first_value_and_the_deviation_are_answered() {
+    let server = Server::start();
+    server.define_payments();
+    let measures = "{ first: first(amount), last: last(amount), card: first(card), spread: stddev(amount) }";
+    let view = format!("view: v\nstream: payments\nby: [card]\nmeasures: {measures}\n");
+    server.put_yaml("/v1/views/v", &view).expect(201);
+    server
+        .put_yaml("/v1/views/w", &view.replace("view: v", "view: w").replace("stddev(amount)", "stddev(card)"))
+        .problem(422, "invalid-definition");
+    let values = || server.get("/v1/views/v/values?key=c").expect(200)["measures"].clone();
+    let send = |sent: Value| server.post("/v1/streams/payments/events?wait=verdicts&timeout=20s", &sent).expect(200);
+    send(json!([payment("1", "c", 4.0, TIME)]));
+    assert_eq!(values(), json!({"first": 4.0, "last": 4.0, "card": "c", "spread": null}));
+    send(json!([payment("2", "c", 8.0, TIME), payment("3", "c", 6.0, TIME - HOUR)]));
+    assert_eq!(values(), json!({"first": 6.0, "last": 8.0, "card": "c", "spread": 2.0}));
+}
+
 /// Every value that is answered is that of all events of the card; every time that is refused says which are not.
 fn check_values(server: &Server, times: &[i64], covered: impl Fn(i64, i64) -> bool) -> (usize, usize) {
     let (mut answered, mut refused) = (0, 0);

@@ -148,6 +148,14 @@ fn main() {
         false,
         false,
     );
+    measure(
+        "count, first text; 1h of 60",
+        &view(r#""n":"count()","c":"first(country)""#, hour),
+        &disordered,
+        false,
+        false,
+    );
+    measure("count, stddev; 1h of 60", &view(r#""n":"count()","d":"stddev(amount)""#, hour), &disordered, false, false);
     measure("count, sum; 5m of 60", &view(two, r#","over":"5m""#), &disordered, false, false);
     measure("count, sum; 1d of 1440", &view(two, r#","over":"1d","tiles":1440"#), &disordered, false, false);
     measure("count, sum; every 1m, keep 1h", &view(two, r#","every":"1m","keep":"1h""#), &disordered, false, false);

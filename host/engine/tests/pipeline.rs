@@ -66,6 +66,22 @@ fn a_rule_sees_the_bucket_of_the_event_also_when_it_comes_late() {
 }
 
 #[test]
+fn a_rule_sees_the_first_value_and_the_deviation() {
+    let usual = json!({ "first": "first(amount)", "last": "last(amount)", "spread": "stddev(amount)" });
+    let score = "views.usual.first + coalesce(views.usual.spread, 1000.0)";
+    let mut offline = offline(vec![stream(), view("usual", usual), rule("deviation", json!({ "score": score }))]);
+    let mut score = |id: &str, amount: f64, time: i64| {
+        offline.score("payments", &event(id, "a", amount, time)).unwrap().verdicts[0].score.unwrap()
+    };
+    assert_eq!(score("p1", 4.0, 2_000), 1004.0, "one value has no deviation");
+    assert_eq!(score("p2", 8.0, 2_000), 4.0 + 8f64.sqrt(), "of equal times the one that came first");
+    assert_eq!(score("p3", 6.0, 1_000), 6.0 + 2.0, "an event that came late is the first by its time");
+    let values = offline.view("usual", "a", None).unwrap().unwrap();
+    let expected = [("first", 6.0), ("last", 8.0), ("spread", 2.0)];
+    assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), Value::Double(value))));
+}
+
+#[test]
 fn a_score_that_is_not_finite_is_a_failure_of_that_event_alone() {
     let mut offline = offline(vec![stream(), rule("ratio", json!({ "score": "1.0 / amount" }))]);
     let bad = offline.score("payments", &event("p1", "a", 0.0, 1_000)).unwrap();

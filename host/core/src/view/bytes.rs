@@ -1,7 +1,15 @@
 //! Reads the bytes of saved windows, which `wire` wrote. It is stricter than `wire::Reader`, so that each window has
 //! exactly one encoding.
 
-use super::save::CorruptWindow;
+/// Bytes that are no saved window of this layout.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a saved window is corrupt at byte {at}: {why}")]
+pub struct CorruptWindow {
+    /// The byte at which reading stopped.
+    pub at: usize,
+    /// The mistake.
+    pub why: &'static str,
+}
 
 /// The remaining bytes, and the total length.
 pub(super) struct WindowReader<'a> {

@@ -8,7 +8,6 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, NullBufferBuilder, ScalarBuffer};
 
-use super::kernel::AggregateKernel;
 use super::layout::Accumulator;
 use super::texts::TextArena;
 use crate::types::Type;
@@ -51,7 +50,7 @@ impl<'a> ArgumentColumn<'a> {
             Some(Type::Text) => ArgumentValues::Texts(array.as_string()),
             Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_)) | None => ArgumentValues::Uncounted,
         };
-        let values = if measure.kernel == AggregateKernel::Count { ArgumentValues::Uncounted } else { values };
+        let values = if measure.kernel.reads_values() { values } else { ArgumentValues::Uncounted };
         Self { values, present }
     }
 

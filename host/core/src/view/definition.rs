@@ -7,16 +7,11 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::measure::Measure;
+use super::window_kind::{WindowError, WindowKind};
 use crate::names::{InvalidName, check_name};
 use crate::source;
 use crate::span::Span;
 
-/// The number of tiles of a sliding window without `tiles`.
-pub const DEFAULT_TILES: u32 = 60;
-/// The most tiles of a sliding window: one per minute of a day.
-pub const MAX_TILES: u32 = 1440;
-/// The most buckets of a tumbling view that are kept per entity: one per minute of a day, or one per hour of 60 days.
-pub const MAX_BUCKETS: u32 = 1440;
 /// The most measures of a view.
 pub const MAX_MEASURES: usize = 64;
 
@@ -88,43 +83,16 @@ impl ViewDef {
                 return Err(ViewError::MeasureName(name.clone()));
             }
         }
-        self.check_buckets()?;
-        match (self.over, self.tiles) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(ViewError::TilesWithoutWindow),
-            (Some(_), Some(tiles)) if !(1..=MAX_TILES).contains(&tiles) => Err(ViewError::Tiles(tiles)),
-            (Some(over), tiles) => {
-                let tiles = tiles.unwrap_or(DEFAULT_TILES);
-                if over.0 < u64::from(tiles) || over > Span::MAX {
-                    return Err(ViewError::Window { over, least: Span(u64::from(tiles)) });
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Checks `every` and `keep`.
-    fn check_buckets(&self) -> Result<(), ViewError> {
-        let (every, keep) = match (self.every, self.keep) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => return Err(ViewError::KeepWithoutBuckets),
-            (Some(_), _) if self.over.is_some() || self.tiles.is_some() => return Err(ViewError::SlidesAndTumbles),
-            (Some(_), None) => return Err(ViewError::BucketsWithoutKeep),
-            (Some(every), Some(keep)) => (every, keep),
-        };
-        if !(Span(1)..=Span::MAX).contains(&every) {
-            return Err(ViewError::Every(every));
-        }
-        let max_keep = Span(every.0 * u64::from(MAX_BUCKETS));
-        if keep < every || keep > max_keep {
-            return Err(ViewError::Keep { keep, every, most: max_keep });
-        }
+        self.window()?;
         Ok(())
     }
 
-    /// True if it has a bucket per span of time instead of one value.
-    pub fn is_tumbling(&self) -> bool {
-        self.every.is_some()
+    /// The window, from the fields `over`, `tiles`, `every` and `keep`.
+    ///
+    /// # Errors
+    /// The fields do not make one window, or are out of range.
+    pub fn window(&self) -> Result<WindowKind, WindowError> {
+        WindowKind::from_fields(self.over, self.tiles, self.every, self.keep)
     }
 }
 
@@ -159,42 +127,9 @@ pub enum ViewError {
         /// The number of types.
         found: usize,
     },
-    /// `tiles` without `over`.
-    #[error("tiles: only a view with a sliding window has tiles; add 'over', such as over: 1h")]
-    TilesWithoutWindow,
-    /// `tiles` out of range.
-    #[error("tiles: expected 1 to {MAX_TILES}, found {0}")]
-    Tiles(u32),
-    /// `over` out of range.
-    #[error("over: expected at least {least}, a millisecond for each tile, and at most {}, found {over}", Span::MAX)]
-    Window {
-        /// The value that was found.
-        over: Span,
-        /// The least for this number of tiles.
-        least: Span,
-    },
-    /// Both `every` and `over` or `tiles`.
-    #[error("every: a view either tumbles ('every' and 'keep') or slides ('over' and 'tiles'), not both")]
-    SlidesAndTumbles,
-    /// `keep` without `every`.
-    #[error("keep: only a view with buckets keeps them; add 'every', such as every: 1h")]
-    KeepWithoutBuckets,
-    /// `every` without `keep`.
-    #[error("keep: missing: say how long the buckets of 'every' are kept for each entity, such as keep: 30d")]
-    BucketsWithoutKeep,
-    /// `every` out of range.
-    #[error("every: expected 1ms to {most}, found {0}", most = Span::MAX)]
-    Every(Span),
-    /// `keep` out of range.
-    #[error("keep: expected {every} to {most}, which is 1 to {MAX_BUCKETS} buckets of {every}, found {keep}")]
-    Keep {
-        /// The value that was found.
-        keep: Span,
-        /// The length of a bucket.
-        every: Span,
-        /// The length of [`MAX_BUCKETS`] buckets.
-        most: Span,
-    },
+    /// The fields of the window are wrong.
+    #[error(transparent)]
+    Window(#[from] WindowError),
 }
 
 impl Serialize for Measures {
@@ -266,10 +201,7 @@ mod tests {
     #[test]
     fn a_tumbling_view_survives_json() {
         let view = read(&CARD_SPEND.replace("over: 1h", "every: 1h\nkeep: 60d")).unwrap();
-        assert_eq!(
-            (view.every, view.keep, view.is_tumbling()),
-            (Some(Span(3_600_000)), Some(Span(60 * 86_400_000)), true)
-        );
+        assert_eq!(view.window(), Ok(WindowKind::Tumbling { every: Span(3_600_000), keep: Span(60 * 86_400_000) }));
         let json = serde_json::to_string(&view).unwrap();
         assert!(json.ends_with(r#""when":"amount > 0.0","every":"1h","keep":"60d"}"#), "{json}");
         assert_eq!(serde_json::from_str::<ViewDef>(&json).unwrap(), view);

@@ -3,8 +3,8 @@
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
+use super::aggregates::AggregateKernel;
 use super::columns::{ArgumentColumn, ArgumentValues, ResultColumn};
-use super::kernel::AggregateKernel;
 use super::layout::{Accumulator, Layout};
 use super::texts::TextArena;
 use super::window::Window;
@@ -187,7 +187,7 @@ impl BatchFold<'_> {
                 ArgumentValues::Uncounted => step.kernel.add(cell, 0, time),
                 ArgumentValues::Words(words) => step.kernel.add(cell, words[row], time),
                 ArgumentValues::Bools(bools) => step.kernel.add(cell, u64::from(bools.value(row)), time),
-                ArgumentValues::Texts(values) => keep_newest_text(step.kernel, cell, values.value(row), time, texts),
+                ArgumentValues::Texts(values) => step.kernel.add_text(cell, values.value(row), time, texts),
             }
         }
     }
@@ -211,18 +211,6 @@ impl BatchFold<'_> {
         }
         for step in &mut self.steps {
             step.output.push(step.kernel.result(&self.scratch[step.at..]), texts);
-        }
-    }
-}
-
-/// Replaces the text of an accumulator if the new one is not older. The old text is freed.
-fn keep_newest_text(kernel: AggregateKernel, cell: &mut [u64], text: &str, time: i64, texts: &mut TextArena) {
-    match kernel.result(cell) {
-        None => kernel.add(cell, texts.insert(text), time),
-        Some(_) if time < cell[0] as i64 => {}
-        Some(before) => {
-            texts.remove(before);
-            kernel.add(cell, texts.insert(text), time);
         }
     }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::definition::{DEFAULT_TILES, ViewDef, ViewError};
-use super::kernel::AggregateKernel;
+use super::aggregates::{AggregateKernel, TileBounds};
+use super::definition::{ViewDef, ViewError};
+use super::window_kind::{Tiling, WindowKind};
 use crate::event_time::MAX_EVENT_TIME_MS;
 use crate::span::Span;
 use crate::types::Type;
@@ -16,7 +17,8 @@ pub struct Layout {
     pub(super) measures: Vec<Accumulator>,
     /// The accumulators of no events.
     pub(super) identity: Vec<u64>,
-    /// `None` for a view over all time.
+    window: WindowKind,
+    /// The tiles of the window; `None` for a view over all time. Computed once, because the fold reads it per event.
     tiling: Option<Tiling>,
     fingerprint: u64,
 }
@@ -29,31 +31,6 @@ pub(super) struct Accumulator {
     pub(super) at: usize,
     pub(super) argument: Option<Type>,
     pub(super) result: Type,
-}
-
-/// A window of tiles. The window of a tumbling view is one tile, the bucket.
-#[derive(Clone, Copy, Debug)]
-struct Tiling {
-    /// The length of a tile, in ms.
-    width: i64,
-    tiles: i64,
-    /// The number of kept tiles, those of the window included.
-    kept: i64,
-}
-
-impl Tiling {
-    fn compile(view: &ViewDef, lateness: Span) -> Option<Self> {
-        if let Some(every) = view.every {
-            // The definition is checked, so this is 1 to `MAX_BUCKETS`. `keep` alone decides which events are late.
-            let kept = view.keep.unwrap_or(every).0.div_ceil(every.0) as i64;
-            return Some(Self { width: every.as_millis(), tiles: 1, kept });
-        }
-        let over = view.over?;
-        let tiles = i64::from(view.tiles.unwrap_or(DEFAULT_TILES));
-        let width = over.0.div_ceil(tiles.unsigned_abs()) as i64;
-        let late_tiles = lateness.min(Span::MAX).0.div_ceil(width.unsigned_abs()) as i64;
-        Some(Self { width, tiles, kept: tiles + late_tiles })
-    }
 }
 
 impl Layout {
@@ -74,17 +51,17 @@ impl Layout {
         let mut measures = Vec::with_capacity(names.len());
         let mut identity = Vec::new();
         for ((name, measure), argument) in names.iter().zip(arguments) {
-            let result = measure
+            let (kernel, result) = measure
                 .aggregate
-                .result_type(argument.as_ref())
+                .select_kernel(argument.as_ref())
                 .map_err(|why| ViewError::Argument { name: name.clone(), why })?;
-            let kernel = AggregateKernel::for_aggregate(measure.aggregate, argument.as_ref());
             measures.push(Accumulator { kernel, at: identity.len(), argument: argument.clone(), result });
             identity.extend_from_slice(kernel.identity());
         }
-        let tiling = Tiling::compile(view, lateness);
+        let window = view.window()?;
+        let tiling = window.tiling(lateness);
         let fingerprint = fingerprint(view, arguments, tiling);
-        Ok(Self { measures, identity, tiling, fingerprint })
+        Ok(Self { measures, identity, window, tiling, fingerprint })
     }
 
     /// A hash of everything that decides the meaning of a window's content. Saved windows can be loaded only into a
@@ -92,6 +69,11 @@ impl Layout {
     /// changed without losing the windows.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// The window.
+    pub fn window(&self) -> WindowKind {
+        self.window
     }
 
     /// The types of the measures' results.
@@ -169,6 +151,16 @@ impl Layout {
     /// The begin and the end of a tile, in ms since 1970.
     pub(super) fn span_of(&self, tile: i64) -> Range<i64> {
         self.begin_of(tile)..self.begin_of(tile.saturating_add(1))
+    }
+
+    /// The bounds on the times of events in a tile of a window whose newest event has the time `newest`.
+    pub(super) fn bounds_of(&self, tile: i64, newest: i64) -> TileBounds {
+        let begin = self.begin_of(tile);
+        if self.tiling.is_none() {
+            return TileBounds { begin, earliest: -MAX_EVENT_TIME_MS, latest: newest };
+        }
+        let end = self.begin_of(tile.saturating_add(1));
+        TileBounds { begin, earliest: begin.max(-MAX_EVENT_TIME_MS), latest: newest.min(end.saturating_sub(1)) }
     }
 
     /// The oldest tile that a value at a tile covers.

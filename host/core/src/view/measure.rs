@@ -5,73 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregates::Aggregate;
 use crate::expr::call_argument;
-use crate::types::Type;
-
-/// The aggregate functions, which reduce many events to one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Aggregate {
-    /// The number of events, or of events with a value. Of none: 0.
-    Count,
-    /// The sum. Of none: 0. Integers saturate at the ends of their range instead of wrapping.
-    Sum,
-    /// The mean, a double. Of none: missing.
-    Avg,
-    /// The minimum. Of none: missing. -0.0 is below 0.0.
-    Min,
-    /// The maximum. Of none: missing. 0.0 is above -0.0.
-    Max,
-    /// The value of the event with the greatest time; among equal times that of the event that came last. Of none:
-    /// missing. Texts are truncated to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
-    Last,
-}
-
-impl Aggregate {
-    /// All aggregates.
-    pub const ALL: [Self; 6] = [Self::Count, Self::Sum, Self::Avg, Self::Min, Self::Max, Self::Last];
-
-    /// The name in a definition.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Avg => "avg",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Last => "last",
-        }
-    }
-
-    /// The type of its result over an argument of a type (`None`: no argument, as in `count()`).
-    ///
-    /// # Errors
-    /// It does not take such an argument; the error names the types that it takes.
-    pub fn result_type(self, argument: Option<&Type>) -> Result<Type, InvalidArgument> {
-        let refused = |expected| InvalidArgument { aggregate: self, found: argument.cloned(), expected };
-        match (self, argument) {
-            (Self::Count, _) => Ok(Type::Int),
-            (Self::Sum, Some(ty @ (Type::Int | Type::Double))) => Ok(ty.clone()),
-            (Self::Sum, _) => Err(refused("an int or a double")),
-            (Self::Avg, Some(Type::Int | Type::Double)) => Ok(Type::Double),
-            (Self::Avg, _) => Err(refused("an int or a double")),
-            (Self::Min | Self::Max, Some(ty @ (Type::Int | Type::Double | Type::Timestamp))) => Ok(ty.clone()),
-            (Self::Min | Self::Max, _) => Err(refused("an int, a double or a timestamp")),
-            (Self::Last, None | Some(Type::Duration | Type::List(_) | Type::Map(_) | Type::Record(_))) => {
-                Err(refused("a bool, an int, a double, a string or a timestamp"))
-            }
-            (Self::Last, Some(ty)) => Ok(ty.clone()),
-        }
-    }
-}
-
-/// An aggregate over an argument that it does not take.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} takes {expected}, not {}", aggregate.name(), found.as_ref().map_or("nothing".to_owned(), Type::to_string))]
-pub struct InvalidArgument {
-    aggregate: Aggregate,
-    found: Option<Type>,
-    expected: &'static str,
-}
 
 /// An aggregate with its argument: `count()`, `sum(amount)`, `max(price * double(quantity))`.
 ///
@@ -110,7 +45,7 @@ impl FromStr for Measure {
         let aggregate = find_aggregate(name.trim()).map_err(refused)?;
         let argument = call_argument(text).map_err(|why| refused(why.to_string()))?;
         let argument = text[argument].trim();
-        if argument.is_empty() && aggregate != Aggregate::Count {
+        if argument.is_empty() && !aggregate.takes_nothing() {
             return Err(refused(format!("{name} needs an argument, such as {name}(amount)")));
         }
         Ok(Self { aggregate, argument: (!argument.is_empty()).then(|| argument.to_owned()) })
@@ -119,29 +54,21 @@ impl FromStr for Measure {
 
 /// The aggregate with a name, or advice.
 fn find_aggregate(name: &str) -> Result<Aggregate, String> {
-    if let Some(found) = Aggregate::ALL.into_iter().find(|aggregate| aggregate.name() == name) {
+    if let Some(found) = Aggregate::from_name(name) {
         return Ok(found);
     }
     if ["distinct", "quantile", "top"].contains(&name) {
         return Err(format!("{name} is not supported yet; there are {}", all_names()));
     }
-    let lower = name.to_ascii_lowercase();
-    let near = match lower.as_str() {
-        "average" | "mean" => Some(Aggregate::Avg),
-        "minimum" => Some(Aggregate::Min),
-        "maximum" => Some(Aggregate::Max),
-        "latest" => Some(Aggregate::Last),
-        "total" => Some(Aggregate::Sum),
-        _ => Aggregate::ALL.into_iter().find(|aggregate| strsim::damerau_levenshtein(aggregate.name(), &lower) <= 1),
-    };
-    Err(match near {
+    Err(match Aggregate::nearest(name) {
         Some(near) => format!("there is no function '{name}'; did you mean '{}'?", near.name()),
         None => format!("there is no function '{name}'; there are {}", all_names()),
     })
 }
 
 fn all_names() -> String {
-    Aggregate::ALL.map(Aggregate::name).join(", ")
+    let names: Vec<_> = Aggregate::ALL.iter().map(|aggregate| aggregate.name()).collect();
+    names.join(", ")
 }
 
 impl Serialize for Measure {
@@ -159,6 +86,7 @@ impl<'de> Deserialize<'de> for Measure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Type;
 
     #[test]
     fn measures_are_parsed_and_written() {
@@ -186,8 +114,8 @@ mod tests {
             ("amount", "such as count() or sum(amount)"),
             ("summ(amount)", "did you mean 'sum'?"),
             ("Average(amount)", "did you mean 'avg'?"),
-            ("quantile(amount)", "not supported yet; there are count, sum, avg, min, max, last"),
-            ("median(amount)", "there are count, sum, avg, min, max, last"),
+            ("quantile(amount)", "not supported yet; there are count, sum, avg, min, max, first, last, stddev"),
+            ("median(amount)", "there are count, sum, avg, min, max, first, last, stddev"),
             ("sum()", "sum needs an argument"),
             ("sum(a, b)", "one argument"),
             ("sum(a", "not closed"),

@@ -20,27 +20,30 @@
 //! Absent on purpose: the expressions (`by`, `when`, arguments), which are passed as columns; the mapping from entities
 //! to slots; disks.
 
+mod aggregates;
 mod buckets;
 mod bytes;
 mod changes;
 mod columns;
 mod definition;
 mod fold;
-mod kernel;
 mod layout;
 mod measure;
 mod save;
 mod texts;
 mod tiles;
 mod window;
+mod window_kind;
 mod window_mut;
 mod windows;
 
+pub use aggregates::{Aggregate, InvalidArgument};
 pub use buckets::Bucket;
-pub use definition::{DEFAULT_TILES, MAX_BUCKETS, MAX_MEASURES, MAX_TILES, Measures, ViewDef, ViewError};
+pub use bytes::CorruptWindow;
+pub use definition::{MAX_MEASURES, Measures, ViewDef, ViewError};
 pub use fold::{FoldError, Folded, Rows};
 pub use layout::Layout;
-pub use measure::{Aggregate, InvalidArgument, Measure, ParseMeasureError};
-pub use save::CorruptWindow;
+pub use measure::{Measure, ParseMeasureError};
 pub use texts::MAX_TEXT_BYTES;
+pub use window_kind::{DEFAULT_TILES, MAX_BUCKETS, MAX_TILES, WindowError, WindowKind};
 pub use windows::{NotKept, Snapshot, Windows};

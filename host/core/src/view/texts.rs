@@ -1,4 +1,4 @@
-//! An arena of the texts that `last` keeps. Each text is represented by one word.
+//! An arena of the texts that aggregates keep. Each text is represented by one word.
 
 /// The longest text that is kept, in bytes. Longer ones are truncated after the last character that fits.
 pub const MAX_TEXT_BYTES: usize = 256;

@@ -97,7 +97,7 @@ impl<'a> Window<'a> {
         }
         if tile >= self.newest_tile() {
             for measure in &self.layout.measures {
-                let mut later = measure.kernel.load(&prefix[measure.at..]);
+                let mut later = measure.kernel.copy(&prefix[measure.at..]);
                 measure.kernel.merge(&mut later, &newest[measure.at..]);
                 measure.kernel.merge(&mut into[measure.at..], &later);
             }
@@ -123,7 +123,7 @@ impl<'a> Window<'a> {
         into.copy_from_slice(&self.layout.identity);
         for measure in &self.layout.measures {
             let kernel = measure.kernel;
-            let mut later = kernel.load(&into[measure.at..]);
+            let mut later = kernel.copy(&into[measure.at..]);
             let mut earlier = later;
             records[middle..to]
                 .chunks_exact(stride)
@@ -133,7 +133,7 @@ impl<'a> Window<'a> {
             }
             for record in records[from..middle].chunks_exact(stride).rev() {
                 let newer = earlier;
-                earlier = kernel.load(&record[1 + measure.at..]);
+                earlier = kernel.copy(&record[1 + measure.at..]);
                 kernel.merge(&mut earlier, &newer);
             }
             kernel.merge(&mut earlier, &later);

@@ -183,11 +183,9 @@ pub(super) fn values_of(layout: &Layout, cells: &[u64], texts: &TextArena) -> Ve
     layout.measures.iter().map(value).collect()
 }
 
-/// Frees the texts of a tile's accumulators.
+/// Frees the content of variable size of a tile's accumulators.
 pub(super) fn free_texts(layout: &Layout, cells: &[u64], texts: &mut TextArena) {
-    for measure in layout.measures.iter().filter(|measure| measure.result == Type::Text) {
-        if let Some(word) = measure.kernel.result(&cells[measure.at..]) {
-            texts.remove(word);
-        }
+    for measure in &layout.measures {
+        measure.kernel.free(&cells[measure.at..], texts);
     }
 }

@@ -20,7 +20,8 @@ use proptest::prelude::*;
 
 const MEASURES: &str = "{rows: count(), doubles: count(d), sum_d: sum(d), sum_i: sum(i), avg_d: avg(d), avg_i: avg(i), \
     min_d: min(d), max_d: max(d), min_i: min(i), max_i: max(i), max_t: max(t), last_x: last(x), last_b: last(b), \
-    last_d: last(d), texts: count(x)}";
+    last_d: last(d), texts: count(x), first_x: first(x), first_b: first(b), first_d: first(d), first_t: first(t), \
+    stddev_d: stddev(d), stddev_i: stddev(i)}";
 
 fn view(shape: Option<Shape>) -> ViewDef {
     let window = shape.map_or(String::new(), |shape| match shape.keep {

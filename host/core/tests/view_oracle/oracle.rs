@@ -135,9 +135,50 @@ fn aggregate(aggregate: Aggregate, name: Option<&str>, covered: &[&Counted], blo
         (Aggregate::Avg, _) => Value::Double(double_sum() / values.len() as f64),
         (Aggregate::Min, _) => best(std::cmp::Ordering::is_lt).unwrap_or(Value::Null),
         (Aggregate::Max, _) => best(std::cmp::Ordering::is_gt).unwrap_or(Value::Null),
+        (Aggregate::First, _) => {
+            // Among equal keys `min_by_key` returns the first.
+            values.iter().min_by_key(|(_, time, _)| *time).map_or(Value::Null, |(_, _, value)| value.clone())
+        }
         (Aggregate::Last, _) => {
             // Among equal keys `max_by_key` returns the last.
             values.iter().max_by_key(|(_, time, _)| *time).map_or(Value::Null, |(_, _, value)| value.clone())
         }
+        (Aggregate::Stddev, _) => {
+            let mut tiles: BTreeMap<i64, Spread> = BTreeMap::new();
+            values.iter().for_each(|(tile, _, value)| tiles.entry(*tile).or_default().add(double(value)));
+            let suffix = tiles.range(..block).rev().fold(Spread::default(), |sum, (_, tile)| tile.merge(sum));
+            let prefix = tiles.range(block..).fold(Spread::default(), |sum, (_, tile)| sum.merge(*tile));
+            let spread = suffix.merge(prefix);
+            let variance = spread.squares / (spread.count - 1.0);
+            if spread.count < 2.0 { Value::Null } else { Value::Double(variance.sqrt()) }
+        }
+    }
+}
+
+/// The number of values, their mean, and the sum of squared distances from it, by the methods of Welford and Chan.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let before = value - self.mean;
+        self.mean += before / self.count;
+        self.squares += before * (value - self.mean);
+    }
+
+    fn merge(self, newer: Self) -> Self {
+        if self.count == 0.0 || newer.count == 0.0 {
+            return if self.count == 0.0 { newer } else { self };
+        }
+        let count = self.count + newer.count;
+        let share = newer.count / count;
+        let distance = newer.mean - self.mean;
+        let squares = self.squares + newer.squares + distance * distance * (self.count * share);
+        Self { count, mean: self.mean + distance * share, squares }
     }
 }

@@ -4,7 +4,6 @@
 //! filled from the state store if that knows the entity, and given back when the entity is evicted.
 
 use assay_core::names::Offset;
-use assay_core::span::Span;
 use assay_core::view::Windows;
 use assay_core::wire::{Corrupt, Reader, put_bytes, put_varint};
 use compact_str::CompactString;
@@ -117,7 +116,7 @@ impl Entities {
 
     fn new_windows(&self, view: &ViewPlan) -> Windows {
         let mut windows = Windows::new(view.layout.clone());
-        if self.notes_buckets && view.def.is_tumbling() {
+        if self.notes_buckets && view.layout.window().has_buckets() {
             windows.note_changes();
         }
         windows
@@ -140,11 +139,10 @@ impl Entities {
                 to: bucket.to,
                 values: bucket.values,
             });
-            let spans = [plan.def.keep, plan.def.every].map(|span| span.unwrap_or_default().0);
             ChangedBuckets {
                 view: plan.def.view.clone(),
                 revision: plan.state_revision,
-                lifetime: Span(spans.iter().sum()),
+                lifetime: plan.layout.window().bucket_lifetime(),
                 measures: plan.measures.iter().map(|(name, _)| name.clone()).collect(),
                 rows: changed.collect(),
             }

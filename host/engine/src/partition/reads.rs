@@ -65,7 +65,8 @@ impl PartitionState {
             Some(Err(not_kept)) => return Ok(ViewAnswer::NotKept(not_kept)),
         };
         let values = view.measures.iter().map(|(name, _)| name.clone()).zip(seen.values).collect();
-        let bucket = at.or(seen.as_of).filter(|_| view.def.is_tumbling()).and_then(|at| view.layout.bucket_of(at));
+        let bucket =
+            at.or(seen.as_of).filter(|_| view.layout.window().has_buckets()).and_then(|at| view.layout.bucket_of(at));
         Ok(ViewAnswer::Measured(Measured { as_of: seen.as_of, values, bucket }))
     }
 

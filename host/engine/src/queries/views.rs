@@ -91,7 +91,7 @@ impl QueryService {
     /// The view is unknown or has no buckets, or the state store fails.
     pub fn buckets(&self, view: &str, key: &str, times: TimeRange) -> Result<ViewBuckets, ReadError> {
         let stream = self.stream_of(view)?;
-        if !stream.views.iter().any(|plan| plan.def.view == view && plan.def.is_tumbling()) {
+        if !stream.views.iter().any(|plan| plan.def.view == view && plan.layout.window().has_buckets()) {
             let message = format!("view '{view}' has no buckets: only views with 'every' do");
             return Err(ReadError::Bad(message));
         }
