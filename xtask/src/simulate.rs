@@ -36,10 +36,6 @@ pub(crate) struct Args {
     /// Lose single blocks of verdicts in each seed, not in some.
     #[arg(long)]
     gaps: bool,
-    /// Let replaced owners that do not know it take up changes of the catalog. They can judge an event by other rules than
-    /// the new owner does, which is a known limit, so some of these seeds fail.
-    #[arg(long)]
-    stale: bool,
     /// Plant bugs in a copy of the tree, one after the other, and show after how many seeds each is found. Each takes about
     /// a minute to build.
     #[arg(long)]
@@ -58,9 +54,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = simulator(&wanted);
     if args.gaps {
         command.env("ASSAY_SIMULATE_GAPS", "1");
-    }
-    if args.stale {
-        command.env("ASSAY_SIMULATE_STALE", "1");
     }
     crate::run::run(&mut command)
 }

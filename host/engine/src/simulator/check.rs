@@ -152,17 +152,6 @@ impl Simulation {
     /// Makes a change through some process, again while that fails, and runs until all processes have taken it up. Returns
     /// where the partitions of events ended before it: a power failure between two attempts takes events and verdicts back.
     pub(super) fn change(&self, changes: Vec<Change>) -> Result<BTreeMap<PartitionId, u64>, String> {
-        if !self.scenario.stale_owners_change {
-            self.forbids_stale_owners.set(true);
-            self.expire_crashed();
-            self.restore_all();
-        }
-        let changed = self.change_until_taken_up(changes);
-        self.forbids_stale_owners.set(false);
-        changed
-    }
-
-    fn change_until_taken_up(&self, changes: Vec<Change>) -> Result<BTreeMap<PartitionId, u64>, String> {
         let mut ends = self.ends();
         for attempt in 0..MAX_CHANGE_ATTEMPTS {
             if attempt + 1 == MAX_CHANGE_ATTEMPTS {

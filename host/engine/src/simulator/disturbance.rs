@@ -77,16 +77,13 @@ impl Simulation {
             return;
         }
         self.counts.borrow_mut().handovers += 1;
-        let mut how = [Handover::Revoked, Handover::Lost, Handover::Unnoticed][self.index(3)];
-        if self.forbids_stale_owners.get() && how == Handover::Unnoticed {
-            how = Handover::Lost;
-        }
+        let how = [Handover::Revoked, Handover::Lost, Handover::Unnoticed][self.index(3)];
         let partition = &partitions[self.index(partitions.len())];
         self.world().hand_over(partition, process.id, how);
     }
 
     fn expire_one(&self) {
-        let Some(process) = self.draw_process().filter(|_| !self.forbids_stale_owners.get()) else { return };
+        let Some(process) = self.draw_process() else { return };
         self.counts.borrow_mut().expired_sessions += 1;
         self.world().expire_session(process.id, self.below(2) == 0);
     }

@@ -55,8 +55,6 @@ pub(super) struct Simulation {
     pub(super) failure: RefCell<Option<String>>,
     /// Whether nothing goes wrong from now on.
     pub(super) is_calm: Cell<bool>,
-    /// Whether no process may become a stale owner, because the catalog changes.
-    pub(super) forbids_stale_owners: Cell<bool>,
     /// Ends of the partitions of the source, before and after which events of the derived stream need not be in order.
     pub(super) order_barriers: RefCell<Vec<Vec<u64>>>,
     pub(super) trace: Cell<u64>,
@@ -116,7 +114,6 @@ impl Simulation {
             counts: RefCell::default(),
             failure: RefCell::default(),
             is_calm: Cell::new(false),
-            forbids_stale_owners: Cell::new(false),
             order_barriers: RefCell::default(),
             trace: Cell::new(0),
         }

@@ -62,8 +62,7 @@ impl Results {
             results.read_verdicts(world, &partition, skipped)?;
             results.read_archived(&ports, &partition, (skipped, deleted));
             results.read_entities(&ports, &partition, scenario, deleted)?;
-            // An outbox passes over an event that is judged after later ones, because its block was lost.
-            let published = world.published(&partition).into_iter().filter(|_| !scenario.rates.loses_verdicts);
+            let published = world.published(&partition).into_iter();
             for outcome in published.filter(|outcome| !skipped.contains(&outcome.offset.0)) {
                 results.put(format!("published {partition} {}", outcome.offset), &outcome);
             }

@@ -13,8 +13,6 @@ pub struct SimulationOptions {
     /// Whether in each seed, not in some, a block of verdicts may be lost while later ones of the same process come into the
     /// log.
     pub loses_verdicts: bool,
-    /// Whether processes that do not know that their partitions are another's take up changes of the catalog.
-    pub stale_owners_change: bool,
 }
 
 /// What one seed simulates.
@@ -32,7 +30,6 @@ pub(super) struct Scenario {
     /// How many events there are before each change of the catalog, and after the last one.
     pub(super) segments: Vec<u64>,
     pub(super) rates: FaultRates,
-    pub(super) stale_owners_change: bool,
     /// Of 10,000 steps so many are disturbances.
     pub(super) disturbances: u64,
     /// Of 100 steps so many send an event.
@@ -72,7 +69,6 @@ impl Scenario {
             devices: 1 + random.below(8),
             segments: (0..segments).map(|_| 10 + random.below(60)).collect(),
             rates,
-            stale_owners_change: options.stale_owners_change,
             disturbances: random.below(300),
             events_per_100_steps: 1 + random.below(12),
             disorder_ms: random.below(120_000),

@@ -25,10 +25,7 @@ fn wanted_run() -> (u64, u64, u64) {
 #[test]
 fn results_are_those_of_an_undisturbed_run() {
     let (first, count, seconds) = wanted_run();
-    let options = SimulationOptions {
-        loses_verdicts: std::env::var("ASSAY_SIMULATE_GAPS").is_ok(),
-        stale_owners_change: std::env::var("ASSAY_SIMULATE_STALE").is_ok(),
-    };
+    let options = SimulationOptions { loses_verdicts: std::env::var("ASSAY_SIMULATE_GAPS").is_ok() };
     let simulator = Simulator::new().unwrap();
     let (begin, mut shown, mut seeds) = (Instant::now(), Instant::now(), 0);
     let (mut events, mut steps, mut results) = (0, 0, 0);

@@ -168,7 +168,7 @@ fn names_are_unique_and_are_found() {
 fn the_page_on_views_has_the_row_of_each_aggregate() {
     for aggregate in Aggregate::ALL {
         let cases = cases().filter(|(other, _)| other == aggregate);
-        let mut bytes: Vec<_> = cases.map(|(_, case)| case.kernel.identity().len() * size_of::<u64>()).collect();
+        let mut bytes: Vec<_> = cases.map(|(_, case)| size_of_val(case.kernel.identity())).collect();
         bytes.sort_unstable();
         bytes.dedup();
         let bytes: Vec<_> = bytes.iter().map(usize::to_string).collect();
