@@ -37,8 +37,8 @@ pub struct ViewDef {
     /// The length of the sliding window. Without it and without `every` the view is over all time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Span>,
-    /// The number of tiles of the window; [`DEFAULT_TILES`] without it. More tiles make the window slide in smaller
-    /// steps and take more memory.
+    /// The number of tiles of the window; [`DEFAULT_TILES`](super::DEFAULT_TILES) without it. More tiles make the window
+    /// slide in smaller steps and take more memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<u32>,
     /// The length of the buckets of a tumbling view, which are counted from 1970. It excludes `over`.
