@@ -188,7 +188,7 @@ pub(crate) fn failure_json(failure: &Failure) -> FailureJson {
 mod tests {
     use std::sync::Arc;
 
-    use assay_core::names::{Offset, Partition};
+    use assay_core::names::{Offset, PartitionIndex};
     use assay_core::verdict::{Attribute, Edge, PluginStamp, Reason, RuleStamp};
 
     use super::*;
@@ -232,7 +232,7 @@ mod tests {
             verdicts: vec![verdict],
             failures,
         };
-        let place = Place { partition: Partition(2), offset: Offset(4) };
+        let place = Place { partition: PartitionIndex(2), offset: Offset(4) };
         let json = serde_json::to_string_pretty(&outcome_json(place, &outcome)).unwrap();
         insta::assert_snapshot!(json);
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_engine::ports::log::{Durability, Records, Topic};
 use serde_json::{Value, json};
 use support::{CARD_SPEND, Server, payment};
@@ -251,7 +251,8 @@ fn an_event_that_cannot_be_read_is_a_dead_letter_with_its_bytes() {
     let mut records = Records::default();
     records.push(b"\xff\xff\xff");
     let log = &server.store.ports().log;
-    let receipt = log.append("payments", Topic::Events, vec![(Partition(2), records)], Durability::Synced).unwrap();
+    let receipt =
+        log.append("payments", Topic::Events, vec![(PartitionIndex(2), records)], Durability::Synced).unwrap();
     let place = receipt.blocking_recv().unwrap().unwrap()[0].place(0).unwrap();
     let list = server.until("/v1/dead-letters?stream=payments", |answer| answer.json()["items"] != json!([]));
     let letter = &list["items"][0];
@@ -313,7 +314,7 @@ fn requests_in_flight_are_answered_after_the_order_to_stop() {
     // The event is in the log once the request waits for its verdict.
     let log = server.store.ports().log.clone();
     let deadline = std::time::Instant::now() + support::WAIT_TIMEOUT;
-    while (0..4).all(|partition| log.end("payments", Topic::Events, Partition(partition)).unwrap().0 == 0) {
+    while (0..4).all(|partition| log.end("payments", Topic::Events, PartitionIndex(partition)).unwrap().0 == 0) {
         assert!(std::time::Instant::now() < deadline, "the event was never stored");
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use assay_core::names::{MAX_KEY_BYTES, Partition};
+use assay_core::names::{MAX_KEY_BYTES, PartitionIndex};
 use assay_core::schema::{Encoder, Schema};
 use assay_engine::ports::log::{Durability, Records, Topic};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ fn bad_keys_in_the_log_and_of_derived_streams_are_dead_letters() {
     }
     records.push(&avro(&schema, &payment("after", "d", 600.0, 1)));
     let log = &server.store.ports().log;
-    log.append("payments", Topic::Events, vec![(Partition(1), records)], Durability::Synced).unwrap();
+    log.append("payments", Topic::Events, vec![(PartitionIndex(1), records)], Durability::Synced).unwrap();
     let letters = server.until("/v1/dead-letters?stream=payments", |answer| {
         answer.json()["items"].as_array().is_some_and(|items| items.len() == 2 * bad_keys().len())
     });

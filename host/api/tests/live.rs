@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use assay_api::ApiConfig;
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::log::{Topic, Trim};
 use serde_json::{Value, json};
 use support::{Server, WAIT_TIMEOUT, payment};
@@ -193,7 +193,7 @@ fn what_was_deleted_before_it_was_read_is_told() {
     server.define_payments();
     let log = server.store.ports().log;
     // Each partition begins with a block without events.
-    let has_block = |partition| log.end("payments", Topic::Verdicts, Partition(partition)).unwrap() > Offset(0);
+    let has_block = |partition| log.end("payments", Topic::Verdicts, PartitionIndex(partition)).unwrap() > Offset(0);
     let deadline = std::time::Instant::now() + WAIT_TIMEOUT;
     while !(0..4).all(has_block) {
         assert!(std::time::Instant::now() < deadline, "a partition does not begin");
@@ -204,7 +204,7 @@ fn what_was_deleted_before_it_was_read_is_told() {
         send(&server, 10 * round, 10);
     }
     let (mut deleted, mut parts) = (0, 0);
-    for partition in (0..4).map(Partition) {
+    for partition in (0..4).map(PartitionIndex) {
         let wish = Trim { older_than: Some(i64::MAX), below: Offset(u64::MAX), ..Trim::default() };
         let trimmed = log.trim("payments", Topic::Verdicts, partition, &wish).unwrap();
         deleted += trimmed.records;

@@ -26,9 +26,9 @@ impl fmt::Display for Offset {
 /// The number of a partition within its log. All events of an entity are in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Partition(pub u32);
+pub struct PartitionIndex(pub u32);
 
-impl fmt::Display for Partition {
+impl fmt::Display for PartitionIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -37,10 +37,10 @@ impl fmt::Display for Partition {
 /// The partition of a key's events: XXH3 (64 bits) of the key's UTF-8 bytes, modulo the number of partitions.
 ///
 /// It must never change, because logs on disk depend on it.
-pub fn partition_of(key: &str, partitions: u32) -> Partition {
+pub fn partition_of(key: &str, partitions: u32) -> PartitionIndex {
     let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
     // The divisor is a u32, so the remainder fits.
-    Partition((hash % u64::from(partitions.max(1))) as u32)
+    PartitionIndex((hash % u64::from(partitions.max(1))) as u32)
 }
 
 /// The most bytes, as UTF-8, of an entity's key or an event's id. Stores use both within their own keys, whose size is

@@ -111,12 +111,12 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
 
     use super::*;
 
     fn payments() -> PartitionId {
-        PartitionId { stream: "payments".into(), partition: Partition(3) }
+        PartitionId { stream: "payments".into(), partition: PartitionIndex(3) }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! are an offset in the log of the derived partition itself: events from there on may be farther than the position.
 
 use assay_core::event_time::MAX_EVENT_TIME_MS;
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use crate::ports::state::{Checkpoint, StateStore};
 use crate::ports::{PartitionId, StoreError};
@@ -31,21 +31,21 @@ pub(crate) struct SavedPosition {
 }
 
 /// The id under which the state port keeps the position of a partition of a derived stream.
-fn position_id(derived: &str, partition: Partition) -> PartitionId {
+fn position_id(derived: &str, partition: PartitionIndex) -> PartitionId {
     // No stream has a dot in its name.
     PartitionId { stream: format!("{derived}.merge").into(), partition }
 }
 
 /// The id under which earlier versions kept the position in a partition of the source, for all partitions of a derived
 /// stream.
-fn earlier_position_id(derived: &str, source_partition: Partition) -> PartitionId {
+fn earlier_position_id(derived: &str, source_partition: PartitionIndex) -> PartitionId {
     PartitionId { stream: format!("{derived}.from").into(), partition: source_partition }
 }
 
 /// The ids of all checkpoints that say how far a derived stream is in its source.
 pub fn derive_position_ids(derived: &str, partitions: u32, source_partitions: u32) -> Vec<PartitionId> {
-    let now = (0..partitions).map(|partition| position_id(derived, Partition(partition)));
-    now.chain((0..source_partitions).map(|partition| earlier_position_id(derived, Partition(partition)))).collect()
+    let now = (0..partitions).map(|partition| position_id(derived, PartitionIndex(partition)));
+    now.chain((0..source_partitions).map(|partition| earlier_position_id(derived, PartitionIndex(partition)))).collect()
 }
 
 /// The offset in a partition of the source before which every event is in the derived stream.
@@ -56,10 +56,10 @@ pub fn derived_up_to(
     state: &dyn StateStore,
     derived: &str,
     partitions: u32,
-    source_partition: Partition,
+    source_partition: PartitionIndex,
 ) -> Result<Offset, StoreError> {
     let mut least: Option<Offset> = None;
-    for partition in (0..partitions).map(Partition) {
+    for partition in (0..partitions).map(PartitionIndex) {
         let next = match state.checkpoint(&position_id(derived, partition))? {
             Some(saved) => decode(&saved).get(source_partition.0 as usize).map_or(Offset(0), |position| position.next),
             None => earlier_position(state, derived, source_partition)?,
@@ -73,7 +73,7 @@ pub fn derived_up_to(
 pub(crate) fn load_position(
     state: &dyn StateStore,
     derived: &str,
-    partition: Partition,
+    partition: PartitionIndex,
     source_partitions: u32,
 ) -> Result<SavedPosition, StoreError> {
     if let Some(saved) = state.checkpoint(&position_id(derived, partition))? {
@@ -82,7 +82,7 @@ pub(crate) fn load_position(
         return Ok(SavedPosition { position, log_from: saved.verdicts });
     }
     let earlier = |partition| {
-        let next = earlier_position(state, derived, Partition(partition))?;
+        let next = earlier_position(state, derived, PartitionIndex(partition))?;
         Ok(SourcePosition { next, progress: None })
     };
     let position = (0..source_partitions).map(earlier).collect::<Result<_, StoreError>>()?;
@@ -93,13 +93,13 @@ pub(crate) fn load_position(
 pub(crate) fn save_position(
     state: &dyn StateStore,
     derived: &str,
-    partition: Partition,
+    partition: PartitionIndex,
     saved: &SavedPosition,
 ) -> Result<(), StoreError> {
     state.save(&position_id(derived, partition), &encode(saved), &[])
 }
 
-fn earlier_position(state: &dyn StateStore, derived: &str, partition: Partition) -> Result<Offset, StoreError> {
+fn earlier_position(state: &dyn StateStore, derived: &str, partition: PartitionIndex) -> Result<Offset, StoreError> {
     Ok(state.checkpoint(&earlier_position_id(derived, partition))?.unwrap_or_default().events)
 }
 

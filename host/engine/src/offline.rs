@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{Encoder, EventError};
 use assay_core::value::Value;
 use assay_core::verdict::{Outcome, read_block};
@@ -98,7 +98,7 @@ impl Offline {
         let mut streams = BTreeMap::new();
         for (name, stream) in &plan.streams {
             instances.instantiate_plugins(stream)?;
-            let partition_id = PartitionId { stream: name.as_str().into(), partition: Partition(0) };
+            let partition_id = PartitionId { stream: name.as_str().into(), partition: PartitionIndex(0) };
             let partition = PartitionState::new(partition_id, stream.clone(), 1);
             let partition = partition.map_err(|error| ChangeError::Conflict(error.to_string()))?;
             let encoder = Encoder::new(&stream.schema);
@@ -142,7 +142,7 @@ impl Offline {
             // Compiling the stream has found its key in its schema, which is the source's.
             let rekey = Rekeyer::new(&source, to.clone()).map_err(|error| PartitionError::Plan(error.to_string()))?;
             let (mut event, mut block) = (Vec::new(), Vec::new());
-            let copy = rekey.event(avro, Place { partition: Partition(0), offset }, &mut event);
+            let copy = rekey.event(avro, Place { partition: PartitionIndex(0), offset }, &mut event);
             if copy.is_some_and(|copy| source.max_ahead().check(copy.time, None).is_ok()) {
                 self.score_avro(name, &[&event], &mut block)?;
                 outcomes.extend(read_block(&block)?.outcomes);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::wire::Corrupt;
 use assay_runtime::Interrupt;
 
@@ -188,7 +188,7 @@ impl Plan {
         self.streams.iter().flat_map(|(name, stream)| {
             let name: Arc<str> = name.as_str().into();
             (0..stream.partitions)
-                .map(move |partition| PartitionId { stream: name.clone(), partition: Partition(partition) })
+                .map(move |partition| PartitionId { stream: name.clone(), partition: PartitionIndex(partition) })
         })
     }
 

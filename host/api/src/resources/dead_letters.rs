@@ -1,6 +1,6 @@
 //! `GET /v1/dead-letters`: events that could not be scored, or not be stored by a sink, with the reasons.
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::recorded_failure_code::RecordedFailureCode;
 use assay_engine::Engine;
 use assay_engine::ports::PartitionId;
@@ -145,7 +145,7 @@ pub(crate) async fn get_dead_letter(
 ) -> Result<Json<DeadEventJson>, ApiError> {
     app.blocking(move |engine| {
         check_was_defined(engine, Kind::Stream, &stream)?;
-        let partition_id = PartitionId { stream: stream.as_str().into(), partition: Partition(partition) };
+        let partition_id = PartitionId { stream: stream.as_str().into(), partition: PartitionIndex(partition) };
         let offset = Offset(offset);
         let letters = engine.queries().dead_letters_of_event(&partition_id, offset)?;
         if letters.is_empty() {

@@ -1,6 +1,6 @@
 //! `GET /v1/events/{stream}/{id}`: an event with the inputs and the verdicts of the rules.
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::Explained;
 use assay_engine::ports::{Place, StoreError};
 use axum::Json;
@@ -87,7 +87,7 @@ pub(crate) async fn explain_event(
 /// Reads the place in a cursor, `PARTITION-OFFSET-`.
 fn read_place(cursor: &str) -> Option<Place> {
     let (partition, offset) = cursor.strip_suffix('-')?.split_once('-')?;
-    Some(Place { partition: Partition(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
+    Some(Place { partition: PartitionIndex(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
 }
 
 fn explained_json(explained: Explained) -> ExplainedJson {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use assay::generate::Payment;
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_core::verdict::read_block;
 use assay_core::wire::{Corrupt, Reader};
 use assay_engine::SINK_NAMES;
@@ -231,8 +231,10 @@ fn watch_profiles(load: &Load<'_>) -> Value {
         }
         let event = sent - 1;
         let payment = &load.payments[event];
-        let of =
-            PartitionId { stream: Arc::from(load.stage.topic()), partition: Partition(events::partition(payment)) };
+        let of = PartitionId {
+            stream: Arc::from(load.stage.topic()),
+            partition: PartitionIndex(events::partition(payment)),
+        };
         let key = payment.card_id();
         let is_in = || {
             let Ok(profile) = profiles.get(&of, &key) else { return false };

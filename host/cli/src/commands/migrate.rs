@@ -82,7 +82,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<()> {
         for partition in 0..stream.partitions.unwrap_or(1) {
             let partition_id = PartitionId {
                 stream: stream.stream.as_str().into(),
-                partition: assay_core::names::Partition(partition),
+                partition: assay_core::names::PartitionIndex(partition),
             };
             let judged_by = copy.from.state.checkpoint(&partition_id)?.map_or(version, |checkpoint| checkpoint.catalog);
             ensure!(
@@ -183,7 +183,7 @@ impl Migration {
 
     /// Topics on Kafka begin with offset 0, so the first records must be there.
     fn check_whole(&self, stream: &StreamDef) -> Result<()> {
-        for partition in (0..stream.partitions.unwrap_or(1)).map(assay_core::names::Partition) {
+        for partition in (0..stream.partitions.unwrap_or(1)).map(assay_core::names::PartitionIndex) {
             for topic in [Topic::Events, Topic::Verdicts] {
                 let Offset(first) = self.from.log.kept(&stream.stream, topic, partition)?.first;
                 ensure!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{Schema, to_json};
 use assay_core::stream::StreamDef;
 use assay_engine::ports::log::{Log, Records, Topic};
@@ -102,7 +102,7 @@ fn read(servers: &Servers) -> Vec<Value> {
     let log = kafka.log();
     log.create(&def).unwrap();
     let schema = Schema::parse_value(&def.schema).unwrap();
-    let blocks = (0..PARTITIONS).flat_map(|partition| read_partition(&*log, Partition(partition)));
+    let blocks = (0..PARTITIONS).flat_map(|partition| read_partition(&*log, PartitionIndex(partition)));
     let values = blocks.flat_map(|block| {
         assert!(block.refused.is_empty(), "unreadable: {:?}", block.refused);
         block.iter().map(|(_, bytes)| to_json(&schema, bytes).unwrap()).collect::<Vec<_>>()
@@ -112,7 +112,7 @@ fn read(servers: &Servers) -> Vec<Value> {
     values
 }
 
-fn read_partition(log: &dyn Log, partition: Partition) -> Vec<Records> {
+fn read_partition(log: &dyn Log, partition: PartitionIndex) -> Vec<Records> {
     let (end, mut at) = (log.end(STREAM, Topic::Events, partition).unwrap(), Offset(0));
     let (mut all, deadline) = (Vec::new(), Instant::now() + READ);
     while at < end {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use crossbeam_channel::bounded;
 
@@ -147,7 +147,7 @@ impl<'e> Deletion<'e> {
         let mut derived_copies = Vec::new();
         for name in &stream.derived {
             let to = self.stream(name)?;
-            for partition in (0..to.partitions).map(Partition) {
+            for partition in (0..to.partitions).map(PartitionIndex) {
                 let partition_id = PartitionId { stream: name.as_str().into(), partition };
                 let end = self.service.shared.ports.log.end(name, Topic::Events, partition)?;
                 let before = self.end_lifetime(&partition_id, end, None)?;

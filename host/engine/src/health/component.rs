@@ -51,13 +51,13 @@ impl fmt::Display for HealthComponent {
 
 #[cfg(test)]
 mod tests {
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
 
     use super::*;
 
     #[test]
     fn components_keep_their_names_and_say_who_needs_them() {
-        let partition = PartitionId { stream: "payments".into(), partition: Partition(3) };
+        let partition = PartitionId { stream: "payments".into(), partition: PartitionIndex(3) };
         let components = [
             (HealthComponent::Catalog, "catalog", true),
             (HealthComponent::Log, "log", true),

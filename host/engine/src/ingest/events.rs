@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_core::event_time::TimeError;
-use assay_core::names::{Partition, check_key};
+use assay_core::names::{PartitionIndex, check_key};
 use assay_core::schema::{Encoder, EventError, Extractor, FieldError, MAX_EVENT_BYTES, Resolver, Scalar, Schema};
 
 use super::{IngestError, VerdictMarks};
@@ -53,7 +53,12 @@ impl StreamPlan {
 
     /// The partition of the event's entity, and its time. Key, time and id are never missing in an event that is let in,
     /// and key and id are such as can be asked for.
-    fn place_event(&self, log: &dyn Log, extractor: &Extractor, avro: &[u8]) -> Result<(Partition, i64), EventError> {
+    fn place_event(
+        &self,
+        log: &dyn Log,
+        extractor: &Extractor,
+        avro: &[u8],
+    ) -> Result<(PartitionIndex, i64), EventError> {
         let mut found = [Scalar::Null; 3];
         // This reads every byte, so what came as Avro is checked here.
         extractor.extract(avro, &mut found)?;
@@ -148,7 +153,7 @@ impl Ingest {
     }
 
     fn place(&mut self) -> Result<(), EventError> {
-        let (Partition(partition), time) =
+        let (PartitionIndex(partition), time) =
             self.stream.place_event(&*self.shared.ports.log, &self.extractor, &self.avro)?;
         self.check_time(time)?;
         let batch = &mut self.batches[partition as usize];
@@ -212,7 +217,7 @@ impl Ingest {
     fn partitions(&self) -> impl Iterator<Item = PartitionId> {
         let stream: Arc<str> = self.stream.def.stream.as_str().into();
         let filled = self.batches.iter().enumerate().filter(|(_, records)| !records.is_empty());
-        filled.map(move |(at, _)| PartitionId { stream: stream.clone(), partition: Partition(at as u32) })
+        filled.map(move |(at, _)| PartitionId { stream: stream.clone(), partition: PartitionIndex(at as u32) })
     }
 
     /// Hands the events to the log, all or none. Blocks while the log's queue is full.
@@ -230,7 +235,7 @@ impl Ingest {
             records.appended_at = self.shared.config.clock.now_ms().max(self.checked_at);
             records.schema = self.stream.history.newest();
             sizes.push(BatchSize { events: records.len(), bytes: records.data.len() as u64 });
-            batches.push((Partition(partition as u32), records));
+            batches.push((PartitionIndex(partition as u32), records));
         }
         let order =
             self.order.into_iter().map(|(partition, at)| (batch_of_partition[partition as usize], at)).collect();

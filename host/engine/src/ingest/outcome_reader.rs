@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::verdict::{Outcome, OutcomeCursor};
 
 use super::IngestService;
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 << 10;
 
 /// The ends of the verdicts logs of this process's partitions: the verdicts on later events come after them.
 #[derive(Clone, Debug, Default)]
-pub struct VerdictMarks(pub(super) BTreeMap<Partition, Offset>);
+pub struct VerdictMarks(pub(super) BTreeMap<PartitionIndex, Offset>);
 
 impl IngestService {
     /// Reads the outcomes of events, from marks that were taken before the events were appended.
@@ -39,9 +39,9 @@ impl IngestService {
 pub struct OutcomeReader {
     shared: Arc<Shared>,
     stream: Arc<str>,
-    partitions: BTreeMap<Partition, PartitionReader>,
+    partitions: BTreeMap<PartitionIndex, PartitionReader>,
     /// The positions of the archive, for partitions that another process scores.
-    judged: BTreeMap<Partition, Offset>,
+    judged: BTreeMap<PartitionIndex, Offset>,
 }
 
 impl OutcomeReader {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use super::IngestService;
 use crate::ports::{PartitionId, Place, StoreError};
@@ -30,7 +30,7 @@ impl IngestService {
     /// # Errors
     /// Not all of them were in time, or the archive fails.
     pub async fn wait_scored(&self, stream: &str, places: &[Place], at_most: Duration) -> Result<(), WaitError> {
-        let mut last: BTreeMap<Partition, Offset> = BTreeMap::new();
+        let mut last: BTreeMap<PartitionIndex, Offset> = BTreeMap::new();
         for place in places {
             let offset = last.entry(place.partition).or_insert(place.offset);
             *offset = place.offset.max(*offset);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::verdict::{Outcome, Verdict, VerdictBlock, read_block};
 use tokio::sync::watch;
 
@@ -135,7 +135,7 @@ impl LiveVerdicts {
     fn begin_at_ends(&mut self, plan: &Plan) -> Result<(), StoreError> {
         for name in self.wanted(plan) {
             let ends = (0..plan.streams[&name].partitions)
-                .map(|partition| self.shared.ports.log.end(&name, Topic::Verdicts, Partition(partition)));
+                .map(|partition| self.shared.ports.log.end(&name, Topic::Verdicts, PartitionIndex(partition)));
             let positions = ends.map(|end| Ok(Position { block: end?.0, is_sure: true, ..Position::default() }));
             self.streams.insert(name.clone(), positions.collect::<Result<_, StoreError>>()?);
         }

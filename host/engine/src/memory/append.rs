@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 
 use super::client::Port;
 use super::faults::Fate;
@@ -21,7 +21,7 @@ impl WorldState {
         &mut self,
         process: Option<ProcessId>,
         (stream, topic): (&str, Topic),
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Receipt {
         let stream: Arc<str> = stream.into();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use super::client::{Client, Port};
 use super::cursor;
@@ -58,7 +58,7 @@ impl DeadLetterTable {
         type Place = (String, u32, u64, Option<String>, Option<String>);
         let after: Option<Place> = cursor::read(LISTING, query.cursor.as_deref())?;
         let after = after.map(|(stream, partition, offset, rule, sink)| {
-            let partition_id = PartitionId { stream: stream.into(), partition: Partition(partition) };
+            let partition_id = PartitionId { stream: stream.into(), partition: PartitionIndex(partition) };
             (partition_id, Reverse(Offset(offset)), rule, sink)
         });
         let wanted = self.letters.iter().filter(|(identity, letter)| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 
 use super::client::{Client, Port};
@@ -43,7 +43,7 @@ impl LogTable {
     }
 
     /// One partition of a topic.
-    fn find(&self, stream: &str, topic: Topic, partition: Partition) -> Result<&TopicPartition, StoreError> {
+    fn find(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<&TopicPartition, StoreError> {
         let topics = self.streams.get(stream).ok_or_else(|| Port::Log.broken(format!("no stream '{stream}'")))?;
         let partitions = match topic {
             Topic::Events => &topics.events,
@@ -97,7 +97,7 @@ impl Log for Client {
         &self,
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError> {
         let mut world = self.enter(Port::Log)?;
@@ -115,7 +115,7 @@ impl Log for Client {
         &self,
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -134,11 +134,11 @@ impl Log for Client {
         Ok(world.tables.log.find(stream, topic, partition)?.read(from.0, max_records, max_bytes))
     }
 
-    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
+    fn end(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError> {
         self.query(Port::Log, |tables| tables.log.find(stream, topic, partition).map(|found| Offset(found.end())))
     }
 
-    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+    fn kept(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError> {
         self.query(Port::Log, |tables| {
             let first = Offset(tables.log.find(stream, topic, partition)?.first());
             Ok(Kept { first, max_age: None, max_bytes: None })
@@ -149,7 +149,13 @@ impl Log for Client {
         true
     }
 
-    fn trim(&self, stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<TrimResult, StoreError> {
+    fn trim(
+        &self,
+        stream: &str,
+        topic: Topic,
+        partition: PartitionIndex,
+        wish: &Trim,
+    ) -> Result<TrimResult, StoreError> {
         let (partition_id, wish) = (PartitionId { stream: stream.into(), partition }, *wish);
         self.execute(Write::new(Port::Log, move |tables, _| {
             let found = tables.log.get_mut(&partition_id, topic);

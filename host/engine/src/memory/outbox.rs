@@ -141,7 +141,7 @@ mod tests {
     use crate::ports::Ports;
 
     fn partition() -> PartitionId {
-        PartitionId { stream: "payments".into(), partition: assay_core::names::Partition(0) }
+        PartitionId { stream: "payments".into(), partition: assay_core::names::PartitionIndex(0) }
     }
 
     /// The outcomes of some events, each in a block of its own.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 use assay_core::verdict::Outcome;
 
@@ -79,30 +79,30 @@ guarded!(Log, "log", {
     fn append(
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability
     ) -> Result<Receipt, StoreError>;
     fn read(
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize
     ) -> Result<Vec<Records>, StoreError>;
     fn read_events(
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         schema: u32,
         max_records: usize,
         max_bytes: usize
     ) -> Result<Vec<Records>, StoreError>;
-    fn end(stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
-    fn kept(stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
-    fn trim(stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<TrimResult, StoreError>;
+    fn end(stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError>;
+    fn kept(stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError>;
+    fn trim(stream: &str, topic: Topic, partition: PartitionIndex, wish: &Trim) -> Result<TrimResult, StoreError>;
 }
-    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+    fn partition_of(&self, key: &str, partitions: u32) -> PartitionIndex {
         self.0.partition_of(key, partitions)
     }
     fn can_change_schema(&self, stream: &StreamDef) -> Result<(), String> {

@@ -7,7 +7,7 @@ mod records;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition, partition_of};
+use assay_core::names::{Offset, PartitionIndex, partition_of};
 use assay_core::stream::StreamDef;
 use tokio::sync::watch;
 
@@ -95,7 +95,7 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// Their partition.
-    pub partition: Partition,
+    pub partition: PartitionIndex,
     /// Their offsets.
     pub offsets: Offsets,
 }
@@ -141,7 +141,7 @@ pub trait Log: Send + Sync {
     }
 
     /// The partition of an entity's events. Whoever else writes to the log has to place events by the same function.
-    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+    fn partition_of(&self, key: &str, partitions: u32) -> PartitionIndex {
         partition_of(key, partitions)
     }
 
@@ -161,7 +161,7 @@ pub trait Log: Send + Sync {
         &self,
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError>;
 
@@ -175,7 +175,7 @@ pub trait Log: Send + Sync {
         &self,
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -190,7 +190,7 @@ pub trait Log: Send + Sync {
     fn read_events(
         &self,
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         _schema: u32,
         max_records: usize,
@@ -208,7 +208,7 @@ pub trait Log: Send + Sync {
     fn read_verdicts(
         &self,
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -222,14 +222,14 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// The store fails.
-    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
+    fn end(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError>;
 
     /// The records that are still there of a partition of a topic, and the time for which records are kept. May ask a
     /// server each time, so the hot path must not call it.
     ///
     /// # Errors
     /// The store fails.
-    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
+    fn kept(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError>;
 
     /// True if `trim` deletes. Otherwise the log deletes by settings of its own, if at all.
     fn trims(&self) -> bool {
@@ -245,7 +245,7 @@ pub trait Log: Send + Sync {
         &self,
         _stream: &str,
         _topic: Topic,
-        _partition: Partition,
+        _partition: PartitionIndex,
         _wish: &Trim,
     ) -> Result<TrimResult, StoreError> {
         Ok(TrimResult::default())

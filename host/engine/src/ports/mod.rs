@@ -20,7 +20,7 @@ pub mod state;
 
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 /// A failure of a store. The text is for the operator: what was tried, on what, and what the store said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +61,7 @@ pub struct PartitionId {
     /// The stream.
     pub stream: Arc<str>,
     /// The partition.
-    pub partition: Partition,
+    pub partition: PartitionIndex,
 }
 
 impl std::fmt::Display for PartitionId {
@@ -74,7 +74,7 @@ impl std::fmt::Display for PartitionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     /// The partition.
-    pub partition: Partition,
+    pub partition: PartitionIndex,
     /// The offset.
     pub offset: Offset,
 }

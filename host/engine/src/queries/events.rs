@@ -1,6 +1,6 @@
 //! Events with their outcomes and dead letters.
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{DecodeError, Written, to_json};
 use assay_core::verdict::Outcome;
 
@@ -51,7 +51,7 @@ impl QueryService {
         let plan = self.plan();
         let id = &plan.streams.get(stream).map_or_else(|| id.to_owned(), |stream| stream.canonical_id(id));
         let mut found = Vec::new();
-        let begin = after.map_or(Partition(0), |place| place.partition);
+        let begin = after.map_or(PartitionIndex(0), |place| place.partition);
         for partition_id in partitions.iter().filter(|partition_id| partition_id.partition >= begin) {
             let after = after.filter(|place| place.partition == partition_id.partition).map(|place| place.offset);
             // One more than wanted tells whether there is another page.
@@ -145,7 +145,7 @@ impl QueryService {
 }
 
 /// Reads `PARTITION-OFFSET`.
-fn place_of(id: &str) -> Option<(Partition, Offset)> {
+fn place_of(id: &str) -> Option<(PartitionIndex, Offset)> {
     let (partition, offset) = id.split_once('-')?;
-    Some((Partition(partition.parse().ok()?), Offset(offset.parse().ok()?)))
+    Some((PartitionIndex(partition.parse().ok()?), Offset(offset.parse().ok()?)))
 }

@@ -67,7 +67,7 @@ fn rounded(ms: i64) -> Span {
 mod tests {
     use std::time::Duration;
 
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
 
     use super::*;
     use crate::ports::PartitionId;
@@ -77,7 +77,7 @@ mod tests {
     const NOW: i64 = 1_000 * HOUR;
 
     fn need(reader: &'static str, at: u64, appended_at: i64) -> NeededRecord {
-        let partition = PartitionId { stream: "payments".into(), partition: Partition(3) };
+        let partition = PartitionId { stream: "payments".into(), partition: PartitionIndex(3) };
         NeededRecord { reader, partition, topic: Topic::Events, at: Offset(at), appended_at }
     }
 

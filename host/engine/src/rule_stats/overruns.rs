@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn partition() -> PartitionId {
-        PartitionId { stream: "payments".into(), partition: assay_core::names::Partition(0) }
+        PartitionId { stream: "payments".into(), partition: assay_core::names::PartitionIndex(0) }
     }
 
     fn turn(rule: &Arc<RuleStamp>, ms: u64, exhausted_ms: u64) -> RuleBatchStats {

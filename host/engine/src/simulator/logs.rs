@@ -1,6 +1,6 @@
 //! What the log of a world holds: the events of each partition, and how far they are judged.
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::verdict::{VerdictBlock, read_block, read_block_summary};
 
 use super::definitions::{DERIVED, SOURCE};
@@ -10,7 +10,7 @@ use crate::ports::log::{Records, Topic, empty_displaced_blocks};
 
 /// One partition of a stream.
 pub(super) fn partition(stream: &str, partition: u32) -> PartitionId {
-    PartitionId { stream: stream.into(), partition: Partition(partition) }
+    PartitionId { stream: stream.into(), partition: PartitionIndex(partition) }
 }
 
 /// All partitions of both streams.

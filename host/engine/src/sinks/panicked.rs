@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn partition() -> PartitionId {
-        PartitionId { stream: "s".into(), partition: assay_core::names::Partition(0) }
+        PartitionId { stream: "s".into(), partition: assay_core::names::PartitionIndex(0) }
     }
 
     /// Carries the records of a log, of which some panic, in blocks of 100. Returns those that panicked alone, and the

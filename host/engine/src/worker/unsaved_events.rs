@@ -50,13 +50,13 @@ impl UnsavedEvents {
 
 #[cfg(test)]
 mod tests {
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
 
     use super::*;
 
     #[test]
     fn the_oldest_event_behind_the_last_saved_checkpoint_is_needed() {
-        let partition = PartitionId { stream: "payments".into(), partition: Partition(0) };
+        let partition = PartitionId { stream: "payments".into(), partition: PartitionIndex(0) };
         let (mut unsaved, needed_records) = (UnsavedEvents::default(), NeededRecords::default());
         let reported = |unsaved: &mut UnsavedEvents, saved| {
             unsaved.report(saved, &partition, &needed_records);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_engine::memory::{Process, World};
 use assay_engine::ports::log::{Durability, Receipt, Records, Topic};
 use assay_engine::ports::{PartitionId, Ports, StoreError};
@@ -13,7 +13,7 @@ const PARTITIONS: u32 = 3;
 const PROCESSES: usize = 2;
 
 pub(crate) fn partition(partition: u32) -> PartitionId {
-    PartitionId { stream: "payments".into(), partition: Partition(partition) }
+    PartitionId { stream: "payments".into(), partition: PartitionIndex(partition) }
 }
 
 /// Makes the stream of the tests.
@@ -34,12 +34,12 @@ pub(crate) fn append(
 ) -> Result<Receipt, StoreError> {
     let mut records = Records::default();
     records.push(record.as_bytes());
-    ports.log.append("payments", topic, vec![(Partition(partition), records)], durability)
+    ports.log.append("payments", topic, vec![(PartitionIndex(partition), records)], durability)
 }
 
 /// All records of a partition.
 pub(crate) fn records_of(ports: &Ports, topic: Topic, partition: u32) -> Vec<String> {
-    let read = ports.log.read("payments", topic, Partition(partition), Default::default(), usize::MAX, usize::MAX);
+    let read = ports.log.read("payments", topic, PartitionIndex(partition), Default::default(), usize::MAX, usize::MAX);
     let read = read.unwrap();
     let records = read.iter().flat_map(Records::iter).map(|(_, record)| String::from_utf8(record.to_vec()).unwrap());
     records.collect()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_core::failure_code::FailureCode;
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use assay_core::verdict::{BlockHead, EventColumns, UnreadableEvent, write_block};
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
@@ -37,7 +37,7 @@ impl Event {
 /// Appends events to partition 0 of the log.
 pub fn append_events(log: &dyn Log, events: &[Event]) {
     log.create(&stream("payments", 2)).unwrap();
-    let base = log.end("payments", Topic::Events, Partition(0)).unwrap().0;
+    let base = log.end("payments", Topic::Events, PartitionIndex(0)).unwrap().0;
     let all: Vec<(u64, &Event)> = (base..).zip(events).collect();
     let batch = |events: &[(u64, &Event)]| {
         let contents: Vec<Vec<u8>> = events.iter().map(|(offset, event)| event.bytes(*offset)).collect();
@@ -62,7 +62,8 @@ pub fn archive_events(archive: &dyn Archive, log: &dyn Log, events: &[Event], fr
         id: event.id.clone(),
     };
     let entries: Vec<EventEntry> = events.iter().enumerate().take(to).skip(from).map(entry).collect();
-    let blocks = log.read("payments", Topic::Events, Partition(0), Offset(from as u64), to - from, usize::MAX).unwrap();
+    let blocks =
+        log.read("payments", Topic::Events, PartitionIndex(0), Offset(from as u64), to - from, usize::MAX).unwrap();
     archive.write_events(&payments(0), &entries, &blocks, Offset(to as u64)).unwrap();
 }
 
@@ -193,7 +194,7 @@ pub fn outcomes_are_found(archive: &dyn Archive, log: &dyn Log) {
         [verdict_block(10, &[0, 4, 9]), verdict_block(20, &[]), verdict_block(21, &[20]), verdict_block(21, &[15])];
     append(log, Topic::Verdicts, vec![(0, records(&blocks[..2]))], Durability::Ordered).unwrap();
     append(log, Topic::Verdicts, vec![(0, records(&blocks[2..]))], Durability::Ordered).unwrap();
-    let read = |from| log.read("payments", Topic::Verdicts, Partition(0), Offset(from), 100, 1 << 20).unwrap();
+    let read = |from| log.read("payments", Topic::Verdicts, PartitionIndex(0), Offset(from), 100, 1 << 20).unwrap();
     archive.write_verdicts(&payments(0), &read(0)[..1], Offset(2)).unwrap();
     archive.write_verdicts(&payments(0), &read(0)[..1], Offset(2)).unwrap();
     let outcome_of = |offset| {
@@ -223,12 +224,13 @@ pub fn deleted_records_are_not_found(archive: &dyn Archive, log: &dyn Log) {
         blocks.push(verdict_block(at as u64 + 10, &[at as u64 + 5]));
         append(log, Topic::Verdicts, vec![(0, records(&blocks[at / 10..]))], Durability::Ordered).unwrap();
         archive_events(archive, log, &events, at, at + 10);
-        let read = log.read("payments", Topic::Verdicts, Partition(0), Offset(at as u64 / 10), 1, 1 << 20).unwrap();
+        let read =
+            log.read("payments", Topic::Verdicts, PartitionIndex(0), Offset(at as u64 / 10), 1, 1 << 20).unwrap();
         archive.write_verdicts(&payments(0), &read, Offset(at as u64 / 10 + 1)).unwrap();
     }
     let trim = |topic, below| {
         let wish = Trim { older_than: Some(i64::MAX), below: Offset(below), ..Trim::default() };
-        log.trim("payments", topic, Partition(0), &wish).unwrap();
+        log.trim("payments", topic, PartitionIndex(0), &wish).unwrap();
     };
     let first_page = archive.history(&payments(0), &query("hot", between(0, 400), 20)).unwrap();
     let check = |events_begin: u64, verdicts_begin: u64| {
@@ -283,7 +285,7 @@ pub fn write_events_before_reopen(archive: &dyn Archive, log: &dyn Log) {
         archive_events(archive, log, &events, i, i + 1);
     }
     append(log, Topic::Verdicts, vec![(0, records(&[verdict_block(300, &[299])]))], Durability::Ordered).unwrap();
-    let blocks: Vec<Records> = log.read("payments", Topic::Verdicts, Partition(0), Offset(0), 1, 1 << 20).unwrap();
+    let blocks: Vec<Records> = log.read("payments", Topic::Verdicts, PartitionIndex(0), Offset(0), 1, 1 << 20).unwrap();
     archive.write_verdicts(&payments(0), &blocks, Offset(1)).unwrap();
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::log::{Durability, Log, Records, Topic};
 use assay_engine::ports::{Page, PartitionId, Place, StoreError};
 
 /// A partition of the stream `payments`.
 pub fn payments(partition: u32) -> PartitionId {
-    PartitionId { stream: Arc::from("payments"), partition: Partition(partition) }
+    PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(partition) }
 }
 
 /// Records with these contents, appended at a fixed time.
@@ -50,14 +50,14 @@ pub fn append(
     batches: Vec<(u32, Records)>,
     durability: Durability,
 ) -> Result<Vec<Place>, StoreError> {
-    let batches = batches.into_iter().map(|(partition, records)| (Partition(partition), records)).collect();
+    let batches = batches.into_iter().map(|(partition, records)| (PartitionIndex(partition), records)).collect();
     let appended = log.append("payments", topic, batches, durability)?.blocking_recv().unwrap()?;
     Ok(appended.iter().map(|appended| appended.place(0).unwrap()).collect())
 }
 
 /// A place in a stream.
 pub fn place(partition: u32, offset: u64) -> Place {
-    Place { partition: Partition(partition), offset: Offset(offset) }
+    Place { partition: PartitionIndex(partition), offset: Offset(offset) }
 }
 
 /// Reads all records of a partition of `payments` from an offset on, with their offsets, seven at a time.
@@ -65,7 +65,7 @@ pub fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) -> Vec<(
     let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut next = Offset(from);
     loop {
-        let blocks = log.read("payments", topic, Partition(partition), next, 7, 1 << 20).unwrap();
+        let blocks = log.read("payments", topic, PartitionIndex(partition), next, 7, 1 << 20).unwrap();
         let Some(last) = blocks.last() else {
             return all;
         };

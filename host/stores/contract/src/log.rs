@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::log::{Durability, Kept, Log, Records, Topic, Trim, TrimResult, WakeSignal};
 
 use super::streams::stream;
@@ -20,8 +20,8 @@ pub fn streams_are_created_once(log: &dyn Log) {
     log.create(&stream("payments", 4)).unwrap();
     let error = log.create(&stream("payments", 8)).unwrap_err().to_string();
     assert!(error.contains("4 partitions"), "{error}");
-    assert!(log.end("unknown", Topic::Events, Partition(0)).is_err());
-    assert!(log.end("payments", Topic::Events, Partition(4)).is_err());
+    assert!(log.end("unknown", Topic::Events, PartitionIndex(0)).is_err());
+    assert!(log.end("payments", Topic::Events, PartitionIndex(4)).is_err());
     assert!(append(log, Topic::Events, vec![(4, records(&["x"]))], Durability::Synced).is_err());
     assert!(log.create(&stream("nothing", 0)).is_err());
 }
@@ -30,15 +30,15 @@ pub fn streams_are_created_once(log: &dyn Log) {
 pub fn offsets_are_assigned_in_order(log: &dyn Log) {
     create(log);
     for durability in [Durability::Synced, Durability::Ordered] {
-        let base = log.end("payments", Topic::Events, Partition(2)).unwrap().0;
+        let base = log.end("payments", Topic::Events, PartitionIndex(2)).unwrap().0;
         let batches =
             vec![(2, events(&["a", "b"])), (1, events(&["c"])), (2, events(&["d"])), (3, events::<&str>(&[]))];
         let places = append(log, Topic::Events, batches, durability).unwrap();
         assert_eq!(places[0], place(2, base));
         assert_eq!(places[2], place(2, base + 2));
         assert_eq!(places[3], place(3, 0));
-        assert_eq!(log.end("payments", Topic::Events, Partition(2)).unwrap(), Offset(base + 3));
-        assert_eq!(log.end("payments", Topic::Verdicts, Partition(2)).unwrap(), Offset(0));
+        assert_eq!(log.end("payments", Topic::Events, PartitionIndex(2)).unwrap(), Offset(base + 3));
+        assert_eq!(log.end("payments", Topic::Verdicts, PartitionIndex(2)).unwrap(), Offset(0));
     }
     assert!(append(log, Topic::Events, vec![], Durability::Synced).unwrap().is_empty());
 }
@@ -59,7 +59,7 @@ pub fn reads_begin_at_the_requested_offset(log: &dyn Log) {
     }
     assert!(read_all(log, Topic::Verdicts, 1, 1000).is_empty());
     assert!(read_all(log, Topic::Verdicts, 0, 0).is_empty());
-    let blocks = log.read("payments", Topic::Verdicts, Partition(1), Offset(8), 1000, 1 << 20).unwrap();
+    let blocks = log.read("payments", Topic::Verdicts, PartitionIndex(1), Offset(8), 1000, 1 << 20).unwrap();
     // A block can be a part of a larger one and can hold several appends. Its time is that of its first record.
     assert_eq!(blocks[0].appended_at, 1);
     assert!(blocks.iter().all(|block| block.appended_at == block.first.0 as i64 / 6), "{blocks:?}");
@@ -73,7 +73,7 @@ pub fn events_keep_their_schemas(log: &dyn Log) {
         append(log, Topic::Events, [0, 1, 1, 7, 0].map(batch).into(), Durability::Synced).unwrap();
     }
     for from in 0..15 {
-        let blocks = log.read("payments", Topic::Events, Partition(1), Offset(from), 1000, 1 << 20).unwrap();
+        let blocks = log.read("payments", Topic::Events, PartitionIndex(1), Offset(from), 1000, 1 << 20).unwrap();
         let mut next = from;
         for (block, (offset, event)) in blocks.iter().flat_map(|block| block.iter().map(move |event| (block, event))) {
             assert_eq!(offset, Offset(next));
@@ -94,7 +94,7 @@ pub fn reads_respect_limits(log: &dyn Log) {
         append(log, Topic::Events, vec![(0, ten.clone())], Durability::Ordered).unwrap();
     }
     let read = |max_records, max_bytes| {
-        let blocks = log.read("payments", Topic::Events, Partition(0), Offset(5), max_records, max_bytes).unwrap();
+        let blocks = log.read("payments", Topic::Events, PartitionIndex(0), Offset(5), max_records, max_bytes).unwrap();
         blocks.iter().map(Records::len).sum::<usize>()
     };
     // The record that reaches a limit is returned; the rest of its append may follow.
@@ -115,7 +115,7 @@ pub fn malformed_records_are_refused(log: &dyn Log) {
         let batches = vec![(0, good.clone()), (1, bad)];
         assert!(append(log, Topic::Events, batches, Durability::Synced).is_err());
     }
-    assert_eq!(log.end("payments", Topic::Events, Partition(0)).unwrap(), Offset(0));
+    assert_eq!(log.end("payments", Topic::Events, PartitionIndex(0)).unwrap(), Offset(0));
 }
 
 /// The subscribers of a topic are notified once its new records can be read, and those of the other topic are not.
@@ -126,8 +126,8 @@ pub fn subscribers_are_notified_of_readable_records(log: &dyn Log) {
     log.on_append(Topic::Verdicts, second.clone());
     for (topic, notified, silent) in [(Topic::Events, &first, &second), (Topic::Verdicts, &second, &first)] {
         for durability in [Durability::Synced, Durability::Ordered] {
-            let from = log.end("payments", topic, Partition(3)).unwrap();
-            let batches = vec![(Partition(3), events(&["x"]))];
+            let from = log.end("payments", topic, PartitionIndex(3)).unwrap();
+            let batches = vec![(PartitionIndex(3), events(&["x"]))];
             let receipt = log.append("payments", topic, batches, durability).unwrap();
             assert!(notified.wait(Duration::from_secs(10)));
             assert_eq!(read_all(log, topic, 3, from.0).len(), 1);
@@ -140,14 +140,14 @@ pub fn subscribers_are_notified_of_readable_records(log: &dyn Log) {
 /// Without retention limits a partition keeps all records from the first on, and none is lost.
 pub fn records_are_kept_without_retention(log: &dyn Log) {
     create(log);
-    let kept = |topic, partition| log.kept("payments", topic, Partition(partition));
+    let kept = |topic, partition| log.kept("payments", topic, PartitionIndex(partition));
     let all = Kept { first: Offset(0), max_age: None, max_bytes: None };
     assert_eq!(kept(Topic::Events, 1).unwrap(), all, "an empty partition begins at its end");
     append(log, Topic::Events, vec![(1, events(&["a", "b"]))], Durability::Synced).unwrap();
     append(log, Topic::Verdicts, vec![(1, records(&["v"]))], Durability::Synced).unwrap();
     assert_eq!((kept(Topic::Events, 1).unwrap(), kept(Topic::Verdicts, 1).unwrap()), (all, all));
     assert!(kept(Topic::Events, 4).is_err());
-    assert!(log.kept("unknown", Topic::Events, Partition(0)).is_err());
+    assert!(log.kept("unknown", Topic::Events, PartitionIndex(0)).is_err());
     assert_eq!(read_all(log, Topic::Events, 1, 0).len(), 2);
     assert!(log.lost().iter().all(|lost| lost.records == 0), "{:?}", log.lost());
 }
@@ -161,8 +161,8 @@ pub fn retention_deletes_the_oldest_blocks(log: &dyn Log) {
         let two = Records { appended_at: 1000 + i, ..records(&[[i as u8; 100], [i as u8; 100]]) };
         append(log, Topic::Events, vec![(1, two)], Durability::Ordered).unwrap();
     }
-    let trim = |wish: Trim| log.trim("payments", Topic::Events, Partition(1), &wish).unwrap();
-    let first = || log.kept("payments", Topic::Events, Partition(1)).unwrap().first.0;
+    let trim = |wish: Trim| log.trim("payments", Topic::Events, PartitionIndex(1), &wish).unwrap();
+    let first = || log.kept("payments", Topic::Events, PartitionIndex(1)).unwrap().first.0;
     let all = Trim { below: Offset(u64::MAX), ..Trim::default() };
     assert_eq!(trim(all), TrimResult::default(), "without a limit nothing is deleted");
     assert_eq!(trim(Trim { older_than: Some(1000), ..all }).records, 0);
@@ -178,15 +178,15 @@ pub fn retention_deletes_the_oldest_blocks(log: &dyn Log) {
     trim(Trim { max_bytes: Some(8 * 215), ..all });
     assert_eq!(first(), 26, "the size includes later appends");
     for from in [0, 7, 26] {
-        let read = log.read("payments", Topic::Events, Partition(1), Offset(from), 1, 1 << 20).unwrap();
+        let read = log.read("payments", Topic::Events, PartitionIndex(1), Offset(from), 1, 1 << 20).unwrap();
         assert_eq!((read[0].first, read[0].get(0)), (Offset(26), Some(&[13; 100][..])), "from {from}");
     }
     trim(Trim { older_than: Some(i64::MAX), ..all });
     assert_eq!(first(), 40);
-    assert_eq!(log.end("payments", Topic::Events, Partition(1)).unwrap(), Offset(42));
+    assert_eq!(log.end("payments", Topic::Events, PartitionIndex(1)).unwrap(), Offset(42));
     assert_eq!(read_all(log, Topic::Events, 1, 40).len(), 2, "the last block says where the partition ends");
-    assert_eq!(log.kept("payments", Topic::Events, Partition(0)).unwrap().first, Offset(0), "another partition");
-    assert!(log.trim("payments", Topic::Events, Partition(4), &all).is_err());
+    assert_eq!(log.kept("payments", Topic::Events, PartitionIndex(0)).unwrap().first, Offset(0), "another partition");
+    assert!(log.trim("payments", Topic::Events, PartitionIndex(4), &all).is_err());
 }
 
 /// Deletes blocks for [`deleted_blocks_stay_deleted`].
@@ -196,14 +196,14 @@ pub fn delete_blocks_before_reopen(log: &dyn Log) {
         append(log, Topic::Verdicts, vec![(2, records(&[[i; 3]]))], Durability::Ordered).unwrap();
     }
     let wish = Trim { older_than: Some(i64::MAX), below: Offset(3), ..Trim::default() };
-    assert_eq!(log.trim("payments", Topic::Verdicts, Partition(2), &wish).unwrap().records, 3);
+    assert_eq!(log.trim("payments", Topic::Verdicts, PartitionIndex(2), &wish).unwrap().records, 3);
 }
 
 /// After a reopen deleted blocks stay deleted, and offsets continue.
 pub fn deleted_blocks_stay_deleted(log: &dyn Log) {
     create(log);
-    assert_eq!(log.kept("payments", Topic::Verdicts, Partition(2)).unwrap().first, Offset(3));
-    let read = log.read("payments", Topic::Verdicts, Partition(2), Offset(0), 9, 1 << 20).unwrap();
+    assert_eq!(log.kept("payments", Topic::Verdicts, PartitionIndex(2)).unwrap().first, Offset(3));
+    let read = log.read("payments", Topic::Verdicts, PartitionIndex(2), Offset(0), 9, 1 << 20).unwrap();
     assert_eq!(read[0].first, Offset(3));
     let places = append(log, Topic::Verdicts, vec![(2, records(&["e"]))], Durability::Ordered).unwrap();
     assert_eq!(places, [place(2, 5)]);
@@ -221,14 +221,15 @@ pub fn appends_from_many_threads_keep_their_order(log: &dyn Log) {
                 let mut receipts = Vec::new();
                 for i in 0..APPENDS {
                     let contents = [format!("{thread}/{i}/a"), format!("{thread}/{i}/b")];
-                    let batches = vec![(Partition(0), events(&contents)), (Partition(i % 4), events(&contents[..1]))];
+                    let batches =
+                        vec![(PartitionIndex(0), events(&contents)), (PartitionIndex(i % 4), events(&contents[..1]))];
                     receipts.push((i, log.append("payments", Topic::Events, batches, durability).unwrap()));
                 }
                 for (i, receipt) in receipts {
                     let appended = receipt.blocking_recv().unwrap().unwrap();
                     let places: Vec<_> = appended.iter().filter_map(|appended| appended.place(0)).collect();
                     let at = places[0].offset;
-                    let found = log.read("payments", Topic::Events, Partition(0), at, 2, 1 << 20).unwrap();
+                    let found = log.read("payments", Topic::Events, PartitionIndex(0), at, 2, 1 << 20).unwrap();
                     assert_eq!(found[0].get(0), Some(&*event(&format!("{thread}/{i}/a"))));
                 }
             });
@@ -262,7 +263,7 @@ pub fn appends_survive_reopen(log: &dyn Log) {
     assert_eq!(read_all(log, Topic::Events, 0, 1), [(1, event("b")), (2, event("d"))]);
     assert_eq!(read_all(log, Topic::Events, 3, 0), [(0, event("c"))]);
     assert_eq!(read_all(log, Topic::Verdicts, 3, 0), [(0, b"v".to_vec())]);
-    assert_eq!(log.end("other", Topic::Events, Partition(0)).unwrap(), Offset(0));
+    assert_eq!(log.end("other", Topic::Events, PartitionIndex(0)).unwrap(), Offset(0));
     assert!(log.create(&stream("payments", 5)).is_err());
     let places = append(log, Topic::Events, vec![(0, events(&["e"]))], Durability::Synced).unwrap();
     assert_eq!(places, [place(0, 3)]);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::archive::{EventEntry, HistoryQuery};
@@ -58,7 +58,7 @@ fn measure<T>(what: &str, count: u64, run: impl FnOnce() -> T) -> T {
 }
 
 fn partition(number: u32) -> PartitionId {
-    PartitionId { stream: Arc::from("payments"), partition: Partition(number) }
+    PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(number) }
 }
 
 /// 200 bytes that compress about as well as small Avro records.
@@ -76,11 +76,11 @@ fn event(number: u64) -> [u8; 200] {
 
 /// Batches of 1,000 events over 8 partitions, 16 in flight.
 fn append(ports: &Ports) {
-    let batches: Vec<Vec<(Partition, Records)>> = (0..EVENTS / BATCH)
+    let batches: Vec<Vec<(PartitionIndex, Records)>> = (0..EVENTS / BATCH)
         .map(|batch| {
             let mut spread = vec![Records::default(); 8];
             (0..BATCH).for_each(|i| spread[(i % 8) as usize].push(&event(batch * BATCH + i)));
-            (0..8).map(Partition).zip(spread).collect()
+            (0..8).map(PartitionIndex).zip(spread).collect()
         })
         .collect();
     measure("append synced, 1,000 events of 200 bytes, 16 under way", EVENTS, || {
@@ -101,7 +101,7 @@ fn append_one_by_one(ports: &Ports) {
             for number in 0..2_000 {
                 let mut records = Records::default();
                 records.push(&event(number));
-                let batch = vec![(Partition(0), records)];
+                let batch = vec![(PartitionIndex(0), records)];
                 let receipt = ports.log.append("payments", Topic::Verdicts, batch, durability).unwrap();
                 receipt.blocking_recv().unwrap().unwrap();
             }
@@ -110,11 +110,11 @@ fn append_one_by_one(ports: &Ports) {
 }
 
 fn read(ports: &Ports) {
-    let end = ports.log.end("payments", Topic::Events, Partition(1)).unwrap();
+    let end = ports.log.end("payments", Topic::Events, PartitionIndex(1)).unwrap();
     measure("read, 4,096 events at a time", end.0, || {
         let mut next = Offset(0);
         while next < end {
-            let blocks = ports.log.read("payments", Topic::Events, Partition(1), next, 4_096, 4 << 20).unwrap();
+            let blocks = ports.log.read("payments", Topic::Events, PartitionIndex(1), next, 4_096, 4 << 20).unwrap();
             next = blocks.last().unwrap().next();
         }
     });

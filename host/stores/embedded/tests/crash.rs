@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::log::{Durability, Log, Records, Topic};
 
@@ -33,7 +33,7 @@ fn append_forever(dir: &Path) {
     let store = Embedded::open(dir, &Config::default()).unwrap();
     let log = store.ports().log;
     log.create(&streams::stream("payments", PARTITIONS)).unwrap();
-    let end = |partition| log.end("payments", Topic::Events, Partition(partition)).unwrap().0;
+    let end = |partition| log.end("payments", Topic::Events, PartitionIndex(partition)).unwrap().0;
     let mut next: Vec<u64> = (0..PARTITIONS).map(end).collect();
     let (receipts, pending) = std::sync::mpsc::sync_channel::<assay_engine::ports::log::Receipt>(64);
     std::thread::spawn(move || {
@@ -53,7 +53,7 @@ fn append_forever(dir: &Path) {
                 records.push(&content(partition, next[partition as usize]));
                 next[partition as usize] += 1;
             }
-            batches.push((Partition(partition), records));
+            batches.push((PartitionIndex(partition), records));
         }
         receipts.send(log.append("payments", Topic::Events, batches, Durability::Synced).unwrap()).unwrap();
     }
@@ -96,7 +96,7 @@ fn run_and_kill(dir: &Path, after: usize) -> HashMap<u32, u64> {
 fn assert_whole(log: &dyn Log, partition: u32) -> u64 {
     let mut next = Offset(0);
     loop {
-        let blocks = log.read("payments", Topic::Events, Partition(partition), next, 1000, 1 << 20).unwrap();
+        let blocks = log.read("payments", Topic::Events, PartitionIndex(partition), next, 1000, 1 << 20).unwrap();
         let Some(last) = blocks.last() else {
             break;
         };
@@ -105,7 +105,7 @@ fn assert_whole(log: &dyn Log, partition: u32) -> u64 {
         }
         next = last.next();
     }
-    assert_eq!(next, log.end("payments", Topic::Events, Partition(partition)).unwrap());
+    assert_eq!(next, log.end("payments", Topic::Events, PartitionIndex(partition)).unwrap());
     next.0
 }
 

@@ -8,7 +8,7 @@ use assay_contract as contract;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use assay_core::verdict::empty_block;
 use assay_embedded::{Config, Embedded, OpenError};
@@ -90,7 +90,7 @@ fn flush(ports: &Ports) {
 /// The answers of all ports as text, or the first error.
 fn read_everything(ports: &Ports) -> Result<String, StoreError> {
     let mut all = String::new();
-    for partition in (0..PARTITIONS).map(Partition) {
+    for partition in (0..PARTITIONS).map(PartitionIndex) {
         for topic in [Topic::Events, Topic::Verdicts] {
             let end = ports.log.end("payments", topic, partition)?;
             let mut next = Offset(0);
@@ -275,9 +275,13 @@ fn an_accepted_loss_is_not_reported_again() {
     let store = Embedded::open(dir.path(), &config).unwrap();
     let ports = store.ports();
     for topic in [Topic::Events, Topic::Verdicts] {
-        assert_eq!(ports.log.end("payments", topic, Partition(2)).unwrap(), Offset(240), "no offset is given twice");
+        assert_eq!(
+            ports.log.end("payments", topic, PartitionIndex(2)).unwrap(),
+            Offset(240),
+            "no offset is given twice"
+        );
     }
-    let lost = ports.log.read("payments", Topic::Events, Partition(2), Offset(120), 1000, 1 << 20).unwrap();
+    let lost = ports.log.read("payments", Topic::Events, PartitionIndex(2), Offset(120), 1000, 1 << 20).unwrap();
     assert!(lost.iter().flat_map(Records::iter).all(|(_, record)| record.is_empty()));
     write_round(&ports);
     let expected = read_everything(&ports).unwrap();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::verdict::read_block;
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::catalog::{Change, Kind};
@@ -121,7 +121,8 @@ fn ingest(engine: &Engine, numbers: impl Iterator<Item = u64>) {
 fn load(engine: &Engine) {
     for partition in 0..PARTITIONS {
         let is_there = |number: &u64| {
-            engine.queries().partition_of("payments", &event(*number).card).unwrap().partition == Partition(partition)
+            engine.queries().partition_of("payments", &event(*number).card).unwrap().partition
+                == PartitionIndex(partition)
         };
         ingest(engine, (0..EVENTS).filter(is_there));
     }
@@ -130,7 +131,7 @@ fn load(engine: &Engine) {
 /// The score of each event in the derived stream, by its time.
 fn scores(ports: &Ports) -> BTreeMap<i64, f64> {
     let mut scores = BTreeMap::new();
-    for partition in (0..DERIVED).map(Partition) {
+    for partition in (0..DERIVED).map(PartitionIndex) {
         let mut at = Offset(0);
         loop {
             let blocks = ports.log.read("by_device", Topic::Verdicts, partition, at, 1000, 1 << 24).unwrap();
@@ -163,7 +164,7 @@ fn assert_in_order(ports: &Ports, expected: &BTreeMap<i64, f64>) {
 }
 
 fn appended(ports: &Ports) -> u64 {
-    let end = |partition| ports.log.end("by_device", Topic::Events, Partition(partition)).map_or(0, |end| end.0);
+    let end = |partition| ports.log.end("by_device", Topic::Events, PartitionIndex(partition)).map_or(0, |end| end.0);
     (0..DERIVED).map(end).sum()
 }
 
@@ -208,7 +209,7 @@ fn a_partition_without_events_is_given_up_and_shown() {
     let (engine, metrics) = start(store.ports(), Duration::from_secs(2));
     define_source(&engine);
     let is_silent = |number: &u64| {
-        engine.queries().partition_of("payments", &event(*number).card).unwrap().partition == Partition(5)
+        engine.queries().partition_of("payments", &event(*number).card).unwrap().partition == PartitionIndex(5)
     };
     let numbers: Vec<u64> = (0..EVENTS / 4).filter(|number| !is_silent(number)).collect();
     ingest(&engine, numbers.iter().copied());
@@ -239,7 +240,8 @@ fn two_owners_fold_in_order_of_time() {
     load(&first);
     define_derived(&first);
     let (second, _) = start(ports(&members[1]), Duration::from_secs(5));
-    let partition = |stream: &str, partition| PartitionId { stream: stream.into(), partition: Partition(partition) };
+    let partition =
+        |stream: &str, partition| PartitionId { stream: stream.into(), partition: PartitionIndex(partition) };
     for number in 0..PARTITIONS {
         members[number as usize % 2].owner().assign(vec![partition("payments", number)]);
     }

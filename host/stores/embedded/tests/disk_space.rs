@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::log::{Durability, Records, Topic, Trim};
 use contract::append;
@@ -53,11 +53,11 @@ fn a_log_with_a_limit_stays_small_on_the_disk() {
     for i in 0..WRITTEN_MIB {
         append(&*log, Topic::Events, vec![(0, noise(i))], Durability::Ordered).unwrap();
         if i % 16 == 15 {
-            log.trim("payments", Topic::Events, Partition(0), &trim).unwrap();
+            log.trim("payments", Topic::Events, PartitionIndex(0), &trim).unwrap();
             max_mib = max_mib.max(disk_space(dir.path()));
         }
     }
-    let first = log.kept("payments", Topic::Events, Partition(0)).unwrap().first.0;
+    let first = log.kept("payments", Topic::Events, PartitionIndex(0)).unwrap().first.0;
     assert!(first >= (WRITTEN_MIB - KEPT_MIB) * 4 - 8, "{first}");
     // Beside the kept records there are one or two journals of 64 MiB, the table of a memtable, and unreclaimed records.
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_core::failure_code::FailureCode;
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_core::rule::{Mode, RuleDef};
 use assay_core::verdict::Outcome;
 use assay_engine::ports::catalog::Kind;
@@ -157,7 +157,7 @@ fn start_without_checkpoints(dir: &Path, limits: Limits) -> (TestEngine, Arc<Man
 }
 
 fn payments() -> Vec<PartitionId> {
-    (0..2).map(|partition| PartitionId { stream: "payments".into(), partition: Partition(partition) }).collect()
+    (0..2).map(|partition| PartitionId { stream: "payments".into(), partition: PartitionIndex(partition) }).collect()
 }
 
 fn define_folds(running: &TestEngine) {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::{PartitionId, Ports};
@@ -55,7 +55,7 @@ fn ingest(engine: &Engine, numbers: Range<u64>) {
 }
 
 fn partitions(numbers: Range<u32>) -> Vec<PartitionId> {
-    numbers.map(|number| PartitionId { stream: "s".into(), partition: Partition(number) }).collect()
+    numbers.map(|number| PartitionId { stream: "s".into(), partition: PartitionIndex(number) }).collect()
 }
 
 /// Reads until all verdicts were received. Every tenth read resumes from the token of the last one.

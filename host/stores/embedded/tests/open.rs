@@ -165,7 +165,7 @@ fn a_damaged_database_is_refused() {
 
 #[test]
 fn after_shutdown_appends_are_refused_and_reads_work() {
-    use assay_core::names::{Offset, Partition};
+    use assay_core::names::{Offset, PartitionIndex};
     use assay_engine::ports::log::{Durability, Records, Topic};
 
     let dir = tempfile::tempdir().unwrap();
@@ -174,7 +174,8 @@ fn after_shutdown_appends_are_refused_and_reads_work() {
     log.create(&streams::stream("payments", 1)).unwrap();
     let mut records = Records::default();
     records.push(b"a");
-    let append = |durability| log.append("payments", Topic::Events, vec![(Partition(0), records.clone())], durability);
+    let append =
+        |durability| log.append("payments", Topic::Events, vec![(PartitionIndex(0), records.clone())], durability);
     let waiting: Vec<_> = (0..50).map(|_| append(Durability::Synced).unwrap()).collect();
     store.shutdown().unwrap();
     store.shutdown().unwrap();
@@ -184,6 +185,6 @@ fn after_shutdown_appends_are_refused_and_reads_work() {
     for durability in [Durability::Synced, Durability::Ordered] {
         assert!(append(durability).unwrap_err().to_string().contains("shut down"));
     }
-    assert_eq!(log.end("payments", Topic::Events, Partition(0)).unwrap(), Offset(50));
-    assert!(!log.read("payments", Topic::Events, Partition(0), Offset(0), 1, 1).unwrap().is_empty());
+    assert_eq!(log.end("payments", Topic::Events, PartitionIndex(0)).unwrap(), Offset(50));
+    assert!(!log.read("payments", Topic::Events, PartitionIndex(0), Offset(0), 1, 1).unwrap().is_empty());
 }

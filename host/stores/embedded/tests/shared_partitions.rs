@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use assay_core::value::Value as Measured;
 use assay_core::verdict::{Outcome, read_block};
@@ -151,7 +151,7 @@ fn outcomes(ports: &Ports, stream: &str, partitions: u32) -> BTreeMap<(u32, u64)
         let mut at = Offset(0);
         loop {
             let log = &ports.log;
-            let blocks = log.read_verdicts(stream, Partition(partition), at, 1000, 1 << 24).unwrap();
+            let blocks = log.read_verdicts(stream, PartitionIndex(partition), at, 1000, 1 << 24).unwrap();
             let Some(last) = blocks.last() else { break };
             at = last.next();
             for (_, block) in blocks.iter().flat_map(Records::iter) {
@@ -179,7 +179,9 @@ fn all_partitions() -> Vec<PartitionId> {
 }
 
 fn partitions(stream: &str, partitions: u32) -> Vec<PartitionId> {
-    (0..partitions).map(|partition| PartitionId { stream: stream.into(), partition: Partition(partition) }).collect()
+    (0..partitions)
+        .map(|partition| PartitionId { stream: stream.into(), partition: PartitionIndex(partition) })
+        .collect()
 }
 
 /// Asserts that each event with a device was counted once: the counts of a device are 1, 2, 3 and so on, and the sum is

@@ -9,7 +9,7 @@ use assay_contract::streams;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 use assay_core::wire::put_signed;
 use assay_engine::ports::log::{Durability, Log, Records, Topic, WakeSignal};
@@ -98,8 +98,8 @@ fn event(number: u64, out: &mut Vec<u8>) {
 fn append(log: &dyn Log) {
     let mut receipts = Vec::new();
     for first in (0..EVENTS).step_by(BATCH) {
-        let mut batches: Vec<(Partition, Records)> =
-            (0..PARTITIONS).map(|p| (Partition(p), Records::default())).collect();
+        let mut batches: Vec<(PartitionIndex, Records)> =
+            (0..PARTITIONS).map(|p| (PartitionIndex(p), Records::default())).collect();
         for number in first..(first + BATCH as u64).min(EVENTS) {
             let records = &mut batches[(number % u64::from(PARTITIONS)) as usize].1;
             records.appended_at = 1_700_000_000_000;
@@ -118,18 +118,18 @@ fn read(log: &dyn Log, appends: bool) {
     while left > 0 {
         for partition in 0..PARTITIONS {
             let from = &mut next[partition as usize];
-            if log.end("payments", Topic::Events, Partition(partition)).unwrap().0 == *from {
+            if log.end("payments", Topic::Events, PartitionIndex(partition)).unwrap().0 == *from {
                 continue;
             }
             let blocks =
-                log.read("payments", Topic::Events, Partition(partition), Offset(*from), BATCH, 4 << 20).unwrap();
+                log.read("payments", Topic::Events, PartitionIndex(partition), Offset(*from), BATCH, 4 << 20).unwrap();
             let Some(last) = blocks.last() else { continue };
             let count = last.next().0 - *from;
             (*from, left) = (last.next().0, left.saturating_sub(count));
             if appends {
                 let mut records = Records { appended_at: 1_700_000_000_000, ..Records::default() };
                 records.push(&vec![7; count as usize * VERDICT_BYTES]);
-                let batches = vec![(Partition(partition), records)];
+                let batches = vec![(PartitionIndex(partition), records)];
                 receipts.push(log.append("payments", Topic::Verdicts, batches, Durability::Ordered).unwrap());
             }
         }
@@ -219,7 +219,7 @@ fn loop_bare(brokers: &str, topic: &str, to: Option<&str>) {
 /// Measures single events: the time until the acknowledgement, and until the owner of the partition can read it.
 fn latency(kafka: &Kafka, log: &dyn Log) {
     kafka.membership().join(Arc::new(IgnoringOwner));
-    let all = (0..PARTITIONS).map(|p| PartitionId { stream: Arc::from("payments"), partition: Partition(p) });
+    let all = (0..PARTITIONS).map(|p| PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(p) });
     kafka.membership().set_partitions(all.collect());
     while !kafka.membership().is_member() {
         std::thread::sleep(Duration::from_millis(10));
@@ -229,15 +229,16 @@ fn latency(kafka: &Kafka, log: &dyn Log) {
     log.on_append(Topic::Events, wake.clone());
     let (mut acked, mut readable) = (Vec::new(), Vec::new());
     for number in 0..LATENCY_SAMPLES {
-        let from = log.end("payments", Topic::Events, Partition(0)).unwrap();
+        let from = log.end("payments", Topic::Events, PartitionIndex(0)).unwrap();
         let mut records = Records { appended_at: 1_700_000_000_000, ..Records::default() };
         event(number as u64, &mut records.data);
         records.end_record();
         let start = Instant::now();
-        let receipt = log.append("payments", Topic::Events, vec![(Partition(0), records)], Durability::Synced).unwrap();
+        let receipt =
+            log.append("payments", Topic::Events, vec![(PartitionIndex(0), records)], Durability::Synced).unwrap();
         receipt.blocking_recv().unwrap().unwrap();
         acked.push(start.elapsed());
-        while log.end("payments", Topic::Events, Partition(0)).unwrap() == from {
+        while log.end("payments", Topic::Events, PartitionIndex(0)).unwrap() == from {
             wake.wait(Duration::from_millis(100));
         }
         readable.push(start.elapsed());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::log::{Appended, Offsets, Records, Topic};
 
 use super::append_signals::AppendSignals;
@@ -13,7 +13,7 @@ use super::topics::StreamTopics;
 pub(super) struct InFlightAppend {
     pub(super) topics: Arc<StreamTopics>,
     pub(super) topic: Topic,
-    pub(super) batches: Arc<Vec<(Partition, Records)>>,
+    pub(super) batches: Arc<Vec<(PartitionIndex, Records)>>,
     /// The ends of the partitions of empty batches, by index of the batch.
     pub(super) ends: Vec<(usize, Offset)>,
     pub(super) fetcher: Arc<Fetcher>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Durability, Kept, Log, Lost, Receipt, Records, Topic, WakeSignal};
@@ -48,13 +48,13 @@ impl KafkaLog {
         &self,
         topics: &Arc<StreamTopics>,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError> {
         let codecs = match topic {
             Topic::Verdicts => Vec::new(),
             Topic::Events => {
-                let encoded = |(_, records): &(Partition, Records)| {
+                let encoded = |(_, records): &(PartitionIndex, Records)| {
                     let codec = topics.codec(records.schema)?;
                     Ok(EncodedBatch {
                         keys: codec.extract_keys(records)?,
@@ -66,7 +66,7 @@ impl KafkaLog {
                 batches.iter().map(encoded).collect::<Result<Vec<_>, StoreError>>()?
             }
         };
-        let counts: Vec<(Partition, usize)> = batches.iter().map(|(at, records)| (*at, records.len())).collect();
+        let counts: Vec<(PartitionIndex, usize)> = batches.iter().map(|(at, records)| (*at, records.len())).collect();
         let bytes = batches.iter().map(|(_, records)| records.data.len()).sum();
         let (answer, receipt) = oneshot::channel();
         let batches = Arc::new(batches);
@@ -106,7 +106,7 @@ impl KafkaLog {
     }
 
     /// Reads from the tail if it has the records in the requested schema, else from a broker.
-    fn read_request(&self, partition: Partition, request: ReadRequest<'_>) -> Result<Vec<Records>, StoreError> {
+    fn read_request(&self, partition: PartitionIndex, request: ReadRequest<'_>) -> Result<Vec<Records>, StoreError> {
         let ReadRequest { topics, topic, from, max_records, max_bytes, .. } = request;
         let mut tail = self.fetcher.tails().get(&topics.stream, topic, partition);
         if topic == Topic::Events
@@ -135,7 +135,7 @@ impl KafkaLog {
         &self,
         topics: &StreamTopics,
         topic: Topic,
-        batches: &[(Partition, Records)],
+        batches: &[(PartitionIndex, Records)],
     ) -> Result<Vec<(usize, Offset)>, StoreError> {
         let empty = batches.iter().enumerate().filter(|(_, (_, records))| records.is_empty());
         empty
@@ -156,7 +156,7 @@ impl Log for KafkaLog {
         self.topics.partitions(stream)
     }
 
-    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+    fn partition_of(&self, key: &str, partitions: u32) -> PartitionIndex {
         self.partitioner.partition_of(key, partitions)
     }
 
@@ -165,7 +165,7 @@ impl Log for KafkaLog {
         &self,
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError> {
         let topics = self.topics.get(stream)?;
@@ -195,7 +195,7 @@ impl Log for KafkaLog {
         &self,
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -212,7 +212,7 @@ impl Log for KafkaLog {
     fn read_events(
         &self,
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         schema: u32,
         max_records: usize,
@@ -226,7 +226,7 @@ impl Log for KafkaLog {
         )
     }
 
-    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
+    fn end(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError> {
         let topics = self.topics.get(stream)?;
         let number = topics.partition_number(partition)?;
         let tail = self.fetcher.tails().get(&topics.stream, topic, partition);
@@ -236,7 +236,7 @@ impl Log for KafkaLog {
         Ok(Offset(self.history.read_ends(topics.topic(topic), number)?.1))
     }
 
-    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+    fn kept(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError> {
         let topics = self.topics.get(stream)?;
         let number = topics.partition_number(partition)?;
         let name = topics.topic(topic);

@@ -1,18 +1,18 @@
 //! Maps an entity's key to its partition, as producers do.
 
-use assay_core::names::{Partition, partition_of};
+use assay_core::names::{PartitionIndex, partition_of};
 
 use super::config::Partitioner;
 
 impl Partitioner {
     /// The partition of a key.
-    pub(super) fn partition_of(self, key: &str, partitions: u32) -> Partition {
+    pub(super) fn partition_of(self, key: &str, partitions: u32) -> PartitionIndex {
         let partitions = partitions.max(1);
         match self {
             // Java clients: Utils.toPositive(Utils.murmur2(keyBytes)) % numPartitions.
-            Self::Murmur2 => Partition((murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions),
+            Self::Murmur2 => PartitionIndex((murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions),
             // librdkafka: rd_crc32(key) % partition_cnt.
-            Self::Crc32 => Partition(crc32(key.as_bytes()) % partitions),
+            Self::Crc32 => PartitionIndex(crc32(key.as_bytes()) % partitions),
             Self::Xxh3 => partition_of(key, partitions),
         }
     }
@@ -69,7 +69,7 @@ mod tests {
         }
         assert_eq!(
             Partitioner::Murmur2.partition_of("21", 10),
-            Partition((-973_932_308_i32 & 0x7fff_ffff) as u32 % 10)
+            PartitionIndex((-973_932_308_i32 & 0x7fff_ffff) as u32 % 10)
         );
     }
 
@@ -77,6 +77,6 @@ mod tests {
     #[test]
     fn crc32_is_that_of_librdkafka() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-        assert_eq!(Partitioner::Crc32.partition_of("123456789", 7), Partition(0xcbf4_3926 % 7));
+        assert_eq!(Partitioner::Crc32.partition_of("123456789", 7), PartitionIndex(0xcbf4_3926 % 7));
     }
 }

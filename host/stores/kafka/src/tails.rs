@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_engine::ports::PartitionId;
 use assay_engine::ports::log::Topic;
 
@@ -48,7 +48,7 @@ impl Tails {
     }
 
     /// The tail of a partition of a topic; none if this process does not own it.
-    pub(super) fn get(&self, stream: &Arc<str>, topic: Topic, partition: Partition) -> Option<Arc<Tail>> {
+    pub(super) fn get(&self, stream: &Arc<str>, topic: Topic, partition: PartitionIndex) -> Option<Arc<Tail>> {
         let tails = self.get_partition(&PartitionId { stream: stream.clone(), partition })?;
         Some(match topic {
             Topic::Events => tails.events.clone(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_core::stream::StreamDef;
 use assay_engine::ports::log::Topic;
 use assay_engine::ports::{PartitionId, StoreError};
@@ -68,7 +68,7 @@ impl StreamTopics {
     ///
     /// # Errors
     /// The stream has no such partition.
-    pub(super) fn partition_number(&self, partition: Partition) -> Result<i32, StoreError> {
+    pub(super) fn partition_number(&self, partition: PartitionIndex) -> Result<i32, StoreError> {
         if partition.0 >= self.partitions {
             let (stream, last) = (&self.stream, self.partitions - 1);
             return Err(broken(format!("'{stream}' has the partitions 0 to {last}, not {partition}")));
@@ -78,7 +78,7 @@ impl StreamTopics {
 }
 
 /// The number of a partition for librdkafka.
-pub(super) fn partition_number(partition: Partition) -> Result<i32, StoreError> {
+pub(super) fn partition_number(partition: PartitionIndex) -> Result<i32, StoreError> {
     i32::try_from(partition.0).map_err(|_| broken(format!("there is no partition {partition}")))
 }
 
@@ -130,7 +130,7 @@ impl Topics {
             );
             return None;
         }
-        Some(PartitionId { stream: found.stream.clone(), partition: Partition(partition) })
+        Some(PartitionId { stream: found.stream.clone(), partition: PartitionIndex(partition) })
     }
 
     /// The number of partitions of a stream's topic of events; none if the topic does not exist.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::mongodb::bson::{Bson, DateTime, Document, doc};
 use ::mongodb::options::IndexOptions;
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::dead_letters::{DeadLetter, DeadLetterQuery, DeadLetters};
 use assay_engine::ports::{Page, PartitionId, Place, StoreError};
 
@@ -157,7 +157,7 @@ fn read(document: &Document) -> Result<DeadLetter, StoreError> {
     Ok(DeadLetter {
         stream: fields.text("stream")?.to_owned(),
         place: Place {
-            partition: Partition(fields.small_number("partition")?),
+            partition: PartitionIndex(fields.small_number("partition")?),
             offset: Offset(fields.number("offset")?),
         },
         time: fields.date("time")?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_runtime::{Limits, Runtime, RuntimeConfig};
 use serde_json::json;
 
@@ -47,7 +47,7 @@ impl Asked {
 }
 
 fn payments() -> PartitionId {
-    PartitionId { stream: Arc::from("payments"), partition: Partition(0) }
+    PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(0) }
 }
 
 fn entities() -> Entities {

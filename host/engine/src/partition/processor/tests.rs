@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_core::schema::Encoder;
 use assay_core::verdict::{read_block, read_block_summary};
 use assay_runtime::{Limits, Runtime, RuntimeConfig};
@@ -62,7 +62,7 @@ struct Driven {
 
 impl Driven {
     fn new(plan: &Arc<StreamPlan>, version: u64, memory: PartitionMemory) -> Self {
-        let partition = PartitionId { stream: "payments".into(), partition: Partition(0) };
+        let partition = PartitionId { stream: "payments".into(), partition: PartitionIndex(0) };
         let target = PlanVersion { plan: plan.clone(), version };
         let settings = ProcessorSettings { max_entities_in_memory: 100, notes_buckets: false };
         let processor = PartitionProcessor::new(partition, target, settings, memory).unwrap();

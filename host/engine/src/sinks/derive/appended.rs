@@ -1,7 +1,7 @@
 //! How far a partition of a derived stream is by its own log: its events say which of the source they are. A position is
 //! saved now and then, so that after a crash, or after an append of which nothing was heard, the log may have more.
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{Extractor, Scalar};
 use assay_core::stream::ORIGIN;
 
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 8 << 20;
 pub(super) fn advance_by_log(
     log: &dyn Log,
     to: &StreamPlan,
-    partition: Partition,
+    partition: PartitionIndex,
     mut saved: SavedPosition,
 ) -> Result<Option<SavedPosition>, StoreError> {
     let stream = to.def.stream.as_str();

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use super::panicked::{MAX_PANICS_ALONE, PanickedRecords, SinkPanic};
 use super::task::note_failure;
@@ -171,7 +171,7 @@ impl DeriveSink {
             self.merges.insert(name.to_owned(), merge);
         }
         let Some(merge) = self.merges.get_mut(name) else { return Ok(Round::default()) };
-        let appended_to = PartitionId { stream: name.into(), partition: Partition(0) };
+        let appended_to = PartitionId { stream: name.into(), partition: PartitionIndex(0) };
         let max_records = self.panicked.limit(&appended_to).unwrap_or(usize::MAX);
         let round = match merge.run_round(max_records) {
             Err(StoreError::Panicked { store, message }) => {
@@ -272,7 +272,7 @@ impl DeriveSink {
 
 /// Partitions of a derived stream, each with the number of its assignment: another process may have written to one that was
 /// lost and came back.
-type Assignments = BTreeMap<Partition, u64>;
+type Assignments = BTreeMap<PartitionIndex, u64>;
 
 /// The partitions of derived streams that this process has.
 fn owned_targets(shared: &Shared, plan: &Plan) -> BTreeMap<String, Assignments> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use super::super::write_records::write_dead_letters;
 use super::super::{DERIVE, Refusal, refused_offsets};
@@ -22,7 +22,7 @@ pub(super) struct WaitingEvent {
     /// Its offset in the source.
     pub(super) offset: Offset,
     /// Its partition in the derived stream.
-    pub(super) target: Partition,
+    pub(super) target: PartitionIndex,
     /// Its first byte and the byte after its last one, in the data of its batch.
     pub(super) start: usize,
     pub(super) end: usize,
@@ -38,7 +38,7 @@ pub(super) struct Router<'a> {
     pub(super) shared: &'a Shared,
     pub(super) source: &'a StreamPlan,
     pub(super) rekey: &'a Rekeyer,
-    pub(super) targets: &'a BTreeMap<Partition, Target>,
+    pub(super) targets: &'a BTreeMap<PartitionIndex, Target>,
 }
 
 impl Router<'_> {
@@ -143,7 +143,7 @@ impl Router<'_> {
     ) -> ReadEvent {
         let Some((key, time)) = identified else { return (offset, None, None) };
         let target = key.map(|key| self.shared.ports.log.partition_of(&key, self.rekey.to.partitions));
-        let is_wanted = |target: &Partition| {
+        let is_wanted = |target: &PartitionIndex| {
             let has = |target: &Target| target.started_at(partition.partition) <= offset;
             self.targets.get(target).is_some_and(has)
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 
 use super::super::DERIVE;
 use super::Assignments;
@@ -41,7 +41,7 @@ pub(super) struct StreamMerge {
     rekey: Rekeyer,
     sources: Vec<SourcePartition>,
     /// The partitions of the derived stream that this process has.
-    targets: BTreeMap<Partition, Target>,
+    targets: BTreeMap<PartitionIndex, Target>,
     merge: Merge<WaitingEvent>,
     /// A round failed: the log may have some of what was to be appended.
     has_failed: bool,
@@ -82,7 +82,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The first offset in a partition of the source that it does not have.
-    pub(super) fn started_at(&self, source_partition: Partition) -> Offset {
+    pub(super) fn started_at(&self, source_partition: PartitionIndex) -> Offset {
         self.start.get(source_partition.0 as usize).map_or(Offset(0), |position| position.next)
     }
 }
@@ -128,7 +128,7 @@ impl StreamMerge {
         let position = (0..source.partitions).map(least).collect();
         let source_name: Arc<str> = source.def.stream.as_str().into();
         let partition = |partition| SourcePartition {
-            id: PartitionId { stream: source_name.clone(), partition: Partition(partition) },
+            id: PartitionId { stream: source_name.clone(), partition: PartitionIndex(partition) },
             data: Vec::new(),
             end: Offset(0),
             appended_at: None,
@@ -160,7 +160,7 @@ impl StreamMerge {
         self.has_failed = true;
         self.taken = None;
         let (mut round, mut given_up) = (Round::default(), Vec::new());
-        let mut batches: BTreeMap<Partition, Records> = BTreeMap::new();
+        let mut batches: BTreeMap<PartitionIndex, Records> = BTreeMap::new();
         let (mut taken, mut bytes) = (0, 0);
         self.merge.look_again();
         let mut last = None;
@@ -289,7 +289,7 @@ impl StreamMerge {
     /// How far it is.
     pub(super) fn progress(&self) -> DerivedProgress {
         let stream: Arc<str> = self.rekey.to.def.stream.as_str().into();
-        let target = |partition: &Partition| PartitionId { stream: stream.clone(), partition: *partition };
+        let target = |partition: &PartitionIndex| PartitionId { stream: stream.clone(), partition: *partition };
         let sources = self.sources.iter().enumerate();
         let source = |(at, source): (usize, &SourcePartition)| {
             (source.id.clone(), SourceProgress { next: self.least_appended(at), end: source.end })

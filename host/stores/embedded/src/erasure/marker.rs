@@ -1,6 +1,6 @@
 //! Pending deletions as rows of the keyspace `meta`. A start continues an interrupted deletion from its row.
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::PartitionId;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::erasure::{EraseStep, PendingErasure};
@@ -112,7 +112,7 @@ pub(super) fn list(database: &Database) -> Result<Vec<PendingErasure>, StoreErro
             (Some(key), Some(before)) => EraseStep::Erase { key, before: Offset(before) },
             (None, _) => EraseStep::Purge,
         };
-        let partition = PartitionId { stream: marker.stream.into(), partition: Partition(marker.partition) };
+        let partition = PartitionId { stream: marker.stream.into(), partition: PartitionIndex(marker.partition) };
         found.push(PendingErasure { id, partition, digest: marker.digest, author: marker.author, step });
     }
     Ok(found)

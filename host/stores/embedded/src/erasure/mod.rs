@@ -174,7 +174,7 @@ fn rebuild_edges(outcomes: Vec<Outcome>) -> Vec<GraphEdge> {
 mod tests {
     use std::sync::Arc;
 
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
     use assay_engine::ports::PartitionId;
 
     use super::super::{Config, Embedded};
@@ -184,7 +184,7 @@ mod tests {
     /// of then were lost.
     #[test]
     fn an_interrupted_purge_continues() {
-        let partition = PartitionId { stream: Arc::from("payments"), partition: Partition(0) };
+        let partition = PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(0) };
         for (keyspaces, journal) in [(0, None), (1, None), (4, None), (7, None), (7, Some(0)), (7, Some(9))] {
             let dir = tempfile::tempdir().unwrap();
             let store = Embedded::open(dir.path(), &Config::default()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::panics::Heartbeat;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Appended, Offsets, Records, Topic, WakeSignal};
@@ -26,7 +26,7 @@ pub(super) struct Committer {
 struct AppendGroup {
     stream: Arc<StreamTopics>,
     topic: Topic,
-    partition: Partition,
+    partition: PartitionIndex,
     records: u64,
     bytes_in_last: usize,
     /// The records of each block.
@@ -167,7 +167,7 @@ impl Committer {
 }
 
 impl AppendGroup {
-    fn new(stream: Arc<StreamTopics>, topic: Topic, partition: Partition) -> Self {
+    fn new(stream: Arc<StreamTopics>, topic: Topic, partition: PartitionIndex) -> Self {
         Self { stream, topic, partition, records: 0, bytes_in_last: usize::MAX, blocks: Vec::new() }
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 use assay_engine::panics;
 use assay_engine::ports::StoreError;
@@ -97,7 +97,7 @@ impl Log for EmbeddedLog {
         &self,
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: log::Durability,
     ) -> Result<Receipt, StoreError> {
         let topics = self.topics.get(stream)?;
@@ -127,7 +127,7 @@ impl Log for EmbeddedLog {
         &self,
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -138,7 +138,7 @@ impl Log for EmbeddedLog {
         self.reader.read(self.topics.get(stream)?.topic_partition(topic, partition), from.0, max_records, max_bytes)
     }
 
-    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
+    fn end(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError> {
         let topics = self.topics.get(stream)?;
         match topics.end(topic, partition) {
             Some(end) => Ok(Offset(end.load(Ordering::Acquire))),
@@ -149,7 +149,7 @@ impl Log for EmbeddedLog {
     }
 
     /// Only `trim` deletes records, so there are no limits by age or size here.
-    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+    fn kept(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError> {
         self.end(stream, topic, partition)?;
         let first = self.reader.start_offset(self.topics.get(stream)?.topic_partition(topic, partition));
         Ok(Kept { first: Offset(first), max_age: None, max_bytes: None })
@@ -159,7 +159,13 @@ impl Log for EmbeddedLog {
         true
     }
 
-    fn trim(&self, stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<TrimResult, StoreError> {
+    fn trim(
+        &self,
+        stream: &str,
+        topic: Topic,
+        partition: PartitionIndex,
+        wish: &Trim,
+    ) -> Result<TrimResult, StoreError> {
         self.end(stream, topic, partition)?;
         self.trimmer.trim(self.topics.get(stream)?.topic_partition(topic, partition), wish)
     }
@@ -193,17 +199,17 @@ mod tests {
         for round in 0..3 {
             // Bypasses the check of `append`: the partition does not exist, so the committer panics.
             let (answer, lost) = oneshot::channel();
-            let batches = vec![(Partition(7), records.clone())];
+            let batches = vec![(PartitionIndex(7), records.clone())];
             let stream = log.topics.get("s").unwrap();
             let append = Append { stream, topic: Topic::Events, batches, bytes: 1, answer };
             log.queue.push(append).unwrap();
             assert!(lost.blocking_recv().is_err(), "whoever waits is told");
-            let batches = vec![(Partition(0), records.clone())];
+            let batches = vec![(PartitionIndex(0), records.clone())];
             let receipt = log.append("s", Topic::Events, batches, log::Durability::Synced).unwrap();
             let appended = receipt.blocking_recv().unwrap().unwrap();
             assert_eq!(appended[0].place(0).unwrap().offset, Offset(round));
         }
-        let read = log.read("s", Topic::Events, Partition(0), Offset(0), 10, 1000).unwrap();
+        let read = log.read("s", Topic::Events, PartitionIndex(0), Offset(0), 10, 1000).unwrap();
         assert_eq!(read.iter().map(Records::len).sum::<usize>(), 3);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Records, Topic};
 use fjall::Slice;
@@ -197,7 +197,7 @@ fn describe(topic_partition: TopicPartition) -> impl Display {
     format!(
         "the log of {topic} of stream number {}, partition {}",
         topic_partition.partition.stream.0,
-        Partition(topic_partition.partition.partition)
+        PartitionIndex(topic_partition.partition.partition)
     )
 }
 

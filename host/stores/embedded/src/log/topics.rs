@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_core::wire::{Reader, put_varint};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::Appended;
@@ -28,7 +28,7 @@ pub(super) type AppendAnswer = oneshot::Sender<Result<Vec<Appended>, StoreError>
 pub(super) struct Append {
     pub(super) stream: Arc<StreamTopics>,
     pub(super) topic: Topic,
-    pub(super) batches: Vec<(Partition, Records)>,
+    pub(super) batches: Vec<(PartitionIndex, Records)>,
     /// An estimate of its memory.
     pub(super) bytes: usize,
     pub(super) answer: AppendAnswer,
@@ -57,12 +57,12 @@ impl StreamTopics {
         self.ends[0].len() as u32
     }
 
-    pub(super) fn topic_partition(&self, topic: Topic, partition: Partition) -> TopicPartition {
+    pub(super) fn topic_partition(&self, topic: Topic, partition: PartitionIndex) -> TopicPartition {
         TopicPartition { partition: NumberedPartition { stream: self.id, partition: partition.0 }, topic }
     }
 
     /// The next offset of a partition; none if there is no such partition.
-    pub(super) fn end(&self, topic: Topic, partition: Partition) -> Option<&AtomicU64> {
+    pub(super) fn end(&self, topic: Topic, partition: PartitionIndex) -> Option<&AtomicU64> {
         let ends = match topic {
             Topic::Events => &self.ends[0],
             Topic::Verdicts => &self.ends[1],
@@ -88,7 +88,7 @@ impl Topics {
             let id = database.streams.find_or_add(database, &name)?;
             let topics = StreamTopics::new(&name, id, partitions);
             for topic in [Topic::Events, Topic::Verdicts] {
-                for partition in (0..partitions).map(Partition) {
+                for partition in (0..partitions).map(PartitionIndex) {
                     let topic_partition = topics.topic_partition(topic, partition);
                     let end = reader.read_stored_end(topic_partition)?;
                     reader.set_start_offset(topic_partition, reader.read_stored_start(topic_partition)?);
@@ -116,7 +116,7 @@ impl Topics {
         let mut all = Vec::new();
         for topics in streams.values() {
             for topic in [Topic::Events, Topic::Verdicts] {
-                for partition in (0..topics.partitions()).map(Partition) {
+                for partition in (0..topics.partitions()).map(PartitionIndex) {
                     let end = topics.end(topic, partition).map_or(0, |end| end.load(Ordering::Acquire));
                     all.push((topics.topic_partition(topic, partition), topics.name.clone(), end));
                 }
@@ -130,7 +130,7 @@ impl Topics {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = streams
             .get(stream)
-            .and_then(|topics| topics.end(topic_partition.topic, Partition(topic_partition.partition.partition)))
+            .and_then(|topics| topics.end(topic_partition.topic, PartitionIndex(topic_partition.partition.partition)))
         {
             slot.store(end, Ordering::Release);
         }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::verdict::{Outcome, read_block};
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::Ports;
@@ -114,7 +114,7 @@ impl TestEngine {
         for partition in 0..partitions {
             let mut at = Offset(0);
             loop {
-                let blocks = log.read(stream, Topic::Verdicts, Partition(partition), at, 64, 4 << 20).unwrap();
+                let blocks = log.read(stream, Topic::Verdicts, PartitionIndex(partition), at, 64, 4 << 20).unwrap();
                 if blocks.is_empty() {
                     break;
                 }

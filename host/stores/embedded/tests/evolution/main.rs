@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 use assay_core::value::Value as Measured;
 use assay_core::verdict::Outcome;
@@ -145,7 +145,7 @@ fn events_are_never_read_with_an_older_schema() {
     runtime.block_on(slow.submit().unwrap().durable()).unwrap();
     wait_until("all events are judged", || outcomes(&store.ports()).len() == 60);
     let mut readable = 0;
-    for partition in (0..PARTITIONS).map(Partition) {
+    for partition in (0..PARTITIONS).map(PartitionIndex) {
         let blocks = store.ports().log.read("payments", Topic::Events, partition, Offset(0), 1000, 1 << 24).unwrap();
         let by_old = resolve_to_newest(&old.streams["payments"].history, blocks.clone());
         assert!(by_old.iter().all(|block| block.schema == 0));

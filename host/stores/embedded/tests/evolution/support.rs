@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::time_range::TimeRange;
 use assay_core::verdict::{Outcome, read_block};
 use assay_engine::Engine;
@@ -105,7 +105,7 @@ pub(crate) fn ingest(engine: &Engine, numbers: std::ops::Range<u64>) {
 /// Reads the outcome of each event, by the event's id.
 pub(crate) fn outcomes(ports: &Ports) -> BTreeMap<String, Outcome> {
     let mut outcomes = BTreeMap::new();
-    for partition in (0..PARTITIONS).map(Partition) {
+    for partition in (0..PARTITIONS).map(PartitionIndex) {
         let mut at = Offset(0);
         loop {
             let blocks = ports.log.read("payments", Topic::Verdicts, partition, at, 1000, 1 << 24).unwrap();
@@ -134,7 +134,7 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
 /// The number of events of each schema in the log.
 pub(crate) fn count_events_by_schema(ports: &Ports) -> BTreeMap<u32, u64> {
     let mut counts = BTreeMap::new();
-    for partition in (0..PARTITIONS).map(Partition) {
+    for partition in (0..PARTITIONS).map(PartitionIndex) {
         let mut at = Offset(0);
         loop {
             let blocks = ports.log.read("payments", Topic::Events, partition, at, 1000, 1 << 24).unwrap();
@@ -148,7 +148,7 @@ pub(crate) fn count_events_by_schema(ports: &Ports) -> BTreeMap<u32, u64> {
 
 /// The number of events in the log of the derived stream.
 pub(crate) fn count_derived_events(ports: &Ports) -> u64 {
-    let end = |partition| ports.log.end("by_device", Topic::Events, Partition(partition)).unwrap().0;
+    let end = |partition| ports.log.end("by_device", Topic::Events, PartitionIndex(partition)).unwrap().0;
     (0..DERIVED_PARTITIONS).map(end).sum()
 }
 

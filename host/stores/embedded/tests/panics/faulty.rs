@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::stream::StreamDef;
 use assay_core::verdict::Outcome;
 use assay_engine::ports::archive::{Archive, ArchivedEvent, EventEntry, HistoryQuery};
@@ -118,34 +118,34 @@ macro_rules! faulty {
 faulty!(Log, "log", {
     fn create(stream: &StreamDef) -> Result<(), StoreError>;
     fn partitions(stream: &StreamDef) -> Result<Option<u32>, StoreError>;
-    fn partition_of(key: &str, partitions: u32) -> Partition;
+    fn partition_of(key: &str, partitions: u32) -> PartitionIndex;
     fn can_change_schema(stream: &StreamDef) -> Result<(), String>;
     fn append(
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError>;
     fn read(
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<Records>, StoreError>;
     fn read_events(
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         schema: u32,
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<Records>, StoreError>;
-    fn end(stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError>;
-    fn kept(stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError>;
+    fn end(stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError>;
+    fn kept(stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError>;
     fn trims() -> bool;
-    fn trim(stream: &str, topic: Topic, partition: Partition, wish: &Trim) -> Result<TrimResult, StoreError>;
+    fn trim(stream: &str, topic: Topic, partition: PartitionIndex, wish: &Trim) -> Result<TrimResult, StoreError>;
     fn lost() -> Vec<Lost>;
     fn failure() -> Option<String>;
     fn on_append(topic: Topic, wake: Arc<WakeSignal>);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_embedded::{Config, Embedded};
 use assay_engine::ports::catalog::{Change, Kind};
 use assay_engine::ports::log::Topic;
@@ -135,7 +135,8 @@ impl Drop for TestEngine {
 
 /// All partitions, those of the payments first.
 pub(crate) fn partitions() -> Vec<PartitionId> {
-    let partition_id = |stream: &str, partition| PartitionId { stream: stream.into(), partition: Partition(partition) };
+    let partition_id =
+        |stream: &str, partition| PartitionId { stream: stream.into(), partition: PartitionIndex(partition) };
     STREAMS.iter().flat_map(|(stream, count)| (0..*count).map(|partition| partition_id(stream, partition))).collect()
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use assay_core::names::Partition;
+use assay_core::names::PartitionIndex;
 use assay_engine::panics::{self, Heartbeat};
 use assay_engine::ports::log::Topic;
 use assay_engine::ports::{PartitionId, StoreError};
@@ -99,7 +99,7 @@ impl Fetcher {
     }
 
     /// Decodes new events of a partition to a later schema from now on. Older events are read from brokers.
-    pub(super) fn switch_schema(&self, stream: &Arc<str>, partition: Partition, codec: &Arc<Codec>) {
+    pub(super) fn switch_schema(&self, stream: &Arc<str>, partition: PartitionIndex, codec: &Arc<Codec>) {
         let partition_id = PartitionId { stream: stream.clone(), partition };
         let _ = self.commands.send(Command::SwitchSchema(partition_id, codec.clone()));
     }

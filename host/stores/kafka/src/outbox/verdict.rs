@@ -132,7 +132,7 @@ fn facet_value(facet: &serde_json::Value) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use assay_core::names::{Digest, Partition};
+    use assay_core::names::{Digest, PartitionIndex};
     use assay_core::rule::Mode;
     use assay_core::schema::{Schema, to_json};
     use assay_core::verdict::{Attribute, Edge, PluginStamp, Reason, RuleStamp};
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn as_json(outcome: &Outcome) -> serde_json::Value {
-        let partition = PartitionId { stream: Arc::from("payments"), partition: Partition(2) };
+        let partition = PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(2) };
         let mut avro = Vec::new();
         put_verdict(&mut avro, &partition, outcome, &outcome.verdicts[0]);
         to_json(&Schema::parse(SCHEMA).unwrap(), &avro).unwrap()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::panics::{self, Heartbeat, catch};
 use assay_engine::ports::StoreError;
 use rdkafka::ClientConfig;
@@ -71,7 +71,7 @@ impl Producer {
     pub(super) fn begin(
         &self,
         topic: &Arc<str>,
-        batches: &[(Partition, usize)],
+        batches: &[(PartitionIndex, usize)],
         bytes: usize,
         on_acknowledged: OnAcknowledged,
     ) -> Result<Sending, StoreError> {

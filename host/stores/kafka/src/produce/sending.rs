@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Appended, Offsets};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -42,7 +42,7 @@ pub(crate) struct Sending {
 
 pub(super) struct Batch {
     state: Arc<SendingState>,
-    partition: Partition,
+    partition: PartitionIndex,
     /// Deliveries are reported in the order of sending, because the producer is idempotent.
     offsets: Mutex<Vec<Offset>>,
 }
@@ -58,7 +58,7 @@ struct SendingState {
 impl Sending {
     pub(super) fn new(
         topic: &Arc<str>,
-        batches: &[(Partition, usize)],
+        batches: &[(PartitionIndex, usize)],
         bytes: usize,
         live: Arc<LiveProducer>,
         on_acknowledged: OnAcknowledged,
@@ -71,7 +71,7 @@ impl Sending {
             failure: Mutex::new(None),
             completion: Mutex::new(None),
         });
-        let batch = |(partition, records): &(Partition, usize)| {
+        let batch = |(partition, records): &(PartitionIndex, usize)| {
             let offsets = Mutex::new(Vec::with_capacity(*records));
             Arc::new(Batch { state: state.clone(), partition: *partition, offsets })
         };

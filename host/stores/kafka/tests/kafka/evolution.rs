@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{Encoder, Schema, to_json};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
@@ -42,13 +42,13 @@ fn append(log: &dyn Log, number: usize, event: &Value) {
     let mut records = Records { schema: number as u32, appended_at: 1, ..Records::default() };
     Encoder::new(&Schema::parse_value(&schemas()[number]).unwrap()).encode_value(event, &mut records.data).unwrap();
     records.end_record();
-    let batches = vec![(Partition(0), records)];
+    let batches = vec![(PartitionIndex(0), records)];
     let receipt = log.append("payments", Topic::Events, batches, Durability::Synced).unwrap();
     receipt.blocking_recv().unwrap().unwrap();
 }
 
 fn read(log: &dyn Log, from: u64, number: usize) -> Result<Vec<Records>, StoreError> {
-    log.read_events("payments", Partition(0), Offset(from), number as u32, 1000, 1 << 20)
+    log.read_events("payments", PartitionIndex(0), Offset(from), number as u32, 1000, 1 << 20)
 }
 
 /// The field `count` of all events from an offset on that can be read in a schema.

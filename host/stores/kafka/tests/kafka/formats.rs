@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::schema::{Encoder, Schema, to_json};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
@@ -25,7 +25,7 @@ pub(crate) fn payments(log: &dyn Log, topic: &str, format: Format, partitions: u
 }
 
 fn read(log: &dyn Log, from: u64) -> Result<Vec<Records>, StoreError> {
-    log.read("payments", Topic::Events, Partition(0), Offset(from), 1000, 4 << 20)
+    log.read("payments", Topic::Events, PartitionIndex(0), Offset(from), 1000, 4 << 20)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn every_format_round_trips() {
         let (topic, registry) = (unique(), Arc::<MemoryRegistry>::default());
         let kafka = Kafka::open(config(&topic), registry.clone()).unwrap();
         let def = payments(&*kafka.log(), &topic, format, 1);
-        let batches = vec![(Partition(0), events(&["card-é", ""]))];
+        let batches = vec![(PartitionIndex(0), events(&["card-é", ""]))];
         kafka
             .log()
             .append("payments", Topic::Events, batches, Durability::Synced)
@@ -133,7 +133,8 @@ fn no_record_is_refused_while_the_registry_is_down() {
     let def = payments(&*log, &topic, Format::Confluent, 1);
     let id = registry.register("x", &def.schema.to_string()).unwrap();
     registry.is_down.store(true, Ordering::SeqCst);
-    let append = || log.append("payments", Topic::Events, vec![(Partition(0), events(&["a"]))], Durability::Synced);
+    let append =
+        || log.append("payments", Topic::Events, vec![(PartitionIndex(0), events(&["a"]))], Durability::Synced);
     assert!(append().unwrap_err().to_string().contains("switched off"));
     let peer = PlainProducer::new(None);
     peer.send(&topic, 0, &[framed(id, &event("a"))]);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::Format;
 use assay_engine::ports::PartitionId;
 use assay_engine::ports::log::{Durability, Log, Offsets, Records, Topic, WakeSignal};
@@ -74,7 +74,7 @@ pub(crate) struct Member {
 }
 
 fn partition(partition: u32) -> PartitionId {
-    PartitionId { stream: Arc::from("payments"), partition: Partition(partition) }
+    PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(partition) }
 }
 
 impl Member {
@@ -90,11 +90,11 @@ impl Member {
     }
 
     fn read(&self, topic: Topic, from: u64) -> Vec<Records> {
-        self.log.read("payments", topic, Partition(0), Offset(from), 500, 1 << 20).unwrap()
+        self.log.read("payments", topic, PartitionIndex(0), Offset(from), 500, 1 << 20).unwrap()
     }
 
     fn append(&self, cards: &[String]) {
-        let batches = vec![(Partition(0), events(cards))];
+        let batches = vec![(PartitionIndex(0), events(cards))];
         let receipt = self.log.append("payments", Topic::Events, batches, Durability::Synced).unwrap();
         receipt.blocking_recv().unwrap().unwrap();
     }
@@ -155,7 +155,7 @@ fn owned_events_notify_and_are_read_from_the_tail() {
     one.log.on_append(Topic::Events, wake.clone());
     for i in 1..20 {
         one.append(&[format!("card-{i}")]);
-        assert_eq!(one.log.end("payments", Topic::Events, Partition(0)).unwrap(), Offset(i + 1));
+        assert_eq!(one.log.end("payments", Topic::Events, PartitionIndex(0)).unwrap(), Offset(i + 1));
         let mut blocks = Vec::new();
         wait_until("the event has come back", || {
             blocks = one.read(Topic::Events, i);
@@ -168,7 +168,7 @@ fn owned_events_notify_and_are_read_from_the_tail() {
         // Verdicts that this process appended.
         let mut records = Records { appended_at: 5, ..Records::default() };
         records.push(&[i as u8; 100]);
-        let batches = vec![(Partition(0), records)];
+        let batches = vec![(PartitionIndex(0), records)];
         let receipt = one.log.append("payments", Topic::Verdicts, batches, Durability::Ordered).unwrap();
         receipt.blocking_recv().unwrap().unwrap();
         assert_eq!(one.read(Topic::Verdicts, i - 1)[0].get(0), Some(&[i as u8; 100][..]));
@@ -235,7 +235,7 @@ fn transaction_markers_are_no_records() {
     assert!(other.read(Topic::Events, 6).is_empty());
     // A member that joins later and has read everything has no lag, although the partition ends with a marker.
     let late = Member::join(&topic, 1, config(&unique()));
-    let end = || late.log.end("payments", Topic::Events, Partition(0)).unwrap();
+    let end = || late.log.end("payments", Topic::Events, PartitionIndex(0)).unwrap();
     wait_until("the late one has it", || late.owner.owned().len() == 1);
     wait_until("markers do not count", || {
         assert!(late.read(Topic::Events, 6).is_empty());
@@ -255,7 +255,7 @@ fn receipts_have_each_offset_of_interleaved_writes() {
     wait_until("others write between", || {
         let cards: Vec<String> = (0..3000).map(|i| format!("{i}-{}", "y".repeat(1000))).collect();
         let send = |member: &Member| {
-            let batches = vec![(Partition(0), events(&cards))];
+            let batches = vec![(PartitionIndex(0), events(&cards))];
             member.log.append("payments", Topic::Events, batches, Durability::Synced).unwrap()
         };
         let (first, second) = (send(&one), send(&two));
@@ -266,7 +266,7 @@ fn receipts_have_each_offset_of_interleaved_writes() {
                 let place = appended[0].place(index).unwrap();
                 let mut blocks = Vec::new();
                 wait_until("the event has come back", || {
-                    blocks = one.log.read("payments", Topic::Events, Partition(0), place.offset, 1, 1).unwrap();
+                    blocks = one.log.read("payments", Topic::Events, PartitionIndex(0), place.offset, 1, 1).unwrap();
                     !blocks.is_empty()
                 });
                 assert_eq!(blocks[0].get(0), Some(&*event(&cards[index])));
@@ -286,9 +286,9 @@ fn an_unavailable_registry_stops_only_its_partition() {
     let peer = PlainProducer::new(None);
     peer.send(&topic, 0, &[framed(0, &event("a")), framed(0, &event("b"))]);
     peer.flush();
-    let read = || one.log.read("payments", Topic::Events, Partition(0), Offset(0), 10, 1 << 20);
+    let read = || one.log.read("payments", Topic::Events, PartitionIndex(0), Offset(0), 10, 1 << 20);
     wait_until("readers hear of it", || {
-        let has_records = one.log.end("payments", Topic::Events, Partition(0)).unwrap() > Offset(0);
+        let has_records = one.log.end("payments", Topic::Events, PartitionIndex(0)).unwrap() > Offset(0);
         has_records && read().is_err_and(|error| error.to_string().contains("switched off"))
     });
     one.registry.is_down.store(false, std::sync::atomic::Ordering::SeqCst);

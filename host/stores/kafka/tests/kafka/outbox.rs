@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_core::names::{Digest, Offset, Partition};
+use assay_core::names::{Digest, Offset, PartitionIndex};
 use assay_core::rule::Mode;
 use assay_core::schema::{Schema, to_json};
 use assay_core::stream::Format;
@@ -21,7 +21,7 @@ use super::peer::{consume, key};
 use super::support::{MemoryRegistry, config, unique};
 
 fn partition() -> PartitionId {
-    PartitionId { stream: Arc::from("payments"), partition: Partition(1) }
+    PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(1) }
 }
 
 fn stamp(rule: &str) -> Arc<RuleStamp> {
@@ -98,7 +98,7 @@ fn records_are_published_once_across_owners() {
     // The engine's log has as many blocks as are published in the end.
     let mut log = Records::default();
     (0..7).for_each(|_| log.push(b"a block"));
-    let appended = first.log().append("payments", Topic::Verdicts, vec![(Partition(1), log)], Durability::Ordered);
+    let appended = first.log().append("payments", Topic::Verdicts, vec![(PartitionIndex(1), log)], Durability::Ordered);
     appended.unwrap().blocking_recv().unwrap().unwrap();
     assert_eq!(outbox.position(&partition()).unwrap(), Offset(0));
     outbox.publish(&partition(), blocks(0, 3), Offset(3)).unwrap();

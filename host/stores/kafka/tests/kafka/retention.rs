@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::Format;
 use assay_embedded::Embedded;
 use assay_engine::ports::catalog::{Change, Kind};
@@ -32,7 +32,7 @@ fn config_with_retention(topic: &str) -> Config {
 }
 
 fn append(log: &dyn Log, records: Records) {
-    let batches = vec![(Partition(0), records)];
+    let batches = vec![(PartitionIndex(0), records)];
     let receipt = log.append("payments", Topic::Events, batches, Durability::Synced).unwrap();
     receipt.blocking_recv().unwrap().unwrap();
 }
@@ -47,7 +47,7 @@ fn append_aged(log: &dyn Log, cards: std::ops::Range<u64>, age: i64) {
 fn read(log: &dyn Log, from: u64) -> Vec<u64> {
     let mut offsets = Vec::new();
     wait_until("there is something", || {
-        let blocks = log.read("payments", Topic::Events, Partition(0), Offset(from), 1000, 1 << 20).unwrap();
+        let blocks = log.read("payments", Topic::Events, PartitionIndex(0), Offset(from), 1000, 1 << 20).unwrap();
         for (offset, record) in blocks.iter().flat_map(Records::iter) {
             assert_eq!(card(record), offset.to_string());
             offsets.push(offset.0);
@@ -79,7 +79,7 @@ fn kept_follows_the_settings_of_the_topic() {
     let (_kafka, log) = open(&topic);
     append_aged(&*log, 0..10, 0);
     let hour = Some(std::time::Duration::from_secs(3600));
-    let kept = |topic| log.kept("payments", topic, Partition(0)).unwrap();
+    let kept = |topic| log.kept("payments", topic, PartitionIndex(0)).unwrap();
     let all = Kept { first: Offset(0), max_age: hour, max_bytes: Some(100_000_000) };
     assert_eq!(kept(Topic::Events), all);
     assert_eq!(kept(Topic::Verdicts), all);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_core::stream::{Format, StreamDef};
 use assay_engine::ports::StoreError;
 use assay_engine::ports::log::{Durability, Kept, Log, Lost, Receipt, Records, Topic, WakeSignal};
@@ -106,7 +106,7 @@ impl Log for PrefixedLog {
         self.log.partitions(&self.def(stream))
     }
 
-    fn partition_of(&self, key: &str, partitions: u32) -> Partition {
+    fn partition_of(&self, key: &str, partitions: u32) -> PartitionIndex {
         self.log.partition_of(key, partitions)
     }
 
@@ -114,7 +114,7 @@ impl Log for PrefixedLog {
         &self,
         stream: &str,
         topic: Topic,
-        batches: Vec<(Partition, Records)>,
+        batches: Vec<(PartitionIndex, Records)>,
         durability: Durability,
     ) -> Result<Receipt, StoreError> {
         self.log.append(stream, topic, batches, durability)
@@ -124,7 +124,7 @@ impl Log for PrefixedLog {
         &self,
         stream: &str,
         topic: Topic,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         max_records: usize,
         max_bytes: usize,
@@ -135,7 +135,7 @@ impl Log for PrefixedLog {
     fn read_events(
         &self,
         stream: &str,
-        partition: Partition,
+        partition: PartitionIndex,
         from: Offset,
         schema: u32,
         max_records: usize,
@@ -144,11 +144,11 @@ impl Log for PrefixedLog {
         self.log.read_events(stream, partition, from, schema, max_records, max_bytes)
     }
 
-    fn end(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Offset, StoreError> {
+    fn end(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Offset, StoreError> {
         self.log.end(stream, topic, partition)
     }
 
-    fn kept(&self, stream: &str, topic: Topic, partition: Partition) -> Result<Kept, StoreError> {
+    fn kept(&self, stream: &str, topic: Topic, partition: PartitionIndex) -> Result<Kept, StoreError> {
         self.log.kept(stream, topic, partition)
     }
 

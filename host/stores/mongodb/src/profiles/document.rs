@@ -133,13 +133,13 @@ fn read_latest(fields: &Fields<'_>) -> Result<LatestVerdict, StoreError> {
 mod tests {
     use std::sync::Arc;
 
-    use assay_core::names::Partition;
+    use assay_core::names::PartitionIndex;
 
     use super::*;
 
     #[test]
     fn entities_do_not_share_a_document() {
-        let partition = PartitionId { stream: Arc::from("payments"), partition: Partition(3) };
+        let partition = PartitionId { stream: Arc::from("payments"), partition: PartitionIndex(3) };
         let long = "x".repeat(70_000);
         assert_eq!(id(&partition, "card/1"), "payments/3/card/1");
         assert!(id(&partition, &long).len() < 100);

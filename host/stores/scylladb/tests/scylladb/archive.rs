@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assay_core::names::{Offset, Partition};
+use assay_core::names::{Offset, PartitionIndex};
 use assay_embedded::{Config as EmbeddedConfig, Embedded};
 use assay_engine::ports::archive::Archive;
 use assay_engine::ports::log::{Log, Topic};
@@ -62,7 +62,7 @@ fn unreadable_events_and_long_keys_are_found() {
         let (archive, long) = (db.archive(), "ä".repeat(40_000));
         let events = [Event::new(7, &long, &long), Event::new(8, "a", "x")];
         append_events(log, &events);
-        let blocks = log.read("payments", Topic::Events, Partition(0), Offset(0), 2, usize::MAX).unwrap();
+        let blocks = log.read("payments", Topic::Events, PartitionIndex(0), Offset(0), 2, usize::MAX).unwrap();
         // The second event has no entry, as one that could not be decoded.
         archive_events(&*archive, log, &events, 0, 1);
         archive.write_events(&payments(0), &[], &blocks[..], Offset(2)).unwrap();
