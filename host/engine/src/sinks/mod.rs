@@ -185,6 +185,20 @@ impl SinkLoop {
         flushed.and(carried)
     }
 
+    /// Reads all positions that are not known, before anything is carried: the lag of a partition has to be known also
+    /// while the store fails at another one.
+    fn read_positions(&mut self, plan: &Plan) -> Result<(), StoreError> {
+        for partition in self.shared.owned_partitions() {
+            let is_new = !self.positions.contains_key(&partition);
+            if is_new && plan.streams.contains_key(&*partition.stream) && self.sink.applies_to(plan, &partition) {
+                let position = self.sink.position(&partition)?;
+                self.shared.progress.note_written(self.sink.name(), &partition, position);
+                self.positions.insert(partition, position);
+            }
+        }
+        Ok(())
+    }
+
     /// Carries what each partition has, and notes how far each has come.
     fn write_all(&mut self, reached: &mut Vec<(PartitionId, Offset)>) -> Result<u64, StoreError> {
         let plan = self.shared.plan();
@@ -193,6 +207,7 @@ impl SinkLoop {
         let progress = &shared.progress;
         self.positions.retain(|partition, _| shared.is_owned(partition));
         progress.retain_written(name, |partition| shared.is_owned(partition));
+        self.read_positions(&plan)?;
         for partition in self.shared.owned_partitions() {
             if self.shared.is_stopping() {
                 return Ok(0);
@@ -204,6 +219,7 @@ impl SinkLoop {
             }
             let position = match self.positions.get(&partition) {
                 Some(position) => *position,
+                // It has come to this process since the round began.
                 None => self.sink.position(&partition)?,
             };
             progress.note_written(name, &partition, position);
